@@ -1,0 +1,113 @@
+//! A BERT and a task together: one module to train, to score and to save.
+//! What the task puts in is in [`TaskAdapter`]; what a file looks like in [`file`](crate::file).
+
+use burn::module::{Module, ModuleMapper, Param, ParamGroup};
+use burn::tensor::Tensor;
+use burn_bert::{Bert, BertInput};
+
+use crate::error::{AdapterError, BaseShape};
+use crate::head::{Pooling, first_token, mean_of_tokens};
+use crate::plan::Tuned;
+use crate::task_adapter::TaskAdapter;
+use crate::trained::{TrainedParameter, trains};
+
+/// A base and a task on it.
+///
+/// What the task's plan does not tune has no gradient; dropout goes on everywhere in training, in the frozen base as
+/// well, as in the paper's set-up.
+#[derive(Module, Debug)]
+pub struct AdaptedBert {
+    /// The base.
+    pub bert: Bert,
+    /// What is put into it, and the head.
+    pub task: TaskAdapter,
+}
+
+impl AdaptedBert {
+    /// Joins a base and a task, and settles what trains.
+    ///
+    /// # Errors
+    /// If the task was built for a base of another shape, or pools with a pooler this base does not have.
+    pub fn new(bert: Bert, task: TaskAdapter) -> Result<Self, AdapterError> {
+        let base = BaseShape { n_layers: bert.n_layers(), d_model: bert.d_model() };
+        let made_for = BaseShape {
+            n_layers: task.layers.len(),
+            d_model: task.head.linear.weight.lazy_shape()[0],
+        };
+        if made_for != base {
+            return Err(AdapterError::OtherShape { task: made_for, base });
+        }
+        if task.config().pooling == Pooling::Pooler && bert.pooler.is_none() {
+            return Err(AdapterError::NoPooler);
+        }
+        Ok(Self { bert, task }.settle_gradients())
+    }
+
+    /// Logits of a batch of texts; for a regression the number itself.
+    ///
+    /// # Shapes
+    /// - input: `[batch, sequence]` each
+    /// - result: `[batch, outputs]`
+    pub fn forward(&self, input: &BertInput) -> Tensor<2> {
+        let hidden = self.bert.forward_with(input, &self.task); // [batch, sequence, d_model]
+        let pooled = match self.task.config().pooling {
+            Pooling::Pooler => self.bert.pool(hidden),
+            Pooling::FirstToken => first_token(hidden),
+            Pooling::Mean => mean_of_tokens(hidden, input.attention_mask.clone()),
+        }; // [batch, d_model]
+        self.task.head.forward(pooled)
+    }
+
+    /// Whether the parameter at a path of this module trains.
+    pub fn trains(&self, path: &str) -> bool {
+        let config = self.task.config();
+        trains(path, config.plan.tuned, config.pooling, self.task.layers.len())
+    }
+
+    /// The trained parameters to which weight decay applies, for
+    /// [`ModuleOptimizer::with_group`](burn::optim::ModuleOptimizer::with_group).
+    pub fn weight_decay_group(&self) -> ParamGroup {
+        let decaying = self.trained_parameters().into_iter().filter(TrainedParameter::decays);
+        ParamGroup::from_ids(decaying.map(|parameter| parameter.id).collect())
+    }
+
+    /// All that trains, for records that leave the rest out.
+    pub fn trained_group(&self) -> ParamGroup {
+        ParamGroup::from_ids(
+            self.trained_parameters().into_iter().map(|parameter| parameter.id).collect(),
+        )
+    }
+
+    fn settle_gradients(self) -> Self {
+        struct Settler {
+            tuned: Tuned,
+            pooling: Pooling,
+            n_layers: usize,
+            path: Vec<String>,
+        }
+
+        impl ModuleMapper for Settler {
+            fn enter_module(&mut self, name: &str, _container_type: &str) {
+                self.path.push(name.to_owned());
+            }
+
+            fn exit_module(&mut self, _name: &str, _container_type: &str) {
+                self.path.pop();
+            }
+
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                param.set_require_grad(trains(
+                    &self.path.join("."),
+                    self.tuned,
+                    self.pooling,
+                    self.n_layers,
+                ))
+            }
+        }
+
+        let config = self.task.config();
+        let (tuned, pooling, n_layers) =
+            (config.plan.tuned, config.pooling, self.task.layers.len());
+        self.map(&mut Settler { tuned, pooling, n_layers, path: Vec::new() })
+    }
+}

@@ -1,0 +1,218 @@
+//! The bottleneck: down to few numbers, through an activation, up again.
+//! Where it stands and what it is added to is not its business; any Burn model may use it.
+//!
+//! Houlsby et al. 2019, section 2.1, and `feedforward_adapter` in the reference code,
+//! <https://github.com/google-research/adapter-bert/blob/69b7c5809eb69437d45747b56040c33ded772186/modeling.py>.
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{Initializer, Linear};
+use burn::tensor::activation::{gelu, relu, silu, tanh};
+use burn::tensor::{Device, Tensor, assert_shape};
+use burn_bert::HiddenActivation;
+use serde::{Deserialize, Serialize};
+
+use crate::init::InitStream;
+
+/// What stands between the two matrices of a [`Bottleneck`]; the names are those of `AdapterHub`'s `non_linearity`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `max(x, 0)`
+    Relu,
+    /// `x Φ(x)`, with the error function.
+    Gelu,
+    /// GELU by the tanh approximation, as in the reference code.
+    GeluNew,
+    /// `x σ(x)`, also called `SiLU`.
+    Swish,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+impl Activation {
+    /// Every activation.
+    pub const ALL: [Self; 5] = [Self::Relu, Self::Gelu, Self::GeluNew, Self::Swish, Self::Tanh];
+
+    /// The name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Gelu => "gelu",
+            Self::GeluNew => "gelu_new",
+            Self::Swish => "swish",
+            Self::Tanh => "tanh",
+        }
+    }
+
+    /// Applies the activation to each element.
+    pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Relu => relu(x),
+            Self::Gelu => gelu(x),
+            Self::GeluNew => HiddenActivation::GeluNew.forward(x),
+            Self::Swish => silu(x),
+            Self::Tanh => tanh(x),
+        }
+    }
+}
+
+/// Configuration of a [`Bottleneck`].
+#[derive(Config, Debug)]
+pub struct BottleneckConfig {
+    /// Width of the hidden states it reads and writes.
+    pub d_model: usize,
+    /// Width in the middle, at least 1.
+    pub size: usize,
+    /// What stands in the middle.
+    #[config(default = "Activation::GeluNew")]
+    pub activation: Activation,
+    /// Standard deviation of both matrices at the start, before the cut at two deviations; the biases start at 0.
+    #[config(default = 1e-2)]
+    pub init_std: f64,
+}
+
+/// `A(x) = W_up f(W_down x + b_down) + b_up`, without a skip: what it is added to belongs to its placement.
+///
+/// Its parameters number exactly `2 · size · d_model + d_model + size`.
+#[derive(Module, Debug)]
+pub struct Bottleneck {
+    /// `[d_model, bottleneck]`
+    pub down: Linear,
+    /// `[bottleneck, d_model]`
+    pub up: Linear,
+    /// What stands between `down` and `up`.
+    #[module(skip)]
+    pub activation: Activation,
+}
+
+impl BottleneckConfig {
+    /// A bottleneck whose two matrices are drawn from the streams `down` and `up` of `stream`.
+    pub fn init(&self, stream: &InitStream, device: &Device) -> Bottleneck {
+        let linear = |name: &str, shape: [usize; 2]| Linear {
+            weight: stream.child(name).truncated_normal(shape, self.init_std, device),
+            bias: Some(Initializer::Zeros.init([shape[1]], device)),
+        };
+        Bottleneck {
+            down: linear("down", [self.d_model, self.size]),
+            up: linear("up", [self.size, self.d_model]),
+            activation: self.activation,
+        }
+    }
+}
+
+impl Bottleneck {
+    /// Applies the bottleneck to each position.
+    ///
+    /// # Shapes
+    /// - x, result: `[batch, sequence, d_model]`
+    ///
+    /// # Panics
+    /// If the last axis of `x` is not `d_model`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [d_model, _] = self.down.weight.dims();
+        assert_shape!(x, [_, _, d_model]);
+        let x = self.down.forward(x); // [batch, sequence, bottleneck]
+        let x = self.activation.forward(x);
+        self.up.forward(x) // [batch, sequence, d_model]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{TensorData, Tolerance};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn activations_have_the_values_of_their_formulas() {
+        // The textbook formulas in double precision.
+        let expected: [(Activation, [f32; 7]); 5] = [
+            (Activation::Relu, [0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 3.0]),
+            (
+                Activation::Gelu,
+                [
+                    -0.004_049_6,
+                    -0.158_655_25,
+                    -0.154_268_77,
+                    0.0,
+                    0.345_731_23,
+                    0.841_344_7,
+                    2.995_950_5,
+                ],
+            ),
+            (
+                Activation::GeluNew,
+                [-0.003_637_4, -0.158_808, -0.154_286, 0.0, 0.345_714, 0.841_192, 2.996_362_6],
+            ),
+            (
+                Activation::Swish,
+                [
+                    -0.142_277_62,
+                    -0.268_941_43,
+                    -0.188_770_33,
+                    0.0,
+                    0.311_229_68,
+                    0.731_058_6,
+                    2.857_722_4,
+                ],
+            ),
+            (
+                Activation::Tanh,
+                [
+                    -0.995_054_8,
+                    -0.761_594_2,
+                    -0.462_117_16,
+                    0.0,
+                    0.462_117_16,
+                    0.761_594_2,
+                    0.995_054_8,
+                ],
+            ),
+        ];
+        let x = Tensor::<1>::from_data([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0], &Device::flex());
+        for (activation, expected) in expected {
+            let found = activation.forward(x.clone()).into_data();
+            found.assert_approx_eq::<f32>(&TensorData::from(expected), Tolerance::absolute(1e-6));
+        }
+    }
+
+    #[test]
+    fn activations_are_named_alike_everywhere() {
+        for activation in Activation::ALL {
+            assert_eq!(
+                serde_json::to_string(&activation).unwrap(),
+                format!("\"{}\"", activation.name())
+            );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20))]
+
+        #[test]
+        fn parameters_number_2md_d_m(d_model in 1..40_usize, size in 1..40_usize) {
+            let bottleneck = BottleneckConfig::new(d_model, size).init(&InitStream::new(0), &Device::flex());
+            prop_assert_eq!(bottleneck.num_params(), 2 * size * d_model + d_model + size);
+        }
+
+        #[test]
+        fn shape_is_kept(batch in 1..4_usize, sequence in 1..6_usize, size in 1..9_usize) {
+            let device = Device::flex();
+            let bottleneck = BottleneckConfig::new(6, size).init(&InitStream::new(0), &device);
+            let x = Tensor::<3>::ones([batch, sequence, 6], &device);
+            prop_assert_eq!(bottleneck.forward(x).dims(), [batch, sequence, 6]);
+        }
+    }
+
+    #[test]
+    fn biases_start_at_zero_and_matrices_do_not() {
+        let bottleneck = BottleneckConfig::new(6, 3).init(&InitStream::new(0), &Device::flex());
+        let sum = |data: TensorData| data.iter::<f32>().map(f32::abs).sum::<f32>();
+        for linear in [&bottleneck.down, &bottleneck.up] {
+            assert!(sum(linear.weight.val().into_data()) > 0.0);
+            assert!(sum(linear.bias.as_ref().unwrap().val().into_data()) <= 0.0);
+        }
+    }
+}

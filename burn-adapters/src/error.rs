@@ -1,0 +1,265 @@
+//! What can go wrong, as sentences.
+
+use std::path::PathBuf;
+
+use crate::plan::Method;
+
+/// Everything this crate refuses, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum AdapterError {
+    /// A bottleneck without width.
+    #[error("the adapter size is 0, expected the width of the bottleneck: 1 or more")]
+    EmptyBottleneck,
+
+    /// A standard deviation that is none.
+    #[error(
+        "the adapters' init_std is {found}, expected a finite number above 0 (the paper has 0.01)"
+    )]
+    InitStd {
+        /// What the plan says.
+        found: f64,
+    },
+
+    /// A factor that is no number.
+    #[error("the parallel adapters' scaling is {found}, expected a finite number")]
+    Scaling {
+        /// What the plan says.
+        found: f64,
+    },
+
+    /// A plan with adapters that names no layer to put them in.
+    #[error("the plan has adapters but its list of layers is empty; name layers, or `all`")]
+    NoLayers,
+
+    /// A plan for a deeper base.
+    #[error("the plan puts an adapter into layer {layer}, but the base has {n_layers} layers (0 to {})", n_layers.saturating_sub(1))]
+    LayerOutOfRange {
+        /// The highest layer the plan names, counted from 0.
+        layer: usize,
+        /// Layers of the base.
+        n_layers: usize,
+    },
+
+    /// More or fewer layers to train than there are.
+    #[error("the plan trains the top {layers} layers of the base, expected 1 to {n_layers}")]
+    TopLayers {
+        /// What the plan says.
+        layers: usize,
+        /// Layers of the base.
+        n_layers: usize,
+    },
+
+    /// A method nobody knows.
+    #[error("there is no method `{found}`; the methods are {}", Method::NAMES.join(", "))]
+    UnknownMethod {
+        /// What was asked for.
+        found: String,
+    },
+
+    /// A head that predicts nothing.
+    #[error("the head has 0 outputs, expected one per class, or 1 for a regression")]
+    NoOutputs,
+
+    /// A rate outside `0..1`.
+    #[error("the head's dropout is {found}, expected at least 0 and below 1")]
+    HeadDropout {
+        /// What the configuration says.
+        found: f64,
+    },
+
+    /// A pooling the base cannot do.
+    #[error(
+        "pooling `pooler` needs a base with a pooler and this one has none; choose `first-token` or `mean`"
+    )]
+    NoPooler,
+
+    /// A task made for another base.
+    #[error(
+        "the task was made for a base of {} layers, {} wide, but this base has {} layers and is {} wide",
+        task.n_layers, task.d_model, base.n_layers, base.d_model
+    )]
+    OtherShape {
+        /// What the task was made for.
+        task: BaseShape,
+        /// What it was joined with.
+        base: BaseShape,
+    },
+
+    /// Metadata that does not fit the head.
+    #[error(
+        "the metadata describes a head of {described} outputs, but the model's head has {found}"
+    )]
+    HeadKind {
+        /// Outputs of the head kind in the metadata.
+        described: usize,
+        /// Outputs of the model.
+        found: usize,
+    },
+
+    /// The file system refused a write.
+    #[error("cannot write the adapter file {}", path.display())]
+    Write {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What the file system said.
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// The file system refused a read.
+    #[error("cannot read the adapter file {}", path.display())]
+    Read {
+        /// The file that was to be read.
+        path: PathBuf,
+        /// What the file system said.
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// Not safetensors, or only a part of it.
+    #[error("{} is not a whole safetensors file: it is of another kind, was cut short, or is damaged", path.display())]
+    NotSafetensors {
+        /// The file.
+        path: PathBuf,
+        /// What the reader stumbled over.
+        #[source]
+        source: safetensors::SafeTensorError,
+    },
+
+    /// Safetensors, but of somebody else.
+    #[error("{} is a safetensors file but not an adapter of ours: its header has no `{key}` entry", path.display())]
+    NotAnAdapter {
+        /// The file.
+        path: PathBuf,
+        /// The header key that was expected.
+        key: &'static str,
+    },
+
+    /// A header that cannot be understood.
+    #[error("the adapter file {} has a header that cannot be read", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// Where the JSON breaks off the pattern.
+        #[source]
+        source: serde_json::Error,
+    },
+
+    /// A file from the future or the past.
+    #[error("the adapter file {} has format version {found}, expected {expected}; use the release that wrote it", path.display())]
+    FormatVersion {
+        /// The file.
+        path: PathBuf,
+        /// Version in the file.
+        found: u32,
+        /// Version this crate reads and writes.
+        expected: u32,
+    },
+
+    /// A header that asks for something no base can have.
+    #[error("the adapter file {} describes something that cannot be built on this base", path.display())]
+    Unbuildable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the plan.
+        #[source]
+        source: Box<AdapterError>,
+    },
+
+    /// An adapter meets a base it was not trained on.
+    #[error(
+        "the adapter {} was trained on the base `{name}` with fingerprint {expected}, but this base has fingerprint {found}; load it with the base it belongs to",
+        path.display()
+    )]
+    WrongBase {
+        /// The file.
+        path: PathBuf,
+        /// Name of the base in the file.
+        name: String,
+        /// Fingerprint in the file.
+        expected: String,
+        /// Fingerprint of the base that was given.
+        found: String,
+    },
+
+    /// The tensors are not those the plan asks for.
+    #[error("the tensors of the adapter file {} are not those its plan asks for:{problems}", path.display())]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// All that is wrong.
+        problems: TensorProblems,
+    },
+
+    /// Weights that are no numbers.
+    #[error("the adapter file {} holds NaN or infinite weights in {}", path.display(), tensors.join(", "))]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// Names of the tensors.
+        tensors: Vec<String>,
+    },
+
+    /// A model, or what is said about it, that is not to be saved.
+    #[error("{what} is NaN or infinite, expected finite numbers; {} was not written", path.display())]
+    WillNotSave {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What is not finite.
+        what: String,
+    },
+
+    /// The loaded model computes something else than the saved one did.
+    #[error(
+        "the adapter {} does not compute what it computed when it was saved: the logits of its probe differ by {difference:e}, expected at most {tolerance:e}; the base or the file was changed",
+        path.display()
+    )]
+    Probe {
+        /// The file.
+        path: PathBuf,
+        /// Largest difference, NaN included.
+        difference: f32,
+        /// Largest difference allowed.
+        tolerance: f32,
+    },
+}
+
+/// What a task must know of a base to fit it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BaseShape {
+    /// How many layers.
+    pub n_layers: usize,
+    /// Width of the hidden states.
+    pub d_model: usize,
+}
+
+/// All tensors that are not as they should be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TensorProblems {
+    /// Expected and not in the file.
+    pub missing: Vec<String>,
+    /// In the file and not expected.
+    pub left_over: Vec<String>,
+    /// Of another shape or number type, as sentences.
+    pub wrong: Vec<String>,
+}
+
+impl TensorProblems {
+    /// Whether there is no problem at all.
+    pub fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.left_over.is_empty() && self.wrong.is_empty()
+    }
+}
+
+impl std::fmt::Display for TensorProblems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (what, names) in
+            [("missing", &self.missing), ("left over", &self.left_over), ("wrong", &self.wrong)]
+        {
+            if !names.is_empty() {
+                write!(f, "\n  {what}: {}", names.join(", "))?;
+            }
+        }
+        Ok(())
+    }
+}

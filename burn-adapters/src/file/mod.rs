@@ -1,0 +1,4 @@
+//! Adapters as files.
+
+pub mod native;
+pub mod probe;

@@ -1,0 +1,356 @@
+//! Our own file: one safetensors file for one task, holding what trained and nothing of the base that did not.
+//!
+//! The tensors are `f32`, named by their path in a [`TaskAdapter`](crate::TaskAdapter), such as
+//! `layers.3.attention.bottleneck.down.weight`; where the base trained too, its tensors carry the prefix `bert.`.
+//! Matrices of linear layers are `[d_input, d_output]`, the transpose of `PyTorch`'s.
+//! The header's only entry, `burn_adapters`, is the JSON of an [`AdapterHeader`].
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{DType, Tensor, TensorData};
+use burn_bert::Bert;
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
+use safetensors::{SafeTensorError, serialize};
+use serde::{Deserialize, Serialize};
+
+use super::probe::Probe;
+use crate::adapted::AdaptedBert;
+use crate::error::{AdapterError, TensorProblems};
+use crate::head::HeadKind;
+use crate::task_adapter::TaskAdapterConfig;
+
+/// The version of the layout described above.
+pub const FORMAT_VERSION: u32 = 1;
+
+const HEADER_KEY: &str = "burn_adapters";
+
+/// What the one who trained an adapter says about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdapterMetadata {
+    /// The method by its name, as chosen.
+    pub method: String,
+    /// Name of the task.
+    pub task: String,
+    /// What the outputs mean.
+    pub head: HeadKind,
+    /// The score it reached, if it was scored.
+    pub score: Option<Score>,
+    /// The longest text it was trained on, in tokens.
+    pub max_length: usize,
+    /// The base it belongs to.
+    pub base: BaseIdentity,
+}
+
+/// A score on validation data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Score {
+    /// Name of the metric.
+    pub metric: String,
+    /// Its value, in the metric's own range.
+    pub value: f64,
+}
+
+/// Which base an adapter belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseIdentity {
+    /// The name it was asked for by.
+    pub name: String,
+    /// SHA-256 of its weights, as the caller computes it; compared as text.
+    pub fingerprint: String,
+}
+
+/// Everything in a file but the numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AdapterHeader {
+    /// See [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// What was said about the adapter.
+    pub metadata: AdapterMetadata,
+    /// What it was built from.
+    pub config: TaskAdapterConfig,
+    /// Width of the base's hidden states.
+    pub d_model: usize,
+    /// Layers of the base.
+    pub n_layers: usize,
+    /// What it computed when it was saved.
+    pub probe: Probe,
+    /// Shapes of the tensors by name; taken from the file, not from the JSON.
+    #[serde(skip)]
+    pub tensors: BTreeMap<String, Vec<usize>>,
+}
+
+/// Writes what trained of a model, with a probe of what it computes.
+///
+/// The file is written beside its place and then renamed, so that a file under this name is always whole.
+///
+/// # Errors
+/// If the metadata describes another head, a weight or the score is not finite, or the file cannot be written.
+pub fn save(
+    path: &Path,
+    model: &AdaptedBert,
+    metadata: &AdapterMetadata,
+) -> Result<(), AdapterError> {
+    let config = model.task.config();
+    check_head(metadata, config)?;
+    let weights = trained_weights(model);
+    let probe = Probe::of(model);
+    let not_finite = |what| AdapterError::WillNotSave { path: path.to_owned(), what };
+    if let Some((name, _)) = weights.iter().find(|(_, data)| !is_finite(data)) {
+        return Err(not_finite(format!("the tensor {name}")));
+    }
+    if !probe.logits.iter().flatten().all(|logit| logit.is_finite()) {
+        return Err(not_finite("a logit of the probe".to_owned()));
+    }
+    if let Some(score) = metadata.score.as_ref().filter(|score| !score.value.is_finite()) {
+        return Err(not_finite(format!("the score `{}`", score.metric)));
+    }
+
+    let header = AdapterHeader {
+        format_version: FORMAT_VERSION,
+        metadata: metadata.clone(),
+        config: config.clone(),
+        d_model: model.bert.d_model(),
+        n_layers: model.bert.n_layers(),
+        probe,
+        tensors: BTreeMap::new(),
+    };
+    let json = serde_json::to_string(&header)
+        .map_err(|source| AdapterError::Header { path: path.to_owned(), source })?;
+    let views = weights.iter().map(|(name, data)| {
+        TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes())
+            .map(|view| (name.as_str(), view))
+    });
+    let bytes = views
+        .collect::<Result<Vec<_>, _>>()
+        .and_then(|views| serialize(views, Some([(HEADER_KEY.to_owned(), json)].into())))
+        .map_err(|source| AdapterError::NotSafetensors { path: path.to_owned(), source })?;
+    write_aside(path, &bytes)
+        .map_err(|source| AdapterError::Write { path: path.to_owned(), source })
+}
+
+/// Reads a task and joins it with its base, as it was when it was saved.
+///
+/// `fingerprint` is that of the base given.
+///
+/// # Errors
+/// If the file is not whole, of another format version or for another base; if a tensor is missing, left over, of
+/// another shape or not finite (all such tensors are named); or if the probe does not come out.
+pub fn load(
+    path: &Path,
+    bert: Bert,
+    fingerprint: &str,
+) -> Result<(AdaptedBert, AdapterMetadata), AdapterError> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| AdapterError::Read { path: path.to_owned(), source })?;
+    let not_safetensors = |source| AdapterError::NotSafetensors { path: path.to_owned(), source };
+    let (_, table) = SafeTensors::read_metadata(&bytes).map_err(not_safetensors)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(not_safetensors)?;
+    let AdapterHeader { metadata, config, probe, .. } = parse_header(path, &table)?;
+
+    let base = &metadata.base;
+    if base.fingerprint != fingerprint {
+        return Err(AdapterError::WrongBase {
+            path: path.to_owned(),
+            name: base.name.clone(),
+            expected: base.fingerprint.clone(),
+            found: fingerprint.to_owned(),
+        });
+    }
+    let unbuildable =
+        |source| AdapterError::Unbuildable { path: path.to_owned(), source: Box::new(source) };
+    let task = config.init(&bert).map_err(unbuildable)?;
+    let model = AdaptedBert::new(bert, task).map_err(unbuildable)?;
+
+    let weights = read_weights(path, &file, &model)?;
+    let model = put_weights(model, weights);
+    probe.check(path, &model)?;
+    Ok((model, metadata))
+}
+
+/// Reads what a file says about itself, without its numbers.
+///
+/// # Errors
+/// If the file cannot be read, is not whole, or is of another kind or version.
+pub fn read_header(path: &Path) -> Result<AdapterHeader, AdapterError> {
+    let read = |source| AdapterError::Read { path: path.to_owned(), source };
+    let not_safetensors = |source| AdapterError::NotSafetensors { path: path.to_owned(), source };
+
+    let mut file = File::open(path).map_err(read)?;
+    let file_len = file.metadata().map_err(read)?.len();
+    let mut prefix = [0_u8; 8];
+    if file_len < 8 {
+        return Err(not_safetensors(SafeTensorError::HeaderTooSmall));
+    }
+    file.read_exact(&mut prefix).map_err(read)?;
+    let header_len = u64::from_le_bytes(prefix);
+    if header_len > file_len - 8 {
+        return Err(not_safetensors(SafeTensorError::InvalidHeaderLength));
+    }
+    let mut header = Vec::new();
+    file.take(header_len).read_to_end(&mut header).map_err(read)?;
+    let table: Metadata = serde_json::from_slice(&header)
+        .map_err(|source| not_safetensors(SafeTensorError::InvalidHeaderDeserialization(source)))?;
+    if 8 + header_len + table.data_len() as u64 != file_len {
+        return Err(not_safetensors(SafeTensorError::MetadataIncompleteBuffer));
+    }
+    parse_header(path, &table)
+}
+
+fn parse_header(path: &Path, table: &Metadata) -> Result<AdapterHeader, AdapterError> {
+    #[derive(Deserialize)]
+    struct Version {
+        format_version: u32,
+    }
+
+    let json = table.metadata().as_ref().and_then(|entries| entries.get(HEADER_KEY));
+    let json =
+        json.ok_or_else(|| AdapterError::NotAnAdapter { path: path.to_owned(), key: HEADER_KEY })?;
+    let unreadable = |source| AdapterError::Header { path: path.to_owned(), source };
+    // The version first: the rest of another version may look like anything.
+    let Version { format_version } = serde_json::from_str(json).map_err(unreadable)?;
+    if format_version != FORMAT_VERSION {
+        return Err(AdapterError::FormatVersion {
+            path: path.to_owned(),
+            found: format_version,
+            expected: FORMAT_VERSION,
+        });
+    }
+    let mut header: AdapterHeader = serde_json::from_str(json).map_err(unreadable)?;
+    check_head(&header.metadata, &header.config)?;
+    header.tensors =
+        table.tensors().into_iter().map(|(name, info)| (name, info.shape.clone())).collect();
+    Ok(header)
+}
+
+fn check_head(metadata: &AdapterMetadata, config: &TaskAdapterConfig) -> Result<(), AdapterError> {
+    let (described, found) = (metadata.head.outputs(), config.outputs);
+    if described == found { Ok(()) } else { Err(AdapterError::HeadKind { described, found }) }
+}
+
+/// The name in a file of the parameter at a path of an [`AdaptedBert`].
+fn name_in_file(path: &str) -> &str {
+    path.strip_prefix("task.").unwrap_or(path)
+}
+
+fn is_finite(data: &TensorData) -> bool {
+    data.iter::<f32>().all(f32::is_finite)
+}
+
+fn trained_weights(model: &AdaptedBert) -> BTreeMap<String, TensorData> {
+    struct Reader<'a> {
+        model: &'a AdaptedBert,
+        path: Vec<String>,
+        weights: BTreeMap<String, TensorData>,
+    }
+
+    impl ModuleVisitor for Reader<'_> {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let path = self.path.join(".");
+            if self.model.trains(&path) {
+                let data = param.val().into_data().convert_dtype(DType::F32);
+                self.weights.insert(name_in_file(&path).to_owned(), data);
+            }
+        }
+    }
+
+    let mut reader = Reader { model, path: Vec::new(), weights: BTreeMap::new() };
+    model.visit(&mut reader);
+    reader.weights
+}
+
+/// The file's tensors by name, when they are exactly those that train in `model`.
+fn read_weights(
+    path: &Path,
+    file: &SafeTensors<'_>,
+    model: &AdaptedBert,
+) -> Result<BTreeMap<String, TensorData>, AdapterError> {
+    let mut found: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
+    let mut problems = TensorProblems::default();
+    let mut weights = BTreeMap::new();
+    for parameter in model.trained_parameters() {
+        let name = name_in_file(&parameter.path);
+        match found.remove(name) {
+            None => problems.missing.push(name.to_owned()),
+            Some(view) if view.dtype() != Dtype::F32 || view.shape() != parameter.shape => {
+                let (dtype, shape, expected) = (view.dtype(), view.shape(), &parameter.shape);
+                problems
+                    .wrong
+                    .push(format!("{name} is {dtype:?} {shape:?}, expected F32 {expected:?}"));
+            }
+            Some(view) => {
+                let values: Vec<f32> = view
+                    .data()
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|bytes| f32::from_le_bytes(*bytes))
+                    .collect();
+                weights.insert(name.to_owned(), TensorData::new(values, view.shape().to_vec()));
+            }
+        }
+    }
+    problems.left_over.extend(found.into_keys());
+    if !problems.is_empty() {
+        return Err(AdapterError::Tensors { path: path.to_owned(), problems });
+    }
+    let tensors: Vec<_> =
+        weights.iter().filter(|(_, data)| !is_finite(data)).map(|(name, _)| name.clone()).collect();
+    if !tensors.is_empty() {
+        return Err(AdapterError::NotFinite { path: path.to_owned(), tensors });
+    }
+    Ok(weights)
+}
+
+fn put_weights(model: AdaptedBert, weights: BTreeMap<String, TensorData>) -> AdaptedBert {
+    struct Writer {
+        path: Vec<String>,
+        weights: BTreeMap<String, TensorData>,
+    }
+
+    impl ModuleMapper for Writer {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.pop();
+        }
+
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let path = self.path.join(".");
+            match self.weights.remove(name_in_file(&path)) {
+                Some(data) => {
+                    let (id, tensor) = (param.id, Tensor::from_data(data, &param.lazy_device()));
+                    param.transform_for_load(tensor, id)
+                }
+                None => param,
+            }
+        }
+    }
+
+    model.map(&mut Writer { path: Vec::new(), weights })
+}
+
+fn write_aside(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or_else(|| Path::new(".")))?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}

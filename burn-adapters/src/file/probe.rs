@@ -1,0 +1,113 @@
+//! The probe in an adapter file: two made-up texts and what the model made of them.
+//! It tells whether base, adapter and code still compute the same together, which no shape and no checksum can.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
+use burn_bert::{Bert, BertInput};
+use serde::{Deserialize, Serialize};
+
+use crate::adapted::AdaptedBert;
+use crate::error::AdapterError;
+
+const TEXTS: usize = 2;
+/// Tokens a text, fewer where the base has fewer positions.
+const LENGTH: usize = 12;
+
+/// Token ids, and the logits a model gave for them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Token ids, one row a text, all rows of one length.
+    pub input_ids: Vec<Vec<u64>>,
+    /// Token type of each token.
+    pub token_type_ids: Vec<Vec<u64>>,
+    /// One row a text, computed without dropout.
+    pub logits: Vec<Vec<f32>>,
+}
+
+impl Probe {
+    /// A probe of a model: ids from all over its vocabulary; the second text has two segments.
+    pub fn of(model: &AdaptedBert) -> Self {
+        let (input_ids, token_type_ids) = texts(&model.bert);
+        let logits = logits(model, &input_ids, &token_type_ids);
+        Self { input_ids, token_type_ids, logits }
+    }
+
+    /// Checks that a model still gives these logits.
+    ///
+    /// # Errors
+    /// If the texts are not made for this base, or a logit differs.
+    pub fn check(&self, path: &Path, model: &AdaptedBert) -> Result<(), AdapterError> {
+        // Ids of a hostile file could reach beyond the tables; the texts follow from the base alone.
+        let (input_ids, token_type_ids) = texts(&model.bert);
+        let differs = |difference, tolerance| AdapterError::Probe {
+            path: path.to_owned(),
+            difference,
+            tolerance,
+        };
+        let tolerance = tolerance(model);
+        if self.input_ids != input_ids || self.token_type_ids != token_type_ids {
+            return Err(differs(f32::NAN, tolerance));
+        }
+        let found = logits(model, &input_ids, &token_type_ids);
+        let shapes = |logits: &[Vec<f32>]| logits.iter().map(Vec::len).collect::<Vec<_>>();
+        if shapes(&found) != shapes(&self.logits) {
+            return Err(differs(f32::NAN, tolerance));
+        }
+        let pairs = found.iter().flatten().zip(self.logits.iter().flatten());
+        let difference =
+            pairs.map(|(found, expected)| (found - expected).abs() / expected.abs().max(1.0));
+        // `f32::max` would let a NaN pass.
+        let worst =
+            difference.fold(0.0, |worst: f32, next| if next <= worst { worst } else { next });
+        if worst <= tolerance { Ok(()) } else { Err(differs(worst, tolerance)) }
+    }
+}
+
+/// Relative to logits above 1: kernels of different devices sum in different orders.
+fn tolerance(model: &AdaptedBert) -> f32 {
+    match model.task.head.linear.weight.val().dtype() {
+        DType::F16 | DType::BF16 => 0.1,
+        _ => 1e-3,
+    }
+}
+
+fn texts(bert: &Bert) -> (Vec<Vec<u64>>, Vec<Vec<u64>>) {
+    let rows = |table: &burn::nn::Embedding| table.weight.lazy_shape()[0];
+    let vocabulary = rows(&bert.embeddings.word_embeddings);
+    let length = LENGTH.min(rows(&bert.embeddings.position_embeddings));
+    let types = rows(&bert.embeddings.token_type_embeddings);
+    // Steps of the golden ratio reach every part of a vocabulary of any size.
+    let id = |index: usize| ((index + 1) * 40_503 % 65_536 * vocabulary / 65_536) as u64;
+    let token_type = |index: usize| u64::from(types > 1 && index >= length + length / 2);
+    let rows = |value: &dyn Fn(usize) -> u64| {
+        let row = |text| (text * length..(text + 1) * length).map(value).collect();
+        (0..TEXTS).map(row).collect()
+    };
+    (rows(&id), rows(&token_type))
+}
+
+fn logits(
+    model: &AdaptedBert,
+    input_ids: &[Vec<u64>],
+    token_type_ids: &[Vec<u64>],
+) -> Vec<Vec<f32>> {
+    let model = model.valid();
+    let device = model.bert.embeddings.layer_norm.gamma.device();
+    let tensor = |rows: &[Vec<u64>]| {
+        let shape = [rows.len(), rows.first().map_or(0, Vec::len)];
+        Tensor::<2, Int>::from_data(TensorData::new(rows.concat(), shape), &device)
+    };
+    let input_ids = tensor(input_ids);
+    let input = BertInput {
+        attention_mask: Tensor::<2, Bool>::full(input_ids.dims(), true, &device),
+        input_ids,
+        token_type_ids: tensor(token_type_ids),
+    };
+    let logits = model.forward(&input);
+    let [_, outputs] = logits.dims();
+    let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
+    values.chunks(outputs).map(<[f32]>::to_vec).collect()
+}

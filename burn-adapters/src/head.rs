@@ -1,0 +1,228 @@
+//! The head: one vector per text, dropout, one linear layer; and the losses that train it.
+//! The pooler itself belongs to the base.
+//!
+//! `create_model` in the reference code,
+//! <https://github.com/google-research/adapter-bert/blob/0b9fc4e7ac01bd28dafde8933755cebea5777caf/run_classifier.py>.
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
+use burn::nn::{Dropout, DropoutConfig, Initializer, Linear};
+use burn::tensor::{Bool, Device, Int, Tensor, assert_shape};
+use serde::{Deserialize, Serialize};
+
+use crate::init::InitStream;
+
+/// Standard deviation of the head's weights at the start (`create_model` in the reference code).
+const INIT_STD: f64 = 0.02;
+
+/// How a text's hidden states become one vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pooling {
+    /// The base's pooler, `tanh(W h + b)` of the first token: the paper's choice.
+    Pooler,
+    /// The first token (`[CLS]`) as it is.
+    FirstToken,
+    /// The mean over the text's tokens, padding left out: how sentence encoders such as `MiniLM` were trained.
+    Mean,
+}
+
+impl Pooling {
+    /// Every pooling.
+    pub const ALL: [Self; 3] = [Self::Pooler, Self::FirstToken, Self::Mean];
+
+    /// The name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pooler => "pooler",
+            Self::FirstToken => "first-token",
+            Self::Mean => "mean",
+        }
+    }
+}
+
+/// The first token of each text.
+///
+/// # Shapes
+/// - hidden: `[batch, sequence, d_model]`
+/// - result: `[batch, d_model]`
+pub fn first_token(hidden: Tensor<3>) -> Tensor<2> {
+    hidden.narrow(1, 0, 1).squeeze_dim(1)
+}
+
+/// The mean over each text's tokens; `mask` is true where there is a token and false on padding.
+/// A row without any token gives zeros.
+///
+/// # Shapes
+/// - hidden: `[batch, sequence, d_model]`
+/// - mask: `[batch, sequence]`
+/// - result: `[batch, d_model]`
+///
+/// # Panics
+/// If the two shapes do not belong together.
+pub fn mean_of_tokens(hidden: Tensor<3>, mask: Tensor<2, Bool>) -> Tensor<2> {
+    let [batch, sequence, _] = hidden.dims();
+    assert_shape!(mask, [batch, sequence]);
+    // In the dtype of the hidden states, which may be half precision.
+    let weight = mask.float().cast(hidden.dtype()).unsqueeze_dim::<3>(2); // [batch, sequence, 1]
+    let count = weight.clone().sum_dim(1).clamp_min(1.0); // [batch, 1, 1]
+    ((hidden * weight).sum_dim(1) / count).squeeze_dim(1)
+}
+
+/// Configuration of a [`Head`].
+#[derive(Config, Debug)]
+pub struct HeadConfig {
+    /// Width of the hidden states.
+    pub d_model: usize,
+    /// One per class, or 1 for a regression.
+    pub outputs: usize,
+    /// Rate of the dropout before the linear layer, at least 0 and below 1.
+    #[config(default = 0.1)]
+    pub dropout: f64,
+}
+
+/// Dropout and a linear layer: logits for a classification, the number itself for a regression.
+#[derive(Module, Debug)]
+pub struct Head {
+    /// Before the linear layer, in training only.
+    pub dropout: Dropout,
+    /// `[d_model, outputs]`
+    pub linear: Linear,
+}
+
+impl HeadConfig {
+    /// A head whose weights are drawn from `stream`; the bias starts at 0.
+    ///
+    /// # Panics
+    /// If `dropout` is not a rate: at least 0 and below 1.
+    pub fn init(&self, stream: &InitStream, device: &Device) -> Head {
+        Head {
+            dropout: DropoutConfig::new(self.dropout).init(),
+            linear: Linear {
+                weight: stream.truncated_normal([self.d_model, self.outputs], INIT_STD, device),
+                bias: Some(Initializer::Zeros.init([self.outputs], device)),
+            },
+        }
+    }
+}
+
+impl Head {
+    /// Logits of pooled texts.
+    ///
+    /// # Shapes
+    /// - pooled: `[batch, d_model]`
+    /// - result: `[batch, outputs]`
+    pub fn forward(&self, pooled: Tensor<2>) -> Tensor<2> {
+        self.linear.forward(self.dropout.forward(pooled))
+    }
+}
+
+/// What a head's outputs mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadKind {
+    /// One logit per label.
+    Classification {
+        /// Names of the classes, in the order of the logits.
+        labels: Vec<String>,
+    },
+    /// One number.
+    Regression,
+}
+
+impl HeadKind {
+    /// How many outputs the head has.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Classification { labels } => labels.len(),
+            Self::Regression => 1,
+        }
+    }
+}
+
+/// Softmax cross-entropy, the mean over the batch.
+///
+/// # Shapes
+/// - logits: `[batch, outputs]`
+/// - labels: `[batch]`, each in `0..outputs`
+/// - result: `[1]`
+pub fn classification_loss(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    CrossEntropyLossConfig::new().init(&logits.device()).forward(logits, labels)
+}
+
+/// Mean squared error over the batch.
+///
+/// # Shapes
+/// - outputs: `[batch, 1]`
+/// - targets: `[batch]`
+/// - result: `[1]`
+///
+/// # Panics
+/// If there is not exactly one output per target.
+pub fn regression_loss(outputs: Tensor<2>, targets: Tensor<1>) -> Tensor<1> {
+    let [batch] = targets.dims();
+    assert_shape!(outputs, [batch, 1]);
+    MseLoss::new().forward(outputs.squeeze_dim::<1>(1), targets, Reduction::Mean)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{TensorData, Tolerance};
+
+    use super::*;
+
+    #[test]
+    fn the_mean_leaves_padding_out() {
+        let device = Device::flex();
+        let hidden = Tensor::<3>::from_data(
+            [[[1.0, 2.0], [3.0, 6.0], [100.0, 100.0]], [[5.0, 7.0], [9.0, 9.0], [9.0, 9.0]]],
+            &device,
+        );
+        let mask =
+            Tensor::<2, Bool>::from_data([[true, true, false], [true, false, false]], &device);
+        let mean = mean_of_tokens(hidden.clone(), mask).into_data();
+        mean.assert_approx_eq::<f32>(
+            &TensorData::from([[2.0, 4.0], [5.0, 7.0]]),
+            Tolerance::absolute(1e-6),
+        );
+        let first = first_token(hidden).into_data();
+        first.assert_approx_eq::<f32>(
+            &TensorData::from([[1.0, 2.0], [5.0, 7.0]]),
+            Tolerance::absolute(0.0),
+        );
+    }
+
+    #[test]
+    fn a_row_of_padding_gives_zeros() {
+        let device = Device::flex();
+        let mask = Tensor::<2, Bool>::from_data([[false, false]], &device);
+        let mean = mean_of_tokens(Tensor::ones([1, 2, 3], &device), mask).into_data();
+        assert_eq!(mean.try_to_vec::<f32>().unwrap(), [0.0; 3]);
+    }
+
+    #[test]
+    fn losses_have_their_textbook_values() {
+        let device = Device::flex();
+        let logits = Tensor::<2>::from_data([[0.0, 0.0], [3.0_f32.ln(), 0.0]], &device);
+        let labels = Tensor::<1, Int>::from_data([1, 0], &device);
+        let loss: f32 = classification_loss(logits, labels).into_scalar();
+        assert!((loss - f32::midpoint(2.0_f32.ln(), (4.0_f32 / 3.0).ln())).abs() < 1e-6);
+
+        let outputs = Tensor::<2>::from_data([[1.0], [2.0]], &device);
+        let loss: f32 =
+            regression_loss(outputs, Tensor::from_data([3.0, 1.0], &device)).into_scalar();
+        assert!((loss - 2.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_head_starts_small_and_without_bias() {
+        let head = HeadConfig::new(32, 3).init(&InitStream::new(0), &Device::flex());
+        let weights = head.linear.weight.val().into_data().try_to_vec::<f32>().unwrap();
+        assert!(weights.iter().all(|weight| weight.abs() <= 0.04));
+        assert_eq!(
+            head.linear.bias.unwrap().val().into_data().try_to_vec::<f32>().unwrap(),
+            [0.0; 3]
+        );
+    }
+}

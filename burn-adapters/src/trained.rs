@@ -1,0 +1,269 @@
+//! What trains: every trained parameter with its name, and the table that sums them up.
+//! Which parameters those are follows from the plan and the parameter's name alone.
+
+use std::fmt;
+
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::tensor::Tensor;
+
+use crate::adapted::AdaptedBert;
+use crate::head::Pooling;
+use crate::plan::Tuned;
+
+/// One parameter that trains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrainedParameter {
+    /// Where it is in an [`AdaptedBert`], as `task.layers.3.attention.bottleneck.down.weight`.
+    pub path: String,
+    /// What an optimizer knows it by.
+    pub id: ParamId,
+    /// Its shape, in Burn's order: a linear layer's weight is `[d_input, d_output]`.
+    pub shape: Vec<usize>,
+    /// Its row in the table of what trains.
+    pub group: Group,
+}
+
+impl TrainedParameter {
+    /// Whether weight decay applies: to the weights of linear layers and embeddings, not to biases and norms.
+    ///
+    /// Google's code decides by name as well (`exclude_from_weight_decay` in its `optimization.py`); a norm's
+    /// parameters are called `gamma` and `beta` here.
+    pub fn decays(&self) -> bool {
+        last_segment(&self.path) == "weight"
+    }
+}
+
+fn last_segment(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+/// A row of the table of what trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Group {
+    /// The inserted bottlenecks.
+    Adapters,
+    /// Norms: the task's own, or the base's where the base trains.
+    LayerNorms,
+    /// The task's head.
+    Head,
+    /// The base's embeddings, norm apart.
+    Embeddings,
+    /// The base's layers, norms apart.
+    Layers,
+    /// The base's pooler.
+    Pooler,
+}
+
+impl Group {
+    /// The name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Adapters => "adapters",
+            Self::LayerNorms => "LayerNorms",
+            Self::Head => "head",
+            Self::Embeddings => "base: embeddings",
+            Self::Layers => "base: layers",
+            Self::Pooler => "base: pooler",
+        }
+    }
+
+    fn of(path: &str) -> Self {
+        if matches!(last_segment(path), "gamma" | "beta") {
+            Self::LayerNorms
+        } else if path.starts_with("task.head.") {
+            Self::Head
+        } else if path.starts_with("task.") {
+            Self::Adapters
+        } else if path.starts_with("bert.embeddings.") {
+            Self::Embeddings
+        } else if path.starts_with("bert.pooler.") {
+            Self::Pooler
+        } else {
+            Self::Layers
+        }
+    }
+}
+
+/// Whether a parameter trains, by its path in an [`AdaptedBert`] whose base has `n_layers` layers.
+pub(crate) fn trains(path: &str, tuned: Tuned, pooling: Pooling, n_layers: usize) -> bool {
+    let Some(path) = path.strip_prefix("bert.") else {
+        return true;
+    };
+    // A pooler that nobody asks would train without a gradient.
+    if path.starts_with("pooler.") && pooling != Pooling::Pooler {
+        return false;
+    }
+    match tuned {
+        Tuned::Nothing | Tuned::LayerNorms => false,
+        Tuned::Everything => true,
+        Tuned::TopLayers(top) => {
+            let layer = path.strip_prefix("encoder.layer.").and_then(|rest| rest.split('.').next());
+            let layer = layer.and_then(|layer| layer.parse::<usize>().ok());
+            path.starts_with("pooler.") || layer.is_some_and(|layer| layer + top >= n_layers)
+        }
+    }
+}
+
+/// How much trains, group by group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrainedTable {
+    /// The groups that train, largest idea first; groups without parameters are left out.
+    pub rows: Vec<TrainedRow>,
+    /// Parameters of the base, trained or not.
+    pub base_parameters: usize,
+}
+
+/// One group of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrainedRow {
+    /// Which group.
+    pub group: Group,
+    /// How many tensors.
+    pub tensors: usize,
+    /// How many numbers in them.
+    pub parameters: usize,
+}
+
+impl TrainedTable {
+    /// Sums up trained parameters.
+    pub fn new(trained: &[TrainedParameter], base_parameters: usize) -> Self {
+        let mut rows: Vec<TrainedRow> = Vec::new();
+        for parameter in trained {
+            let count = parameter.shape.iter().product::<usize>();
+            if let Some(row) = rows.iter_mut().find(|row| row.group == parameter.group) {
+                row.tensors += 1;
+                row.parameters += count;
+            } else {
+                rows.push(TrainedRow { group: parameter.group, tensors: 1, parameters: count });
+            }
+        }
+        rows.sort_by_key(|row| row.group);
+        Self { rows, base_parameters }
+    }
+
+    /// How many tensors train.
+    pub fn tensors(&self) -> usize {
+        self.rows.iter().map(|row| row.tensors).sum()
+    }
+
+    /// How many parameters train.
+    pub fn parameters(&self) -> usize {
+        self.rows.iter().map(|row| row.parameters).sum()
+    }
+
+    /// A count as a part of the base's parameters, `0..=1` (a little above 1 when the base trains with a head).
+    pub fn share(&self, parameters: usize) -> f64 {
+        parameters as f64 / self.base_parameters as f64
+    }
+}
+
+impl fmt::Display for TrainedTable {
+    /// ```text
+    /// what trains      tensors   parameters   of the base
+    /// adapters              96    2,379,264        2.17 %
+    /// LayerNorms            50       38,400        0.04 %
+    /// head                   2        1,538        0.00 %
+    /// together             148    2,419,202        2.21 %
+    /// ```
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:<16} {:>7} {:>12} {:>12}",
+            "what trains", "tensors", "parameters", "of the base"
+        )?;
+        let rows = self.rows.iter().map(|row| (row.group.name(), row.tensors, row.parameters));
+        for (name, tensors, parameters) in
+            rows.chain([("together", self.tensors(), self.parameters())])
+        {
+            let (count, share) = (with_commas(parameters), 100.0 * self.share(parameters));
+            write!(f, "\n{name:<16} {tensors:>7} {count:>12} {share:>10.2} %")?;
+        }
+        Ok(())
+    }
+}
+
+fn with_commas(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+impl AdaptedBert {
+    /// Every parameter that trains, in the order of the modules.
+    pub fn trained_parameters(&self) -> Vec<TrainedParameter> {
+        struct Collector<'a> {
+            model: &'a AdaptedBert,
+            path: Vec<String>,
+            trained: Vec<TrainedParameter>,
+        }
+
+        impl ModuleVisitor for Collector<'_> {
+            fn enter_module(&mut self, name: &str, _container_type: &str) {
+                self.path.push(name.to_owned());
+            }
+
+            fn exit_module(&mut self, _name: &str, _container_type: &str) {
+                self.path.pop();
+            }
+
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                let path = self.path.join(".");
+                if self.model.trains(&path) {
+                    let group = Group::of(&path);
+                    self.trained.push(TrainedParameter {
+                        path,
+                        id: param.id,
+                        shape: param.lazy_shape().to_vec(),
+                        group,
+                    });
+                }
+            }
+        }
+
+        let mut collector = Collector { model: self, path: Vec::new(), trained: Vec::new() };
+        self.visit(&mut collector);
+        collector.trained
+    }
+
+    /// How much trains, to be printed before a run.
+    pub fn trained_table(&self) -> TrainedTable {
+        TrainedTable::new(&self.trained_parameters(), self.bert.num_params())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn top_layers_are_counted_from_the_top() {
+        let trains = |path| trains(path, Tuned::TopLayers(2), Pooling::Pooler, 12);
+        assert!(trains("bert.encoder.layer.10.output.dense.weight"));
+        assert!(trains("bert.encoder.layer.11.attention.output.layer_norm.gamma"));
+        assert!(trains("bert.pooler.dense.bias"));
+        assert!(trains("task.head.linear.weight"));
+        assert!(!trains("bert.encoder.layer.9.output.dense.weight"));
+        assert!(!trains("bert.encoder.layer.1.output.dense.weight"));
+        assert!(!trains("bert.embeddings.word_embeddings.weight"));
+    }
+
+    #[test]
+    fn a_pooler_nobody_asks_does_not_train() {
+        assert!(trains("bert.pooler.dense.weight", Tuned::Everything, Pooling::Pooler, 2));
+        assert!(!trains("bert.pooler.dense.weight", Tuned::Everything, Pooling::Mean, 2));
+        assert!(!trains("bert.pooler.dense.weight", Tuned::TopLayers(1), Pooling::FirstToken, 2));
+    }
+
+    #[test]
+    fn thousands_are_separated() {
+        for (count, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (2_379_264, "2,379,264")] {
+            assert_eq!(with_commas(count), text);
+        }
+    }
+}

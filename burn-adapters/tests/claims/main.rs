@@ -1,0 +1,14 @@
+//! What this crate promises, in one binary (each test binary links all of Burn).
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail as tests do, and tell what they measured"
+)]
+
+mod adapter_hub;
+mod files;
+mod fixtures;
+mod gradients;
+mod laws;
+mod samples;
+mod trained;

@@ -1,0 +1,58 @@
+//! What trains, by name and number.
+
+use burn::tensor::Device;
+use burn_adapters::{Method, Pooling, TaskAdapterConfig};
+use burn_bert::BertConfig;
+
+use crate::fixtures::{adapted, base, config};
+use crate::samples::METHODS;
+
+/// Two classes on BERT-base, as MRPC; nothing as large as BERT is allocated.
+fn bert_base_table(method: Method, pooling: Pooling) -> String {
+    let bert = BertConfig::bert_base().init(&Device::flex());
+    let config = TaskAdapterConfig { outputs: 2, pooling, ..config(method.plan(64)) };
+    adapted(bert, &config).trained_table().to_string()
+}
+
+#[test]
+fn adapters_of_bert_base_number_2_379_264() {
+    insta::assert_snapshot!(bert_base_table(Method::Houlsby, Pooling::Pooler));
+}
+
+#[test]
+fn baselines_of_bert_base_train_parts_of_it() {
+    let tables: Vec<_> = [Method::Pfeiffer, Method::LayerNorm, Method::TopLayers(1), Method::Full]
+        .into_iter()
+        .map(|method| format!("{method}\n{}", bert_base_table(method, Pooling::Pooler)))
+        .collect();
+    insta::assert_snapshot!(tables.join("\n"));
+}
+
+#[test]
+fn every_trained_parameter_has_a_readable_path() {
+    let paths = [Method::Houlsby, Method::Pfeiffer, Method::TopLayers(1)].map(|method| {
+        let model = adapted(base(&Device::flex()), &config(method.plan(8)));
+        let lines = model.trained_parameters().into_iter().map(|parameter| {
+            let decays = if parameter.decays() { "decays" } else { "" };
+            format!("{} {:?} {} {decays}", parameter.path, parameter.shape, parameter.group.name())
+                .trim_end()
+                .to_owned()
+        });
+        format!("{method}\n{}", lines.collect::<Vec<_>>().join("\n"))
+    });
+    insta::assert_snapshot!(paths.join("\n\n"));
+}
+
+#[test]
+fn weight_decay_spares_biases_and_norms() {
+    for method in METHODS {
+        let model = adapted(base(&Device::flex()), &config(method.plan(8)));
+        let (decay, trained) = (model.weight_decay_group(), model.trained_group());
+        for parameter in model.trained_parameters() {
+            let is_weight = parameter.path.ends_with(".weight");
+            assert_eq!(decay.matches(&parameter.id, None), is_weight, "{}", parameter.path);
+            assert_eq!(parameter.shape.len() == 2, is_weight, "{}", parameter.path);
+            assert!(trained.matches(&parameter.id, None));
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The shape of a BERT, with the keys of Hugging Face's `config.json`.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::BertError;
+
+/// The activation of the feed-forward; names as in Hugging Face's `hidden_act`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HiddenActivation {
+    /// `x Φ(x)`, with the error function.
+    Gelu,
+    /// GELU by the tanh approximation.
+    GeluNew,
+    /// `max(x, 0)`
+    Relu,
+    /// `x σ(x)`
+    #[serde(alias = "swish")]
+    Silu,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+/// The shape of a BERT. Keys that are not named here are ignored when a `config.json` is read.
+///
+/// <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/bert/configuration_bert.py>
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BertConfig {
+    /// `bert`
+    #[serde(default = "bert")]
+    pub model_type: String,
+    /// Number of token ids.
+    pub vocab_size: usize,
+    /// Width of the hidden states, d_model.
+    pub hidden_size: usize,
+    /// Number of layers.
+    pub num_hidden_layers: usize,
+    /// Heads of the attention; `hidden_size` is a multiple of it.
+    pub num_attention_heads: usize,
+    /// Width inside the feed-forward.
+    pub intermediate_size: usize,
+    /// Activation of the feed-forward.
+    pub hidden_act: HiddenActivation,
+    /// Dropout of hidden states, in `0..1`.
+    pub hidden_dropout_prob: f64,
+    /// Dropout of attention probabilities, in `0..1`.
+    pub attention_probs_dropout_prob: f64,
+    /// Longest sequence in tokens.
+    pub max_position_embeddings: usize,
+    /// Number of token types (segments).
+    pub type_vocab_size: usize,
+    /// Standard deviation of fresh weights.
+    #[serde(default = "initializer_range")]
+    pub initializer_range: f64,
+    /// ε of every LayerNorm.
+    #[serde(default = "layer_norm_eps")]
+    pub layer_norm_eps: f64,
+    /// How positions are embedded; only `absolute` is BERT's.
+    #[serde(default = "absolute")]
+    pub position_embedding_type: String,
+}
+
+fn bert() -> String {
+    "bert".to_owned()
+}
+
+fn absolute() -> String {
+    "absolute".to_owned()
+}
+
+// The values that transformers takes where a config.json leaves the key out.
+fn initializer_range() -> f64 {
+    0.02
+}
+
+fn layer_norm_eps() -> f64 {
+    1e-12
+}
+
+impl BertConfig {
+    /// BERT-base, uncased: 12 layers, 768 wide.
+    pub fn bert_base() -> Self {
+        Self {
+            model_type: bert(),
+            vocab_size: 30522,
+            hidden_size: 768,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            intermediate_size: 3072,
+            hidden_act: HiddenActivation::Gelu,
+            hidden_dropout_prob: 0.1,
+            attention_probs_dropout_prob: 0.1,
+            max_position_embeddings: 512,
+            type_vocab_size: 2,
+            initializer_range: initializer_range(),
+            layer_norm_eps: layer_norm_eps(),
+            position_embedding_type: absolute(),
+        }
+    }
+
+    /// BERT-large, uncased: 24 layers, 1024 wide.
+    pub fn bert_large() -> Self {
+        Self {
+            hidden_size: 1024,
+            num_hidden_layers: 24,
+            num_attention_heads: 16,
+            intermediate_size: 4096,
+            ..Self::bert_base()
+        }
+    }
+
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no JSON, lacks a key, or describes another kind of model.
+    pub fn from_json_file(path: &Path) -> Result<Self, BertError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| BertError::Read { path: path.to_owned(), source })?;
+        let config: Self = serde_json::from_str(&text)
+            .map_err(|source| BertError::ConfigJson { path: path.to_owned(), source })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The same BERT with one dropout everywhere, in `0..1`.
+    #[must_use]
+    pub fn with_dropout(self, dropout: f64) -> Self {
+        Self { hidden_dropout_prob: dropout, attention_probs_dropout_prob: dropout, ..self }
+    }
+
+    /// Checks that the numbers describe a BERT.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn check(&self) -> Result<(), BertError> {
+        let wrong = |key, found: String, expected: &str| {
+            Err(BertError::Config { key, found, expected: expected.to_owned() })
+        };
+        if self.model_type != "bert" {
+            return wrong("model_type", self.model_type.clone(), "bert: other architectures are not read");
+        }
+        if self.position_embedding_type != "absolute" {
+            return wrong("position_embedding_type", self.position_embedding_type.clone(), "absolute");
+        }
+        let counts = [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("intermediate_size", self.intermediate_size),
+            ("max_position_embeddings", self.max_position_embeddings),
+            ("type_vocab_size", self.type_vocab_size),
+        ];
+        for (key, count) in counts {
+            if count == 0 {
+                return wrong(key, "0".to_owned(), "1 or more");
+            }
+        }
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            let expected = format!("a multiple of num_attention_heads, {}", self.num_attention_heads);
+            return wrong("hidden_size", self.hidden_size.to_string(), &expected);
+        }
+        let rates = [
+            ("hidden_dropout_prob", self.hidden_dropout_prob),
+            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+        ];
+        for (key, rate) in rates {
+            if !(0.0..1.0).contains(&rate) {
+                return wrong(key, rate.to_string(), "a rate from 0 to below 1");
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks one text's plain numbers before they become tensors.
+    ///
+    /// A GPU does not say when an index is out of its table, so whoever makes a
+    /// [`BertInput`](crate::BertInput) from foreign numbers asks here first.
+    ///
+    /// # Errors
+    /// The first token id, token type or length that has no embedding.
+    pub fn check_text(&self, input_ids: &[u32], token_type_ids: &[u32]) -> Result<(), BertError> {
+        let input = |what, found: usize, count| BertError::Input { what, found, count };
+        if let Some(&id) = input_ids.iter().find(|id| **id as usize >= self.vocab_size) {
+            return Err(input("token id", id as usize, self.vocab_size));
+        }
+        if let Some(&kind) = token_type_ids.iter().find(|kind| **kind as usize >= self.type_vocab_size) {
+            return Err(input("token type", kind as usize, self.type_vocab_size));
+        }
+        if input_ids.len() > self.max_position_embeddings {
+            return Err(input("position", input_ids.len() - 1, self.max_position_embeddings));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_refused(change: impl FnOnce(&mut BertConfig), sentence: &str) {
+        let mut config = BertConfig::bert_base();
+        change(&mut config);
+        assert_eq!(config.check().unwrap_err().to_string(), sentence);
+    }
+
+    #[test]
+    fn what_is_not_a_bert_is_refused() {
+        check_refused(
+            |config| config.model_type = "roberta".to_owned(),
+            "the configuration has model_type roberta, expected bert: other architectures are not read",
+        );
+        check_refused(
+            |config| config.position_embedding_type = "relative_key".to_owned(),
+            "the configuration has position_embedding_type relative_key, expected absolute",
+        );
+        check_refused(
+            |config| config.num_attention_heads = 7,
+            "the configuration has hidden_size 768, expected a multiple of num_attention_heads, 7",
+        );
+        check_refused(
+            |config| config.vocab_size = 0,
+            "the configuration has vocab_size 0, expected 1 or more",
+        );
+        check_refused(
+            |config| config.hidden_dropout_prob = 1.0,
+            "the configuration has hidden_dropout_prob 1, expected a rate from 0 to below 1",
+        );
+    }
+
+    #[test]
+    fn numbers_without_an_embedding_are_refused() {
+        let config = BertConfig::bert_base();
+        config.check_text(&[101, 30521, 102], &[0, 1, 1]).unwrap();
+        let sentence = |ids: &[u32], types: &[u32]| config.check_text(ids, types).unwrap_err().to_string();
+        assert_eq!(sentence(&[30522], &[0]), "token id 30522 is out of range: this BERT has 30522");
+        assert_eq!(sentence(&[0], &[2]), "token type 2 is out of range: this BERT has 2");
+        assert_eq!(sentence(&[0; 513], &[0; 513]), "position 512 is out of range: this BERT has 512");
+    }
+
+    #[test]
+    fn a_configuration_survives_json() {
+        let json = serde_json::to_string(&BertConfig::bert_large()).unwrap();
+        assert_eq!(serde_json::from_str::<BertConfig>(&json).unwrap(), BertConfig::bert_large());
+    }
+}

@@ -1,0 +1,39 @@
+//! What enters the first layer: words, positions and token types, summed and normed.
+
+use burn::module::Module;
+use burn::nn::{Dropout, Embedding, LayerNorm};
+use burn::tensor::{Int, Tensor};
+
+use crate::insertion::{Insertions, Site};
+use crate::model::BertInput;
+
+/// The three tables and their norm.
+///
+/// <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/bert/modeling_bert.py> (`BertEmbeddings`)
+#[derive(Module, Debug)]
+pub struct Embeddings {
+    /// `[vocab_size, d_model]`
+    pub word_embeddings: Embedding,
+    /// `[max_position_embeddings, d_model]`
+    pub position_embeddings: Embedding,
+    /// `[type_vocab_size, d_model]`
+    pub token_type_embeddings: Embedding,
+    /// BERT's own norm at this site.
+    pub layer_norm: LayerNorm,
+    /// After the norm.
+    pub dropout: Dropout,
+}
+
+impl Embeddings {
+    /// # Shapes
+    /// - result: `[batch, sequence, d_model]`
+    pub(crate) fn forward(&self, input: &BertInput, insertions: &dyn Insertions) -> Tensor<3> {
+        let [_, sequence] = input.input_ids.dims();
+        let positions = Tensor::<1, Int>::arange(0..sequence as i64, &input.input_ids.device());
+        let words = self.word_embeddings.forward(input.input_ids.clone());
+        let types = self.token_type_embeddings.forward(input.token_type_ids.clone());
+        let positions = self.position_embeddings.forward(positions.unsqueeze()); // [1, sequence, d_model]
+        let hidden = words + types + positions;
+        self.dropout.forward(insertions.norm(Site::Embeddings, hidden, &self.layer_norm))
+    }
+}

@@ -1,0 +1,124 @@
+//! What can go wrong when a BERT is read, said in sentences.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Why a BERT could not be read or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BertError {
+    /// A file could not be read.
+    #[error("{path} cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// `config.json` is not what it should be.
+    #[error("{path} is not a BERT configuration in Hugging Face's form: {source}")]
+    ConfigJson {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// The index of a sharded checkpoint is not what it should be.
+    #[error("{path} is not the index of a sharded checkpoint: {source}")]
+    IndexJson {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// A configuration that describes something else than a BERT.
+    #[error("the configuration has {key} {found}, expected {expected}")]
+    Config {
+        /// The key in `config.json`.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: String,
+    },
+    /// A directory without weights.
+    #[error(
+        "{directory} holds no weights: expected model.safetensors, model.safetensors.index.json or pytorch_model.bin"
+    )]
+    NoWeights {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A file of weights that is damaged or of another kind.
+    #[error("{path} is not a whole file of weights ({reason}); fetch it again")]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What its reader says.
+        reason: String,
+    },
+    /// The tensors in the files are not those of the configuration.
+    #[error("the weights in {directory} are not those of its config.json:{}", list(.problems))]
+    Tensors {
+        /// The directory.
+        directory: PathBuf,
+        /// One for each tensor.
+        problems: Vec<TensorProblem>,
+    },
+    /// An input that BERT has no embedding for.
+    #[error("{what} {found} is out of range: this BERT has {count}")]
+    Input {
+        /// Token id, position or token type.
+        what: &'static str,
+        /// The value.
+        found: usize,
+        /// How many there are.
+        count: usize,
+    },
+}
+
+/// What is wrong with one tensor of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TensorProblem {
+    /// It is not there.
+    #[error("{name} {expected:?} is missing")]
+    Missing {
+        /// Its name in the checkpoint.
+        name: String,
+        /// Its shape, as in the checkpoint.
+        expected: Vec<usize>,
+    },
+    /// It is there, and nothing wants it.
+    #[error("{name} {found:?} is left over")]
+    LeftOver {
+        /// Its name in the checkpoint.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// Its shape is another.
+    #[error("{name} is {found:?}, expected {expected:?}")]
+    Shape {
+        /// Its name in the checkpoint.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// What the configuration asks for.
+        expected: Vec<usize>,
+    },
+    /// Two tensors stand for one.
+    #[error("{name} is there twice, once under another spelling")]
+    Twice {
+        /// Its name in the checkpoint.
+        name: String,
+    },
+}
+
+fn list(problems: &[TensorProblem]) -> String {
+    problems.iter().fold(String::new(), |mut text, problem| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n  {problem}");
+        text
+    })
+}

@@ -1,0 +1,22 @@
+//! One vector for a text: the first token through a layer of its own.
+
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+
+/// `tanh(W h + b)` of the first token.
+#[derive(Module, Debug)]
+pub struct Pooler {
+    /// `[d_model, d_model]`
+    pub dense: Linear,
+}
+
+impl Pooler {
+    /// # Shapes
+    /// - hidden: `[batch, sequence, d_model]`
+    /// - result: `[batch, d_model]`
+    pub fn forward(&self, hidden: Tensor<3>) -> Tensor<2> {
+        let first = hidden.narrow(1, 0, 1).squeeze_dim(1); // [batch, d_model]
+        self.dense.forward(first).tanh()
+    }
+}

@@ -1,0 +1,120 @@
+//! Rows as tensors, padded to the longest of the batch.
+
+use burn::data::dataloader::batcher::Batcher;
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+
+use crate::task::Label;
+use crate::tokens::Encoded;
+
+/// A batch on a device.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// `[batch, sequence]`
+    pub input_ids: Tensor<2, Int>,
+    /// `[batch, sequence]`: 0 for the first text of a pair, 1 for the second.
+    pub token_type_ids: Tensor<2, Int>,
+    /// `[batch, sequence]`: true for a token, false for padding.
+    pub attention_mask: Tensor<2, Bool>,
+    /// What is to be predicted.
+    pub targets: Targets,
+    /// The same, for scoring; none where one is unknown.
+    pub labels: Vec<Option<Label>>,
+}
+
+/// What is to be predicted, as a tensor.
+#[derive(Debug, Clone)]
+pub enum Targets {
+    /// `[batch]`, indices of classes.
+    Classes(Tensor<1, Int>),
+    /// `[batch]`
+    Scores(Tensor<1>),
+    /// Some row has no label.
+    Unknown,
+}
+
+/// Makes a [`Batch`] as long as its longest text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PadToLongest {
+    /// The id of `[PAD]`.
+    pub pad_id: u32,
+}
+
+impl Default for PadToLongest {
+    /// `[PAD]` is 0 in every published BERT.
+    fn default() -> Self {
+        Self { pad_id: 0 }
+    }
+}
+
+impl Batcher<Encoded, Batch> for PadToLongest {
+    fn batch(&self, items: Vec<Encoded>, device: &Device) -> Batch {
+        let sequence = items.iter().map(|item| item.ids.len()).max().unwrap_or(0);
+        let shape = [items.len(), sequence];
+        let padded = |values: fn(&Encoded) -> &[u32], pad: u32| {
+            let values: Vec<i32> = items
+                .iter()
+                .flat_map(|item| {
+                    let values = values(item);
+                    let padding = std::iter::repeat_n(pad, sequence - values.len());
+                    // A vocabulary has far fewer than 2³¹ entries.
+                    values.iter().copied().chain(padding).map(u32::cast_signed)
+                })
+                .collect();
+            Tensor::<2, Int>::from_data(TensorData::new(values, shape), device)
+        };
+        let mask: Vec<bool> =
+            items.iter().flat_map(|item| (0..sequence).map(|position| position < item.ids.len())).collect();
+        let labels: Vec<Option<Label>> = items.iter().map(|item| item.label).collect();
+        Batch {
+            input_ids: padded(|item| &item.ids, self.pad_id),
+            token_type_ids: padded(|item| &item.type_ids, 0),
+            attention_mask: Tensor::from_data(TensorData::new(mask, shape), device),
+            targets: targets(&labels, device),
+            labels,
+        }
+    }
+}
+
+fn targets(labels: &[Option<Label>], device: &Device) -> Targets {
+    let classes: Option<Vec<i64>> = labels
+        .iter()
+        .map(|label| match label {
+            Some(Label::Class(class)) => i64::try_from(*class).ok(),
+            _ => None,
+        })
+        .collect();
+    let scores: Option<Vec<f32>> = labels
+        .iter()
+        .map(|label| match label {
+            Some(Label::Score(score)) => Some(*score),
+            _ => None,
+        })
+        .collect();
+    match (classes, scores) {
+        (Some(classes), _) => Targets::Classes(Tensor::from_data(TensorData::new(classes, [labels.len()]), device)),
+        (_, Some(scores)) => Targets::Scores(Tensor::from_data(TensorData::new(scores, [labels.len()]), device)),
+        _ => Targets::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_padded_to_the_longest() {
+        let row = |ids: &[u32], class| Encoded {
+            ids: ids.to_vec(),
+            type_ids: vec![1; ids.len()],
+            label: Some(Label::Class(class)),
+        };
+        let batch = PadToLongest { pad_id: 9 }.batch(vec![row(&[1, 2, 3], 1), row(&[4], 0)], &Device::flex());
+        let numbers = |tensor: Tensor<2, Int>| tensor.into_data().iter::<i64>().collect::<Vec<_>>();
+        assert_eq!(numbers(batch.input_ids), [1, 2, 3, 4, 9, 9]);
+        assert_eq!(numbers(batch.token_type_ids), [1, 1, 1, 1, 0, 0]);
+        let mask = batch.attention_mask.into_data();
+        assert_eq!(mask.iter::<bool>().collect::<Vec<_>>(), [true, true, true, true, false, false]);
+        let Targets::Classes(classes) = batch.targets else { panic!("classes were given") };
+        assert_eq!(classes.into_data().iter::<i64>().collect::<Vec<_>>(), [1, 0]);
+    }
+}

@@ -1,0 +1,151 @@
+//! What can be wrong with a task's data, said in sentences.
+
+use std::path::PathBuf;
+
+/// Why data could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file could not be read.
+    #[error("{path} cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A published file is not where it should be.
+    #[error("{task} needs {path}, which is not there; fetch it with `trainer data fetch {task}`, or name the directory that holds {relative} with --data")]
+    MissingFile {
+        /// The task.
+        task: String,
+        /// Where it was looked for.
+        path: PathBuf,
+        /// The path inside the data directory.
+        relative: String,
+    },
+    /// A task whose files were published elsewhere, and no directory was named.
+    #[error("{task} is read from files: name the directory that holds {relative} with --data, or fetch them with `trainer data fetch {task}`")]
+    NoDirectory {
+        /// The task.
+        task: String,
+        /// The path inside the data directory.
+        relative: String,
+    },
+    /// Bytes that are no text.
+    #[error("{path} line {line}: these bytes are not UTF-8; save the file as UTF-8")]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+    },
+    /// A row of another width.
+    #[error("{path} line {line}: {found} columns, expected {expected} ({columns})")]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// How many there are.
+        found: usize,
+        /// How many there should be.
+        expected: usize,
+        /// Their names.
+        columns: String,
+    },
+    /// A row that its format's reader refuses.
+    #[error("{path}: {reason}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        reason: String,
+    },
+    /// A column that is not there.
+    #[error("{path} has no column `{column}`; its columns are {found}")]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column that was asked for.
+        column: String,
+        /// Those that are there.
+        found: String,
+    },
+    /// A label that is not among the task's.
+    #[error("{path} line {line}: the label `{found}` is none of {expected}")]
+    UnknownLabel {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// The label.
+        found: String,
+        /// The labels of the task.
+        expected: String,
+    },
+    /// A score that is no number.
+    #[error("{path} line {line}: the score `{found}` is not a finite number")]
+    NotANumber {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What stands there.
+        found: String,
+    },
+    /// A file without rows.
+    #[error("{path} holds no rows")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Labels that leave nothing to learn.
+    #[error("{path}: every row has the label `{label}`; a classification needs two or more (--score reads numbers)")]
+    OneClass {
+        /// The file.
+        path: PathBuf,
+        /// The only label.
+        label: String,
+    },
+    /// A file of an unknown format.
+    #[error("{path}: expected a file that ends in .tsv, .csv or .jsonl")]
+    Format {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A task nobody knows.
+    #[error("there is no task `{name}`; the tasks are {known}{hint}")]
+    UnknownTask {
+        /// What was asked for.
+        name: String,
+        /// The names of all.
+        known: String,
+        /// The nearest name, if one is near.
+        hint: String,
+    },
+    /// Rows that the task does not have.
+    #[error("{task} has no {split} rows; it has {known}")]
+    NoSplit {
+        /// The task.
+        task: String,
+        /// What was asked for.
+        split: String,
+        /// What there is.
+        known: String,
+    },
+    /// A tokenizer that cannot be read.
+    #[error("no tokenizer in {directory}: {reason}; expected tokenizer.json or vocab.txt of a BERT")]
+    Tokenizer {
+        /// The base's directory.
+        directory: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A text that the tokenizer refuses.
+    #[error("a text could not be tokenized: {reason}")]
+    Tokenize {
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,284 @@
+//! What a task is: a row of a table. Its files are read by `table_file`, the rows of the table are in `tasks`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::error::DataError;
+use crate::metric::Metric;
+use crate::table_file;
+
+/// One text, or a pair, with its label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    /// The text; the first of a pair.
+    pub text: String,
+    /// The second text of a pair.
+    pub text2: Option<String>,
+    /// What is to be predicted, where it is known.
+    pub label: Option<Label>,
+}
+
+/// What a row is labeled with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Label {
+    /// The index of a class.
+    Class(usize),
+    /// A number.
+    Score(f32),
+}
+
+/// What a model says of a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Prediction {
+    /// The index of a class.
+    Class(usize),
+    /// A number.
+    Score(f32),
+}
+
+/// What can be predicted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Labels {
+    /// One of these; their order is that of the logits.
+    Classes(Vec<String>),
+    /// A number.
+    Score,
+}
+
+impl Labels {
+    /// How many outputs a model needs.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Classes(names) => names.len(),
+            Self::Score => 1,
+        }
+    }
+
+    /// Reads a label as it stands in a file; `Err` gives the reason.
+    pub(crate) fn parse(&self, text: &str, path: &Path, line: usize) -> Result<Label, DataError> {
+        match self {
+            Self::Classes(names) => {
+                names.iter().position(|name| name == text).map(Label::Class).ok_or_else(|| {
+                    DataError::UnknownLabel {
+                        path: path.to_owned(),
+                        line,
+                        found: text.to_owned(),
+                        expected: names.join(", "),
+                    }
+                })
+            }
+            Self::Score => {
+                text.trim().parse().ok().filter(|score: &f32| score.is_finite()).map(Label::Score).ok_or_else(|| {
+                    DataError::NotANumber { path: path.to_owned(), line, found: text.to_owned() }
+                })
+            }
+        }
+    }
+
+    /// What a row of logits says.
+    ///
+    /// # Panics
+    /// If there are no logits.
+    pub fn predict(&self, logits: &[f32]) -> Prediction {
+        match self {
+            Self::Classes(_) => {
+                let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+                Prediction::Class(best.expect("a model has an output").0)
+            }
+            Self::Score => Prediction::Score(logits[0]),
+        }
+    }
+}
+
+/// A task without its rows: what is predicted and how that is judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Its name.
+    pub name: String,
+    /// What is predicted.
+    pub labels: Labels,
+    /// How that is judged; the first is the main one.
+    pub metrics: Vec<Metric>,
+}
+
+/// Scores by the name of their metric, in the order of the task's metrics.
+pub type Scores = Vec<(Metric, f64)>;
+
+impl Task {
+    /// Every score of some predictions.
+    ///
+    /// # Panics
+    /// If there are not as many labels as predictions, or their kinds are not the task's.
+    pub fn scores(&self, predictions: &[Prediction], labels: &[Label]) -> Scores {
+        self.metrics.iter().map(|metric| (*metric, metric.compute(predictions, labels))).collect()
+    }
+
+    /// The main metric.
+    ///
+    /// # Panics
+    /// If the task has no metric.
+    pub fn metric(&self) -> Metric {
+        self.metrics[0]
+    }
+}
+
+/// A part of a task's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Split {
+    /// To learn from.
+    Train,
+    /// To choose by.
+    Validation,
+    /// MNLI's other validation rows, of genres that are not in the training rows.
+    ValidationMismatched,
+    /// To be judged by; unlabeled in GLUE.
+    Test,
+    /// MNLI's other test rows.
+    TestMismatched,
+}
+
+impl Split {
+    /// Every part.
+    pub const ALL: [Self; 5] =
+        [Self::Train, Self::Validation, Self::ValidationMismatched, Self::Test, Self::TestMismatched];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::ValidationMismatched => "validation-mismatched",
+            Self::Test => "test",
+            Self::TestMismatched => "test-mismatched",
+        }
+    }
+}
+
+/// One row of the table of tasks.
+#[derive(Debug)]
+pub struct TaskSpec {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it asks.
+    pub title: &'static str,
+    /// Its folder in a data directory, and in the published archive.
+    pub directory: &'static str,
+    /// Names of the classes in the order of the logits; none for a score.
+    pub classes: &'static [&'static str],
+    /// How predictions are judged; the first is the main one.
+    pub metrics: &'static [Metric],
+    /// Its files.
+    pub parts: &'static [Part],
+    /// Where its publisher has it; none for what is embedded.
+    pub source: Option<Source>,
+}
+
+/// One file of a task.
+#[derive(Debug)]
+pub struct Part {
+    /// Which rows.
+    pub split: Split,
+    /// The file.
+    pub file: &'static str,
+    /// The file itself where it is part of this crate.
+    pub embedded: Option<&'static str>,
+    /// Whether the first line names the columns.
+    pub header: bool,
+    /// The columns, all of them.
+    pub columns: &'static [&'static str],
+    /// The column of the text, or of the first of a pair.
+    pub text: &'static str,
+    /// The column of the second text of a pair.
+    pub text2: Option<&'static str>,
+    /// The column of the label.
+    pub label: Option<&'static str>,
+    /// How many rows were published.
+    pub rows: usize,
+    /// Rows that are known to be cut short in the published file are left out and not an error.
+    pub skip_short_rows: bool,
+    /// The file that GLUE wants the predictions in.
+    pub submission: Option<&'static str>,
+}
+
+/// Where a publisher has a task's files.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    /// A zip whose folder is the task's.
+    Zip {
+        /// Its address.
+        url: &'static str,
+    },
+    /// Nowhere as files that can be used as they are.
+    ByHand {
+        /// What to do.
+        how: &'static str,
+    },
+}
+
+impl TaskSpec {
+    /// What is predicted and how that is judged.
+    pub fn task(&self) -> Task {
+        let labels = match self.classes {
+            [] => Labels::Score,
+            classes => Labels::Classes(classes.iter().map(|class| (*class).to_owned()).collect()),
+        };
+        Task { name: self.name.to_owned(), labels, metrics: self.metrics.to_vec() }
+    }
+
+    /// The file of a split.
+    ///
+    /// # Errors
+    /// A split that the task does not have.
+    pub fn part(&self, split: Split) -> Result<&'static Part, DataError> {
+        self.parts.iter().find(|part| part.split == split).ok_or_else(|| DataError::NoSplit {
+            task: self.name.to_owned(),
+            split: split.name().to_owned(),
+            known: self.parts.iter().map(|part| part.split.name()).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Whether the task has such rows.
+    pub fn has(&self, split: Split) -> bool {
+        self.parts.iter().any(|part| part.split == split)
+    }
+
+    /// Reads the rows of a split, from the data directory or from what is embedded.
+    ///
+    /// # Errors
+    /// A file that is missing or not as it was published, with its line.
+    pub fn read(&self, data: Option<&Path>, split: Split) -> Result<Vec<Example>, DataError> {
+        let part = self.part(split)?;
+        let labels = self.task().labels;
+        if let Some(text) = part.embedded {
+            return table_file::read_published(part, &labels, text.as_bytes(), Path::new(part.file));
+        }
+        let relative = format!("{}/{}", self.directory, part.file);
+        let Some(data) = data else {
+            return Err(DataError::NoDirectory { task: self.name.to_owned(), relative });
+        };
+        let path = self.locate(data, part);
+        if !path.is_file() {
+            return Err(DataError::MissingFile { task: self.name.to_owned(), path, relative });
+        }
+        let bytes = std::fs::read(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
+        table_file::read_published(part, &labels, &bytes, &path)
+    }
+
+    /// The file in a data directory: below the task's folder, or in the directory itself.
+    fn locate(&self, data: &Path, part: &Part) -> PathBuf {
+        let below = data.join(self.directory).join(part.file);
+        let here = data.join(part.file);
+        if !below.is_file() && here.is_file() && data.ends_with(self.directory) { here } else { below }
+    }
+
+    /// The labels of some rows, counted, in the order of the classes.
+    pub fn count_labels(&self, examples: &[Example]) -> Vec<(String, usize)> {
+        let mut counts = BTreeMap::new();
+        for example in examples {
+            if let Some(Label::Class(class)) = example.label {
+                *counts.entry(class).or_insert(0) += 1;
+            }
+        }
+        counts.into_iter().map(|(class, count)| (self.classes[class].to_owned(), count)).collect()
+    }
+}

@@ -1,0 +1,53 @@
+//! The table of tasks, and one's own files. A new task is a row in one of these files.
+
+use crate::error::DataError;
+use crate::task::TaskSpec;
+
+pub mod custom;
+pub mod glue;
+pub mod helpdesk;
+
+/// Every task that has a name.
+pub fn all() -> impl Iterator<Item = &'static TaskSpec> {
+    std::iter::once(&helpdesk::HELPDESK).chain(glue::GLUE.iter())
+}
+
+/// The task of a name.
+///
+/// # Errors
+/// A name nobody knows, with all names and the nearest.
+pub fn lookup(name: &str) -> Result<&'static TaskSpec, DataError> {
+    all().find(|spec| spec.name == name).ok_or_else(|| {
+        let known: Vec<_> = all().map(|spec| spec.name).collect();
+        let near = known.iter().find(|known| known.eq_ignore_ascii_case(&name.replace(['-', '_'], "")));
+        DataError::UnknownTask {
+            name: name.to_owned(),
+            known: known.join(", "),
+            hint: near.map_or(String::new(), |near| format!("; did you mean `{near}`?")),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_task_is_told_the_names() {
+        let error = lookup("nosuch").unwrap_err().to_string();
+        assert!(error.starts_with("there is no task `nosuch`; the tasks are helpdesk, cola"), "{error}");
+        let error = lookup("SST-2").unwrap_err().to_string();
+        assert!(error.ends_with("did you mean `sst2`?"), "{error}");
+    }
+
+    #[test]
+    fn the_table_names_columns_that_exist() {
+        for spec in all() {
+            for part in spec.parts {
+                for column in [Some(part.text), part.text2, part.label].into_iter().flatten() {
+                    assert!(part.columns.contains(&column), "{} {}: {column}", spec.name, part.file);
+                }
+            }
+        }
+    }
+}

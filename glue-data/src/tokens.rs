@@ -1,0 +1,138 @@
+//! Texts as token ids: tokenized once, in parallel, and kept.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::data::dataset::{Dataset, DatasetError};
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::processors::bert::BertProcessing;
+use tokenizers::{AddedToken, EncodeInput, Tokenizer, TruncationParams};
+
+use crate::error::DataError;
+use crate::task::{Example, Label};
+
+/// A text, or a pair, as BERT reads it: `[CLS] text [SEP]` or `[CLS] text [SEP] text2 [SEP]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Encoded {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// 0 for the first text with its special tokens, 1 for the second.
+    pub type_ids: Vec<u32>,
+    /// What is to be predicted, where it is known.
+    pub label: Option<Label>,
+}
+
+/// A base's tokenizer with a longest length.
+#[derive(Debug, Clone)]
+pub struct TextEncoder {
+    tokenizer: Tokenizer,
+}
+
+impl TextEncoder {
+    /// The tokenizer of a base's directory: `tokenizer.json`, or `vocab.txt` with `do_lower_case` of
+    /// `tokenizer_config.json`. Texts are cut at `max_length` tokens, pairs at their longer text first.
+    ///
+    /// # Errors
+    /// A directory without a tokenizer, or one that is no BERT's.
+    pub fn from_directory(directory: &Path, max_length: usize) -> Result<Self, DataError> {
+        let wrong = |reason: String| DataError::Tokenizer { directory: directory.to_owned(), reason };
+        let whole = directory.join("tokenizer.json");
+        let mut tokenizer = if whole.is_file() {
+            Tokenizer::from_file(&whole).map_err(|error| wrong(format!("tokenizer.json: {error}")))?
+        } else {
+            from_vocabulary(directory).map_err(wrong)?
+        };
+        // Some bases store a fixed padding and length; both are ours to choose.
+        tokenizer.with_padding(None);
+        let truncation = TruncationParams { max_length, ..TruncationParams::default() };
+        tokenizer.with_truncation(Some(truncation)).map_err(|error| wrong(error.to_string()))?;
+        Ok(Self { tokenizer })
+    }
+
+    /// Tokenizes rows, in parallel.
+    ///
+    /// # Errors
+    /// A text that the tokenizer refuses.
+    pub fn encode(&self, examples: &[Example]) -> Result<EncodedRows, DataError> {
+        let inputs: Vec<EncodeInput> = examples
+            .iter()
+            .map(|example| match &example.text2 {
+                Some(text2) => EncodeInput::Dual(example.text.as_str().into(), text2.as_str().into()),
+                None => EncodeInput::Single(example.text.as_str().into()),
+            })
+            .collect();
+        let encodings = self
+            .tokenizer
+            .encode_batch_fast(inputs, true)
+            .map_err(|error| DataError::Tokenize { reason: error.to_string() })?;
+        let rows = encodings.into_iter().zip(examples).map(|(encoding, example)| Encoded {
+            ids: encoding.get_ids().to_vec(),
+            type_ids: encoding.get_type_ids().to_vec(),
+            label: example.label,
+        });
+        Ok(EncodedRows { rows: rows.collect() })
+    }
+}
+
+fn from_vocabulary(directory: &Path) -> Result<Tokenizer, String> {
+    let vocabulary = directory.join("vocab.txt");
+    if !vocabulary.is_file() {
+        return Err("neither tokenizer.json nor vocab.txt is there".to_owned());
+    }
+    let lower_case = match std::fs::read_to_string(directory.join("tokenizer_config.json")) {
+        Ok(text) => {
+            let config: serde_json::Value =
+                serde_json::from_str(&text).map_err(|error| format!("tokenizer_config.json: {error}"))?;
+            config.get("do_lower_case").and_then(serde_json::Value::as_bool).unwrap_or(true)
+        }
+        Err(_) => true,
+    };
+    let said = |error: tokenizers::Error| format!("vocab.txt: {error}");
+    let model = WordPiece::from_file(&vocabulary.to_string_lossy())
+        .unk_token("[UNK]".to_owned())
+        .max_input_chars_per_word(100)
+        .build()
+        .map_err(said)?;
+    let mut tokenizer = Tokenizer::new(model);
+    let special = |token: &str| -> Result<(String, u32), String> {
+        let id = tokenizer.token_to_id(token).ok_or_else(|| format!("vocab.txt has no {token}"))?;
+        Ok((token.to_owned(), id))
+    };
+    let processing = BertProcessing::new(special("[SEP]")?, special("[CLS]")?);
+    tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, lower_case))).map_err(said)?;
+    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
+    tokenizer.with_post_processor(Some(processing));
+    let tokens = ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"].map(|token| AddedToken::from(token, true));
+    tokenizer.add_special_tokens(tokens).map_err(said)?;
+    Ok(tokenizer)
+}
+
+/// Tokenized rows: a Burn dataset that is cheap to clone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncodedRows {
+    rows: Arc<[Encoded]>,
+}
+
+impl EncodedRows {
+    /// The rows themselves.
+    pub fn rows(&self) -> &[Encoded] {
+        &self.rows
+    }
+
+    /// Tokens of each row, special ones included.
+    pub fn lengths(&self) -> Vec<usize> {
+        self.rows.iter().map(|row| row.ids.len()).collect()
+    }
+}
+
+impl Dataset<Encoded> for EncodedRows {
+    fn get(&self, index: usize) -> Result<Encoded, DatasetError> {
+        Ok(self.rows[index].clone())
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+}

@@ -1,0 +1,329 @@
+//! What can be typed: arguments and their help. What runs is in `run_config` and `recipes`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::learner::schedule::Decay;
+use crate::run_config::OptimizerKind;
+
+/// Tunes small adapters on a frozen BERT, scores them, and uses them.
+#[derive(Debug, Parser)]
+#[command(name = "trainer", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Start with `trainer train`: it needs no data of yours and ends with a score and an adapter file.")]
+pub struct Cli {
+    /// The job.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The jobs, one module of `recipes` each.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train one task on a base and keep the best adapter
+    Train(Box<TrainArgs>),
+    /// Score an adapter on a task's validation or test rows
+    Evaluate(EvaluateArgs),
+    /// Label texts with an adapter
+    Predict(PredictArgs),
+    /// List the devices that this build can train on
+    Devices(DevicesArgs),
+    /// List, fetch and check the tasks' data
+    Data {
+        /// The job.
+        #[command(subcommand)]
+        command: DataCommand,
+    },
+    /// Fetch a base model and tell where it is
+    Base(BaseArgs),
+    /// Look into adapter files
+    Adapter {
+        /// The job.
+        #[command(subcommand)]
+        command: AdapterCommand,
+    },
+}
+
+/// Where the rows of a task come from.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Task and data")]
+pub struct TaskArgs {
+    /// The task: helpdesk (embedded) or one of `trainer data list` [default: helpdesk]
+    #[arg(long, value_name = "NAME", conflicts_with = "train")]
+    pub task: Option<String>,
+    /// Directory that holds the tasks' data in the published layout
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Your own training rows: .tsv, .csv or .jsonl with named columns
+    #[arg(long, value_name = "FILE", requires_all = ["text", "label"])]
+    pub train: Option<PathBuf>,
+    /// Your own validation rows; without it a tenth of the training rows is held out
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub validation: Option<PathBuf>,
+    /// Your own test rows
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub test: Option<PathBuf>,
+    /// Column of the text
+    #[arg(long, value_name = "COL")]
+    pub text: Option<String>,
+    /// Column of the second text of a pair
+    #[arg(long, value_name = "COL", requires = "text")]
+    pub text2: Option<String>,
+    /// Column of the label
+    #[arg(long, value_name = "COL", requires = "text")]
+    pub label: Option<String>,
+    /// The label is a number to be predicted (regression), not a class
+    #[arg(long, requires = "train")]
+    pub score: bool,
+}
+
+/// Arguments of `trainer train`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  trainer train
+  trainer train --task cola --data glue --method houlsby --size 64 --learning-rate 1e-3
+  trainer train --train mails.csv --text body --label team --epochs 10
+  trainer train --resume")]
+pub struct TrainArgs {
+    /// Where the rows come from.
+    #[command(flatten)]
+    pub task: TaskArgs,
+
+    /// The base: `minilm`, a hub name such as bert-base-uncased, or a directory in Hugging Face layout [default: minilm]
+    #[arg(long, value_name = "BASE", help_heading = "Model")]
+    pub base: Option<String>,
+    /// How to train: houlsby, houlsby-code, pfeiffer, parallel, layer-norm, top-<k> (layers) or full [default: houlsby]
+    #[arg(long, value_name = "METHOD", help_heading = "Model")]
+    pub method: Option<String>,
+    /// Size of the adapters' bottleneck [default: 64]
+    #[arg(long, value_name = "M", help_heading = "Model")]
+    pub size: Option<usize>,
+    /// Activation inside the adapters: relu, gelu, gelu_new, swish, tanh [default: the method's]
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    pub activation: Option<String>,
+    /// Standard deviation of the adapters' first weights, truncated at two [default: the method's]
+    #[arg(long, value_name = "SIGMA", help_heading = "Model")]
+    pub init_std: Option<f64>,
+    /// What the head reads: pooler (the paper), first-token or mean [default: the base's best by measurement]
+    #[arg(long, value_name = "POOLING", help_heading = "Model")]
+    pub pooling: Option<String>,
+    /// Longest text in tokens; longer ones are cut [default: 128]
+    #[arg(long, value_name = "TOKENS", help_heading = "Model")]
+    pub max_length: Option<usize>,
+    /// Dropout of hidden states, attention and head [default: the base's, 0.1]
+    #[arg(long, value_name = "RATE", help_heading = "Model")]
+    pub dropout: Option<f64>,
+
+    /// Passes over the training rows [default: the method's]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub epochs: Option<usize>,
+    /// Highest learning rate [default: the method's]
+    #[arg(long, visible_alias = "lr", value_name = "RATE", help_heading = "Training")]
+    pub learning_rate: Option<f64>,
+    /// Rows per step [default: 32]
+    #[arg(long, value_name = "ROWS", help_heading = "Training")]
+    pub batch_size: Option<usize>,
+    /// Batches whose gradients are averaged into one step [default: 1]
+    #[arg(long, value_name = "BATCHES", help_heading = "Training")]
+    pub accumulate: Option<usize>,
+    /// Optimizer [default: bert-adam]
+    #[arg(long, value_enum, value_name = "NAME", help_heading = "Training")]
+    pub optimizer: Option<OptimizerKind>,
+    /// Decoupled weight decay of weights that are neither biases nor LayerNorms [default: 0.01]
+    #[arg(long, value_name = "RATE", help_heading = "Training")]
+    pub weight_decay: Option<f64>,
+    /// Share of the steps over which the learning rate climbs from 0 [default: 0.1]
+    #[arg(long, value_name = "SHARE", help_heading = "Training")]
+    pub warmup: Option<f64>,
+    /// How the learning rate falls afterwards [default: continuous; houlsby-code: from-start]
+    #[arg(long, value_enum, value_name = "SHAPE", help_heading = "Training")]
+    pub decay: Option<Decay>,
+    /// Largest global norm of the gradients [default: 1.0]
+    #[arg(long, value_name = "NORM", help_heading = "Training")]
+    pub clip: Option<f64>,
+    /// Stop after this many epochs without a better validation score
+    #[arg(long, value_name = "EPOCHS", help_heading = "Training")]
+    pub patience: Option<usize>,
+    /// Train on this many rows only, drawn by the seed
+    #[arg(long, value_name = "ROWS", help_heading = "Training")]
+    pub limit: Option<usize>,
+    /// Drives every random choice; the same seed on the CPU gives the same bits [default: 42]
+    #[arg(long, value_name = "SEED", help_heading = "Training")]
+    pub seed: Option<u64>,
+
+    /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1 [default: auto]
+    #[arg(long, value_name = "DEVICE", help_heading = "Run")]
+    pub device: Option<String>,
+    /// Directory that holds the runs
+    #[arg(long, value_name = "DIR", default_value = "runs", help_heading = "Run")]
+    pub runs: PathBuf,
+    /// Name of the run [default: method, size and seed]
+    #[arg(long, value_name = "NAME", help_heading = "Run")]
+    pub name: Option<String>,
+    /// Take up a stopped run where it was: the directory given, or the newest unfinished one
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "", help_heading = "Run")]
+    pub resume: Option<PathBuf>,
+    /// Read the configuration from a file (a recipe, or the config.toml of a run); other flags win over it
+    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Run")]
+    pub config: Option<PathBuf>,
+    /// Seconds between checkpoints inside an epoch
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, help_heading = "Run")]
+    pub checkpoint_every: u64,
+    /// Plain lines instead of the dashboard
+    #[arg(long, help_heading = "Run")]
+    pub plain: bool,
+    /// Print the result as one line of JSON on standard output
+    #[arg(long, help_heading = "Run")]
+    pub json: bool,
+}
+
+/// Arguments of `trainer evaluate`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  trainer evaluate runs/helpdesk/houlsby-64-seed42/adapter.safetensors
+  trainer evaluate cola.safetensors --data glue --split validation --json
+  trainer evaluate mails.safetensors --input new.csv --text body --label team")]
+pub struct EvaluateArgs {
+    /// The adapter file
+    pub adapter: PathBuf,
+    /// Directory that holds the tasks' data in the published layout
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Which rows of the adapter's task
+    #[arg(long, value_name = "SPLIT", default_value = "validation", conflicts_with = "input")]
+    pub split: String,
+    /// Labelled rows of your own: .tsv, .csv or .jsonl
+    #[arg(long, value_name = "FILE", requires_all = ["text", "label"])]
+    pub input: Option<PathBuf>,
+    /// Columns of the input.
+    #[command(flatten)]
+    pub columns: ColumnArgs,
+    /// Column of the label
+    #[arg(long, value_name = "COL", requires = "input")]
+    pub label: Option<String>,
+    /// How the adapter is run.
+    #[command(flatten)]
+    pub inference: InferenceArgs,
+}
+
+/// Arguments of `trainer predict`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  echo 'The projector in room 4 stays dark' | trainer predict helpdesk.safetensors
+  trainer predict mails.safetensors --input new.csv --text body --json > labels.jsonl
+  trainer predict cola.safetensors --data glue --submission out/")]
+pub struct PredictArgs {
+    /// The adapter file
+    pub adapter: PathBuf,
+    /// Texts: a .tsv, .csv or .jsonl with --text COL, or any other file (or standard input) with one text a line, the
+    /// two of a pair separated by a tab
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Columns of the input.
+    #[command(flatten)]
+    pub columns: ColumnArgs,
+    /// Write GLUE submission files for the adapter's task into this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "input")]
+    pub submission: Option<PathBuf>,
+    /// Directory that holds the tasks' data in the published layout
+    #[arg(long, value_name = "DIR", requires = "submission")]
+    pub data: Option<PathBuf>,
+    /// How the adapter is run.
+    #[command(flatten)]
+    pub inference: InferenceArgs,
+}
+
+/// Columns of an input file.
+#[derive(Debug, Clone, Args)]
+pub struct ColumnArgs {
+    /// Column of the text
+    #[arg(long, value_name = "COL", requires = "input")]
+    pub text: Option<String>,
+    /// Column of the second text of a pair
+    #[arg(long, value_name = "COL", requires = "text")]
+    pub text2: Option<String>,
+}
+
+/// How a trained adapter is run.
+#[derive(Debug, Clone, Args)]
+pub struct InferenceArgs {
+    /// The base the adapter was trained on [default: the one named in the adapter file]
+    #[arg(long, value_name = "BASE")]
+    pub base: Option<String>,
+    /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Rows per batch
+    #[arg(long, value_name = "ROWS", default_value_t = 32)]
+    pub batch_size: usize,
+    /// JSON on standard output: one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `trainer devices`.
+#[derive(Debug, Clone, Args)]
+pub struct DevicesArgs {
+    /// JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Jobs on the tasks' data.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// The tasks, their labels, sizes and metrics
+    List {
+        /// JSON on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download a task's data from its publisher
+    Fetch {
+        /// Tasks, as in `trainer data list`; `all` for every one
+        #[arg(required = true)]
+        tasks: Vec<String>,
+        /// Directory to put the data in
+        #[arg(long, value_name = "DIR", default_value = "data")]
+        data: PathBuf,
+        /// Download from this address instead of the publishers': a mirror with the same file names
+        #[arg(long, value_name = "URL")]
+        mirror: Option<String>,
+    },
+    /// Read a task's files and compare them with what was published
+    Check {
+        /// Tasks, as in `trainer data list`; `all` for every one
+        #[arg(required = true)]
+        tasks: Vec<String>,
+        /// Directory that holds the data
+        #[arg(long, value_name = "DIR", default_value = "data")]
+        data: PathBuf,
+    },
+}
+
+/// Arguments of `trainer base`.
+#[derive(Debug, Clone, Args)]
+pub struct BaseArgs {
+    /// `minilm`, a hub name, or a directory
+    #[arg(default_value = "minilm")]
+    pub base: String,
+    /// JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Jobs on adapter files.
+#[derive(Debug, Subcommand)]
+pub enum AdapterCommand {
+    /// What an adapter file holds: method, sizes, labels, score, base
+    Inspect {
+        /// The adapter file
+        adapter: PathBuf,
+        /// JSON on standard output
+        #[arg(long)]
+        json: bool,
+    },
+}

@@ -1,0 +1,130 @@
+//! One flag becomes one device, or a sentence that says why not.
+
+use anyhow::{Result, bail};
+use burn::tensor::Device;
+use serde::Serialize;
+
+/// A device as `trainer devices` lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeviceEntry {
+    /// What `--device` takes.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+}
+
+/// The device of a name: `auto`, `cpu`, `wgpu`, `cuda`, the last two with an index as in `cuda:1`.
+///
+/// # Errors
+/// A name nobody knows, a back-end that is not built in, a GPU that is not there.
+pub fn resolve(name: &str) -> Result<Device> {
+    let (kind, index) = match name.split_once(':') {
+        Some((kind, index)) => match index.parse() {
+            Ok(index) => (kind, index),
+            Err(_) => bail!("the device `{name}` has the index `{index}`, expected a number as in cuda:0"),
+        },
+        None => (name, 0),
+    };
+    match kind {
+        "auto" => Ok(gpu::find("cuda").or_else(|| gpu::find("wgpu")).unwrap_or_else(Device::flex)),
+        "cpu" => Ok(Device::flex()),
+        "cuda" | "wgpu" if !gpu::is_built_in(kind) => bail!(
+            "this build has no {kind}; build one that has it with `cargo xtask train --device {kind}`, or choose \
+             --device cpu"
+        ),
+        "cuda" | "wgpu" => match gpu::list(kind).into_iter().nth(index) {
+            Some(device) => Ok(device),
+            None => bail!(
+                "no {kind} device {index} was found (there are {}); look at `trainer devices`, or choose --device cpu",
+                gpu::list(kind).len()
+            ),
+        },
+        _ => bail!("there is no device `{name}`; choose auto, cpu, wgpu or cuda (an index may follow: cuda:1)"),
+    }
+}
+
+/// Every device that this build can train on.
+pub fn list() -> Vec<DeviceEntry> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut entries =
+        vec![DeviceEntry { name: "cpu".to_owned(), description: format!("{threads} threads (Burn's flex)") }];
+    for kind in ["cuda", "wgpu"] {
+        if !gpu::is_built_in(kind) {
+            let description = format!("not in this build; `cargo xtask train --device {kind}` makes one that has it");
+            entries.push(DeviceEntry { name: kind.to_owned(), description });
+            continue;
+        }
+        let devices = gpu::list(kind);
+        if devices.is_empty() {
+            entries.push(DeviceEntry { name: kind.to_owned(), description: "no device was found".to_owned() });
+        }
+        for (index, device) in devices.iter().enumerate() {
+            entries.push(DeviceEntry { name: format!("{kind}:{index}"), description: describe(device) });
+        }
+    }
+    entries
+}
+
+/// A device in words.
+pub fn describe(device: &Device) -> String {
+    let name = format!("{device:?}");
+    if name.to_lowercase().contains("flex") { "cpu".to_owned() } else { name }
+}
+
+mod gpu {
+    use burn::tensor::Device;
+    #[cfg(any(feature = "cuda", feature = "wgpu"))]
+    use burn::tensor::DeviceType;
+
+    pub(super) fn is_built_in(kind: &str) -> bool {
+        (kind == "cuda" && cfg!(feature = "cuda")) || (kind == "wgpu" && cfg!(feature = "wgpu"))
+    }
+
+    pub(super) fn find(kind: &str) -> Option<Device> {
+        list(kind).into_iter().next()
+    }
+
+    #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
+    pub(super) fn list(_kind: &str) -> Vec<Device> {
+        Vec::new()
+    }
+
+    /// Drivers that are missing make the back-ends panic; this is the one place where that is caught.
+    #[cfg(any(feature = "cuda", feature = "wgpu"))]
+    pub(super) fn list(kind: &str) -> Vec<Device> {
+        let device_type = match kind {
+            #[cfg(feature = "cuda")]
+            "cuda" => DeviceType::Cuda,
+            #[cfg(feature = "wgpu")]
+            "wgpu" => DeviceType::Wgpu,
+            _ => return Vec::new(),
+        };
+        let quiet = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let found = std::panic::catch_unwind(|| Device::enumerate(device_type).into_vec());
+        std::panic::set_hook(quiet);
+        found.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_always_there() {
+        resolve("cpu").unwrap();
+        resolve("auto").unwrap();
+        assert_eq!(list()[0].name, "cpu");
+    }
+
+    #[test]
+    fn a_device_that_cannot_be_is_a_sentence() {
+        let sentence = |name| resolve(name).unwrap_err().to_string();
+        assert!(sentence("tpu").starts_with("there is no device `tpu`; choose auto, cpu, wgpu or cuda"));
+        assert!(sentence("cuda:x").contains("the index `x`"));
+        if !gpu::is_built_in("cuda") {
+            assert!(sentence("cuda").starts_with("this build has no cuda; build one that has it"));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What the dashboard shows of a step: gauges over the step's output, and the task's score over a split.
+//! The arithmetic of the scores is glue-data's.
+
+use std::sync::Arc;
+
+use burn::tensor::TensorReadError;
+use burn::train::metric::state::{FormatOptions, NumericMetricState};
+use burn::train::metric::{
+    Adaptor, Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
+    SerializedEntry,
+};
+
+use glue_data::Task;
+
+use super::step::{ScoredRow, StepOutput};
+use crate::rows;
+
+impl Adaptor<StepOutput> for StepOutput {
+    fn adapt(&self) -> StepOutput {
+        self.clone()
+    }
+}
+
+/// One number of a step, averaged over the epoch.
+#[derive(Clone)]
+pub struct Gauge {
+    name: MetricName,
+    unit: Option<&'static str>,
+    precision: usize,
+    read: fn(&StepOutput, &MetricMetadata) -> Option<f64>,
+    state: NumericMetricState,
+}
+
+impl Gauge {
+    /// The mean loss of the batch.
+    pub fn loss() -> Self {
+        Self::new("Loss", None, 4, |step, _| Some(step.loss))
+    }
+
+    /// The learning rate the step was taken with.
+    pub fn learning_rate() -> Self {
+        Self::new("Learning rate", None, 6, |_, metadata| metadata.lr.as_ref().map(|rate| rate.base()))
+    }
+
+    /// The global norm of the gradients before clipping.
+    pub fn gradient_norm() -> Self {
+        Self::new("Gradient norm", None, 3, |step, _| step.gradient_norm)
+    }
+
+    /// Seconds of one optimizer step, from batch to updated weights.
+    pub fn step_time() -> Self {
+        Self::new("Step time", Some("s"), 3, |step, _| step.seconds)
+    }
+
+    /// Resident memory of this process.
+    pub fn memory() -> Self {
+        Self::new("Memory", Some("MiB"), 0, |_, _| super::memory::resident_bytes().map(|bytes| bytes as f64 / 1_048_576.0))
+    }
+
+    fn new(
+        name: &str,
+        unit: Option<&'static str>,
+        precision: usize,
+        read: fn(&StepOutput, &MetricMetadata) -> Option<f64>,
+    ) -> Self {
+        Self { name: Arc::new(name.to_owned()), unit, precision, read, state: NumericMetricState::new() }
+    }
+
+    fn format(&self) -> FormatOptions {
+        let options = FormatOptions::new(self.name.clone()).precision(self.precision);
+        match self.unit {
+            Some(unit) => options.unit(unit),
+            None => options,
+        }
+    }
+}
+
+impl Metric for Gauge {
+    type Input = StepOutput;
+
+    fn name(&self) -> MetricName {
+        self.name.clone()
+    }
+
+    fn attributes(&self) -> MetricAttributes {
+        NumericAttributes { unit: self.unit.map(str::to_owned), higher_is_better: false }.into()
+    }
+
+    fn update(&mut self, step: &StepOutput, metadata: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
+        let Some(value) = (self.read)(step, metadata) else {
+            return Ok(SerializedEntry::not_available(self.unit));
+        };
+        self.state.update(value, step.scored.len().max(1));
+        Ok(self.state.compute_update(self.format()))
+    }
+
+    fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
+        Ok(self.state.compute_final(self.format()))
+    }
+
+    fn clear(&mut self) {
+        self.state.reset();
+    }
+}
+
+impl Numeric for Gauge {
+    fn value(&self) -> Option<NumericEntry> {
+        Some(self.state.current_value())
+    }
+
+    fn running_value(&self) -> Option<NumericEntry> {
+        Some(self.state.running_value())
+    }
+
+    fn final_value(&self) -> NumericEntry {
+        self.state.final_value()
+    }
+}
+
+/// The task's main score over the rows of a split so far.
+#[derive(Clone)]
+pub struct ScoreMetric {
+    name: MetricName,
+    task: Arc<Task>,
+    rows: Vec<ScoredRow>,
+    score: f64,
+}
+
+impl ScoreMetric {
+    /// The score of a task; on the dashboard under the name of its metric.
+    pub fn new(task: Arc<Task>) -> Self {
+        let mut name = task.metric().name().to_owned();
+        name[..1].make_ascii_uppercase();
+        Self { name: Arc::new(name), task, rows: Vec::new(), score: 0.0 }
+    }
+
+    fn entry(&self) -> SerializedEntry {
+        SerializedEntry::new(format!("epoch {:.4}", self.score), NumericEntry::Value(self.score).serialize())
+    }
+}
+
+impl Metric for ScoreMetric {
+    type Input = StepOutput;
+
+    fn name(&self) -> MetricName {
+        self.name.clone()
+    }
+
+    fn attributes(&self) -> MetricAttributes {
+        NumericAttributes { unit: None, higher_is_better: true }.into()
+    }
+
+    fn update(&mut self, step: &StepOutput, metadata: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
+        self.rows.extend(step.scored.iter().cloned());
+        // A score over everything so far costs more with every batch; a few a split are enough to look at.
+        let every = (metadata.progress.items_total / 50).max(1);
+        if metadata.progress.items_processed.is_multiple_of(every) || metadata.progress.is_completed() {
+            return self.compute();
+        }
+        Ok(self.entry())
+    }
+
+    fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
+        let scores = rows::scores(&self.task, self.rows.iter());
+        let main = scores.and_then(|scores| scores.get(self.task.metric().name())?.as_f64());
+        self.score = main.unwrap_or_default();
+        Ok(self.entry())
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+    }
+}
+
+impl Numeric for ScoreMetric {
+    fn value(&self) -> Option<NumericEntry> {
+        Some(NumericEntry::Value(self.score))
+    }
+
+    fn running_value(&self) -> Option<NumericEntry> {
+        Some(NumericEntry::Value(self.score))
+    }
+
+    fn final_value(&self) -> NumericEntry {
+        NumericEntry::Value(self.score)
+    }
+}

@@ -1,0 +1,105 @@
+//! One step of a run: forward and loss, and backward for training.
+//! Clipping, the optimizer and the order of batches are elsewhere.
+
+use burn::module::Module;
+use burn::tensor::{ExecutionError, Tensor};
+use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
+use burn_adapters::{AdaptedBert, classification_loss, regression_loss};
+use burn_bert::BertInput;
+use glue_data::{Batch, Label, Targets};
+
+/// A BERT with its task, as burn-train's learner wants it.
+#[derive(Module, Debug)]
+pub struct Tuner {
+    /// What is trained.
+    pub model: AdaptedBert,
+}
+
+/// Loss and logits, still on the device.
+#[derive(Debug)]
+pub struct Forward {
+    /// Mean loss of the batch, `[1]`; 0 where labels are unknown.
+    pub loss: Tensor<1>,
+    /// `[batch, outputs]`
+    pub logits: Tensor<2>,
+}
+
+/// What a step leaves for the dashboard, the metrics file and the score.
+#[derive(Debug, Clone, Default)]
+pub struct StepOutput {
+    /// Mean loss of the batch.
+    pub loss: f64,
+    /// Global norm of the gradients before clipping; `None` when nothing was differentiated.
+    pub gradient_norm: Option<f64>,
+    /// Seconds the whole step took; `None` when it was not timed.
+    pub seconds: Option<f64>,
+    /// The rows with their logits.
+    pub scored: Vec<ScoredRow>,
+}
+
+/// A row that went through the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoredRow {
+    /// One a class, or the score alone.
+    pub logits: Vec<f32>,
+    /// What was expected, where it is known.
+    pub label: Option<Label>,
+}
+
+impl Tuner {
+    /// Logits and loss of a batch.
+    pub fn forward(&self, batch: &Batch) -> Forward {
+        let logits = self.model.forward(&BertInput {
+            input_ids: batch.input_ids.clone(),
+            token_type_ids: batch.token_type_ids.clone(),
+            attention_mask: batch.attention_mask.clone(),
+        });
+        let loss = match &batch.targets {
+            Targets::Classes(labels) => classification_loss(logits.clone(), labels.clone()),
+            Targets::Scores(scores) => regression_loss(logits.clone(), scores.clone()),
+            Targets::Unknown => Tensor::zeros([1], &logits.device()),
+        };
+        Forward { loss, logits }
+    }
+}
+
+impl Forward {
+    /// Reads loss and logits from the device.
+    pub fn read(self, labels: &[Option<Label>]) -> StepOutput {
+        let [_, outputs] = self.logits.dims();
+        let logits: Vec<f32> = self.logits.into_data().iter::<f32>().collect();
+        let scored = logits.chunks(outputs).zip(labels);
+        StepOutput {
+            loss: self.loss.into_scalar::<f64>(),
+            scored: scored.map(|(logits, label)| ScoredRow { logits: logits.to_vec(), label: *label }).collect(),
+            ..StepOutput::default()
+        }
+    }
+}
+
+impl TrainStep for Tuner {
+    type Input = Batch;
+    type Output = StepOutput;
+
+    fn step(&self, batch: Batch) -> TrainOutput<StepOutput> {
+        let forward = self.forward(&batch);
+        let gradients = forward.loss.backward();
+        TrainOutput::new(self, gradients, forward.read(&batch.labels))
+    }
+}
+
+impl InferenceStep for Tuner {
+    type Input = Batch;
+    type Output = StepOutput;
+
+    fn step(&self, batch: Batch) -> StepOutput {
+        self.forward(&batch).read(&batch.labels)
+    }
+}
+
+impl ItemLazy for StepOutput {
+    /// Everything was read from the device already.
+    fn sync(self) -> Result<Self, ExecutionError> {
+        Ok(self)
+    }
+}

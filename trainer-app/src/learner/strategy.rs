@@ -1,0 +1,274 @@
+//! The training loop inside burn-train's `SupervisedTraining`: burn-train keeps the dashboard, the metrics and the
+//! interruption; the order of steps, their random streams and what is saved are decided here.
+//!
+//! Every step draws from a stream named by the seed and the step's number, and the order of the rows from one named
+//! by the seed and the epoch. So a run that was stopped anywhere goes on to the same bits (on the CPU).
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use burn::data::dataloader::Progress as SplitProgress;
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::tensor::Device;
+use burn::train::checkpoint::CheckpointerError;
+use burn::train::{
+    EventProcessorTraining, Interrupter, Learner, LearnerEvent, SupervisedLearningStrategy,
+    SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
+};
+use glue_data::order::{scoring_batches, training_batches};
+use glue_data::{EncodedRows, Task, derive_seed};
+
+use super::checkpoint::{Checkpoint, EpochReport, Progress};
+use super::clip::clip_to_global_norm;
+use super::schedule::Schedule;
+use super::step::{StepOutput, Tuner};
+use crate::artifacts::RunDirectory;
+use crate::metrics_file::MetricsFile;
+use crate::rows;
+
+/// The loop, and all that it needs beyond what burn-train hands it.
+///
+/// Burn's own `Learner` keeps its optimizer to itself, so that a loop cannot save it; here the learner brings the model
+/// in and the optimizer stays with the loop.
+pub struct ResumableLoop {
+    /// Rows to learn from.
+    pub train: EncodedRows,
+    /// Rows to choose by.
+    pub validation: EncodedRows,
+    /// What is predicted and how that is judged.
+    pub task: Arc<Task>,
+    /// The optimizer at the start.
+    pub optimizer: ModuleOptimizer,
+    /// How far the run is at the start.
+    pub progress: Progress,
+    /// The learning rate of each step.
+    pub schedule: Schedule,
+    /// Passes over the training rows.
+    pub epochs: usize,
+    /// Optimizer steps of an epoch.
+    pub steps_per_epoch: usize,
+    /// Rows of a batch.
+    pub batch_size: usize,
+    /// Batches of an optimizer step.
+    pub accumulate: usize,
+    /// Largest global norm of the gradients.
+    pub clip: f64,
+    /// Epochs without a better score before the run stops.
+    pub patience: Option<usize>,
+    /// Names every random stream.
+    pub seed: u64,
+    /// Time between checkpoints inside an epoch.
+    pub checkpoint_every: Duration,
+    /// Where everything is saved.
+    pub run: RunDirectory,
+    /// Keeps a model whose validation score is the best so far.
+    pub keep: Box<dyn Fn(&Tuner, &EpochReport) -> Result<()> + Send + Sync>,
+    /// Where the loop leaves what came out.
+    pub outcome: Arc<Mutex<Outcome>>,
+}
+
+/// What came out of the loop.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// How far it came.
+    pub progress: Progress,
+    /// What ended it before its time.
+    pub error: Option<anyhow::Error>,
+}
+
+impl SupervisedLearningStrategy<Tuner> for ResumableLoop {
+    fn fit(
+        &self,
+        components: TrainingComponents<Tuner>,
+        learner: Learner<Tuner>,
+        _train: TrainLoader<Tuner>,
+        _validation: ValidLoader<Tuner>,
+        _starting_epoch: usize,
+    ) -> (Tuner, SupervisedTrainingEventProcessor<Tuner>) {
+        let model = learner.model();
+        let mut running = Running {
+            recipe: self,
+            device: model.devices().into_iter().next().unwrap_or_default(),
+            model,
+            optimizer: self.optimizer.clone(),
+            progress: self.progress.clone(),
+            processor: components.event_processor,
+            interrupter: components.interrupter,
+            metrics: None,
+            started: Instant::now(),
+            saved: Instant::now(),
+        };
+        let error = running.to_the_end().err();
+        if let Some(error) = &error {
+            // burn-train wants an error of its own kind; the whole one goes through the outcome.
+            running.interrupter.fail(CheckpointerError::Unknown(format!("{error:#}")));
+        }
+        // A panic elsewhere cannot have left the outcome half written: it is written once, here.
+        *self.outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            Outcome { progress: running.progress, error };
+        (running.model, running.processor)
+    }
+}
+
+/// The loop while it runs.
+struct Running<'a> {
+    recipe: &'a ResumableLoop,
+    model: Tuner,
+    optimizer: ModuleOptimizer,
+    progress: Progress,
+    processor: SupervisedTrainingEventProcessor<Tuner>,
+    interrupter: Interrupter,
+    metrics: Option<MetricsFile>,
+    device: Device,
+    started: Instant,
+    saved: Instant,
+}
+
+impl Running<'_> {
+    fn to_the_end(&mut self) -> Result<()> {
+        self.metrics = Some(MetricsFile::open(&self.recipe.run.metrics(), &self.progress)?);
+        while self.progress.epochs.len() < self.recipe.epochs {
+            let epoch = self.progress.epochs.len() + 1;
+            let seconds_per_step = self.train_epoch(epoch)?;
+            if self.interrupter.should_stop() {
+                return self.save();
+            }
+            let Some(report) = self.validate(epoch, seconds_per_step)? else {
+                return self.save();
+            };
+            self.progress.loss_sum = 0.0;
+            self.progress.epochs.push(report.clone());
+            self.metrics()?.epoch(&report)?;
+            if self.progress.best() == Some(&report) {
+                (self.recipe.keep)(&self.model, &report)?;
+            }
+            self.save()?;
+            self.event(LearnerEvent::EndEpoch(epoch));
+            if self.recipe.patience.is_some_and(|patience| self.progress.epochs_without_improvement() >= patience) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Trains what is left of an epoch; the median seconds of its steps.
+    fn train_epoch(&mut self, epoch: usize) -> Result<f64> {
+        let recipe = self.recipe;
+        let batches = training_batches(&recipe.train.lengths(), recipe.batch_size, recipe.seed, epoch);
+        let done = self.progress.steps - (epoch - 1) * recipe.steps_per_epoch;
+        let total_items = recipe.steps_per_epoch;
+        self.event(LearnerEvent::StartSplit { epoch_number: epoch, total_items });
+        let mut seconds = Vec::new();
+        for (index, batches) in batches.chunks(recipe.accumulate).take(recipe.steps_per_epoch).enumerate().skip(done) {
+            let step = self.step(batches)?;
+            seconds.extend(step.seconds);
+            let items = SplitProgress::new(index + 1, total_items, Some("steps".to_owned()));
+            let number = self.progress.steps;
+            let rate = recipe.schedule.at(number - 1);
+            self.metrics()?.step(epoch, number, rate, &step)?;
+            let item = TrainingItem::new(step, items, Some(number), Some(rate.into()));
+            self.event(LearnerEvent::ProcessedItem(item));
+            if self.saved.elapsed() >= recipe.checkpoint_every {
+                self.save()?;
+            }
+            if self.interrupter.should_stop() {
+                break;
+            }
+        }
+        self.event(LearnerEvent::EndSplit(epoch));
+        seconds.sort_by(f64::total_cmp);
+        Ok(seconds.get(seconds.len() / 2).copied().unwrap_or_default())
+    }
+
+    /// One optimizer step over some batches, whose gradients are averaged.
+    fn step(&mut self, batches: &[Vec<usize>]) -> Result<StepOutput> {
+        let recipe = self.recipe;
+        let started = Instant::now();
+        self.device.seed(derive_seed(recipe.seed, &format!("step/{}", self.progress.steps)));
+        let mut gradients = GradientsAccumulator::new();
+        let mut output = StepOutput::default();
+        for indices in batches {
+            let batch = rows::batch(&recipe.train, indices, &self.device);
+            let forward = self.model.forward(&batch);
+            let share = 1.0 / batches.len() as f64;
+            let backward = (forward.loss.clone() * share).backward();
+            gradients.accumulate(&self.model, GradientsParams::from_grads(backward, &self.model));
+            let part = forward.read(&batch.labels);
+            output.loss += share * part.loss;
+            output.scored.extend(part.scored);
+        }
+        if !output.loss.is_finite() {
+            bail!(
+                "the loss is {} at step {}; a lower --learning-rate is the usual cure (it is {} here)",
+                output.loss,
+                self.progress.steps + 1,
+                recipe.schedule.peak
+            );
+        }
+        let (gradients, norm) = clip_to_global_norm(&self.model, gradients.grads(), recipe.clip);
+        let rate = recipe.schedule.at(self.progress.steps);
+        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+        self.progress.steps += 1;
+        self.progress.loss_sum += output.loss;
+        output.gradient_norm = Some(norm);
+        output.seconds = Some(started.elapsed().as_secs_f64());
+        Ok(output)
+    }
+
+    /// Scores the validation rows; `None` when the run was stopped meanwhile.
+    fn validate(&mut self, epoch: usize, seconds_per_step: f64) -> Result<Option<EpochReport>> {
+        let recipe = self.recipe;
+        let model = self.model.valid();
+        let device = self.device.clone().inner();
+        let batches = scoring_batches(&recipe.validation.lengths(), recipe.batch_size);
+        let total_items = batches.len();
+        self.validation_event(LearnerEvent::StartSplit { epoch_number: epoch, total_items });
+        let mut scored = Vec::new();
+        let mut loss_sum = 0.0;
+        for (index, indices) in batches.iter().enumerate() {
+            let batch = rows::batch(&recipe.validation, indices, &device);
+            let output = model.forward(&batch).read(&batch.labels);
+            loss_sum += output.loss * indices.len() as f64;
+            scored.extend(output.scored.iter().cloned());
+            let items = SplitProgress::new(index + 1, total_items, Some("batches".to_owned()));
+            self.validation_event(LearnerEvent::ProcessedItem(TrainingItem::new(output, items, Some(index + 1), None)));
+            if self.interrupter.should_stop() {
+                return Ok(None);
+            }
+        }
+        self.validation_event(LearnerEvent::EndSplit(epoch));
+        let scores = rows::scores(&recipe.task, scored.iter()).context("no validation row has a label")?;
+        let main = scores.get(recipe.task.metric().name()).and_then(serde_json::Value::as_f64);
+        Ok(Some(EpochReport {
+            epoch,
+            train_loss: self.progress.loss_sum / recipe.steps_per_epoch as f64,
+            validation_loss: loss_sum / scored.len() as f64,
+            score: main.context("the score is not a number")?,
+            scores,
+            seconds_per_step,
+        }))
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.progress.seconds += self.started.elapsed().as_secs_f64();
+        self.started = Instant::now();
+        self.metrics()?.flush()?;
+        Checkpoint::save(&self.recipe.run.checkpoints(), &self.progress, &self.model, &self.optimizer)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    fn metrics(&mut self) -> Result<&mut MetricsFile> {
+        self.metrics.as_mut().context("the metrics file is not open")
+    }
+
+    fn event(&mut self, event: LearnerEvent<StepOutput>) {
+        self.interrupter.fail_on_error(self.processor.process_train(event));
+    }
+
+    fn validation_event(&mut self, event: LearnerEvent<StepOutput>) {
+        self.interrupter.fail_on_error(self.processor.process_valid(event));
+    }
+}

@@ -1,0 +1,27 @@
+//! The program `trainer`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use trainer_app::cli::{AdapterCommand, Cli, Command};
+use trainer_app::recipes::{data, evaluate, inspect, predict, train};
+
+#[expect(clippy::print_stderr, reason = "an error is told where talk goes")]
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Train(args) => train::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Devices(args) => inspect::devices(&args),
+        Command::Data { command } => data::run(&command),
+        Command::Base(args) => inspect::base(&args),
+        Command::Adapter { command: AdapterCommand::Inspect { adapter, json } } => inspect::adapter(&adapter, json),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! A task's rows, read and tokenized for a base: what the recipes share.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use burn::data::dataloader::batcher::Batcher;
+use burn::tensor::Device;
+use burn_bert::BertConfig;
+use glue_data::tasks::custom::CustomFiles;
+use glue_data::{Batch, EncodedRows, Example, Label, PadToLongest, Prediction, Split, Task, TextEncoder, tasks};
+use serde_json::{Map, Value};
+
+use crate::learner::step::ScoredRow;
+use crate::run_config::{RunConfig, TaskConfig};
+
+/// A task with its rows as they were read.
+#[derive(Debug)]
+pub struct TaskRows {
+    /// What is predicted and how that is judged.
+    pub task: Task,
+    /// Rows to learn from.
+    pub train: Vec<Example>,
+    /// Rows to choose by.
+    pub validation: Vec<Example>,
+    /// Labeled rows to be judged by, if there are any.
+    pub test: Vec<Example>,
+}
+
+impl TaskRows {
+    /// Reads what a run asks for.
+    ///
+    /// # Errors
+    /// A task nobody knows, or files that are missing or malformed.
+    pub fn read(config: &RunConfig) -> Result<Self> {
+        let mut rows = match &config.task.custom {
+            Some(_) => Self::read_custom(&config.task, config.seed)?,
+            None => Self::read_named(&config.task.name, config.task.data.as_deref())?,
+        };
+        if let Some(limit) = config.task.limit {
+            rows.limit(limit, config.seed);
+        }
+        Ok(rows)
+    }
+
+    fn read_named(name: &str, data: Option<&Path>) -> Result<Self> {
+        let spec = tasks::lookup(name)?;
+        if !spec.has(Split::Train) {
+            bail!("{name} has no training rows: train mnli, and predict {name} with its adapter");
+        }
+        // GLUE keeps its test labels to itself; only rows whose labels are known are scored.
+        let is_labeled = spec.part(Split::Test).is_ok_and(|part| part.label.is_some());
+        Ok(Self {
+            task: spec.task(),
+            train: spec.read(data, Split::Train)?,
+            validation: spec.read(data, Split::Validation)?,
+            test: if is_labeled { spec.read(data, Split::Test)? } else { Vec::new() },
+        })
+    }
+
+    fn read_custom(config: &TaskConfig, seed: u64) -> Result<Self> {
+        let custom = config.custom.as_ref().context("the task has no files of its own")?;
+        let files = CustomFiles {
+            name: config.name.clone(),
+            train: custom.train.clone(),
+            validation: custom.validation.clone(),
+            test: custom.test.clone(),
+            text: custom.text.clone(),
+            text2: custom.text2.clone(),
+            label: custom.label.clone(),
+            score: custom.score,
+        };
+        let read = files.read(seed)?;
+        Ok(Self { task: read.task, train: read.train, validation: read.validation, test: read.test })
+    }
+
+    /// Keeps some training rows, drawn by the seed.
+    fn limit(&mut self, rows: usize, seed: u64) {
+        let lengths = vec![0; self.train.len()];
+        let order = glue_data::order::training_batches(&lengths, 1, glue_data::derive_seed(seed, "limit"), 0);
+        let mut kept: Vec<usize> = order.into_iter().flatten().take(rows).collect();
+        kept.sort_unstable();
+        self.train = kept.into_iter().map(|row| self.train[row].clone()).collect();
+    }
+
+    /// A line that says what was read.
+    pub fn describe(&self) -> String {
+        let kind = match &self.task.labels {
+            glue_data::Labels::Classes(names) => format!("{} classes", names.len()),
+            glue_data::Labels::Score => "a score".to_owned(),
+        };
+        format!(
+            "task {}: {} training, {} validation and {} labeled test rows; {kind}, judged by {}",
+            self.task.name,
+            self.train.len(),
+            self.validation.len(),
+            self.test.len(),
+            self.task.metric().name()
+        )
+    }
+}
+
+/// Tokenizes rows and makes sure that the base has an embedding for everything in them.
+///
+/// # Errors
+/// A text that cannot be tokenized, or a tokenizer that is not the base's.
+pub fn encode(encoder: &TextEncoder, bert: &BertConfig, examples: &[Example]) -> Result<EncodedRows> {
+    let rows = encoder.encode(examples)?;
+    for row in rows.rows() {
+        bert.check_text(&row.ids, &row.type_ids).context("the tokenizer does not fit the base")?;
+    }
+    Ok(rows)
+}
+
+/// Some rows as a batch on a device.
+pub fn batch(rows: &EncodedRows, indices: &[usize], device: &Device) -> Batch {
+    let items = indices.iter().map(|index| rows.rows()[*index].clone()).collect();
+    PadToLongest::default().batch(items, device)
+}
+
+/// The scores of rows whose labels are known; none when there are no such rows.
+pub fn scores<'a>(task: &Task, rows: impl Iterator<Item = &'a ScoredRow>) -> Option<Map<String, Value>> {
+    let judged = rows.filter_map(|row| Some((task.labels.predict(&row.logits), row.label?)));
+    let (predictions, labels): (Vec<Prediction>, Vec<Label>) = judged.unzip();
+    (!labels.is_empty()).then(|| {
+        let scores = task.scores(&predictions, &labels);
+        scores.into_iter().map(|(metric, score)| (metric.name().to_owned(), Value::from(score))).collect()
+    })
+}

@@ -1,0 +1,352 @@
+//! What a run does, resolved: written beside every result as `config.toml`, and enough to repeat it.
+//! Every default of the program is here; what can be typed is in `cli`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use burn_adapters::{Activation, Method, Plan, Pooling};
+use serde::{Deserialize, Serialize};
+
+use crate::artifacts::write_atomically;
+use crate::cli::{TaskArgs, TrainArgs};
+use crate::learner::schedule::{Decay, Schedule};
+
+/// The layout of this file; a change that older programs cannot read raises it.
+const VERSION: u32 = 1;
+
+/// One training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Layout of the file.
+    pub version: u32,
+    /// Drives every random choice.
+    pub seed: u64,
+    /// `auto`, `cpu`, `wgpu` or `cuda`, with an index as in `cuda:1`.
+    pub device: String,
+    /// Where the rows come from.
+    pub task: TaskConfig,
+    /// What is trained.
+    pub model: ModelConfig,
+    /// How it is trained.
+    pub training: TrainingConfig,
+}
+
+/// Where the rows come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskConfig {
+    /// Name of the task; that of the file for one's own data.
+    pub name: String,
+    /// Directory of the published files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// At most so many training rows, drawn by the seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// One's own files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom: Option<CustomTaskConfig>,
+}
+
+/// One's own files and their columns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CustomTaskConfig {
+    /// Training rows.
+    pub train: PathBuf,
+    /// Validation rows; a tenth of the training rows without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<PathBuf>,
+    /// Test rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<PathBuf>,
+    /// Column of the text.
+    pub text: String,
+    /// Column of the second text of a pair.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text2: Option<String>,
+    /// Column of the label.
+    pub label: String,
+    /// The label is a number.
+    pub score: bool,
+}
+
+/// What is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// `minilm`, a hub name or a directory.
+    pub base: String,
+    /// The method, by its name.
+    pub method: Method,
+    /// Width of the bottlenecks.
+    pub size: usize,
+    /// Activation of the bottlenecks, where it is not the method's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+    /// Deviation of the bottlenecks' first weights, where it is not the method's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_std: Option<f64>,
+    /// What the head reads.
+    pub pooling: Pooling,
+    /// Longest text in tokens.
+    pub max_length: usize,
+    /// Dropout everywhere, where it is not the base's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
+}
+
+/// How it is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Passes over the training rows.
+    pub epochs: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Rows of a batch.
+    pub batch_size: usize,
+    /// Batches of a step.
+    pub accumulate: usize,
+    /// The optimizer.
+    pub optimizer: OptimizerKind,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Share of the steps that warm up, in `0..=1`.
+    pub warmup: f64,
+    /// How the learning rate falls.
+    pub decay: Decay,
+    /// Largest global gradient norm.
+    pub clip: f64,
+    /// Epochs without a better score before the run stops.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+}
+
+/// The optimizers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// Adam as in the paper's code: no bias correction, decoupled decay, ε 1e-6
+    BertAdam,
+    /// Adam with decoupled weight decay (Loshchilov and Hutter), ε 1e-8
+    AdamW,
+    /// Plain Adam, no weight decay, ε 1e-8
+    Adam,
+}
+
+impl RunConfig {
+    /// The configuration that was asked for: flags over the file over the defaults.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a name nobody knows, a number out of its range.
+    pub fn resolve(args: &TrainArgs) -> Result<Self> {
+        let mut config = match &args.config {
+            Some(path) => Self::read(path)?,
+            None => Self::defaults(match &args.method {
+                Some(name) => name.parse()?,
+                None => Method::Houlsby,
+            }),
+        };
+        config.apply(args)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Reads a `config.toml`.
+    ///
+    /// # Errors
+    /// A file that is missing, is no TOML, has a key nobody knows or another version.
+    pub fn read(path: &Path) -> Result<Self> {
+        let context = || format!("reading the configuration {}", path.display());
+        let text = std::fs::read_to_string(path).with_context(context)?;
+        let config: Self = toml::from_str(&text).with_context(context)?;
+        ensure!(
+            config.version == VERSION,
+            "{} has version {}, this program reads version {VERSION}",
+            path.display(),
+            config.version
+        );
+        config.check().with_context(context)?;
+        Ok(config)
+    }
+
+    /// Writes a `config.toml`.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_atomically(path, toml::to_string(self)?.as_bytes())
+    }
+
+    /// What stands at each site, and what trains.
+    pub fn plan(&self) -> Plan {
+        let mut plan = self.model.method.plan(self.model.size);
+        if let Some(bottleneck) = &mut plan.bottleneck {
+            bottleneck.activation = self.model.activation.unwrap_or(bottleneck.activation);
+            bottleneck.init_std = self.model.init_std.unwrap_or(bottleneck.init_std);
+        }
+        plan
+    }
+
+    /// The learning rate over so many optimizer steps.
+    pub fn schedule(&self, total_steps: usize) -> Schedule {
+        // The reference code truncates: int(num_train_steps * warmup_proportion), run_classifier.py.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share in 0..=1 of a step count")]
+        let warmup_steps = (total_steps as f64 * self.training.warmup) as usize;
+        Schedule { peak: self.training.learning_rate, warmup_steps, total_steps, decay: self.training.decay }
+    }
+
+    /// Name of a run that was given none: `houlsby-64-seed42`.
+    pub fn default_name(&self) -> String {
+        let size = if self.model.method.has_adapters() { format!("-{}", self.model.size) } else { String::new() };
+        format!("{}{size}-seed{}", self.model.method, self.seed)
+    }
+
+    fn defaults(method: Method) -> Self {
+        let (learning_rate, epochs) = match method {
+            // Adapters want ten times the rate of full fine-tuning, and more epochs: the paper, sections 3.1 and 3.6.
+            Method::Houlsby | Method::HoulsbyCode | Method::Pfeiffer | Method::Parallel | Method::LayerNorm => (1e-3, 10),
+            Method::TopLayers(_) | Method::Full => (1e-4, 3),
+        };
+        let decay = if method == Method::HoulsbyCode { Decay::FromStart } else { Decay::Continuous };
+        Self {
+            version: VERSION,
+            seed: 42,
+            device: "auto".to_owned(),
+            task: TaskConfig { name: "helpdesk".to_owned(), data: None, limit: None, custom: None },
+            model: ModelConfig {
+                base: "minilm".to_owned(),
+                method,
+                size: 64,
+                activation: None,
+                init_std: None,
+                pooling: default_pooling("minilm"),
+                max_length: 128,
+                dropout: None,
+            },
+            training: TrainingConfig {
+                epochs,
+                learning_rate,
+                batch_size: 32,
+                accumulate: 1,
+                optimizer: OptimizerKind::BertAdam,
+                weight_decay: 0.01,
+                warmup: 0.1,
+                decay,
+                clip: 1.0,
+                patience: None,
+            },
+        }
+    }
+
+    fn apply(&mut self, args: &TrainArgs) -> Result<()> {
+        if let Some(task) = task_config(&args.task)? {
+            self.task = TaskConfig { limit: self.task.limit, ..task };
+        } else if args.task.data.is_some() {
+            self.task.data.clone_from(&args.task.data);
+        }
+        self.task.limit = args.limit.or(self.task.limit);
+        set(&mut self.seed, args.seed);
+        set(&mut self.device, args.device.clone());
+
+        let model = &mut self.model;
+        if let Some(base) = &args.base {
+            model.base.clone_from(base);
+            model.pooling = default_pooling(base);
+        }
+        if let Some(name) = &args.method {
+            model.method = name.parse()?;
+        }
+        set(&mut model.size, args.size);
+        if let Some(name) = &args.activation {
+            model.activation = Some(by_name("activation", name, &Activation::ALL, Activation::name)?);
+        }
+        model.init_std = args.init_std.or(model.init_std);
+        if let Some(name) = &args.pooling {
+            model.pooling = by_name("pooling", name, &Pooling::ALL, Pooling::name)?;
+        }
+        set(&mut model.max_length, args.max_length);
+        model.dropout = args.dropout.or(model.dropout);
+
+        let training = &mut self.training;
+        set(&mut training.epochs, args.epochs);
+        set(&mut training.learning_rate, args.learning_rate);
+        set(&mut training.batch_size, args.batch_size);
+        set(&mut training.accumulate, args.accumulate);
+        set(&mut training.optimizer, args.optimizer);
+        set(&mut training.weight_decay, args.weight_decay);
+        set(&mut training.warmup, args.warmup);
+        set(&mut training.decay, args.decay);
+        set(&mut training.clip, args.clip);
+        training.patience = args.patience.or(training.patience);
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        let TrainingConfig { epochs, learning_rate, batch_size, accumulate, warmup, clip, weight_decay, .. } = self.training;
+        ensure!(epochs > 0, "epochs is 0, expected 1 or more");
+        ensure!(batch_size > 0, "batch_size is 0, expected 1 or more");
+        ensure!(accumulate > 0, "accumulate is 0, expected 1 or more");
+        ensure!(
+            learning_rate.is_finite() && learning_rate > 0.0,
+            "learning_rate is {learning_rate}, expected a number above 0, for example 1e-3"
+        );
+        ensure!((0.0..=1.0).contains(&warmup), "warmup is {warmup}, expected a share of the steps from 0 to 1");
+        ensure!(clip > 0.0, "clip is {clip}, expected a norm above 0");
+        ensure!(weight_decay >= 0.0, "weight_decay is {weight_decay}, expected 0 or more");
+        ensure!(
+            self.model.max_length >= 4,
+            "max_length is {}, expected 4 or more: a pair of texts needs three special tokens",
+            self.model.max_length
+        );
+        if let Some(dropout) = self.model.dropout {
+            ensure!((0.0..1.0).contains(&dropout), "dropout is {dropout}, expected a rate from 0 to below 1");
+        }
+        ensure!(self.task.limit != Some(0), "limit is 0, expected 1 row or more");
+        Ok(())
+    }
+}
+
+/// What the head reads when nobody says.
+///
+/// The paper reads the pooler. `MiniLM`'s was left over when its sentence encoder was trained on the mean of the
+/// tokens; `docs/decisions/0003-pooling.md` has the measurement.
+fn default_pooling(base: &str) -> Pooling {
+    if base == "minilm" { Pooling::Mean } else { Pooling::Pooler }
+}
+
+fn task_config(args: &TaskArgs) -> Result<Option<TaskConfig>> {
+    if let Some(train) = &args.train {
+        let (Some(text), Some(label)) = (args.text.clone(), args.label.clone()) else {
+            bail!("--train needs --text COL and --label COL, the names of the columns");
+        };
+        let name = train.file_stem().map_or_else(|| "custom".into(), |stem| stem.to_string_lossy().into_owned());
+        let custom = CustomTaskConfig {
+            train: train.clone(),
+            validation: args.validation.clone(),
+            test: args.test.clone(),
+            text,
+            text2: args.text2.clone(),
+            label,
+            score: args.score,
+        };
+        return Ok(Some(TaskConfig { name, data: None, limit: None, custom: Some(custom) }));
+    }
+    Ok(args.task.clone().map(|name| TaskConfig { name, data: args.data.clone(), limit: None, custom: None }))
+}
+
+fn by_name<T: Copy>(what: &str, name: &str, all: &[T], name_of: fn(T) -> &'static str) -> Result<T> {
+    let found = all.iter().copied().find(|value| name_of(*value) == name);
+    found.with_context(|| {
+        let names: Vec<_> = all.iter().map(|value| name_of(*value)).collect();
+        format!("there is no {what} `{name}`; choose one of {}", names.join(", "))
+    })
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
