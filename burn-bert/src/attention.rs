@@ -49,7 +49,8 @@ impl Attention {
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
         let context = self.self_attention.forward(&hidden, padding, layer, insertions);
-        let place = Place { layer, site: Site::Attention(layer), projection: Projection::AttentionOutput };
+        let place =
+            Place { layer, site: Site::Attention(layer), projection: Projection::AttentionOutput };
         self.output.forward(context, hidden, place, insertions)
     }
 }
@@ -68,7 +69,8 @@ impl SelfAttention {
         let [batch, sequence, d_model] = hidden.dims();
         let d_head = d_model / self.heads;
         let heads = |projection, linear: &Linear| {
-            let projected = insertions.project(layer, projection, hidden, linear.forward(hidden.clone()));
+            let projected =
+                insertions.project(layer, projection, hidden, linear.forward(hidden.clone()));
             projected.reshape([batch, sequence, self.heads, d_head]).swap_dims(1, 2) // [batch, heads, sequence, d_head]
         };
         let query = heads(Projection::Query, &self.query);
@@ -84,7 +86,8 @@ impl SelfAttention {
             self.dropout.forward(softmax(scores, 3)).matmul(value)
         } else {
             let padding = padding.clone().expand([batch, self.heads, sequence, sequence]);
-            let options = AttentionModuleOptions { scale: Some(scale), softcap: None, is_causal: false };
+            let options =
+                AttentionModuleOptions { scale: Some(scale), softcap: None, is_causal: false };
             attention(query, key, value, Some(padding), None, options)
         };
         context.swap_dims(1, 2).reshape([batch, sequence, d_model])

@@ -116,8 +116,8 @@ impl BertConfig {
     /// # Errors
     /// A file that cannot be read, is no JSON, lacks a key, or describes another kind of model.
     pub fn from_json_file(path: &Path) -> Result<Self, BertError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| BertError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| BertError::Read { path: path.to_owned(), source })?;
         let config: Self = serde_json::from_str(&text)
             .map_err(|source| BertError::ConfigJson { path: path.to_owned(), source })?;
         config.check()?;
@@ -139,10 +139,18 @@ impl BertConfig {
             Err(BertError::Config { key, found, expected: expected.to_owned() })
         };
         if self.model_type != "bert" {
-            return wrong("model_type", self.model_type.clone(), "bert: other architectures are not read");
+            return wrong(
+                "model_type",
+                self.model_type.clone(),
+                "bert: other architectures are not read",
+            );
         }
         if self.position_embedding_type != "absolute" {
-            return wrong("position_embedding_type", self.position_embedding_type.clone(), "absolute");
+            return wrong(
+                "position_embedding_type",
+                self.position_embedding_type.clone(),
+                "absolute",
+            );
         }
         let counts = [
             ("vocab_size", self.vocab_size),
@@ -159,7 +167,8 @@ impl BertConfig {
             }
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            let expected = format!("a multiple of num_attention_heads, {}", self.num_attention_heads);
+            let expected =
+                format!("a multiple of num_attention_heads, {}", self.num_attention_heads);
             return wrong("hidden_size", self.hidden_size.to_string(), &expected);
         }
         let rates = [
@@ -186,7 +195,9 @@ impl BertConfig {
         if let Some(&id) = input_ids.iter().find(|id| **id as usize >= self.vocab_size) {
             return Err(input("token id", id as usize, self.vocab_size));
         }
-        if let Some(&kind) = token_type_ids.iter().find(|kind| **kind as usize >= self.type_vocab_size) {
+        if let Some(&kind) =
+            token_type_ids.iter().find(|kind| **kind as usize >= self.type_vocab_size)
+        {
             return Err(input("token type", kind as usize, self.type_vocab_size));
         }
         if input_ids.len() > self.max_position_embeddings {
@@ -234,10 +245,14 @@ mod tests {
     fn numbers_without_an_embedding_are_refused() {
         let config = BertConfig::bert_base();
         config.check_text(&[101, 30521, 102], &[0, 1, 1]).unwrap();
-        let sentence = |ids: &[u32], types: &[u32]| config.check_text(ids, types).unwrap_err().to_string();
+        let sentence =
+            |ids: &[u32], types: &[u32]| config.check_text(ids, types).unwrap_err().to_string();
         assert_eq!(sentence(&[30522], &[0]), "token id 30522 is out of range: this BERT has 30522");
         assert_eq!(sentence(&[0], &[2]), "token type 2 is out of range: this BERT has 2");
-        assert_eq!(sentence(&[0; 513], &[0; 513]), "position 512 is out of range: this BERT has 512");
+        assert_eq!(
+            sentence(&[0; 513], &[0; 513]),
+            "position 512 is out of range: this BERT has 512"
+        );
     }
 
     #[test]

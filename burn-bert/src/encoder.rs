@@ -39,7 +39,8 @@ impl Layer {
     ) -> Tensor<3> {
         let hidden = self.attention.forward(hidden, padding, layer, insertions);
         let wide = self.intermediate.forward(&hidden, layer, insertions);
-        let place = Place { layer, site: Site::FeedForward(layer), projection: Projection::FeedForwardOut };
+        let place =
+            Place { layer, site: Site::FeedForward(layer), projection: Projection::FeedForwardOut };
         self.output.forward(wide, hidden, place, insertions)
     }
 }

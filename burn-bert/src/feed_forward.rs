@@ -2,8 +2,8 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::activation::{gelu, relu, sigmoid, silu, tanh};
 use burn::tensor::Tensor;
+use burn::tensor::activation::{gelu, relu, sigmoid, silu, tanh};
 
 use crate::config::HiddenActivation;
 use crate::insertion::{Insertions, Projection};
@@ -22,9 +22,19 @@ impl Intermediate {
     /// # Shapes
     /// - hidden: `[batch, sequence, d_model]`
     /// - result: `[batch, sequence, intermediate_size]`
-    pub(crate) fn forward(&self, hidden: &Tensor<3>, layer: usize, insertions: &dyn Insertions) -> Tensor<3> {
+    pub(crate) fn forward(
+        &self,
+        hidden: &Tensor<3>,
+        layer: usize,
+        insertions: &dyn Insertions,
+    ) -> Tensor<3> {
         let output = self.dense.forward(hidden.clone());
-        self.activation.forward(insertions.project(layer, Projection::FeedForwardIn, hidden, output))
+        self.activation.forward(insertions.project(
+            layer,
+            Projection::FeedForwardIn,
+            hidden,
+            output,
+        ))
     }
 }
 
@@ -43,7 +53,8 @@ impl HiddenActivation {
 
 /// `x/2 (1 + tanh(u))` with `u = sqrt(2/π) (x + 0.044715 x³)`, written with `(1 + tanh(u)) / 2 = σ(2u)`.
 fn gelu_new<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    const TWICE_SQRT_2_OVER_PI: f64 = 2.0 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
+    const TWICE_SQRT_2_OVER_PI: f64 =
+        2.0 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
     let slope = x.clone().square() * (TWICE_SQRT_2_OVER_PI * 0.044_715) + TWICE_SQRT_2_OVER_PI;
     x.clone() * sigmoid(x * slope)
 }

@@ -46,7 +46,13 @@ pub trait Insertions {
     ///
     /// # Shapes
     /// - residual, output, result: `[batch, sequence, d_model]`
-    fn add_and_norm(&self, site: Site, residual: Tensor<3>, output: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
+    fn add_and_norm(
+        &self,
+        site: Site,
+        residual: Tensor<3>,
+        output: Tensor<3>,
+        norm: &LayerNorm,
+    ) -> Tensor<3> {
         let _ = site;
         norm.forward(output + residual)
     }
@@ -65,7 +71,13 @@ pub trait Insertions {
     /// # Shapes
     /// - input: `[batch, sequence, d_input]`
     /// - output, result: `[batch, sequence, d_output]`
-    fn project(&self, layer: usize, projection: Projection, input: &Tensor<3>, output: Tensor<3>) -> Tensor<3> {
+    fn project(
+        &self,
+        layer: usize,
+        projection: Projection,
+        input: &Tensor<3>,
+        output: Tensor<3>,
+    ) -> Tensor<3> {
         let _ = (layer, projection, input);
         output
     }

@@ -1,16 +1,16 @@
 #![doc = include_str!("../README.md")]
 
-pub mod model;
-pub mod insertion;
-pub mod encoder;
-pub mod residual;
 pub mod attention;
-pub mod feed_forward;
-pub mod embeddings;
-pub mod pooler;
-pub mod config;
 pub mod checkpoint;
+pub mod config;
+pub mod embeddings;
+pub mod encoder;
 pub mod error;
+pub mod feed_forward;
+pub mod insertion;
+pub mod model;
+pub mod pooler;
+pub mod residual;
 
 pub use checkpoint::{load, load_weights};
 pub use config::{BertConfig, HiddenActivation};

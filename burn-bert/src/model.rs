@@ -97,10 +97,9 @@ impl Bert {
     ) -> Tensor<3> {
         let padding = attention_mask.clone().bool_not().unsqueeze_dims::<4>(&[1, 1]); // [batch, 1, 1, sequence]
         let first = layers.start;
-        self.encoder.layer[layers]
-            .iter()
-            .enumerate()
-            .fold(hidden, |hidden, (index, layer)| layer.forward(hidden, &padding, first + index, insertions))
+        self.encoder.layer[layers].iter().enumerate().fold(hidden, |hidden, (index, layer)| {
+            layer.forward(hidden, &padding, first + index, insertions)
+        })
     }
 
     /// One vector for each text.
@@ -140,13 +139,20 @@ impl BertConfig {
             EmbeddingConfig::new(count, d_model).with_initializer(initializer.clone()).init(device)
         };
         let linear = |d_input, d_output| -> Linear {
-            let linear = LinearConfig::new(d_input, d_output).with_initializer(initializer.clone()).init(device);
+            let linear = LinearConfig::new(d_input, d_output)
+                .with_initializer(initializer.clone())
+                .init(device);
             // Burn's initializer would draw the bias too.
             Linear { bias: Some(Initializer::Zeros.init([d_output], device)), ..linear }
         };
-        let layer_norm = || LayerNormConfig::new(d_model).with_epsilon(self.layer_norm_eps).init(device);
+        let layer_norm =
+            || LayerNormConfig::new(d_model).with_epsilon(self.layer_norm_eps).init(device);
         let dropout = || DropoutConfig::new(self.hidden_dropout_prob).init();
-        let residual = |d_input| Residual { dense: linear(d_input, d_model), layer_norm: layer_norm(), dropout: dropout() };
+        let residual = |d_input| Residual {
+            dense: linear(d_input, d_model),
+            layer_norm: layer_norm(),
+            dropout: dropout(),
+        };
         let layer = || Layer {
             attention: Attention {
                 self_attention: SelfAttention {

@@ -30,7 +30,11 @@ pub fn majority(labels: &Labels, train: &[Example], rows: usize) -> Vec<Predicti
 }
 
 /// Multinomial naive Bayes over lower-cased words, with one added to every count; `None` for a regression.
-pub fn bag_of_words(labels: &Labels, train: &[Example], rows: &[Example]) -> Option<Vec<Prediction>> {
+pub fn bag_of_words(
+    labels: &Labels,
+    train: &[Example],
+    rows: &[Example],
+) -> Option<Vec<Prediction>> {
     let Labels::Classes(names) = labels else { return None };
     let mut words: HashMap<String, Vec<f64>> = HashMap::new();
     let mut totals = vec![0.0; names.len()];
@@ -87,7 +91,7 @@ mod tests {
         let labels = Labels::Classes(vec!["dry".to_owned(), "wet".to_owned()]);
         let train = [example("Sun and sand", 0), example("rain", 1), example("rain, snow", 1)];
         assert_eq!(majority(&labels, &train, 2), [Prediction::Class(1); 2]);
-        let rows = [example("SAND!", 0), example("snow", 0), example("unheard of", 0)];
+        let rows = [example("sun, SAND!", 0), example("snow", 0), example("unheard of", 0)];
         let expected = [Prediction::Class(0), Prediction::Class(1), Prediction::Class(1)];
         assert_eq!(bag_of_words(&labels, &train, &rows).unwrap(), expected);
     }

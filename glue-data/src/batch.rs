@@ -62,8 +62,10 @@ impl Batcher<Encoded, Batch> for PadToLongest {
                 .collect();
             Tensor::<2, Int>::from_data(TensorData::new(values, shape), device)
         };
-        let mask: Vec<bool> =
-            items.iter().flat_map(|item| (0..sequence).map(|position| position < item.ids.len())).collect();
+        let mask: Vec<bool> = items
+            .iter()
+            .flat_map(|item| (0..sequence).map(|position| position < item.ids.len()))
+            .collect();
         let labels: Vec<Option<Label>> = items.iter().map(|item| item.label).collect();
         Batch {
             input_ids: padded(|item| &item.ids, self.pad_id),
@@ -91,8 +93,12 @@ fn targets(labels: &[Option<Label>], device: &Device) -> Targets {
         })
         .collect();
     match (classes, scores) {
-        (Some(classes), _) => Targets::Classes(Tensor::from_data(TensorData::new(classes, [labels.len()]), device)),
-        (_, Some(scores)) => Targets::Scores(Tensor::from_data(TensorData::new(scores, [labels.len()]), device)),
+        (Some(classes), _) => {
+            Targets::Classes(Tensor::from_data(TensorData::new(classes, [labels.len()]), device))
+        }
+        (_, Some(scores)) => {
+            Targets::Scores(Tensor::from_data(TensorData::new(scores, [labels.len()]), device))
+        }
         _ => Targets::Unknown,
     }
 }
@@ -108,7 +114,8 @@ mod tests {
             type_ids: vec![1; ids.len()],
             label: Some(Label::Class(class)),
         };
-        let batch = PadToLongest { pad_id: 9 }.batch(vec![row(&[1, 2, 3], 1), row(&[4], 0)], &Device::flex());
+        let batch = PadToLongest { pad_id: 9 }
+            .batch(vec![row(&[1, 2, 3], 1), row(&[4], 0)], &Device::flex());
         let numbers = |tensor: Tensor<2, Int>| tensor.into_data().iter::<i64>().collect::<Vec<_>>();
         assert_eq!(numbers(batch.input_ids), [1, 2, 3, 4, 9, 9]);
         assert_eq!(numbers(batch.token_type_ids), [1, 1, 1, 1, 0, 0]);

@@ -15,7 +15,9 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// A published file is not where it should be.
-    #[error("{task} needs {path}, which is not there; fetch it with `trainer data fetch {task}`, or name the directory that holds {relative} with --data")]
+    #[error(
+        "{task} needs {path}, which is not there; fetch it with `trainer data fetch {task}`, or name the directory that holds {relative} with --data"
+    )]
     MissingFile {
         /// The task.
         task: String,
@@ -25,7 +27,9 @@ pub enum DataError {
         relative: String,
     },
     /// A task whose files were published elsewhere, and no directory was named.
-    #[error("{task} is read from files: name the directory that holds {relative} with --data, or fetch them with `trainer data fetch {task}`")]
+    #[error(
+        "{task} is read from files: name the directory that holds {relative} with --data, or fetch them with `trainer data fetch {task}`"
+    )]
     NoDirectory {
         /// The task.
         task: String,
@@ -101,7 +105,9 @@ pub enum DataError {
         path: PathBuf,
     },
     /// Labels that leave nothing to learn.
-    #[error("{path}: every row has the label `{label}`; a classification needs two or more (--score reads numbers)")]
+    #[error(
+        "{path}: every row has the label `{label}`; a classification needs two or more (--score reads numbers)"
+    )]
     OneClass {
         /// The file.
         path: PathBuf,
@@ -135,7 +141,9 @@ pub enum DataError {
         known: String,
     },
     /// A tokenizer that cannot be read.
-    #[error("no tokenizer in {directory}: {reason}; expected tokenizer.json or vocab.txt of a BERT")]
+    #[error(
+        "no tokenizer in {directory}: {reason}; expected tokenizer.json or vocab.txt of a BERT"
+    )]
     Tokenizer {
         /// The base's directory.
         directory: PathBuf,

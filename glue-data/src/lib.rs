@@ -1,16 +1,16 @@
 #![doc = include_str!("../README.md")]
 
+pub mod baseline;
+pub mod batch;
+pub mod error;
+pub mod metric;
+pub mod order;
+pub mod seed;
+pub mod submission;
+pub mod table_file;
 pub mod task;
 pub mod tasks;
-pub mod table_file;
 pub mod tokens;
-pub mod batch;
-pub mod order;
-pub mod metric;
-pub mod baseline;
-pub mod submission;
-pub mod seed;
-pub mod error;
 
 pub use batch::{Batch, PadToLongest, Targets};
 pub use error::DataError;

@@ -43,13 +43,21 @@ impl Metric {
         assert_eq!(predictions.len(), labels.len(), "one label for each prediction");
         match self {
             Self::Pearson | Self::Spearman => {
-                let predicted: Vec<f64> = predictions.iter().map(|prediction| predicted_score(*prediction)).collect();
-                let expected: Vec<f64> = labels.iter().map(|label| expected_score(*label)).collect();
-                if self == Self::Pearson { pearson(&predicted, &expected) } else { spearman(&predicted, &expected) }
+                let predicted: Vec<f64> =
+                    predictions.iter().map(|prediction| predicted_score(*prediction)).collect();
+                let expected: Vec<f64> =
+                    labels.iter().map(|label| expected_score(*label)).collect();
+                if self == Self::Pearson {
+                    pearson(&predicted, &expected)
+                } else {
+                    spearman(&predicted, &expected)
+                }
             }
             _ => {
-                let predicted: Vec<usize> = predictions.iter().map(|prediction| predicted_class(*prediction)).collect();
-                let expected: Vec<usize> = labels.iter().map(|label| expected_class(*label)).collect();
+                let predicted: Vec<usize> =
+                    predictions.iter().map(|prediction| predicted_class(*prediction)).collect();
+                let expected: Vec<usize> =
+                    labels.iter().map(|label| expected_class(*label)).collect();
                 match self {
                     Self::F1 => f1(&predicted, &expected, 1),
                     Self::MacroF1 => macro_f1(&predicted, &expected),
@@ -91,14 +99,21 @@ fn expected_score(label: Label) -> f64 {
 
 /// Share of rows that are right; 0 of none.
 pub fn accuracy(predicted: &[usize], expected: &[usize]) -> f64 {
-    let right = predicted.iter().zip(expected).filter(|(predicted, expected)| predicted == expected).count();
+    let right = predicted
+        .iter()
+        .zip(expected)
+        .filter(|(predicted, expected)| predicted == expected)
+        .count();
     ratio(right as f64, predicted.len() as f64)
 }
 
 /// F1 of one class; 0 where the class is neither predicted nor expected, as scikit-learn has it.
 pub fn f1(predicted: &[usize], expected: &[usize], class: usize) -> f64 {
     let count = |classes: &[usize]| classes.iter().filter(|found| **found == class).count() as f64;
-    let both = predicted.iter().zip(expected).filter(|(predicted, expected)| **predicted == class && **expected == class);
+    let both = predicted
+        .iter()
+        .zip(expected)
+        .filter(|(predicted, expected)| **predicted == class && **expected == class);
     ratio(2.0 * both.count() as f64, count(predicted) + count(expected))
 }
 
@@ -115,10 +130,13 @@ pub fn matthews(predicted: &[usize], expected: &[usize]) -> f64 {
     let classes = predicted.iter().chain(expected).max().map_or(0, |class| class + 1);
     let counts = |found: &[usize]| {
         let mut counts = vec![0.0; classes];
-        found.iter().for_each(|class| counts[*class] += 1.0);
+        for class in found {
+            counts[*class] += 1.0;
+        }
         counts
     };
-    let (n, right) = (predicted.len() as f64, accuracy(predicted, expected) * predicted.len() as f64);
+    let (n, right) =
+        (predicted.len() as f64, accuracy(predicted, expected) * predicted.len() as f64);
     let (predicted, expected) = (counts(predicted), counts(expected));
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let covariance = right.mul_add(n, -dot(&predicted, &expected));
@@ -150,8 +168,10 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut ranks = vec![0.0; values.len()];
     let mut start = 0;
     for group in order.chunk_by(|a, b| values[*a].total_cmp(&values[*b]).is_eq()) {
-        let shared = start as f64 + (group.len() as f64 + 1.0) / 2.0;
-        group.iter().for_each(|index| ranks[*index] = shared);
+        let shared = f64::midpoint(start as f64 + 1.0, (start + group.len()) as f64);
+        for index in group {
+            ranks[*index] = shared;
+        }
         start += group.len();
     }
     ranks

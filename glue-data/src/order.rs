@@ -14,7 +14,12 @@ const BATCHES_PER_BUCKET: usize = 16;
 /// Rows are shuffled; within every sixteen batches they are sorted by length, so that a batch has little padding; then
 /// the batches are shuffled. What is left over after the last whole batch is dropped, as in the paper's code, unless
 /// there is no whole batch at all.
-pub fn training_batches(lengths: &[usize], batch_size: usize, seed: u64, epoch: usize) -> Vec<Vec<usize>> {
+pub fn training_batches(
+    lengths: &[usize],
+    batch_size: usize,
+    seed: u64,
+    epoch: usize,
+) -> Vec<Vec<usize>> {
     let mut random = ChaCha8Rng::seed_from_u64(derive_seed(seed, &format!("order/{epoch}")));
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.shuffle(&mut random);

@@ -13,7 +13,8 @@ pub(crate) fn read_published(
     path: &Path,
 ) -> Result<Vec<Example>, DataError> {
     let column = |name: &str| part.columns.iter().position(|column| *column == name);
-    let (text, text2, label) = (column(part.text), part.text2.and_then(column), part.label.and_then(column));
+    let (text, text2, label) =
+        (column(part.text), part.text2.and_then(column), part.label.and_then(column));
     let text = text.expect("the table of tasks names the column of the text");
 
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
@@ -67,7 +68,8 @@ pub struct Row {
 /// A file that cannot be read, a format nobody knows, a column that is missing, a row that is malformed, no rows.
 pub fn read_columns(path: &Path, columns: &[&str]) -> Result<Vec<Row>, DataError> {
     let format = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    let bytes = std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    let bytes =
+        std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
     let rows = match format.as_deref() {
         Some("csv") => read_separated(path, bytes, columns, b',', true),
@@ -90,12 +92,15 @@ fn read_separated(
 ) -> Result<Vec<Row>, DataError> {
     let malformed = |error: csv::Error| match error.kind() {
         csv::ErrorKind::Utf8 { pos, .. } => {
-            let line = pos.as_ref().map_or(0, |position| usize::try_from(position.line()).unwrap_or(usize::MAX));
+            let line = pos
+                .as_ref()
+                .map_or(0, |position| usize::try_from(position.line()).unwrap_or(usize::MAX));
             DataError::NotUtf8 { path: path.to_owned(), line }
         }
         _ => DataError::Malformed { path: path.to_owned(), reason: error.to_string() },
     };
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).quoting(quoting).from_reader(bytes);
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).quoting(quoting).from_reader(bytes);
     let header = reader.headers().map_err(malformed)?.clone();
     let indices = columns
         .iter()
@@ -109,7 +114,9 @@ fn read_separated(
         .collect::<Result<Vec<_>, _>>()?;
     let rows = reader.records().map(|record| {
         let record = record.map_err(malformed)?;
-        let line = record.position().map_or(0, |position| usize::try_from(position.line()).unwrap_or(usize::MAX));
+        let line = record
+            .position()
+            .map_or(0, |position| usize::try_from(position.line()).unwrap_or(usize::MAX));
         Ok(Row { fields: indices.iter().map(|index| record[*index].to_owned()).collect(), line })
     });
     rows.collect()
@@ -122,17 +129,21 @@ fn read_jsonl(path: &Path, bytes: &[u8], columns: &[&str]) -> Result<Vec<Row>, D
             continue;
         }
         let line_number = index + 1;
-        let object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_slice(line).map_err(|error| DataError::Malformed {
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line)
+            .map_err(|error| DataError::Malformed {
                 path: path.to_owned(),
                 reason: format!("line {line_number}: expected a JSON object: {error}"),
             })?;
         let field = |column: &&str| match object.get(*column) {
             Some(serde_json::Value::String(text)) => Ok(text.clone()),
-            Some(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => Ok(value.to_string()),
+            Some(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => {
+                Ok(value.to_string())
+            }
             Some(other) => Err(DataError::Malformed {
                 path: path.to_owned(),
-                reason: format!("line {line_number}: `{column}` is {other}, expected a text, a number or a truth value"),
+                reason: format!(
+                    "line {line_number}: `{column}` is {other}, expected a text, a number or a truth value"
+                ),
             }),
             None => Err(DataError::MissingColumn {
                 path: path.to_owned(),
@@ -140,7 +151,10 @@ fn read_jsonl(path: &Path, bytes: &[u8], columns: &[&str]) -> Result<Vec<Row>, D
                 found: object.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
             }),
         };
-        rows.push(Row { fields: columns.iter().map(field).collect::<Result<_, _>>()?, line: line_number });
+        rows.push(Row {
+            fields: columns.iter().map(field).collect::<Result<_, _>>()?,
+            line: line_number,
+        });
     }
     Ok(rows)
 }

@@ -67,11 +67,17 @@ impl Labels {
                     }
                 })
             }
-            Self::Score => {
-                text.trim().parse().ok().filter(|score: &f32| score.is_finite()).map(Label::Score).ok_or_else(|| {
-                    DataError::NotANumber { path: path.to_owned(), line, found: text.to_owned() }
-                })
-            }
+            Self::Score => text
+                .trim()
+                .parse()
+                .ok()
+                .filter(|score: &f32| score.is_finite())
+                .map(Label::Score)
+                .ok_or_else(|| DataError::NotANumber {
+                    path: path.to_owned(),
+                    line,
+                    found: text.to_owned(),
+                }),
         }
     }
 
@@ -139,8 +145,13 @@ pub enum Split {
 
 impl Split {
     /// Every part.
-    pub const ALL: [Self; 5] =
-        [Self::Train, Self::Validation, Self::ValidationMismatched, Self::Test, Self::TestMismatched];
+    pub const ALL: [Self; 5] = [
+        Self::Train,
+        Self::Validation,
+        Self::ValidationMismatched,
+        Self::Test,
+        Self::TestMismatched,
+    ];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -250,7 +261,12 @@ impl TaskSpec {
         let part = self.part(split)?;
         let labels = self.task().labels;
         if let Some(text) = part.embedded {
-            return table_file::read_published(part, &labels, text.as_bytes(), Path::new(part.file));
+            return table_file::read_published(
+                part,
+                &labels,
+                text.as_bytes(),
+                Path::new(part.file),
+            );
         }
         let relative = format!("{}/{}", self.directory, part.file);
         let Some(data) = data else {
@@ -260,7 +276,8 @@ impl TaskSpec {
         if !path.is_file() {
             return Err(DataError::MissingFile { task: self.name.to_owned(), path, relative });
         }
-        let bytes = std::fs::read(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
+        let bytes = std::fs::read(&path)
+            .map_err(|source| DataError::Read { path: path.clone(), source })?;
         table_file::read_published(part, &labels, &bytes, &path)
     }
 
@@ -268,7 +285,11 @@ impl TaskSpec {
     fn locate(&self, data: &Path, part: &Part) -> PathBuf {
         let below = data.join(self.directory).join(part.file);
         let here = data.join(part.file);
-        if !below.is_file() && here.is_file() && data.ends_with(self.directory) { here } else { below }
+        if !below.is_file() && here.is_file() && data.ends_with(self.directory) {
+            here
+        } else {
+            below
+        }
     }
 
     /// The labels of some rows, counted, in the order of the classes.

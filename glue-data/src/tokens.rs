@@ -37,10 +37,12 @@ impl TextEncoder {
     /// # Errors
     /// A directory without a tokenizer, or one that is no BERT's.
     pub fn from_directory(directory: &Path, max_length: usize) -> Result<Self, DataError> {
-        let wrong = |reason: String| DataError::Tokenizer { directory: directory.to_owned(), reason };
+        let wrong =
+            |reason: String| DataError::Tokenizer { directory: directory.to_owned(), reason };
         let whole = directory.join("tokenizer.json");
         let mut tokenizer = if whole.is_file() {
-            Tokenizer::from_file(&whole).map_err(|error| wrong(format!("tokenizer.json: {error}")))?
+            Tokenizer::from_file(&whole)
+                .map_err(|error| wrong(format!("tokenizer.json: {error}")))?
         } else {
             from_vocabulary(directory).map_err(wrong)?
         };
@@ -59,7 +61,9 @@ impl TextEncoder {
         let inputs: Vec<EncodeInput> = examples
             .iter()
             .map(|example| match &example.text2 {
-                Some(text2) => EncodeInput::Dual(example.text.as_str().into(), text2.as_str().into()),
+                Some(text2) => {
+                    EncodeInput::Dual(example.text.as_str().into(), text2.as_str().into())
+                }
                 None => EncodeInput::Single(example.text.as_str().into()),
             })
             .collect();
@@ -83,8 +87,8 @@ fn from_vocabulary(directory: &Path) -> Result<Tokenizer, String> {
     }
     let lower_case = match std::fs::read_to_string(directory.join("tokenizer_config.json")) {
         Ok(text) => {
-            let config: serde_json::Value =
-                serde_json::from_str(&text).map_err(|error| format!("tokenizer_config.json: {error}"))?;
+            let config: serde_json::Value = serde_json::from_str(&text)
+                .map_err(|error| format!("tokenizer_config.json: {error}"))?;
             config.get("do_lower_case").and_then(serde_json::Value::as_bool).unwrap_or(true)
         }
         Err(_) => true,
@@ -101,10 +105,13 @@ fn from_vocabulary(directory: &Path) -> Result<Tokenizer, String> {
         Ok((token.to_owned(), id))
     };
     let processing = BertProcessing::new(special("[SEP]")?, special("[CLS]")?);
-    tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, lower_case))).map_err(said)?;
+    tokenizer
+        .with_normalizer(Some(BertNormalizer::new(true, true, None, lower_case)))
+        .map_err(said)?;
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
     tokenizer.with_post_processor(Some(processing));
-    let tokens = ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"].map(|token| AddedToken::from(token, true));
+    let tokens =
+        ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"].map(|token| AddedToken::from(token, true));
     tokenizer.add_special_tokens(tokens).map_err(said)?;
     Ok(tokenizer)
 }

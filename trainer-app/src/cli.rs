@@ -10,7 +10,9 @@ use crate::run_config::OptimizerKind;
 /// Tunes small adapters on a frozen BERT, scores them, and uses them.
 #[derive(Debug, Parser)]
 #[command(name = "trainer", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Start with `trainer train`: it needs no data of yours and ends with a score and an adapter file.")]
+#[command(
+    after_help = "Start with `trainer train`: it needs no data of yours and ends with a score and an adapter file."
+)]
 pub struct Cli {
     /// The job.
     #[command(subcommand)]

@@ -21,7 +21,9 @@ pub fn resolve(name: &str) -> Result<Device> {
     let (kind, index) = match name.split_once(':') {
         Some((kind, index)) => match index.parse() {
             Ok(index) => (kind, index),
-            Err(_) => bail!("the device `{name}` has the index `{index}`, expected a number as in cuda:0"),
+            Err(_) => {
+                bail!("the device `{name}` has the index `{index}`, expected a number as in cuda:0")
+            }
         },
         None => (name, 0),
     };
@@ -39,27 +41,39 @@ pub fn resolve(name: &str) -> Result<Device> {
                 gpu::list(kind).len()
             ),
         },
-        _ => bail!("there is no device `{name}`; choose auto, cpu, wgpu or cuda (an index may follow: cuda:1)"),
+        _ => bail!(
+            "there is no device `{name}`; choose auto, cpu, wgpu or cuda (an index may follow: cuda:1)"
+        ),
     }
 }
 
 /// Every device that this build can train on.
 pub fn list() -> Vec<DeviceEntry> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut entries =
-        vec![DeviceEntry { name: "cpu".to_owned(), description: format!("{threads} threads (Burn's flex)") }];
+    let mut entries = vec![DeviceEntry {
+        name: "cpu".to_owned(),
+        description: format!("{threads} threads (Burn's flex)"),
+    }];
     for kind in ["cuda", "wgpu"] {
         if !gpu::is_built_in(kind) {
-            let description = format!("not in this build; `cargo xtask train --device {kind}` makes one that has it");
+            let description = format!(
+                "not in this build; `cargo xtask train --device {kind}` makes one that has it"
+            );
             entries.push(DeviceEntry { name: kind.to_owned(), description });
             continue;
         }
         let devices = gpu::list(kind);
         if devices.is_empty() {
-            entries.push(DeviceEntry { name: kind.to_owned(), description: "no device was found".to_owned() });
+            entries.push(DeviceEntry {
+                name: kind.to_owned(),
+                description: "no device was found".to_owned(),
+            });
         }
         for (index, device) in devices.iter().enumerate() {
-            entries.push(DeviceEntry { name: format!("{kind}:{index}"), description: describe(device) });
+            entries.push(DeviceEntry {
+                name: format!("{kind}:{index}"),
+                description: describe(device),
+            });
         }
     }
     entries
@@ -121,7 +135,9 @@ mod tests {
     #[test]
     fn a_device_that_cannot_be_is_a_sentence() {
         let sentence = |name| resolve(name).unwrap_err().to_string();
-        assert!(sentence("tpu").starts_with("there is no device `tpu`; choose auto, cpu, wgpu or cuda"));
+        assert!(
+            sentence("tpu").starts_with("there is no device `tpu`; choose auto, cpu, wgpu or cuda")
+        );
         assert!(sentence("cuda:x").contains("the index `x`"));
         if !gpu::is_built_in("cuda") {
             assert!(sentence("cuda").starts_with("this build has no cuda; build one that has it"));

@@ -1,5 +1,6 @@
 //! The one downloader: resumes what broke off, verifies, and gives a file its name when it is whole.
 
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use ureq::http::StatusCode;
 
 const ATTEMPTS: u32 = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A file to fetch, and what is known about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,7 +77,8 @@ pub fn fetch(download: &Download, target: &Path) -> Result<()> {
         fs::remove_file(&part).with_context(|| format!("removing {}", part.display()))?;
         return Err(error).with_context(|| format!("downloading {}", download.url));
     }
-    fs::rename(&part, target).with_context(|| format!("renaming {} to {}", part.display(), target.display()))
+    fs::rename(&part, target)
+        .with_context(|| format!("renaming {} to {}", part.display(), target.display()))
 }
 
 /// Receives what is still missing of a file.
@@ -100,7 +102,8 @@ fn receive(agent: &Agent, download: &Download, part: &Path) -> Result<()> {
         StatusCode::RANGE_NOT_SATISFIABLE if download.bytes.is_none() => return Ok(()),
         status => return Err(FetchError::Refused { url: download.url.clone(), status }.into()),
     };
-    let expected = response.body().content_length().map(|left| if resumed { there + left } else { left });
+    let expected =
+        response.body().content_length().map(|left| if resumed { there + left } else { left });
     let mut file = OpenOptions::new()
         .create(true)
         .write(true)
@@ -136,14 +139,21 @@ fn receive(agent: &Agent, download: &Download, part: &Path) -> Result<()> {
 
 /// Whether another attempt may go better: the connection failed, and not the server or the disk.
 fn is_passing(error: &anyhow::Error) -> bool {
-    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    use std::io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof,
+    };
     error.chain().any(|cause| {
-        let io = cause.downcast_ref::<std::io::Error>().or_else(|| match cause.downcast_ref::<ureq::Error>() {
-            Some(ureq::Error::Io(error)) => Some(error),
-            _ => None,
+        let io = cause.downcast_ref::<std::io::Error>().or_else(|| {
+            match cause.downcast_ref::<ureq::Error>() {
+                Some(ureq::Error::Io(error)) => Some(error),
+                _ => None,
+            }
         });
         io.is_some_and(|error| {
-            matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof)
+            matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof
+            )
         })
     })
 }
@@ -159,7 +169,11 @@ pub fn verify(download: &Download, path: &Path) -> Result<()> {
     }
     if let Some(expected) = &download.sha256 {
         let found = sha256(path)?;
-        ensure!(found == *expected, "{} has the SHA-256 {found}, expected {expected}", path.display());
+        ensure!(
+            found == *expected,
+            "{} has the SHA-256 {found}, expected {expected}",
+            path.display()
+        );
     }
     Ok(())
 }
@@ -180,7 +194,16 @@ pub fn sha256(path: &Path) -> Result<String> {
         }
         hasher.update(&buffer[..count]);
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&hasher.finalize()))
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Unpacks a zip; a name that climbs out of the directory is refused before anything is written.
@@ -189,7 +212,8 @@ pub fn sha256(path: &Path) -> Result<String> {
 /// A file that is no zip, a name that climbs out, a disk that is full.
 pub fn unzip(archive: &Path, into: &Path) -> Result<()> {
     let context = || format!("unpacking {}", archive.display());
-    let mut zip = zip::ZipArchive::new(File::open(archive).with_context(context)?).with_context(context)?;
+    let mut zip =
+        zip::ZipArchive::new(File::open(archive).with_context(context)?).with_context(context)?;
     let mut inside: Vec<(usize, PathBuf)> = Vec::new();
     for index in 0..zip.len() {
         let entry = zip.by_index(index).with_context(context)?;
@@ -208,17 +232,24 @@ pub fn unzip(archive: &Path, into: &Path) -> Result<()> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).with_context(context)?;
         }
-        let mut file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
-        std::io::copy(&mut entry, &mut file).with_context(|| format!("writing {}", path.display()))?;
+        let mut file =
+            File::create(&path).with_context(|| format!("writing {}", path.display()))?;
+        std::io::copy(&mut entry, &mut file)
+            .with_context(|| format!("writing {}", path.display()))?;
     }
     Ok(())
 }
 
 fn progress_bar(bytes: Option<u64>) -> ProgressBar {
-    let target =
-        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let bar = ProgressBar::with_draw_target(bytes, target);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left")
+    {
         bar.set_style(style);
     }
     bar
@@ -236,7 +267,7 @@ mod tests {
     }
 
     fn digest(bytes: &[u8]) -> String {
-        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&Sha256::digest(bytes))
     }
 
     /// Serves `content` once for each entry of `cut`, breaking off after so many bytes of the answer.
@@ -254,12 +285,16 @@ mod tests {
                     .collect();
                 let start = lines
                     .iter()
-                    .find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-')?.parse::<usize>().ok())
+                    .find_map(|line| {
+                        line.strip_prefix("range: bytes=")?.strip_suffix('-')?.parse::<usize>().ok()
+                    })
                     .filter(|_| ranges);
                 let body = &content[start.unwrap_or(0)..];
                 let status = if start.is_some() { "206 Partial Content" } else { "200 OK" };
-                let head =
-                    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                let head = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    body.len()
+                );
                 stream.write_all(head.as_bytes()).unwrap();
                 stream.write_all(&body[..cut.min(body.len())]).unwrap();
             }
@@ -272,7 +307,8 @@ mod tests {
         let target = directory.path().join("file.bin");
         let content = content();
         let url = serve(content.clone(), cuts, ranges);
-        let download = Download { url, bytes: Some(200_000), sha256: Some(digest(&content)), token: None };
+        let download =
+            Download { url, bytes: Some(200_000), sha256: Some(digest(&content)), token: None };
         fetch(&download, &target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), content);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);

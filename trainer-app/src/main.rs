@@ -15,7 +15,9 @@ fn main() -> ExitCode {
         Command::Devices(args) => inspect::devices(&args),
         Command::Data { command } => data::run(&command),
         Command::Base(args) => inspect::base(&args),
-        Command::Adapter { command: AdapterCommand::Inspect { adapter, json } } => inspect::adapter(&adapter, json),
+        Command::Adapter { command: AdapterCommand::Inspect { adapter, json } } => {
+            inspect::adapter(&adapter, json)
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

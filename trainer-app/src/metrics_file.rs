@@ -21,7 +21,14 @@ pub struct MetricsFile {
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Line<'a> {
-    Step { epoch: usize, step: usize, loss: f64, learning_rate: f64, gradient_norm: Option<f64>, seconds: Option<f64> },
+    Step {
+        epoch: usize,
+        step: usize,
+        loss: f64,
+        learning_rate: f64,
+        gradient_norm: Option<f64>,
+        seconds: Option<f64>,
+    },
     Epoch(&'a EpochReport),
 }
 
@@ -47,8 +54,10 @@ impl MetricsFile {
             })
         };
         if path.exists() {
-            let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-            let kept: String = text.lines().filter(|line| known(line)).flat_map(|line| [line, "\n"]).collect();
+            let text =
+                fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+            let kept: String =
+                text.lines().filter(|line| known(line)).flat_map(|line| [line, "\n"]).collect();
             write_atomically(path, kept.as_bytes())?;
         }
         let file = OpenOptions::new().create(true).append(true).open(path);
@@ -60,7 +69,13 @@ impl MetricsFile {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn step(&mut self, epoch: usize, step: usize, learning_rate: f64, output: &StepOutput) -> Result<()> {
+    pub fn step(
+        &mut self,
+        epoch: usize,
+        step: usize,
+        learning_rate: f64,
+        output: &StepOutput,
+    ) -> Result<()> {
         let StepOutput { loss, gradient_norm, seconds, .. } = *output;
         self.line(&Line::Step { epoch, step, loss, learning_rate, gradient_norm, seconds })
     }
@@ -84,7 +99,9 @@ impl MetricsFile {
     fn line(&mut self, line: &Line) -> Result<()> {
         let mut text = serde_json::to_string(line)?;
         text.push('\n');
-        self.writer.write_all(text.as_bytes()).with_context(|| format!("writing {}", self.path.display()))
+        self.writer
+            .write_all(text.as_bytes())
+            .with_context(|| format!("writing {}", self.path.display()))
     }
 }
 

@@ -7,7 +7,9 @@ use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
 use burn_bert::BertConfig;
 use glue_data::tasks::custom::CustomFiles;
-use glue_data::{Batch, EncodedRows, Example, Label, PadToLongest, Prediction, Split, Task, TextEncoder, tasks};
+use glue_data::{
+    Batch, EncodedRows, Example, Label, PadToLongest, Prediction, Split, Task, TextEncoder, tasks,
+};
 use serde_json::{Map, Value};
 
 use crate::learner::step::ScoredRow;
@@ -70,13 +72,23 @@ impl TaskRows {
             score: custom.score,
         };
         let read = files.read(seed)?;
-        Ok(Self { task: read.task, train: read.train, validation: read.validation, test: read.test })
+        Ok(Self {
+            task: read.task,
+            train: read.train,
+            validation: read.validation,
+            test: read.test,
+        })
     }
 
     /// Keeps some training rows, drawn by the seed.
     fn limit(&mut self, rows: usize, seed: u64) {
         let lengths = vec![0; self.train.len()];
-        let order = glue_data::order::training_batches(&lengths, 1, glue_data::derive_seed(seed, "limit"), 0);
+        let order = glue_data::order::training_batches(
+            &lengths,
+            1,
+            glue_data::derive_seed(seed, "limit"),
+            0,
+        );
         let mut kept: Vec<usize> = order.into_iter().flatten().take(rows).collect();
         kept.sort_unstable();
         self.train = kept.into_iter().map(|row| self.train[row].clone()).collect();
@@ -103,7 +115,11 @@ impl TaskRows {
 ///
 /// # Errors
 /// A text that cannot be tokenized, or a tokenizer that is not the base's.
-pub fn encode(encoder: &TextEncoder, bert: &BertConfig, examples: &[Example]) -> Result<EncodedRows> {
+pub fn encode(
+    encoder: &TextEncoder,
+    bert: &BertConfig,
+    examples: &[Example],
+) -> Result<EncodedRows> {
     let rows = encoder.encode(examples)?;
     for row in rows.rows() {
         bert.check_text(&row.ids, &row.type_ids).context("the tokenizer does not fit the base")?;
@@ -118,11 +134,17 @@ pub fn batch(rows: &EncodedRows, indices: &[usize], device: &Device) -> Batch {
 }
 
 /// The scores of rows whose labels are known; none when there are no such rows.
-pub fn scores<'a>(task: &Task, rows: impl Iterator<Item = &'a ScoredRow>) -> Option<Map<String, Value>> {
+pub fn scores<'a>(
+    task: &Task,
+    rows: impl Iterator<Item = &'a ScoredRow>,
+) -> Option<Map<String, Value>> {
     let judged = rows.filter_map(|row| Some((task.labels.predict(&row.logits), row.label?)));
     let (predictions, labels): (Vec<Prediction>, Vec<Label>) = judged.unzip();
     (!labels.is_empty()).then(|| {
         let scores = task.scores(&predictions, &labels);
-        scores.into_iter().map(|(metric, score)| (metric.name().to_owned(), Value::from(score))).collect()
+        scores
+            .into_iter()
+            .map(|(metric, score)| (metric.name().to_owned(), Value::from(score)))
+            .collect()
     })
 }

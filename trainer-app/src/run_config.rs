@@ -193,24 +193,42 @@ impl RunConfig {
     /// The learning rate over so many optimizer steps.
     pub fn schedule(&self, total_steps: usize) -> Schedule {
         // The reference code truncates: int(num_train_steps * warmup_proportion), run_classifier.py.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share in 0..=1 of a step count")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share in 0..=1 of a step count"
+        )]
         let warmup_steps = (total_steps as f64 * self.training.warmup) as usize;
-        Schedule { peak: self.training.learning_rate, warmup_steps, total_steps, decay: self.training.decay }
+        Schedule {
+            peak: self.training.learning_rate,
+            warmup_steps,
+            total_steps,
+            decay: self.training.decay,
+        }
     }
 
     /// Name of a run that was given none: `houlsby-64-seed42`.
     pub fn default_name(&self) -> String {
-        let size = if self.model.method.has_adapters() { format!("-{}", self.model.size) } else { String::new() };
+        let size = if self.model.method.has_adapters() {
+            format!("-{}", self.model.size)
+        } else {
+            String::new()
+        };
         format!("{}{size}-seed{}", self.model.method, self.seed)
     }
 
     fn defaults(method: Method) -> Self {
         let (learning_rate, epochs) = match method {
             // Adapters want ten times the rate of full fine-tuning, and more epochs: the paper, sections 3.1 and 3.6.
-            Method::Houlsby | Method::HoulsbyCode | Method::Pfeiffer | Method::Parallel | Method::LayerNorm => (1e-3, 10),
+            Method::Houlsby
+            | Method::HoulsbyCode
+            | Method::Pfeiffer
+            | Method::Parallel
+            | Method::LayerNorm => (1e-3, 10),
             Method::TopLayers(_) | Method::Full => (1e-4, 3),
         };
-        let decay = if method == Method::HoulsbyCode { Decay::FromStart } else { Decay::Continuous };
+        let decay =
+            if method == Method::HoulsbyCode { Decay::FromStart } else { Decay::Continuous };
         Self {
             version: VERSION,
             seed: 42,
@@ -261,7 +279,8 @@ impl RunConfig {
         }
         set(&mut model.size, args.size);
         if let Some(name) = &args.activation {
-            model.activation = Some(by_name("activation", name, &Activation::ALL, Activation::name)?);
+            model.activation =
+                Some(by_name("activation", name, &Activation::ALL, Activation::name)?);
         }
         model.init_std = args.init_std.or(model.init_std);
         if let Some(name) = &args.pooling {
@@ -285,7 +304,16 @@ impl RunConfig {
     }
 
     fn check(&self) -> Result<()> {
-        let TrainingConfig { epochs, learning_rate, batch_size, accumulate, warmup, clip, weight_decay, .. } = self.training;
+        let TrainingConfig {
+            epochs,
+            learning_rate,
+            batch_size,
+            accumulate,
+            warmup,
+            clip,
+            weight_decay,
+            ..
+        } = self.training;
         ensure!(epochs > 0, "epochs is 0, expected 1 or more");
         ensure!(batch_size > 0, "batch_size is 0, expected 1 or more");
         ensure!(accumulate > 0, "accumulate is 0, expected 1 or more");
@@ -293,7 +321,10 @@ impl RunConfig {
             learning_rate.is_finite() && learning_rate > 0.0,
             "learning_rate is {learning_rate}, expected a number above 0, for example 1e-3"
         );
-        ensure!((0.0..=1.0).contains(&warmup), "warmup is {warmup}, expected a share of the steps from 0 to 1");
+        ensure!(
+            (0.0..=1.0).contains(&warmup),
+            "warmup is {warmup}, expected a share of the steps from 0 to 1"
+        );
         ensure!(clip > 0.0, "clip is {clip}, expected a norm above 0");
         ensure!(weight_decay >= 0.0, "weight_decay is {weight_decay}, expected 0 or more");
         ensure!(
@@ -302,7 +333,10 @@ impl RunConfig {
             self.model.max_length
         );
         if let Some(dropout) = self.model.dropout {
-            ensure!((0.0..1.0).contains(&dropout), "dropout is {dropout}, expected a rate from 0 to below 1");
+            ensure!(
+                (0.0..1.0).contains(&dropout),
+                "dropout is {dropout}, expected a rate from 0 to below 1"
+            );
         }
         ensure!(self.task.limit != Some(0), "limit is 0, expected 1 row or more");
         Ok(())
@@ -322,7 +356,9 @@ fn task_config(args: &TaskArgs) -> Result<Option<TaskConfig>> {
         let (Some(text), Some(label)) = (args.text.clone(), args.label.clone()) else {
             bail!("--train needs --text COL and --label COL, the names of the columns");
         };
-        let name = train.file_stem().map_or_else(|| "custom".into(), |stem| stem.to_string_lossy().into_owned());
+        let name = train
+            .file_stem()
+            .map_or_else(|| "custom".into(), |stem| stem.to_string_lossy().into_owned());
         let custom = CustomTaskConfig {
             train: train.clone(),
             validation: args.validation.clone(),
@@ -334,10 +370,20 @@ fn task_config(args: &TaskArgs) -> Result<Option<TaskConfig>> {
         };
         return Ok(Some(TaskConfig { name, data: None, limit: None, custom: Some(custom) }));
     }
-    Ok(args.task.clone().map(|name| TaskConfig { name, data: args.data.clone(), limit: None, custom: None }))
+    Ok(args.task.clone().map(|name| TaskConfig {
+        name,
+        data: args.data.clone(),
+        limit: None,
+        custom: None,
+    }))
 }
 
-fn by_name<T: Copy>(what: &str, name: &str, all: &[T], name_of: fn(T) -> &'static str) -> Result<T> {
+fn by_name<T: Copy>(
+    what: &str,
+    name: &str,
+    all: &[T],
+    name_of: fn(T) -> &'static str,
+) -> Result<T> {
     let found = all.iter().copied().find(|value| name_of(*value) == name);
     found.with_context(|| {
         let names: Vec<_> = all.iter().map(|value| name_of(*value)).collect();

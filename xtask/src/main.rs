@@ -1,1 +1,55 @@
-fn main() {}
+//! The project's chores. Knows cargo and the program `trainer`, not Burn, and so builds in seconds.
+
+#![expect(clippy::print_stderr, reason = "a chore says what it does")]
+
+mod ci;
+mod device;
+mod test;
+mod train;
+
+use clap::{Parser, Subcommand};
+use xshell::Shell;
+
+/// The project's chores: cargo xtask <command>.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a task: builds the trainer for the device that is there and runs `trainer train` (see its --help)
+    #[command(disable_help_flag = true)]
+    Train {
+        /// Handed to `trainer train`; --device auto|cpu|wgpu|cuda also chooses what is built
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run any other command of the trainer: evaluate, predict, devices, data, base, adapter
+    #[command(disable_help_flag = true)]
+    Trainer {
+        /// Handed to `trainer`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run every test, with the build that training uses
+    Test,
+    /// Run everything that has to pass before a change lands, cheapest first
+    Ci,
+}
+
+fn main() -> anyhow::Result<()> {
+    let command = Cli::parse().command;
+    let shell = Shell::new()?;
+    shell.change_dir(train::workspace());
+    match command {
+        Command::Train { arguments } => {
+            train::run(&shell, ["train".to_owned()].into_iter().chain(arguments).collect())
+        }
+        Command::Trainer { arguments } => train::run(&shell, arguments),
+        Command::Test => test::run(&shell),
+        Command::Ci => ci::run(&shell),
+    }
+}

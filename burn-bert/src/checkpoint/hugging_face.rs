@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::store::burn_pack::Tensor as StoredTensor;
 use burn::store::{ModuleStore, PytorchStore, SafetensorsStore, bridge};
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::Deserialize;
 
 use crate::config::BertConfig;
@@ -31,7 +31,11 @@ pub fn load(directory: &Path, device: &Device) -> Result<Bert, BertError> {
 ///
 /// # Errors
 /// Weights that are missing, damaged or not those of the configuration; tensors are listed all at once.
-pub fn load_weights(config: &BertConfig, directory: &Path, device: &Device) -> Result<Bert, BertError> {
+pub fn load_weights(
+    config: &BertConfig,
+    directory: &Path,
+    device: &Device,
+) -> Result<Bert, BertError> {
     config.check()?;
     let mut problems = Vec::new();
     let mut stored = BTreeMap::new();
@@ -59,8 +63,13 @@ pub fn load_weights(config: &BertConfig, directory: &Path, device: &Device) -> R
             Some(_) => {}
         }
     }
-    for (_, File { tensor, .. }) in stored.iter().filter(|(path, _)| !shapes.found.contains_key(*path)) {
-        problems.push(TensorProblem::LeftOver { name: tensor.name.clone(), found: tensor.shape.to_vec() });
+    for (_, File { tensor, .. }) in
+        stored.iter().filter(|(path, _)| !shapes.found.contains_key(*path))
+    {
+        problems.push(TensorProblem::LeftOver {
+            name: tensor.name.clone(),
+            found: tensor.shape.to_vec(),
+        });
     }
     if !problems.is_empty() {
         return Err(BertError::Tensors { directory: directory.to_owned(), problems });
@@ -105,10 +114,10 @@ fn shards(index: &Path) -> Result<Vec<String>, BertError> {
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let text =
-        std::fs::read_to_string(index).map_err(|source| BertError::Read { path: index.to_owned(), source })?;
-    let index: Index =
-        serde_json::from_str(&text).map_err(|source| BertError::IndexJson { path: index.to_owned(), source })?;
+    let text = std::fs::read_to_string(index)
+        .map_err(|source| BertError::Read { path: index.to_owned(), source })?;
+    let index: Index = serde_json::from_str(&text)
+        .map_err(|source| BertError::IndexJson { path: index.to_owned(), source })?;
     let mut shards: Vec<_> = index.weight_map.into_values().collect();
     shards.sort();
     shards.dedup();
@@ -121,7 +130,10 @@ fn read_file<S: ModuleStore>(store: &mut S, path: &Path) -> Result<Vec<File>, Be
         return Err(BertError::Read { path: path.to_owned(), source });
     }
     let tensors = store.get_all_tensors().map_err(|error| damaged(path, error))?;
-    Ok(tensors.values().map(|tensor| File { path: path.to_owned(), tensor: tensor.clone() }).collect())
+    Ok(tensors
+        .values()
+        .map(|tensor| File { path: path.to_owned(), tensor: tensor.clone() })
+        .collect())
 }
 
 fn damaged(path: &Path, error: impl std::fmt::Display) -> BertError {
@@ -129,7 +141,8 @@ fn damaged(path: &Path, error: impl std::fmt::Display) -> BertError {
 }
 
 /// A checkpoint's spellings and ours; applied to whole segments of a name.
-const RENAMES: [(&str, &str); 2] = [(".self.", ".self_attention."), (".LayerNorm.", ".layer_norm.")];
+const RENAMES: [(&str, &str); 2] =
+    [(".self.", ".self_attention."), (".LayerNorm.", ".layer_norm.")];
 
 /// The parameter that a checkpoint's name stands for; `None` for what is not part of the encoder: heads, and the
 /// position ids that old checkpoints hold.
@@ -139,7 +152,8 @@ fn path_of(name: &str) -> Option<String> {
     if !ours || name == "embeddings.position_ids" {
         return None;
     }
-    let path = RENAMES.iter().fold(name.to_owned(), |path, (theirs, ours)| path.replace(theirs, ours));
+    let path =
+        RENAMES.iter().fold(name.to_owned(), |path, (theirs, ours)| path.replace(theirs, ours));
     Some(match path.rsplit_once(".layer_norm.") {
         Some((site, "weight")) => format!("{site}.layer_norm.gamma"),
         Some((site, "bias")) => format!("{site}.layer_norm.beta"),
@@ -149,7 +163,8 @@ fn path_of(name: &str) -> Option<String> {
 
 /// The checkpoint's usual name of a parameter.
 fn name_of(path: &str) -> String {
-    let name = RENAMES.iter().fold(path.to_owned(), |name, (theirs, ours)| name.replace(ours, theirs));
+    let name =
+        RENAMES.iter().fold(path.to_owned(), |name, (theirs, ours)| name.replace(ours, theirs));
     name.replace(".gamma", ".weight").replace(".beta", ".bias")
 }
 
@@ -164,6 +179,15 @@ fn checkpoint_shape(path: &str, burn_shape: &[usize]) -> Vec<usize> {
         shape.reverse();
     }
     shape
+}
+
+/// A matrix the other way round, in memory too: a transposed view would be put in order again in every forward.
+fn transposed(matrix: &TensorData) -> TensorData {
+    let [rows, columns] = [matrix.shape()[0], matrix.shape()[1]];
+    let values: Vec<f32> = matrix.iter::<f32>().collect();
+    let turned =
+        (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied());
+    TensorData::new(turned.collect::<Vec<_>>(), [columns, rows])
 }
 
 /// Collects the shape of every parameter without drawing its weights.
@@ -206,7 +230,9 @@ impl ModuleMapper for Filler {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let path = self.path.join(".");
         // Every parameter was found in the files before; after an error nothing more is read.
-        let Some(File { path: file, tensor }) = self.stored.remove(&path).filter(|_| self.error.is_none()) else {
+        let Some(File { path: file, tensor }) =
+            self.stored.remove(&path).filter(|_| self.error.is_none())
+        else {
             return param;
         };
         let data = match bridge::into_data(tensor) {
@@ -217,9 +243,11 @@ impl ModuleMapper for Filler {
             }
         };
         let device = param.lazy_device();
+        let data = if is_transposed(&path) { transposed(&data) } else { data };
         let tensor = Tensor::<D>::from_data(data, &device);
-        let tensor = if is_transposed(&path) { tensor.transpose() } else { tensor };
-        Param::initialized(param.id, tensor.require_grad())
+        // A fresh parameter can be trained; where nothing can be differentiated there is nothing to say.
+        let tensor = if device.is_autodiff() { tensor.require_grad() } else { tensor };
+        Param::initialized(param.id, tensor)
     }
 }
 
@@ -235,7 +263,12 @@ mod tests {
         let gamma = Some("encoder.layer.0.output.layer_norm.gamma".to_owned());
         assert_eq!(path_of("bert.encoder.layer.0.output.LayerNorm.gamma"), gamma);
         assert_eq!(path_of("encoder.layer.0.output.LayerNorm.weight"), gamma);
-        for head in ["cls.predictions.bias", "classifier.weight", "heads.cola.1.bias", "bert.embeddings.position_ids"] {
+        for head in [
+            "cls.predictions.bias",
+            "classifier.weight",
+            "heads.cola.1.bias",
+            "bert.embeddings.position_ids",
+        ] {
             assert_eq!(path_of(head), None);
         }
     }

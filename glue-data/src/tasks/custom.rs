@@ -63,7 +63,9 @@ impl CustomFiles {
             vec![Metric::Accuracy, Metric::MacroF1]
         };
         let task = Task { name: self.name.clone(), labels, metrics };
-        let rows = |path: &Path| read_labeled(path, &self.text, self.text2.as_deref(), &self.label, &task.labels);
+        let rows = |path: &Path| {
+            read_labeled(path, &self.text, self.text2.as_deref(), &self.label, &task.labels)
+        };
         let mut train = rows(&self.train)?;
         let validation = match &self.validation {
             Some(path) => rows(path)?,
@@ -100,7 +102,11 @@ pub fn read_labeled(
     let rows = read_columns(path, &columns)?.into_iter().map(|row| {
         let mut fields = row.fields.into_iter();
         let (text, label) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
-        Ok(Example { text, text2: fields.next(), label: Some(labels.parse(&label, path, row.line)?) })
+        Ok(Example {
+            text,
+            text2: fields.next(),
+            label: Some(labels.parse(&label, path, row.line)?),
+        })
     });
     rows.collect()
 }
@@ -109,7 +115,11 @@ pub fn read_labeled(
 ///
 /// # Errors
 /// As [`CustomFiles::read`].
-pub fn read_unlabeled(path: &Path, text: &str, text2: Option<&str>) -> Result<Vec<Example>, DataError> {
+pub fn read_unlabeled(
+    path: &Path,
+    text: &str,
+    text2: Option<&str>,
+) -> Result<Vec<Example>, DataError> {
     let columns: Vec<&str> = [text].into_iter().chain(text2).collect();
     let rows = read_columns(path, &columns)?.into_iter().map(|row| {
         let mut fields = row.fields.into_iter();
@@ -127,7 +137,11 @@ fn hold_out(train: &mut Vec<Example>, seed: u64) -> Vec<Example> {
         _ => 0,
     };
     order.sort_by_key(|index| class(*index));
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the inverse of a share")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the inverse of a share"
+    )]
     let every = (1.0 / HELD_OUT) as usize;
     let mut held: Vec<usize> = order.into_iter().skip(every / 2).step_by(every).collect();
     if held.is_empty() {
@@ -179,9 +193,17 @@ mod tests {
 
     #[test]
     fn broken_files_are_refused_with_their_place() {
-        check_refused("a.csv", "body,group\nx,y\n", "has no column `team`; its columns are body, group");
+        check_refused(
+            "a.csv",
+            "body,group\nx,y\n",
+            "has no column `team`; its columns are body, group",
+        );
         check_refused("a.csv", "body,team\n", "a.csv holds no rows");
-        check_refused("a.csv", "body,team\none,x\ntwo,x\n", "needs two or more (--score reads numbers)");
+        check_refused(
+            "a.csv",
+            "body,team\none,x\ntwo,x\n",
+            "needs two or more (--score reads numbers)",
+        );
         check_refused("a.txt", "", "expected a file that ends in .tsv, .csv or .jsonl");
         check_refused(
             "a.csv",
@@ -204,11 +226,19 @@ mod tests {
     #[test]
     fn what_is_held_out_is_a_tenth_of_every_class() {
         let directory = tempfile::tempdir().unwrap();
-        let rows: String = (0..100).map(|row| format!("text {row},{}\n", if row % 5 == 0 { "x" } else { "y" })).collect();
+        let rows: Vec<String> = (0..100)
+            .map(|row| format!("text {row},{}", if row % 5 == 0 { "x" } else { "y" }))
+            .collect();
+        let rows = rows.join("\n");
         let task = files(directory.path(), "a.csv", &format!("body,team\n{rows}")).read(7).unwrap();
-        let count = |class| task.validation.iter().filter(|row| row.label == Some(Label::Class(class))).count();
+        let count = |class| {
+            task.validation.iter().filter(|row| row.label == Some(Label::Class(class))).count()
+        };
         assert_eq!((task.train.len(), count(0), count(1)), (90, 2, 8));
         assert!(task.validation.iter().all(|row| !task.train.contains(row)));
-        assert_eq!(files(directory.path(), "a.csv", &format!("body,team\n{rows}")).read(7).unwrap(), task);
+        assert_eq!(
+            files(directory.path(), "a.csv", &format!("body,team\n{rows}")).read(7).unwrap(),
+            task
+        );
     }
 }

@@ -94,7 +94,9 @@ const ENTAILMENT: &[&str] = &["entailment", "not_entailment"];
 
 macro_rules! published {
     ($name:literal) => {
-        Some(Source::Zip { url: concat!("https://dl.fbaipublicfiles.com/glue/data/", $name, ".zip") })
+        Some(Source::Zip {
+            url: concat!("https://dl.fbaipublicfiles.com/glue/data/", $name, ".zip"),
+        })
     };
 }
 
@@ -124,7 +126,14 @@ pub static GLUE: [TaskSpec; 10] = [
                 1043,
             )),
             submitted(
-                part(Split::Test, "test.tsv", &["index", "sentence"], ("sentence", None), None, 1063),
+                part(
+                    Split::Test,
+                    "test.tsv",
+                    &["index", "sentence"],
+                    ("sentence", None),
+                    None,
+                    1063,
+                ),
                 "CoLA.tsv",
             ),
         ],
@@ -137,10 +146,31 @@ pub static GLUE: [TaskSpec; 10] = [
         classes: &["0", "1"],
         metrics: &[Metric::Accuracy],
         parts: &[
-            part(Split::Train, "train.tsv", &["sentence", "label"], ("sentence", None), Some("label"), 67349),
-            part(Split::Validation, "dev.tsv", &["sentence", "label"], ("sentence", None), Some("label"), 872),
+            part(
+                Split::Train,
+                "train.tsv",
+                &["sentence", "label"],
+                ("sentence", None),
+                Some("label"),
+                67349,
+            ),
+            part(
+                Split::Validation,
+                "dev.tsv",
+                &["sentence", "label"],
+                ("sentence", None),
+                Some("label"),
+                872,
+            ),
             submitted(
-                part(Split::Test, "test.tsv", &["index", "sentence"], ("sentence", None), None, 1821),
+                part(
+                    Split::Test,
+                    "test.tsv",
+                    &["index", "sentence"],
+                    ("sentence", None),
+                    None,
+                    1821,
+                ),
                 "SST-2.tsv",
             ),
         ],
@@ -200,7 +230,15 @@ pub static GLUE: [TaskSpec; 10] = [
                 Split::Train,
                 "train.tsv",
                 &[
-                    "index", "genre", "filename", "year", "old_index", "source1", "source2", "sentence1", "sentence2",
+                    "index",
+                    "genre",
+                    "filename",
+                    "year",
+                    "old_index",
+                    "source1",
+                    "source2",
+                    "sentence1",
+                    "sentence2",
                     "score",
                 ],
                 PAIR,
@@ -211,7 +249,15 @@ pub static GLUE: [TaskSpec; 10] = [
                 Split::Validation,
                 "dev.tsv",
                 &[
-                    "index", "genre", "filename", "year", "old_index", "source1", "source2", "sentence1", "sentence2",
+                    "index",
+                    "genre",
+                    "filename",
+                    "year",
+                    "old_index",
+                    "source1",
+                    "source2",
+                    "sentence1",
+                    "sentence2",
                     "score",
                 ],
                 PAIR,
@@ -223,7 +269,14 @@ pub static GLUE: [TaskSpec; 10] = [
                     Split::Test,
                     "test.tsv",
                     &[
-                        "index", "genre", "filename", "year", "old_index", "source1", "source2", "sentence1",
+                        "index",
+                        "genre",
+                        "filename",
+                        "year",
+                        "old_index",
+                        "source1",
+                        "source2",
+                        "sentence1",
                         "sentence2",
                     ],
                     PAIR,
@@ -280,7 +333,14 @@ pub static GLUE: [TaskSpec; 10] = [
         metrics: &[Metric::Accuracy],
         parts: &[
             part(Split::Train, "train.tsv", MNLI_TRAIN, PAIR, Some("gold_label"), 392_702),
-            part(Split::Validation, "dev_matched.tsv", MNLI_VALIDATION, PAIR, Some("gold_label"), 9815),
+            part(
+                Split::Validation,
+                "dev_matched.tsv",
+                MNLI_VALIDATION,
+                PAIR,
+                Some("gold_label"),
+                9815,
+            ),
             part(
                 Split::ValidationMismatched,
                 "dev_mismatched.tsv",
@@ -289,8 +349,14 @@ pub static GLUE: [TaskSpec; 10] = [
                 Some("gold_label"),
                 9832,
             ),
-            submitted(part(Split::Test, "test_matched.tsv", MNLI_TEST, PAIR, None, 9796), "MNLI-m.tsv"),
-            submitted(part(Split::TestMismatched, "test_mismatched.tsv", MNLI_TEST, PAIR, None, 9847), "MNLI-mm.tsv"),
+            submitted(
+                part(Split::Test, "test_matched.tsv", MNLI_TEST, PAIR, None, 9796),
+                "MNLI-m.tsv",
+            ),
+            submitted(
+                part(Split::TestMismatched, "test_mismatched.tsv", MNLI_TEST, PAIR, None, 9847),
+                "MNLI-mm.tsv",
+            ),
         ],
         source: published!("MNLI"),
     },
@@ -363,7 +429,10 @@ pub static GLUE: [TaskSpec; 10] = [
         directory: "diagnostic",
         classes: INFERENCE,
         metrics: &[Metric::Matthews],
-        parts: &[submitted(part(Split::Test, "diagnostic.tsv", INDEXED_PAIR, PAIR, None, 1104), "AX.tsv")],
+        parts: &[submitted(
+            part(Split::Test, "diagnostic.tsv", INDEXED_PAIR, PAIR, None, 1104),
+            "AX.tsv",
+        )],
         source: Some(Source::ByHand {
             how: "save https://dl.fbaipublicfiles.com/glue/data/AX.tsv as diagnostic/diagnostic.tsv",
         }),

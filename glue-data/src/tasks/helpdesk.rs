@@ -29,9 +29,14 @@ pub static HELPDESK: TaskSpec = TaskSpec {
     classes: &["accounts", "facilities", "hardware", "network", "payroll", "software"],
     metrics: &[Metric::Accuracy, Metric::MacroF1],
     parts: &[
-        part(Split::Train, "helpdesk/train.tsv", include_str!("/tmp/hd/train.tsv"), 660),
-        part(Split::Validation, "helpdesk/validation.tsv", include_str!("/tmp/hd/validation.tsv"), 150),
-        part(Split::Test, "helpdesk/test.tsv", include_str!("/tmp/hd/test.tsv"), 150),
+        part(Split::Train, "helpdesk/train.tsv", include_str!("helpdesk/train.tsv"), 612),
+        part(
+            Split::Validation,
+            "helpdesk/validation.tsv",
+            include_str!("helpdesk/validation.tsv"),
+            150,
+        ),
+        part(Split::Test, "helpdesk/test.tsv", include_str!("helpdesk/test.tsv"), 150),
     ],
     source: None,
 };

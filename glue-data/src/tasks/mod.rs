@@ -19,7 +19,8 @@ pub fn all() -> impl Iterator<Item = &'static TaskSpec> {
 pub fn lookup(name: &str) -> Result<&'static TaskSpec, DataError> {
     all().find(|spec| spec.name == name).ok_or_else(|| {
         let known: Vec<_> = all().map(|spec| spec.name).collect();
-        let near = known.iter().find(|known| known.eq_ignore_ascii_case(&name.replace(['-', '_'], "")));
+        let near =
+            known.iter().find(|known| known.eq_ignore_ascii_case(&name.replace(['-', '_'], "")));
         DataError::UnknownTask {
             name: name.to_owned(),
             known: known.join(", "),
@@ -35,7 +36,10 @@ mod tests {
     #[test]
     fn an_unknown_task_is_told_the_names() {
         let error = lookup("nosuch").unwrap_err().to_string();
-        assert!(error.starts_with("there is no task `nosuch`; the tasks are helpdesk, cola"), "{error}");
+        assert!(
+            error.starts_with("there is no task `nosuch`; the tasks are helpdesk, cola"),
+            "{error}"
+        );
         let error = lookup("SST-2").unwrap_err().to_string();
         assert!(error.ends_with("did you mean `sst2`?"), "{error}");
     }
@@ -45,7 +49,12 @@ mod tests {
         for spec in all() {
             for part in spec.parts {
                 for column in [Some(part.text), part.text2, part.label].into_iter().flatten() {
-                    assert!(part.columns.contains(&column), "{} {}: {column}", spec.name, part.file);
+                    assert!(
+                        part.columns.contains(&column),
+                        "{} {}: {column}",
+                        spec.name,
+                        part.file
+                    );
                 }
             }
         }

@@ -85,7 +85,12 @@ impl Checkpoint {
     ///
     /// # Errors
     /// What the file system says; the older checkpoints are still there then.
-    pub fn save(directory: &Path, progress: &Progress, model: &Tuner, optimizer: &ModuleOptimizer) -> Result<()> {
+    pub fn save(
+        directory: &Path,
+        progress: &Progress,
+        model: &Tuner,
+        optimizer: &ModuleOptimizer,
+    ) -> Result<()> {
         let name = format!("step-{:09}", progress.steps);
         let (whole, part) = (directory.join(&name), directory.join(format!("{name}.part")));
         let write = || -> Result<()> {
@@ -110,7 +115,8 @@ impl Checkpoint {
         };
         write().with_context(|| format!("writing the checkpoint {}", whole.display()))?;
         for (_, older) in list(directory).into_iter().filter(|(step, _)| *step < progress.steps) {
-            fs::remove_dir_all(&older).with_context(|| format!("removing the older checkpoint {}", older.display()))?;
+            fs::remove_dir_all(&older)
+                .with_context(|| format!("removing the older checkpoint {}", older.display()))?;
         }
         Ok(())
     }
@@ -147,7 +153,9 @@ impl Checkpoint {
         optimizer: impl FnOnce(&Tuner) -> ModuleOptimizer,
     ) -> Result<(Tuner, ModuleOptimizer, Progress)> {
         let trained = self.trained.allow_partial(true);
-        let model = model.try_load_record(trained).context("putting the checkpoint's tensors into the model")?;
+        let model = model
+            .try_load_record(trained)
+            .context("putting the checkpoint's tensors into the model")?;
         // The tensors come back under the ids they were saved with, so the groups are made only now.
         let optimizer = optimizer(&model).load_record(self.optimizer);
         Ok((model, optimizer, self.progress))

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::tensor::TensorReadError;
 use burn::train::metric::state::{FormatOptions, NumericMetricState};
 use burn::train::metric::{
-    Adaptor, Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
-    SerializedEntry,
+    Adaptor, Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes,
+    NumericEntry, SerializedEntry,
 };
 
 use glue_data::Task;
@@ -39,7 +40,9 @@ impl Gauge {
 
     /// The learning rate the step was taken with.
     pub fn learning_rate() -> Self {
-        Self::new("Learning rate", None, 6, |_, metadata| metadata.lr.as_ref().map(|rate| rate.base()))
+        Self::new("Learning rate", None, 6, |_, metadata| {
+            metadata.lr.as_ref().map(ModuleLearningRate::base)
+        })
     }
 
     /// The global norm of the gradients before clipping.
@@ -54,7 +57,9 @@ impl Gauge {
 
     /// Resident memory of this process.
     pub fn memory() -> Self {
-        Self::new("Memory", Some("MiB"), 0, |_, _| super::memory::resident_bytes().map(|bytes| bytes as f64 / 1_048_576.0))
+        Self::new("Memory", Some("MiB"), 0, |_, _| {
+            super::memory::resident_bytes().map(|bytes| bytes as f64 / 1_048_576.0)
+        })
     }
 
     fn new(
@@ -63,7 +68,13 @@ impl Gauge {
         precision: usize,
         read: fn(&StepOutput, &MetricMetadata) -> Option<f64>,
     ) -> Self {
-        Self { name: Arc::new(name.to_owned()), unit, precision, read, state: NumericMetricState::new() }
+        Self {
+            name: Arc::new(name.to_owned()),
+            unit,
+            precision,
+            read,
+            state: NumericMetricState::new(),
+        }
     }
 
     fn format(&self) -> FormatOptions {
@@ -86,7 +97,11 @@ impl Metric for Gauge {
         NumericAttributes { unit: self.unit.map(str::to_owned), higher_is_better: false }.into()
     }
 
-    fn update(&mut self, step: &StepOutput, metadata: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
+    fn update(
+        &mut self,
+        step: &StepOutput,
+        metadata: &MetricMetadata,
+    ) -> Result<SerializedEntry, TensorReadError> {
         let Some(value) = (self.read)(step, metadata) else {
             return Ok(SerializedEntry::not_available(self.unit));
         };
@@ -135,7 +150,10 @@ impl ScoreMetric {
     }
 
     fn entry(&self) -> SerializedEntry {
-        SerializedEntry::new(format!("epoch {:.4}", self.score), NumericEntry::Value(self.score).serialize())
+        SerializedEntry::new(
+            format!("epoch {:.4}", self.score),
+            NumericEntry::Value(self.score).serialize(),
+        )
     }
 }
 
@@ -150,11 +168,17 @@ impl Metric for ScoreMetric {
         NumericAttributes { unit: None, higher_is_better: true }.into()
     }
 
-    fn update(&mut self, step: &StepOutput, metadata: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
+    fn update(
+        &mut self,
+        step: &StepOutput,
+        metadata: &MetricMetadata,
+    ) -> Result<SerializedEntry, TensorReadError> {
         self.rows.extend(step.scored.iter().cloned());
         // A score over everything so far costs more with every batch; a few a split are enough to look at.
         let every = (metadata.progress.items_total / 50).max(1);
-        if metadata.progress.items_processed.is_multiple_of(every) || metadata.progress.is_completed() {
+        if metadata.progress.items_processed.is_multiple_of(every)
+            || metadata.progress.is_completed()
+        {
             return self.compute();
         }
         Ok(self.entry())

@@ -12,12 +12,22 @@ pub fn build_optimizer(training: &TrainingConfig, tuner: &Tuner) -> ModuleOptimi
     match training.optimizer {
         OptimizerKind::BertAdam => {
             let group = |decay| BertAdamConfig::new().with_weight_decay(decay).build();
-            ModuleOptimizer::from(group(0.0)).with_group(decaying, group(training.weight_decay), None)
+            ModuleOptimizer::from(group(0.0)).with_group(
+                decaying,
+                group(training.weight_decay),
+                None,
+            )
         }
         OptimizerKind::AdamW => {
             #[expect(clippy::cast_possible_truncation, reason = "Burn's configuration wants f32")]
-            let group = |decay: f64| AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(decay as f32).build();
-            ModuleOptimizer::from(group(0.0)).with_group(decaying, group(training.weight_decay), None)
+            let group = |decay: f64| {
+                AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(decay as f32).build()
+            };
+            ModuleOptimizer::from(group(0.0)).with_group(
+                decaying,
+                group(training.weight_decay),
+                None,
+            )
         }
         OptimizerKind::Adam => AdamConfig::new().with_epsilon(1e-8).init(),
     }

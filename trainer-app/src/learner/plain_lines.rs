@@ -7,7 +7,8 @@ use burn::train::LearnerSummary;
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
 use burn::train::metric::{MetricDefinition, MetricId};
 use burn::train::renderer::{
-    EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
+    EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation,
+    MetricsRendererTraining,
 };
 
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
@@ -53,7 +54,11 @@ impl PlainLines {
     fn write(&mut self, items: usize) {
         let values = self.names.iter().filter_map(|(_, name)| {
             let value = self.values.get(name)?;
-            let text = if *value != 0.0 && value.abs() < 1e-3 { format!("{value:.2e}") } else { format!("{value:.4}") };
+            let text = if *value != 0.0 && value.abs() < 1e-3 {
+                format!("{value:.2e}")
+            } else {
+                format!("{value:.4}")
+            };
             Some(format!("{} {text}", name.to_lowercase()))
         });
         eprintln!(
@@ -78,13 +83,22 @@ impl MetricsRendererTraining for PlainLines {
         self.take(state);
     }
 
-    fn on_train_end(&mut self, _summary: Option<LearnerSummary>) -> Result<(), Box<dyn std::error::Error>> {
+    fn on_train_end(
+        &mut self,
+        _summary: Option<LearnerSummary>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
         Ok(())
     }
 }
 
 impl TrainingProgressLogger for PlainLines {
-    fn start(&mut self, epochs: usize, starting_epoch: usize, _items: Option<usize>, _label: Option<&str>) {
+    fn start(
+        &mut self,
+        epochs: usize,
+        starting_epoch: usize,
+        _items: Option<usize>,
+        _label: Option<&str>,
+    ) {
         (self.epochs, self.epoch) = (epochs, starting_epoch);
     }
 

@@ -40,7 +40,9 @@ impl Schedule {
         }
         let left = self.total_steps.saturating_sub(step) as f64;
         match self.decay {
-            Decay::Continuous => self.peak * left / (self.total_steps - self.warmup_steps).max(1) as f64,
+            Decay::Continuous => {
+                self.peak * left / (self.total_steps - self.warmup_steps).max(1) as f64
+            }
             Decay::FromStart => self.peak * left / self.total_steps as f64,
             Decay::None => self.peak,
         }

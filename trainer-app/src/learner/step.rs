@@ -71,7 +71,9 @@ impl Forward {
         let scored = logits.chunks(outputs).zip(labels);
         StepOutput {
             loss: self.loss.into_scalar::<f64>(),
-            scored: scored.map(|(logits, label)| ScoredRow { logits: logits.to_vec(), label: *label }).collect(),
+            scored: scored
+                .map(|(logits, label)| ScoredRow { logits: logits.to_vec(), label: *label })
+                .collect(),
             ..StepOutput::default()
         }
     }

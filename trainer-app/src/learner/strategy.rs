@@ -28,6 +28,9 @@ use crate::artifacts::RunDirectory;
 use crate::metrics_file::MetricsFile;
 use crate::rows;
 
+/// Writes down a model whose validation score is the best so far.
+pub type Keep = Box<dyn Fn(&Tuner, &EpochReport) -> Result<()> + Send + Sync>;
+
 /// The loop, and all that it needs beyond what burn-train hands it.
 ///
 /// Burn's own `Learner` keeps its optimizer to itself, so that a loop cannot save it; here the learner brings the model
@@ -64,7 +67,7 @@ pub struct ResumableLoop {
     /// Where everything is saved.
     pub run: RunDirectory,
     /// Keeps a model whose validation score is the best so far.
-    pub keep: Box<dyn Fn(&Tuner, &EpochReport) -> Result<()> + Send + Sync>,
+    pub keep: Keep,
     /// Where the loop leaves what came out.
     pub outcome: Arc<Mutex<Outcome>>,
 }
@@ -100,7 +103,7 @@ impl SupervisedLearningStrategy<Tuner> for ResumableLoop {
             started: Instant::now(),
             saved: Instant::now(),
         };
-        let error = running.to_the_end().err();
+        let error = running.run_to_the_end().err();
         if let Some(error) = &error {
             // burn-train wants an error of its own kind; the whole one goes through the outcome.
             running.interrupter.fail(CheckpointerError::Unknown(format!("{error:#}")));
@@ -127,7 +130,7 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    fn to_the_end(&mut self) -> Result<()> {
+    fn run_to_the_end(&mut self) -> Result<()> {
         self.metrics = Some(MetricsFile::open(&self.recipe.run.metrics(), &self.progress)?);
         while self.progress.epochs.len() < self.recipe.epochs {
             let epoch = self.progress.epochs.len() + 1;
@@ -146,7 +149,11 @@ impl Running<'_> {
             }
             self.save()?;
             self.event(LearnerEvent::EndEpoch(epoch));
-            if self.recipe.patience.is_some_and(|patience| self.progress.epochs_without_improvement() >= patience) {
+            if self
+                .recipe
+                .patience
+                .is_some_and(|patience| self.progress.epochs_without_improvement() >= patience)
+            {
                 break;
             }
         }
@@ -156,12 +163,15 @@ impl Running<'_> {
     /// Trains what is left of an epoch; the median seconds of its steps.
     fn train_epoch(&mut self, epoch: usize) -> Result<f64> {
         let recipe = self.recipe;
-        let batches = training_batches(&recipe.train.lengths(), recipe.batch_size, recipe.seed, epoch);
+        let batches =
+            training_batches(&recipe.train.lengths(), recipe.batch_size, recipe.seed, epoch);
         let done = self.progress.steps - (epoch - 1) * recipe.steps_per_epoch;
         let total_items = recipe.steps_per_epoch;
         self.event(LearnerEvent::StartSplit { epoch_number: epoch, total_items });
         let mut seconds = Vec::new();
-        for (index, batches) in batches.chunks(recipe.accumulate).take(recipe.steps_per_epoch).enumerate().skip(done) {
+        for (index, batches) in
+            batches.chunks(recipe.accumulate).take(recipe.steps_per_epoch).enumerate().skip(done)
+        {
             let step = self.step(batches)?;
             seconds.extend(step.seconds);
             let items = SplitProgress::new(index + 1, total_items, Some("steps".to_owned()));
@@ -225,26 +235,32 @@ impl Running<'_> {
         let batches = scoring_batches(&recipe.validation.lengths(), recipe.batch_size);
         let total_items = batches.len();
         self.validation_event(LearnerEvent::StartSplit { epoch_number: epoch, total_items });
-        let mut scored = Vec::new();
+        let mut answered = Vec::new();
         let mut loss_sum = 0.0;
         for (index, indices) in batches.iter().enumerate() {
             let batch = rows::batch(&recipe.validation, indices, &device);
             let output = model.forward(&batch).read(&batch.labels);
             loss_sum += output.loss * indices.len() as f64;
-            scored.extend(output.scored.iter().cloned());
+            answered.extend(output.scored.iter().cloned());
             let items = SplitProgress::new(index + 1, total_items, Some("batches".to_owned()));
-            self.validation_event(LearnerEvent::ProcessedItem(TrainingItem::new(output, items, Some(index + 1), None)));
+            self.validation_event(LearnerEvent::ProcessedItem(TrainingItem::new(
+                output,
+                items,
+                Some(index + 1),
+                None,
+            )));
             if self.interrupter.should_stop() {
                 return Ok(None);
             }
         }
         self.validation_event(LearnerEvent::EndSplit(epoch));
-        let scores = rows::scores(&recipe.task, scored.iter()).context("no validation row has a label")?;
+        let scores =
+            rows::scores(&recipe.task, answered.iter()).context("no validation row has a label")?;
         let main = scores.get(recipe.task.metric().name()).and_then(serde_json::Value::as_f64);
         Ok(Some(EpochReport {
             epoch,
             train_loss: self.progress.loss_sum / recipe.steps_per_epoch as f64,
-            validation_loss: loss_sum / scored.len() as f64,
+            validation_loss: loss_sum / answered.len() as f64,
             score: main.context("the score is not a number")?,
             scores,
             seconds_per_step,
@@ -255,7 +271,12 @@ impl Running<'_> {
         self.progress.seconds += self.started.elapsed().as_secs_f64();
         self.started = Instant::now();
         self.metrics()?.flush()?;
-        Checkpoint::save(&self.recipe.run.checkpoints(), &self.progress, &self.model, &self.optimizer)?;
+        Checkpoint::save(
+            &self.recipe.run.checkpoints(),
+            &self.progress,
+            &self.model,
+            &self.optimizer,
+        )?;
         self.saved = Instant::now();
         Ok(())
     }

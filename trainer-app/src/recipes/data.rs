@@ -20,9 +20,9 @@ pub fn run(command: &DataCommand) -> Result<()> {
             list(*json);
             Ok(())
         }
-        DataCommand::Fetch { tasks, data, mirror } => {
-            chosen(tasks)?.into_iter().try_for_each(|spec| fetch_task(spec, data, mirror.as_deref()))
-        }
+        DataCommand::Fetch { tasks, data, mirror } => chosen(tasks)?
+            .into_iter()
+            .try_for_each(|spec| fetch_task(spec, data, mirror.as_deref())),
         DataCommand::Check { tasks, data } => check(&chosen(tasks)?, data),
     }
 }
@@ -38,8 +38,11 @@ fn chosen(names: &[String]) -> Result<Vec<&'static TaskSpec>> {
 fn list(as_json: bool) {
     if as_json {
         for spec in tasks::all() {
-            let rows: serde_json::Map<_, _> =
-                spec.parts.iter().map(|part| (part.split.name().to_owned(), json!(part.rows))).collect();
+            let rows: serde_json::Map<_, _> = spec
+                .parts
+                .iter()
+                .map(|part| (part.split.name().to_owned(), json!(part.rows)))
+                .collect();
             let metrics: Vec<_> = spec.metrics.iter().map(|metric| metric.name()).collect();
             println!(
                 "{}",
@@ -48,10 +51,18 @@ fn list(as_json: bool) {
         }
         return;
     }
-    println!("{:<9} {:>8} {:>11} {:>8} {:>7}  {:<9} what it asks", "task", "training", "validation", "test", "labels", "metric");
+    println!(
+        "{:<9} {:>8} {:>11} {:>8} {:>7}  {:<9} what it asks",
+        "task", "training", "validation", "test", "labels", "metric"
+    );
     for spec in tasks::all() {
-        let rows = |split| spec.part(split).map_or_else(|_| "-".to_owned(), |part| part.rows.to_string());
-        let labels = if spec.classes.is_empty() { "score".to_owned() } else { spec.classes.len().to_string() };
+        let rows =
+            |split| spec.part(split).map_or_else(|_| "-".to_owned(), |part| part.rows.to_string());
+        let labels = if spec.classes.is_empty() {
+            "score".to_owned()
+        } else {
+            spec.classes.len().to_string()
+        };
         println!(
             "{:<9} {:>8} {:>11} {:>8} {labels:>7}  {:<9} {}",
             spec.name,

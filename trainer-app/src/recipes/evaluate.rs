@@ -16,10 +16,14 @@ use crate::rows;
 pub fn run(args: &EvaluateArgs) -> Result<()> {
     let answerer = Answerer::load(&args.adapter, &args.inference)?;
     let (examples, what) = read(args, &answerer)?;
-    let scored = answerer.answer(&examples)?;
-    let scores = rows::scores(&answerer.task, scored.iter()).context("these rows have no labels to judge by")?;
+    let judged = answerer.answer(&examples)?;
+    let scores = rows::scores(&answerer.task, judged.iter())
+        .context("these rows have no labels to judge by")?;
     if args.inference.json {
-        println!("{}", json!({ "task": answerer.task.name, "rows": examples.len(), "on": what, "scores": scores }));
+        println!(
+            "{}",
+            json!({ "task": answerer.task.name, "rows": examples.len(), "on": what, "scores": scores })
+        );
     } else {
         println!("{}: {} rows ({what})", answerer.task.name, examples.len());
         for (metric, score) in &scores {
@@ -39,7 +43,8 @@ fn read(args: &EvaluateArgs, answerer: &Answerer) -> Result<(Vec<Example>, Strin
         let names = Split::ALL.map(Split::name).join(", ");
         bail!("there is no split `{}`; choose one of {names}", args.split);
     };
-    let spec = tasks::lookup(&answerer.metadata.task)
-        .context("this adapter was trained on rows of one's own: name some with --input, --text and --label")?;
+    let spec = tasks::lookup(&answerer.metadata.task).context(
+        "this adapter was trained on rows of one's own: name some with --input, --text and --label",
+    )?;
     Ok((spec.read(args.data.as_deref(), split)?, split.name().to_owned()))
 }

@@ -39,7 +39,8 @@ impl Answerer {
     pub fn load(adapter: &Path, args: &InferenceArgs) -> Result<Self> {
         let header = native::read_header(adapter)?;
         let name = args.base.as_deref().unwrap_or(&header.metadata.base.name);
-        let base = Base::locate(name).with_context(|| format!("locating the base of {}", adapter.display()))?;
+        let base = Base::locate(name)
+            .with_context(|| format!("locating the base of {}", adapter.display()))?;
         let device = devices::resolve(&args.device)?;
         let bert_config = BertConfig::from_json_file(&base.directory().join("config.json"))?;
         let bert = burn_bert::load_weights(&bert_config, base.directory(), &device)?;
@@ -47,7 +48,15 @@ impl Answerer {
         let encoder = TextEncoder::from_directory(base.directory(), metadata.max_length)?;
         let task = task_of(&metadata);
         let tuner = Tuner { model };
-        Ok(Self { metadata, task, tuner, encoder, bert_config, device, batch_size: args.batch_size.max(1) })
+        Ok(Self {
+            metadata,
+            task,
+            tuner,
+            encoder,
+            bert_config,
+            device,
+            batch_size: args.batch_size.max(1),
+        })
     }
 
     /// The rows with their logits, in their order.
@@ -61,10 +70,18 @@ impl Answerer {
 }
 
 /// Sends rows through a model; they come back in their order.
-pub fn run(tuner: &Tuner, encoded: &EncodedRows, batch_size: usize, device: &Device) -> Vec<ScoredRow> {
+pub fn run(
+    tuner: &Tuner,
+    encoded: &EncodedRows,
+    batch_size: usize,
+    device: &Device,
+) -> Vec<ScoredRow> {
     let batches = scoring_batches(&encoded.lengths(), batch_size);
-    let target =
-        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let bar = ProgressBar::with_draw_target(Some(encoded.rows().len() as u64), target);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} rows  {eta} left") {
         bar.set_style(style);

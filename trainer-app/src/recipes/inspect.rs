@@ -38,7 +38,10 @@ pub fn base(args: &BaseArgs) -> Result<()> {
     let config = BertConfig::from_json_file(&base.directory().join("config.json"))?;
     let (directory, fingerprint) = (base.directory().display(), base.fingerprint()?);
     if args.json {
-        println!("{}", json!({ "name": base.name(), "directory": directory.to_string(), "fingerprint": fingerprint, "config": config }));
+        println!(
+            "{}",
+            json!({ "name": base.name(), "directory": directory.to_string(), "fingerprint": fingerprint, "config": config })
+        );
     } else {
         println!("{directory}");
         println!(
@@ -80,9 +83,13 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
     }
     println!("pooling   {}", header.config.pooling.name());
     println!("length    {} tokens at most", metadata.max_length);
-    println!("base      {} ({} layers, {} wide)", metadata.base.name, header.n_layers, header.d_model);
+    println!(
+        "base      {} ({} layers, {} wide)",
+        metadata.base.name, header.n_layers, header.d_model
+    );
     println!("          {}", metadata.base.fingerprint);
-    let parameters: usize = header.tensors.values().map(|shape| shape.iter().product::<usize>()).sum();
+    let parameters: usize =
+        header.tensors.values().map(|shape| shape.iter().product::<usize>()).sum();
     println!("tensors   {} with {parameters} parameters", header.tensors.len());
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! One job each, readable alone.
 
-pub mod train;
-pub mod evaluate;
-pub mod predict;
 pub mod data;
-pub mod inspect;
+pub mod evaluate;
 pub mod inference;
+pub mod inspect;
+pub mod predict;
+pub mod train;

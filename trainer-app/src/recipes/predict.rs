@@ -22,11 +22,18 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         return submit(args, &answerer, directory);
     }
     let examples = read(args)?;
-    ensure!(!examples.is_empty(), "there are no texts; give some on standard input, one a line, or name a file with --input");
+    ensure!(
+        !examples.is_empty(),
+        "there are no texts; give some on standard input, one a line, or name a file with --input"
+    );
     let scored = answerer.answer(&examples)?;
     let mut out = std::io::stdout().lock();
     for (example, row) in examples.iter().zip(&scored) {
-        let line = if args.inference.json { json_line(&answerer, example, row).to_string() } else { plain_line(&answerer, example, row) };
+        let line = if args.inference.json {
+            json_line(&answerer, example, row).to_string()
+        } else {
+            plain_line(&answerer, example, row)
+        };
         match writeln!(out, "{line}") {
             // Whoever reads has seen enough (`| head`).
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
@@ -42,14 +49,19 @@ fn read(args: &PredictArgs) -> Result<Vec<Example>> {
     }
     let lines: std::io::Result<Vec<String>> = match &args.input {
         Some(path) => {
-            let file = std::fs::File::open(path).with_context(|| format!("opening {}", path.display()))?;
+            let file =
+                std::fs::File::open(path).with_context(|| format!("opening {}", path.display()))?;
             std::io::BufReader::new(file).lines().collect()
         }
         None => std::io::stdin().lock().lines().collect(),
     };
     let lines = lines.context("reading texts, one a line")?;
-    let examples = lines.into_iter().filter(|line| !line.trim().is_empty()).map(|line| match line.split_once('\t') {
-        Some((text, text2)) => Example { text: text.to_owned(), text2: Some(text2.to_owned()), label: None },
+    let examples = lines.into_iter().filter(|line| !line.trim().is_empty()).map(|line| match line
+        .split_once('\t')
+    {
+        Some((text, text2)) => {
+            Example { text: text.to_owned(), text2: Some(text2.to_owned()), label: None }
+        }
         None => Example { text: line, text2: None, label: None },
     });
     Ok(examples.collect())
@@ -73,13 +85,20 @@ fn json_line(answerer: &Answerer, example: &Example, row: &ScoredRow) -> Value {
     }
     match (answerer.task.labels.predict(&row.logits), &answerer.task.labels) {
         (Prediction::Class(class), Labels::Classes(names)) => {
-            let probabilities: Map<String, Value> =
-                names.iter().cloned().zip(softmax(&row.logits).into_iter().map(Value::from)).collect();
+            let probabilities: Map<String, Value> = names
+                .iter()
+                .cloned()
+                .zip(softmax(&row.logits).into_iter().map(Value::from))
+                .collect();
             line.insert("label".to_owned(), json!(names[class]));
             line.insert("probabilities".to_owned(), Value::Object(probabilities));
         }
-        (Prediction::Class(class), Labels::Score) => drop(line.insert("score".to_owned(), json!(class))),
-        (Prediction::Score(score), _) => drop(line.insert("score".to_owned(), json!(score))),
+        (Prediction::Class(class), Labels::Score) => {
+            line.insert("score".to_owned(), json!(class));
+        }
+        (Prediction::Score(score), _) => {
+            line.insert("score".to_owned(), json!(score));
+        }
     }
     line.insert("logits".to_owned(), json!(row.logits));
     Value::Object(line)
@@ -96,8 +115,10 @@ fn softmax(logits: &[f32]) -> Vec<f64> {
 /// diagnostics too, when they are there.
 #[expect(clippy::print_stderr, reason = "the files are told")]
 fn submit(args: &PredictArgs, answerer: &Answerer, directory: &Path) -> Result<()> {
-    let spec = tasks::lookup(&answerer.metadata.task).context("only GLUE's tasks have submission files")?;
-    std::fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
+    let spec = tasks::lookup(&answerer.metadata.task)
+        .context("only GLUE's tasks have submission files")?;
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("making {}", directory.display()))?;
     let mut parts: Vec<_> = Split::ALL.into_iter().map(|split| (spec, split)).collect();
     if spec.name == "mnli" {
         parts.push((tasks::lookup("ax")?, Split::Test));
@@ -111,7 +132,10 @@ fn submit(args: &PredictArgs, answerer: &Answerer, directory: &Path) -> Result<(
         let predictions: Vec<Prediction> =
             scored.iter().map(|row| answerer.task.labels.predict(&row.logits)).collect();
         let path = directory.join(file);
-        write_atomically(&path, submission::submission(&answerer.task.labels, &predictions).as_bytes())?;
+        write_atomically(
+            &path,
+            submission::submission(&answerer.task.labels, &predictions).as_bytes(),
+        )?;
         eprintln!("{} ({} rows)", path.display(), predictions.len());
         written += 1;
     }

@@ -14,7 +14,9 @@ use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity, Score};
 use burn_adapters::{AdaptedBert, HeadKind, TaskAdapterConfig};
 use burn_bert::BertConfig;
-use glue_data::{Batch, EncodedRows, Labels, PadToLongest, Prediction, Task, TextEncoder, baseline};
+use glue_data::{
+    Batch, EncodedRows, Labels, PadToLongest, Prediction, Task, TextEncoder, baseline,
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -28,7 +30,7 @@ use crate::learner::metrics::{Gauge, ScoreMetric};
 use crate::learner::optimizer::build_optimizer;
 use crate::learner::plain_lines::PlainLines;
 use crate::learner::step::Tuner;
-use crate::learner::strategy::{Outcome, ResumableLoop};
+use crate::learner::strategy::{Keep, Outcome, ResumableLoop};
 use crate::recipes::inference;
 use crate::rows::{self, TaskRows};
 use crate::run_config::RunConfig;
@@ -124,21 +126,28 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let encoder = TextEncoder::from_directory(base.directory(), config.model.max_length)?;
     let train = rows::encode(&encoder, &bert_config, &rows.train)?;
     let validation = rows::encode(&encoder, &bert_config, &rows.validation)?;
-    let tuner = build(&config, &bert_config, &base, rows.task.labels.outputs(), &device.clone().autodiff())?;
+    let tuner = build(
+        &config,
+        &bert_config,
+        &base,
+        rows.task.labels.outputs(),
+        &device.clone().autodiff(),
+    )?;
     eprintln!("\n{}", tuner.model.trained_table());
 
     // The directory is made only now, so that nothing that was mistyped leaves one behind.
-    let directory = match resumed {
-        Some(directory) => directory,
-        None => {
-            let name = config.default_name();
-            let directory = RunDirectory::create(&args.runs, &config.task.name, args.name.as_deref(), &name)?;
-            config.write(&directory.config())?;
-            directory
-        }
+    let directory = if let Some(directory) = resumed {
+        directory
+    } else {
+        let name = config.default_name();
+        let directory =
+            RunDirectory::create(&args.runs, &config.task.name, args.name.as_deref(), &name)?;
+        config.write(&directory.config())?;
+        directory
     };
     eprintln!("run {}\n", directory.root().display());
-    Run { args, config, directory, device, base, rows, train, validation, encoder, bert_config }.train(tuner)
+    Run { args, config, directory, device, base, rows, train, validation, encoder, bert_config }
+        .train(tuner)
 }
 
 /// The configuration and directory of a run that was stopped.
@@ -149,13 +158,23 @@ fn resume(args: &TrainArgs, directory: &Path) -> Result<(RunConfig, RunDirectory
         RunDirectory::open(directory)?
     };
     if directory.is_finished() {
-        bail!("{} has ended: its result is in {}", directory.root().display(), directory.result().display());
+        bail!(
+            "{} has ended: its result is in {}",
+            directory.root().display(),
+            directory.result().display()
+        );
     }
     Ok((RunConfig::read(&directory.config())?, directory))
 }
 
 /// The base with a fresh task on it.
-fn build(config: &RunConfig, bert_config: &BertConfig, base: &Base, outputs: usize, device: &Device) -> Result<Tuner> {
+fn build(
+    config: &RunConfig,
+    bert_config: &BertConfig,
+    base: &Base,
+    outputs: usize,
+    device: &Device,
+) -> Result<Tuner> {
     let bert = burn_bert::load_weights(bert_config, base.directory(), device)?;
     let task = TaskAdapterConfig {
         plan: config.plan(),
@@ -173,8 +192,11 @@ impl Run<'_> {
     fn train(&self, tuner: Tuner) -> Result<()> {
         let table = tuner.model.trained_table();
         let optimizer = |tuner: &Tuner| build_optimizer(&self.config.training, tuner);
-        let (tuner, optimizer, progress) = match Checkpoint::newest(&self.directory.checkpoints())? {
-            Some(checkpoint) if self.args.resume.is_some() => checkpoint.restore(tuner, optimizer)?,
+        let (tuner, optimizer, progress) = match Checkpoint::newest(&self.directory.checkpoints())?
+        {
+            Some(checkpoint) if self.args.resume.is_some() => {
+                checkpoint.restore(tuner, optimizer)?
+            }
             _ => {
                 let optimizer = optimizer(&tuner);
                 (tuner, optimizer, Progress::default())
@@ -191,21 +213,34 @@ impl Run<'_> {
         }
         let progress = outcome.progress;
         let ended = progress.epochs.len() >= self.config.training.epochs
-            || self.config.training.patience.is_some_and(|patience| progress.epochs_without_improvement() >= patience);
+            || self
+                .config
+                .training
+                .patience
+                .is_some_and(|patience| progress.epochs_without_improvement() >= patience);
         if !ended {
             let root = self.directory.root().display();
-            eprintln!("stopped after step {}; go on with: trainer train --resume {root}", progress.steps);
+            eprintln!(
+                "stopped after step {}; go on with: trainer train --resume {root}",
+                progress.steps
+            );
             return Ok(());
         }
         let best = progress.best().context("no epoch was trained")?.clone();
         let result = self.result(&table, &progress, best)?;
         write_atomically(&self.directory.result(), &serde_json::to_vec_pretty(&result)?)?;
         // The run has its result; nobody goes on from here.
-        std::fs::remove_dir_all(self.directory.checkpoints()).context("removing the checkpoints")?;
+        std::fs::remove_dir_all(self.directory.checkpoints())
+            .context("removing the checkpoints")?;
         self.tell(&result)
     }
 
-    fn launch(&self, tuner: Tuner, optimizer: ModuleOptimizer, progress: Progress) -> Result<Outcome> {
+    fn launch(
+        &self,
+        tuner: Tuner,
+        optimizer: ModuleOptimizer,
+        progress: Progress,
+    ) -> Result<Outcome> {
         let training = &self.config.training;
         let batches = (self.train.rows().len() / training.batch_size).max(1);
         let steps_per_epoch = batches / training.accumulate;
@@ -238,22 +273,26 @@ impl Run<'_> {
         let interrupter = Interrupter::new();
         stop_on_signals(&interrupter)?;
         let learner = Learner::new(tuner, optimizer, training.learning_rate);
-        let trained = SupervisedTraining::new(self.directory.root(), loader(&self.train), loader(&self.validation))
-            .metric_train_numeric(Gauge::loss())
-            .metric_valid_numeric(Gauge::loss())
-            .metric_train_numeric(ScoreMetric::new(Arc::clone(&task)))
-            .metric_valid_numeric(ScoreMetric::new(task))
-            .metric_train_numeric(Gauge::learning_rate())
-            .metric_train_numeric(Gauge::gradient_norm())
-            .metric_train_numeric(Gauge::step_time())
-            .metric_train_numeric(Gauge::memory())
-            .with_metric_logger(burn::train::logger::InMemoryMetricLogger::default())
-            .num_epochs(training.epochs)
-            .with_application_logger(None)
-            .renderer(self.renderer(&interrupter))
-            .with_interrupter(interrupter)
-            .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)))
-            .launch(learner);
+        let trained = SupervisedTraining::new(
+            self.directory.root(),
+            loader(&self.train),
+            loader(&self.validation),
+        )
+        .metric_train_numeric(Gauge::loss())
+        .metric_valid_numeric(Gauge::loss())
+        .metric_train_numeric(ScoreMetric::new(Arc::clone(&task)))
+        .metric_valid_numeric(ScoreMetric::new(task))
+        .metric_train_numeric(Gauge::learning_rate())
+        .metric_train_numeric(Gauge::gradient_norm())
+        .metric_train_numeric(Gauge::step_time())
+        .metric_train_numeric(Gauge::memory())
+        .with_metric_logger(burn::train::logger::InMemoryMetricLogger::default())
+        .num_epochs(training.epochs)
+        .with_application_logger(None)
+        .renderer(self.renderer(&interrupter))
+        .with_interrupter(interrupter)
+        .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)))
+        .launch(learner);
         drop(trained);
         let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::take(&mut *outcome))
@@ -268,7 +307,7 @@ impl Run<'_> {
     }
 
     /// Writes the adapter of an epoch that is the best so far.
-    fn keeper(&self) -> Result<Box<dyn Fn(&Tuner, &EpochReport) -> Result<()> + Send + Sync>> {
+    fn keeper(&self) -> Result<Keep> {
         let path = self.directory.adapter();
         let metadata = AdapterMetadata {
             method: self.config.model.method.to_string(),
@@ -279,7 +318,10 @@ impl Run<'_> {
             },
             score: None,
             max_length: self.config.model.max_length,
-            base: BaseIdentity { name: self.base.name().to_owned(), fingerprint: self.base.fingerprint()? },
+            base: BaseIdentity {
+                name: self.base.name().to_owned(),
+                fingerprint: self.base.fingerprint()?,
+            },
         };
         let metric = self.rows.task.metric().name().to_owned();
         Ok(Box::new(move |tuner, report| {
@@ -296,12 +338,16 @@ impl Run<'_> {
         best: EpochReport,
     ) -> Result<RunResult> {
         let task = &self.rows.task;
-        let on_validation = |predictions: Vec<Prediction>| main_score(task, &predictions, &self.rows.validation);
-        let majority = baseline::majority(&task.labels, &self.rows.train, self.rows.validation.len());
-        let bag_of_words = baseline::bag_of_words(&task.labels, &self.rows.train, &self.rows.validation);
+        let on_validation =
+            |predictions: Vec<Prediction>| main_score(task, &predictions, &self.rows.validation);
+        let majority =
+            baseline::majority(&task.labels, &self.rows.train, self.rows.validation.len());
+        let bag_of_words =
+            baseline::bag_of_words(&task.labels, &self.rows.train, &self.rows.validation);
         let test_scores = if self.rows.test.is_empty() { None } else { self.test_scores()? };
         let parameters = table.parameters();
-        let mut seconds: Vec<f64> = progress.epochs.iter().map(|epoch| epoch.seconds_per_step).collect();
+        let mut seconds: Vec<f64> =
+            progress.epochs.iter().map(|epoch| epoch.seconds_per_step).collect();
         seconds.sort_by(f64::total_cmp);
         Ok(RunResult {
             task: task.name.clone(),
@@ -331,7 +377,8 @@ impl Run<'_> {
         let bert = burn_bert::load_weights(&self.bert_config, self.base.directory(), &self.device)?;
         let (model, _) = native::load(&self.directory.adapter(), bert, &self.base.fingerprint()?)?;
         let test = rows::encode(&self.encoder, &self.bert_config, &self.rows.test)?;
-        let scored = inference::run(&Tuner { model }, &test, self.config.training.batch_size, &self.device);
+        let scored =
+            inference::run(&Tuner { model }, &test, self.config.training.batch_size, &self.device);
         Ok(rows::scores(&self.rows.task, scored.iter()))
     }
 
@@ -341,7 +388,8 @@ impl Run<'_> {
             println!("{}", serde_json::to_string(result)?);
             return Ok(());
         }
-        let bytes = std::fs::metadata(&result.adapter).context("looking at the adapter file")?.len();
+        let bytes =
+            std::fs::metadata(&result.adapter).context("looking at the adapter file")?.len();
         let percent = |score: f64| format!("{:.1}", 100.0 * score);
         println!(
             "{} {} {} on the validation rows (epoch {} of {})",
@@ -351,10 +399,14 @@ impl Run<'_> {
             result.best_epoch,
             result.epochs
         );
-        if let Some(score) = result.test_scores.as_ref().and_then(|scores| scores.get(&result.metric)?.as_f64()) {
+        if let Some(score) =
+            result.test_scores.as_ref().and_then(|scores| scores.get(&result.metric)?.as_f64())
+        {
             println!("{} {} {} on the test rows", result.task, result.metric, percent(score));
         }
-        let bag = result.bag_of_words.map_or(String::new(), |score| format!(", a bag of words {}", percent(score)));
+        let bag = result
+            .bag_of_words
+            .map_or(String::new(), |score| format!(", a bag of words {}", percent(score)));
         println!("for comparison: the commonest answer {}{bag}", percent(result.majority));
         println!(
             "adapter {} ({:.1} MB, {:.2} % of the base's parameters)",
@@ -362,13 +414,19 @@ impl Run<'_> {
             bytes as f64 / 1e6,
             100.0 * result.share_of_base
         );
-        eprintln!("\nuse it: echo 'some text' | cargo xtask trainer predict {}", result.adapter.display());
+        eprintln!(
+            "\nuse it: echo 'some text' | cargo xtask trainer predict {}",
+            result.adapter.display()
+        );
         Ok(())
     }
 }
 
 fn main_score(task: &Task, predictions: &[Prediction], examples: &[glue_data::Example]) -> f64 {
-    let judged = predictions.iter().zip(examples).filter_map(|(prediction, example)| Some((*prediction, example.label?)));
+    let judged = predictions
+        .iter()
+        .zip(examples)
+        .filter_map(|(prediction, example)| Some((*prediction, example.label?)));
     let (predictions, labels): (Vec<_>, Vec<_>) = judged.unzip();
     task.metric().compute(&predictions, &labels)
 }

@@ -1,0 +1,404 @@
+//! The encoder against PyTorch, and the laws it keeps.
+//!
+//! The numbers were computed with torch 2.9.1 and transformers 4.57.6; those that end in `.f64` in double precision.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use burn::module::Param;
+use burn::nn::LayerNorm;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_bert::{
+    Bert, BertConfig, BertInput, HiddenActivation, Insertions, Projection, Site, load, load_weights,
+};
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+
+/// Single precision against double precision; PyTorch's own f32 is up to 6e-6 away.
+const TOLERANCE: f64 = 2e-5;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// A tensor of a file as numbers, with its shape.
+fn read(file: &str, name: &str) -> (Vec<f64>, Vec<usize>) {
+    let bytes = std::fs::read(fixture(file)).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let view = tensors.tensor(name).unwrap();
+    let data = view.data();
+    #[expect(clippy::cast_precision_loss, reason = "token ids are small")]
+    let values = match view.dtype() {
+        Dtype::F32 => {
+            data.as_chunks().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect()
+        }
+        Dtype::F64 => data.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect(),
+        Dtype::I64 => {
+            data.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes) as f64).collect()
+        }
+        other => panic!("{name} is {other:?}"),
+    };
+    (values, view.shape().to_vec())
+}
+
+fn integers(file: &str, name: &str, device: &Device) -> Tensor<2, Int> {
+    let (values, shape) = read(file, name);
+    Tensor::<2>::from_data(TensorData::new(values, shape), device).int()
+}
+
+fn input(file: &str, prefix: &str, device: &Device) -> BertInput {
+    BertInput {
+        input_ids: integers(file, &format!("{prefix}input_ids"), device),
+        token_type_ids: integers(file, &format!("{prefix}token_type_ids"), device),
+        attention_mask: integers(file, &format!("{prefix}attention_mask"), device).equal_scalar(1),
+    }
+}
+
+fn texts() -> BertInput {
+    input("inputs.safetensors", "", &Device::flex())
+}
+
+#[track_caller]
+fn check_near<const D: usize>(found: Tensor<D>, file: &str, name: &str, tolerance: f64) {
+    let (expected, shape) = read(file, name);
+    assert_eq!(found.dims().to_vec(), shape, "{name}");
+    let found = found.into_data();
+    let worst = found
+        .iter::<f64>()
+        .zip(expected)
+        .map(|(found, expected)| (found - expected).abs())
+        .fold(0.0, f64::max);
+    assert!(worst <= tolerance, "{name} is {worst:.1e} away, allowed {tolerance:.0e}");
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+fn base() -> Bert {
+    load(&fixture("base"), &Device::flex()).unwrap()
+}
+
+const OUTPUTS: &str = "base/outputs.safetensors";
+
+/// Every hidden state and the pooled output, on one kind of device.
+fn check_encoder(bert: &Bert, input: &BertInput) {
+    let mut hidden = bert.embed(input, &());
+    check_near(hidden.clone(), OUTPUTS, "hidden_states.0.f64", TOLERANCE);
+    for layer in 0..bert.n_layers() {
+        hidden = bert.run_layers(layer..layer + 1, hidden, &input.attention_mask, &());
+        check_near(hidden.clone(), OUTPUTS, &format!("hidden_states.{}.f64", layer + 1), TOLERANCE);
+    }
+    check_near(bert.pool(hidden), OUTPUTS, "pooler_output.f64", TOLERANCE);
+}
+
+#[test]
+fn every_hidden_state_is_pytorchs() {
+    check_encoder(&base(), &texts());
+}
+
+#[test]
+fn every_hidden_state_is_pytorchs_where_gradients_are_kept() {
+    let device = Device::flex().autodiff();
+    check_encoder(
+        &load(&fixture("base"), &device).unwrap(),
+        &input("inputs.safetensors", "", &device),
+    );
+}
+
+#[test]
+fn a_text_without_padding_and_types_is_pytorchs() {
+    let BertInput { input_ids, .. } = texts();
+    let token_type_ids = input_ids.zeros_like();
+    let attention_mask = input_ids.clone().greater_equal_scalar(0);
+    let bert = base();
+    let hidden = bert.forward(&BertInput { input_ids, token_type_ids, attention_mask });
+    check_near(hidden.clone(), OUTPUTS, "last_hidden_state_nomask_notypes", TOLERANCE);
+    check_near(bert.pool(hidden), OUTPUTS, "pooler_output_nomask_notypes", TOLERANCE);
+}
+
+#[test]
+fn every_activation_is_pytorchs() {
+    let config = BertConfig::from_json_file(&fixture("base/config.json")).unwrap();
+    let activations = [
+        (HiddenActivation::Relu, "relu"),
+        (HiddenActivation::GeluNew, "gelu_new"),
+        (HiddenActivation::Silu, "silu"),
+        (HiddenActivation::Tanh, "tanh"),
+    ];
+    for (hidden_act, name) in activations {
+        let config = BertConfig { hidden_act, ..config.clone() };
+        let bert = load_weights(&config, &fixture("base"), &Device::flex()).unwrap();
+        let name = format!("last_hidden_state.{name}");
+        check_near(
+            bert.forward(&texts()),
+            "base/outputs_other_activations.safetensors",
+            &name,
+            TOLERANCE,
+        );
+    }
+}
+
+#[test]
+fn logits_of_a_classifier_are_pytorchs() {
+    let config = BertConfig::from_json_file(&fixture("base/config.json")).unwrap();
+    let bert = load_weights(&config, &fixture("seqcls"), &Device::flex()).unwrap();
+    let matrix = |name: &str| {
+        let (values, shape) = read("seqcls/model.safetensors", name);
+        TensorData::new(values, shape)
+    };
+    let weight = Tensor::<2>::from_data(matrix("classifier.weight"), &Device::flex());
+    let bias = Tensor::<1>::from_data(matrix("classifier.bias"), &Device::flex());
+    let pooled = bert.pool(bert.forward(&texts()));
+    let logits = pooled.matmul(weight.transpose()) + bias.unsqueeze();
+    check_near(logits, "seqcls/outputs.safetensors", "logits.f64", TOLERANCE);
+}
+
+/// The same weights, stored as checkpoints of different times store them.
+#[test]
+fn every_kind_of_checkpoint_gives_the_same_bits() {
+    let expected = numbers(base().forward(&texts()));
+    let config = BertConfig::from_json_file(&fixture("base/config.json")).unwrap();
+    let stored = [
+        ("base/pytorch_model.bin", "pytorch_model.bin"),
+        ("base/pytorch_model.torch15.bin", "pytorch_model.bin"),
+        ("base_legacy/pytorch_model.bin", "pytorch_model.bin"),
+        ("base_legacy/model.safetensors", "model.safetensors"),
+    ];
+    for (from, name) in stored {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::copy(fixture(from), directory.path().join(name)).unwrap();
+        let bert = load_weights(&config, directory.path(), &Device::flex()).unwrap();
+        assert_eq!(numbers(bert.forward(&texts())), expected, "{from}");
+    }
+}
+
+#[test]
+fn shards_give_the_same_bits_as_one_file() {
+    let bytes = std::fs::read(fixture("base/model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut map = serde_json::Map::new();
+    for shard in 0..2 {
+        let file = format!("model-0000{}-of-00002.safetensors", shard + 1);
+        let mine = tensors
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| index % 2 == shard)
+            .map(|(_, tensor)| tensor);
+        let mine: Vec<_> = mine.collect();
+        map.extend(mine.iter().map(|(name, _)| ((*name).to_owned(), file.clone().into())));
+        safetensors::serialize_to_file(mine, None, &directory.path().join(file)).unwrap();
+    }
+    let index = serde_json::json!({ "metadata": {}, "weight_map": map });
+    std::fs::write(directory.path().join("model.safetensors.index.json"), index.to_string())
+        .unwrap();
+    std::fs::copy(fixture("base/config.json"), directory.path().join("config.json")).unwrap();
+    let bert = load(directory.path(), &Device::flex()).unwrap();
+    assert_eq!(numbers(bert.forward(&texts())), numbers(base().forward(&texts())));
+}
+
+#[test]
+fn plain_forward_is_forward_with_nothing() {
+    let bert = base();
+    assert_eq!(numbers(bert.forward(&texts())), numbers(bert.forward_with(&texts(), &())));
+}
+
+#[test]
+fn padding_changes_no_token() {
+    let bert = base();
+    let BertInput { input_ids, token_type_ids, attention_mask } = texts();
+    let row = 1..2;
+    let short = attention_mask.clone().slice([row.clone()]).int().sum().into_scalar::<i64>();
+    let cut =
+        |tensor: Tensor<2, Int>| tensor.slice([row.clone(), 0..usize::try_from(short).unwrap()]);
+    let alone = BertInput {
+        input_ids: cut(input_ids.clone()),
+        token_type_ids: cut(token_type_ids.clone()),
+        attention_mask: cut(input_ids.clone()).greater_equal_scalar(0),
+    };
+    let alone = bert.forward(&alone);
+    let [_, length, _] = alone.dims();
+    let together = bert.forward(&BertInput { input_ids, token_type_ids, attention_mask });
+    let together = numbers(together.slice([row, 0..length]));
+    for (alone, together) in numbers(alone).into_iter().zip(together) {
+        assert!((alone - together).abs() < 1e-5, "{alone} {together}");
+    }
+}
+
+/// Writes down who asks for what.
+#[derive(Default)]
+struct Spy {
+    asked: RefCell<Vec<String>>,
+}
+
+impl Insertions for Spy {
+    fn add_and_norm(
+        &self,
+        site: Site,
+        residual: Tensor<3>,
+        output: Tensor<3>,
+        norm: &LayerNorm,
+    ) -> Tensor<3> {
+        self.asked.borrow_mut().push(format!("{site:?}"));
+        norm.forward(output + residual)
+    }
+
+    fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
+        self.asked.borrow_mut().push(format!("{site:?}"));
+        norm.forward(hidden)
+    }
+
+    fn project(
+        &self,
+        layer: usize,
+        projection: Projection,
+        _input: &Tensor<3>,
+        output: Tensor<3>,
+    ) -> Tensor<3> {
+        self.asked.borrow_mut().push(format!("{projection:?} {layer}"));
+        output
+    }
+}
+
+#[test]
+fn every_place_is_asked_once_and_in_order() {
+    let spy = Spy::default();
+    let bert = base();
+    assert_eq!(numbers(bert.forward_with(&texts(), &spy)), numbers(bert.forward(&texts())));
+    insta::assert_snapshot!(spy.asked.take().join("\n"), @r"
+    Embeddings
+    Query 0
+    Key 0
+    Value 0
+    AttentionOutput 0
+    Attention(0)
+    FeedForwardIn 0
+    FeedForwardOut 0
+    FeedForward(0)
+    Query 1
+    Key 1
+    Value 1
+    AttentionOutput 1
+    Attention(1)
+    FeedForwardIn 1
+    FeedForwardOut 1
+    FeedForward(1)
+    ");
+}
+
+/// Doubles the queries of the last layer.
+struct Doubler;
+
+impl Insertions for Doubler {
+    fn project(
+        &self,
+        layer: usize,
+        projection: Projection,
+        _input: &Tensor<3>,
+        output: Tensor<3>,
+    ) -> Tensor<3> {
+        if layer == 1 && projection == Projection::Query { output * 2.0 } else { output }
+    }
+}
+
+#[test]
+fn a_corrected_projection_is_a_corrected_weight() {
+    let inserted = base().forward_with(&texts(), &Doubler);
+    let mut bert = base();
+    let query = &mut bert.encoder.layer[1].attention.self_attention.query;
+    query.weight = Param::from_tensor(query.weight.val() * 2.0);
+    query.bias = query.bias.take().map(|bias| Param::from_tensor(bias.val() * 2.0));
+    assert_eq!(numbers(inserted), numbers(bert.forward(&texts())));
+}
+
+/// The tensors of the base, changed, as a checkpoint; what loading it says.
+fn loading_says(change: impl Fn(&str) -> Option<String>) -> String {
+    let bytes = std::fs::read(fixture("base/model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let kept: Vec<_> =
+        tensors.iter().filter_map(|(name, view)| Some((change(name)?, view))).collect();
+    let directory = tempfile::tempdir().unwrap();
+    safetensors::serialize_to_file(kept, None, &directory.path().join("model.safetensors"))
+        .unwrap();
+    std::fs::copy(fixture("base/config.json"), directory.path().join("config.json")).unwrap();
+    let error = load(directory.path(), &Device::flex()).unwrap_err().to_string();
+    error.replace(&directory.path().display().to_string(), "[directory]")
+}
+
+#[test]
+fn wrong_tensors_are_listed_together() {
+    let said = loading_says(|name| match name {
+        "encoder.layer.0.attention.self.query.bias" => None,
+        "encoder.layer.1.intermediate.dense.bias" => {
+            Some("encoder.layer.1.intermediate.extra".to_owned())
+        }
+        "embeddings.position_embeddings.weight" => {
+            Some("embeddings.token_type_embeddings.weight".to_owned())
+        }
+        "embeddings.token_type_embeddings.weight" => {
+            Some("embeddings.position_embeddings.weight".to_owned())
+        }
+        name => Some(name.to_owned()),
+    });
+    insta::assert_snapshot!(said, @r"
+    the weights in [directory] are not those of its config.json:
+      embeddings.position_embeddings.weight is [2, 32], expected [24, 32]
+      embeddings.token_type_embeddings.weight is [24, 32], expected [2, 32]
+      encoder.layer.0.attention.self.query.bias [32] is missing
+      encoder.layer.1.intermediate.dense.bias [64] is missing
+      encoder.layer.1.intermediate.extra [64] is left over
+    ");
+}
+
+#[test]
+fn a_truncated_file_is_named() {
+    for (from, name) in [
+        ("base/model.safetensors", "model.safetensors"),
+        ("base/pytorch_model.bin", "pytorch_model.bin"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let bytes = std::fs::read(fixture(from)).unwrap();
+        for length in [0, 7, 100, bytes.len() / 2, bytes.len() - 1] {
+            std::fs::write(directory.path().join(name), &bytes[..length]).unwrap();
+            std::fs::copy(fixture("base/config.json"), directory.path().join("config.json"))
+                .unwrap();
+            let error = load(directory.path(), &Device::flex()).unwrap_err().to_string();
+            assert!(error.contains(name), "{length}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_without_weights_is_told_what_to_hold() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::copy(fixture("base/config.json"), directory.path().join("config.json")).unwrap();
+    let error = load(directory.path(), &Device::flex()).unwrap_err().to_string();
+    assert!(error.contains("holds no weights: expected model.safetensors"), "{error}");
+}
+
+/// The real MiniLM, where `TRAINER_MINILM` names its directory. PyTorch's own f32 is up to 1e-5 away.
+#[test]
+fn the_real_minilm_is_pytorchs() {
+    let Some(directory) = std::env::var_os("TRAINER_MINILM") else { return };
+    let device = Device::flex();
+    let bert = load(Path::new(&directory), &device).unwrap();
+    let file = "minilm/outputs.safetensors";
+    for kind in ["single", "pair"] {
+        let input = input(file, &format!("{kind}."), &device);
+        let hidden = bert.forward(&input);
+        let first: Tensor<2> = hidden.clone().narrow(1, 0, 1).squeeze_dim(1);
+        check_near(first, file, &format!("{kind}.cls_last.f64"), 1e-4);
+        check_near(bert.pool(hidden), file, &format!("{kind}.pooler_output.f64"), 1e-4);
+        let mut hidden = bert.embed(&input, &());
+        for layer in 0..=bert.n_layers() {
+            let corner = hidden.clone().narrow(1, 0, 2).narrow(2, 0, 8);
+            check_near(corner, file, &format!("{kind}.hidden{layer}.tok0_1_first8"), 1e-4);
+            if layer < bert.n_layers() {
+                hidden = bert.run_layers(layer..layer + 1, hidden, &input.attention_mask, &());
+            }
+        }
+    }
+}

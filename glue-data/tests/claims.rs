@@ -1,0 +1,231 @@
+//! Tokens, scores and files against what others computed and published.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::path::{Path, PathBuf};
+
+use glue_data::{Example, Label, Metric, Prediction, Split, TextEncoder, tasks};
+use serde_json::Value;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn json(name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(fixture(name)).unwrap()).unwrap()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+#[track_caller]
+fn check_scores(case: &Value, predictions: &[Prediction], labels: &[Label], metrics: &[Metric]) {
+    for metric in metrics {
+        let (found, expected) =
+            (metric.compute(predictions, labels), case[metric.name()].as_f64().unwrap());
+        assert!((found - expected).abs() < 1e-9, "{}: {found}, expected {expected}", metric.name());
+    }
+}
+
+#[test]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "classes are small")]
+fn scores_of_classes_are_scikit_learns() {
+    for case in json("metrics.json")["classes"].as_array().unwrap() {
+        let predictions: Vec<_> = numbers(&case["predicted"])
+            .into_iter()
+            .map(|class| Prediction::Class(class as usize))
+            .collect();
+        let labels: Vec<_> = numbers(&case["expected"])
+            .into_iter()
+            .map(|class| Label::Class(class as usize))
+            .collect();
+        check_scores(
+            case,
+            &predictions,
+            &labels,
+            &[Metric::Accuracy, Metric::F1, Metric::MacroF1, Metric::Matthews],
+        );
+    }
+}
+
+#[test]
+#[expect(clippy::cast_possible_truncation, reason = "multiples of an eighth are exact")]
+fn correlations_are_scipys() {
+    for case in json("metrics.json")["scores"].as_array().unwrap() {
+        // Labels are f32 in a task; the fixture's are multiples that f32 holds, or near enough to keep their ranks.
+        let predicted = numbers(&case["predicted"]);
+        let expected = numbers(&case["expected"]);
+        let pearson = glue_data::metric::pearson(&predicted, &expected);
+        assert!((pearson - case["pearson"].as_f64().unwrap()).abs() < 1e-9);
+        let predictions: Vec<_> =
+            predicted.iter().map(|score| Prediction::Score(*score as f32)).collect();
+        let labels: Vec<_> = expected.iter().map(|score| Label::Score(*score as f32)).collect();
+        check_scores(case, &predictions, &labels, &[Metric::Spearman]);
+    }
+}
+
+fn single(text: &str) -> Example {
+    Example { text: text.to_owned(), text2: None, label: None }
+}
+
+fn ids(value: &Value) -> Vec<u32> {
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|id| u32::try_from(id.as_u64().unwrap()).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_vocabulary_alone_makes_a_tokenizer() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::copy(fixture("vocab.txt"), directory.path().join("vocab.txt")).unwrap();
+    let vocabulary = std::fs::read_to_string(fixture("vocab.txt")).unwrap();
+    let id = |token: &str| {
+        u32::try_from(vocabulary.lines().position(|line| line == token).unwrap()).unwrap()
+    };
+    let encoder = TextEncoder::from_directory(directory.path(), 6).unwrap();
+    let rows = encoder.encode(&[single("[PAD] qqqq"), single(&"qqqq ".repeat(20))]).unwrap();
+    let lengths = rows.lengths();
+    assert_eq!(lengths[1], 6);
+    let first = &rows.rows()[0].ids;
+    assert_eq!((first[0], first[first.len() - 1]), (id("[CLS]"), id("[SEP]")));
+    let error = TextEncoder::from_directory(Path::new("no/such"), 6).unwrap_err().to_string();
+    assert!(error.contains("expected tokenizer.json or vocab.txt"), "{error}");
+}
+
+/// Every case of the Hugging Face tokenizer, where `TRAINER_MINILM` names the base's directory.
+#[test]
+fn token_ids_are_hugging_faces() {
+    let Some(directory) = std::env::var_os("TRAINER_MINILM") else { return };
+    let directory = Path::new(&directory);
+    let cases = json("tokenizer_cases.json");
+    let (long, short) = (
+        TextEncoder::from_directory(directory, 512).unwrap(),
+        TextEncoder::from_directory(directory, 8).unwrap(),
+    );
+    let singles = cases["single"].as_array().unwrap();
+    assert!(singles.len() > 30);
+    for case in singles {
+        let example = [single(case["text"].as_str().unwrap())];
+        assert_eq!(
+            long.encode(&example).unwrap().rows()[0].ids,
+            ids(&case["input_ids"]),
+            "{}",
+            case["text"]
+        );
+        assert_eq!(
+            short.encode(&example).unwrap().rows()[0].ids,
+            ids(&case["max8"]),
+            "{}",
+            case["text"]
+        );
+    }
+    let text = |case: &Value, key: &str| case[key].as_str().unwrap().to_owned();
+    for case in cases["pairs"].as_array().unwrap() {
+        let example =
+            [Example { text: text(case, "a"), text2: Some(text(case, "b")), label: None }];
+        for (name, length) in [("maxNone", 512), ("max16", 16), ("max10", 10), ("max7", 7)] {
+            let encoded =
+                TextEncoder::from_directory(directory, length).unwrap().encode(&example).unwrap();
+            let expected = &case[name];
+            assert_eq!(encoded.rows()[0].ids, ids(&expected["input_ids"]), "{name} {case}");
+            assert_eq!(
+                encoded.rows()[0].type_ids,
+                ids(&expected["token_type_ids"]),
+                "{name} {case}"
+            );
+        }
+    }
+}
+
+/// Every published file that is there, where `TRAINER_GLUE` names their directory.
+#[test]
+fn published_files_have_their_published_rows() {
+    let Some(data) = std::env::var_os("TRAINER_GLUE") else { return };
+    let data = Path::new(&data);
+    let mut read = 0;
+    for spec in tasks::all() {
+        for part in
+            spec.parts.iter().filter(|part| data.join(spec.directory).join(part.file).is_file())
+        {
+            let rows = spec.read(Some(data), part.split).unwrap();
+            assert_eq!(rows.len(), part.rows, "{} {}", spec.name, part.file);
+            assert_eq!(rows.iter().all(|row| row.label.is_some()), part.label.is_some());
+            read += 1;
+        }
+    }
+    assert!(read > 0, "{} holds no file of GLUE", data.display());
+}
+
+#[test]
+fn helpdesk_is_balanced_and_no_text_comes_twice() {
+    let spec = tasks::lookup("helpdesk").unwrap();
+    let mut seen: Vec<(Split, std::collections::BTreeSet<String>)> = Vec::new();
+    let mut total = 0;
+    for part in spec.parts {
+        let rows = spec.read(None, part.split).unwrap();
+        assert_eq!(rows.len(), part.rows);
+        let counts = spec.count_labels(&rows);
+        assert_eq!(counts.len(), 6);
+        assert!(counts.iter().all(|(_, count)| *count == part.rows / 6), "{counts:?}");
+        total += rows.len();
+        for row in rows {
+            let words = row
+                .text
+                .to_lowercase()
+                .split(|letter: char| !letter.is_alphanumeric())
+                .map(str::to_owned)
+                .collect();
+            for (split, other) in &seen {
+                let (shared, all) =
+                    (other.intersection(&words).count(), other.union(&words).count());
+                assert!(
+                    10 * shared < 7 * all,
+                    "nearly the same in {split:?} and {:?}: {}",
+                    part.split,
+                    row.text
+                );
+            }
+            seen.push((part.split, words));
+        }
+    }
+    assert!(total >= 900);
+}
+
+#[test]
+fn a_published_file_that_is_broken_is_refused_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("CoLA")).unwrap();
+    let path = directory.path().join("CoLA/train.tsv");
+    let says = |content: &[u8]| {
+        std::fs::write(&path, content).unwrap();
+        let error = tasks::lookup("cola")
+            .unwrap()
+            .read(Some(directory.path()), Split::Train)
+            .unwrap_err()
+            .to_string();
+        error.replace(&directory.path().display().to_string(), "[data]")
+    };
+    assert_eq!(
+        says(b"gj04\t1\t\tFine.\ngj04\t1\tshort\n"),
+        "[data]/CoLA/train.tsv line 2: 3 columns, expected 4 (source, label, mark, sentence)"
+    );
+    assert_eq!(
+        says(b"gj04\t2\t\tFine.\n"),
+        "[data]/CoLA/train.tsv line 1: the label `2` is none of 0, 1"
+    );
+    assert_eq!(says(b""), "[data]/CoLA/train.tsv holds no rows");
+    assert!(says(b"gj04\t1\t\t\xff\n").contains("line 1: these bytes are not UTF-8"));
+    let missing = tasks::lookup("rte")
+        .unwrap()
+        .read(Some(directory.path()), Split::Train)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        missing.contains("trainer data fetch rte") && missing.contains("RTE/train.tsv"),
+        "{missing}"
+    );
+}

@@ -1,0 +1,49 @@
+//! Builds the trainer and becomes it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use xshell::{Shell, cmd};
+
+use crate::device::{self, Backend};
+
+/// The root of the workspace.
+pub(crate) fn workspace() -> PathBuf {
+    // The manifest of this crate is one level below the root.
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// Builds `trainer` with a back-end and returns its path.
+pub(crate) fn build(shell: &Shell, backend: Backend) -> Result<PathBuf> {
+    let features: Vec<&str> =
+        backend.feature().map_or_else(Vec::new, |feature| vec!["--features", feature]);
+    cmd!(shell, "cargo build --release --locked --package trainer-app {features...}")
+        .quiet()
+        .run()?;
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace().join("target"), PathBuf::from);
+    Ok(target.join("release").join(format!("trainer{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// Builds `trainer` for the device among the arguments and runs it in the caller's directory.
+pub(crate) fn run(shell: &Shell, arguments: Vec<String>) -> Result<()> {
+    let (backend, why) = device::choose(&arguments);
+    eprintln!("building for {backend:?}: {why}");
+    let trainer = build(shell, backend)?;
+    become_program(Command::new(&trainer).args(arguments))
+        .with_context(|| format!("running {}", trainer.display()))
+}
+
+/// The trainer takes this process's place, so that the terminal and Ctrl-C are its own.
+#[cfg(unix)]
+fn become_program(command: &mut Command) -> Result<()> {
+    use std::os::unix::process::CommandExt;
+    Err(command.exec().into())
+}
+
+#[cfg(not(unix))]
+fn become_program(command: &mut Command) -> Result<()> {
+    let status = command.status()?;
+    std::process::exit(status.code().unwrap_or(1));
+}
