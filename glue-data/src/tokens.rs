@@ -60,7 +60,8 @@ impl TextEncoder {
     pub fn encode(&self, examples: &[Example]) -> Result<EncodedRows, DataError> {
         let inputs: Vec<EncodeInput> = examples
             .iter()
-            .map(|example| match &example.text2 {
+            // An empty second text is none, as for Hugging Face's tokenizer.
+            .map(|example| match example.text2.as_ref().filter(|text2| !text2.is_empty()) {
                 Some(text2) => {
                     EncodeInput::Dual(example.text.as_str().into(), text2.as_str().into())
                 }

@@ -95,7 +95,7 @@ pub struct TrainArgs {
     /// The base: `minilm`, a hub name such as bert-base-uncased, or a directory in Hugging Face layout [default: minilm]
     #[arg(long, value_name = "BASE", help_heading = "Model")]
     pub base: Option<String>,
-    /// How to train: houlsby, houlsby-code, pfeiffer, parallel, layer-norm, top-<k> (layers) or full [default: houlsby]
+    /// How to train: houlsby, houlsby-code, pfeiffer, parallel, layer-norm, top-K (layers) or full [default: houlsby]
     #[arg(long, value_name = "METHOD", help_heading = "Model")]
     pub method: Option<String>,
     /// Size of the adapters' bottleneck [default: 64]
@@ -164,8 +164,8 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NAME", help_heading = "Run")]
     pub name: Option<String>,
     /// Take up a stopped run where it was: the directory given, or the newest unfinished one
-    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "", help_heading = "Run")]
-    pub resume: Option<PathBuf>,
+    #[arg(long, value_name = "RUN", num_args = 0..=1, help_heading = "Run")]
+    pub resume: Option<Option<PathBuf>>,
     /// Read the configuration from a file (a recipe, or the config.toml of a run); other flags win over it
     #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Run")]
     pub config: Option<PathBuf>,

@@ -7,10 +7,12 @@ mod device;
 mod test;
 mod train;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use xshell::Shell;
 
-/// The project's chores: cargo xtask <command>.
+/// The project's chores: `cargo xtask COMMAND`.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
@@ -40,9 +42,19 @@ enum Command {
     Ci,
 }
 
-fn main() -> anyhow::Result<()> {
-    let command = Cli::parse().command;
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
     let shell = Shell::new()?;
+    // The trainer runs where the caller is; only cargo has to be at home here.
     shell.change_dir(train::workspace());
     match command {
         Command::Train { arguments } => {

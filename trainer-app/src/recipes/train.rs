@@ -101,7 +101,8 @@ struct Run<'a> {
 /// Whatever keeps the run from ending with a score; what was saved until then stays.
 #[expect(clippy::print_stderr, reason = "what trains is told before it starts")]
 pub fn run(args: &TrainArgs) -> Result<()> {
-    let resumed = args.resume.as_deref().map(|directory| resume(args, directory)).transpose()?;
+    let resumed =
+        args.resume.as_ref().map(|directory| resume(args, directory.as_deref())).transpose()?;
     let (config, resumed) = match resumed {
         Some((config, directory)) => (config, Some(directory)),
         None => (RunConfig::resolve(args)?, None),
@@ -151,11 +152,10 @@ pub fn run(args: &TrainArgs) -> Result<()> {
 }
 
 /// The configuration and directory of a run that was stopped.
-fn resume(args: &TrainArgs, directory: &Path) -> Result<(RunConfig, RunDirectory)> {
-    let directory = if directory.as_os_str().is_empty() {
-        RunDirectory::newest_unfinished(&args.runs)?
-    } else {
-        RunDirectory::open(directory)?
+fn resume(args: &TrainArgs, directory: Option<&Path>) -> Result<(RunConfig, RunDirectory)> {
+    let directory = match directory {
+        Some(directory) => RunDirectory::open(directory)?,
+        None => RunDirectory::newest_unfinished(&args.runs)?,
     };
     if directory.is_finished() {
         bail!(
