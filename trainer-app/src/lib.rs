@@ -11,3 +11,4 @@ pub mod metrics_file;
 pub mod recipes;
 pub mod rows;
 pub mod run_config;
+pub mod terminal;

@@ -34,6 +34,7 @@ use crate::learner::strategy::{Keep, Outcome, ResumableLoop};
 use crate::recipes::inference;
 use crate::rows::{self, TaskRows};
 use crate::run_config::RunConfig;
+use crate::terminal;
 
 /// What a run ends with: `result.json`, and the line of `--json`.
 #[derive(Debug, Serialize)]
@@ -302,6 +303,7 @@ impl Run<'_> {
         if self.args.plain || self.args.json || !std::io::stdout().is_terminal() {
             Box::new(PlainLines::default())
         } else {
+            terminal::keep_ctrl_c();
             default_renderer(interrupter.clone(), None)
         }
     }
