@@ -222,7 +222,7 @@ impl Run<'_> {
         if !ended {
             let root = self.directory.root().display();
             eprintln!(
-                "stopped after step {}; go on with: trainer train --resume {root}",
+                "stopped after step {}; go on with: cargo xtask train --resume {root}",
                 progress.steps
             );
             return Ok(());
