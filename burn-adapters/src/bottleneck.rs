@@ -7,9 +7,8 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Initializer, Linear};
-use burn::tensor::activation::{gelu, relu, silu, tanh};
 use burn::tensor::{Device, Tensor, assert_shape};
-use burn_bert::HiddenActivation;
+use burn_fused::linear;
 use serde::{Deserialize, Serialize};
 
 use crate::init::InitStream;
@@ -47,13 +46,14 @@ impl Activation {
 
     /// Applies the activation to each element.
     pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Relu => relu(x),
-            Self::Gelu => gelu(x),
-            Self::GeluNew => HiddenActivation::GeluNew.forward(x),
-            Self::Swish => silu(x),
-            Self::Tanh => tanh(x),
-        }
+        let kind = match self {
+            Self::Relu => burn_fused::Activation::Relu,
+            Self::Gelu => burn_fused::Activation::Gelu,
+            Self::GeluNew => burn_fused::Activation::GeluNew,
+            Self::Swish => burn_fused::Activation::Silu,
+            Self::Tanh => burn_fused::Activation::Tanh,
+        };
+        burn_fused::activation(x, kind)
     }
 }
 
@@ -112,9 +112,9 @@ impl Bottleneck {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [d_model, _] = self.down.weight.dims();
         assert_shape!(x, [_, _, d_model]);
-        let x = self.down.forward(x); // [batch, sequence, bottleneck]
+        let x = linear(x, &self.down); // [batch, sequence, bottleneck]
         let x = self.activation.forward(x);
-        self.up.forward(x) // [batch, sequence, d_model]
+        linear(x, &self.up) // [batch, sequence, d_model]
     }
 }
 

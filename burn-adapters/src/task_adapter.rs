@@ -2,10 +2,10 @@
 //! BERT itself is not in here; the two meet in [`AdaptedBert`](crate::AdaptedBert).
 
 use burn::module::Module;
-use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
 use burn_bert::Bert;
 use burn_bert::insertion::{Insertions, Site};
+use burn_fused::LayerNorm;
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::{Bottleneck, BottleneckConfig};
@@ -145,21 +145,21 @@ impl SiteAdapter {
     fn forward(&self, residual: Tensor<3>, output: Tensor<3>, base_norm: &LayerNorm) -> Tensor<3> {
         let norm = self.norm.as_ref().unwrap_or(base_norm);
         let Some(bottleneck) = &self.bottleneck else {
-            return norm.forward(output + residual);
+            return norm.forward([output, residual]);
         };
         match self.placement {
             Placement::Serial => {
                 let adapted = bottleneck.forward(output.clone());
-                norm.forward(adapted + output + residual)
+                norm.forward([adapted, output, residual])
             }
             Placement::AfterNorm => {
                 let sum = output + residual;
                 let adapted = bottleneck.forward(norm.forward(sum.clone()));
-                norm.forward(adapted + sum)
+                norm.forward([adapted, sum])
             }
             Placement::Parallel { scaling } => {
                 let adapted = bottleneck.forward(residual.clone()) * scaling;
-                norm.forward(adapted + output + residual)
+                norm.forward([adapted, output, residual])
             }
         }
     }

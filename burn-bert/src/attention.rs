@@ -2,10 +2,8 @@
 
 use burn::module::Module;
 use burn::nn::{Dropout, Linear};
-use burn::tensor::activation::softmax;
-use burn::tensor::module::attention;
-use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Tensor};
+use burn_fused::{AttentionOptions, attention, linear};
 
 use crate::insertion::{Insertions, Projection, Site};
 use crate::residual::{Place, Residual};
@@ -40,15 +38,15 @@ pub struct SelfAttention {
 impl Attention {
     /// # Shapes
     /// - hidden, result: `[batch, sequence, d_model]`
-    /// - padding: `[batch, 1, 1, sequence]`, true where there is no token
+    /// - attention_mask: `[batch, sequence]`
     pub(crate) fn forward(
         &self,
         hidden: Tensor<3>,
-        padding: &Tensor<4, Bool>,
+        attention_mask: &Tensor<2, Bool>,
         layer: usize,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
-        let context = self.self_attention.forward(&hidden, padding, layer, insertions);
+        let context = self.self_attention.forward(&hidden, attention_mask, layer, insertions);
         let place =
             Place { layer, site: Site::Attention(layer), projection: Projection::AttentionOutput };
         self.output.forward(context, hidden, place, insertions)
@@ -58,38 +56,21 @@ impl Attention {
 impl SelfAttention {
     /// # Shapes
     /// - hidden, result: `[batch, sequence, d_model]`
-    /// - padding: `[batch, 1, 1, sequence]`, true where there is no token
+    /// - attention_mask: `[batch, sequence]`
     fn forward(
         &self,
         hidden: &Tensor<3>,
-        padding: &Tensor<4, Bool>,
+        attention_mask: &Tensor<2, Bool>,
         layer: usize,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
-        let [batch, sequence, d_model] = hidden.dims();
-        let d_head = d_model / self.heads;
-        let heads = |projection, linear: &Linear| {
-            let projected =
-                insertions.project(layer, projection, hidden, linear.forward(hidden.clone()));
-            projected.reshape([batch, sequence, self.heads, d_head]).swap_dims(1, 2) // [batch, heads, sequence, d_head]
+        let project = |projection, layer_of: &Linear| {
+            insertions.project(layer, projection, hidden, linear(hidden.clone(), layer_of))
         };
-        let query = heads(Projection::Query, &self.query);
-        let key = heads(Projection::Key, &self.key);
-        let value = heads(Projection::Value, &self.value);
-
-        let scale = 1.0 / (d_head as f64).sqrt();
-        let context = if hidden.device().is_autodiff() {
-            // Probabilities are dropped out in training, which Burn's fused operation cannot do.
-            let scores = query.mul_scalar(scale).matmul(key.swap_dims(2, 3)); // [batch, heads, sequence, sequence]
-            // The reference adds -10000; either way the probability of padding is 0 in f32.
-            let scores = scores.mask_fill(padding.clone(), f32::MIN);
-            self.dropout.forward(softmax(scores, 3)).matmul(value)
-        } else {
-            let padding = padding.clone().expand([batch, self.heads, sequence, sequence]);
-            let options =
-                AttentionModuleOptions { scale: Some(scale), softcap: None, is_causal: false };
-            attention(query, key, value, Some(padding), None, options)
-        };
-        context.swap_dims(1, 2).reshape([batch, sequence, d_model])
+        let query = project(Projection::Query, &self.query);
+        let key = project(Projection::Key, &self.key);
+        let value = project(Projection::Value, &self.value);
+        let options = AttentionOptions { heads: self.heads, dropout: &self.dropout };
+        attention(query, key, value, attention_mask, options)
     }
 }

@@ -1,8 +1,9 @@
 //! What enters the first layer: words, positions and token types, summed and normed.
 
 use burn::module::Module;
-use burn::nn::{Dropout, Embedding, LayerNorm};
+use burn::nn::{Dropout, Embedding};
 use burn::tensor::{Int, Tensor};
+use burn_fused::{LayerNorm, dropout};
 
 use crate::insertion::{Insertions, Site};
 use crate::model::BertInput;
@@ -34,6 +35,6 @@ impl Embeddings {
         let types = self.token_type_embeddings.forward(input.token_type_ids.clone());
         let positions = self.position_embeddings.forward(positions.unsqueeze()); // [1, sequence, d_model]
         let hidden = words + types + positions;
-        self.dropout.forward(insertions.norm(Site::Embeddings, hidden, &self.layer_norm))
+        dropout(insertions.norm(Site::Embeddings, hidden, &self.layer_norm), &self.dropout)
     }
 }

@@ -29,15 +29,15 @@ pub struct Layer {
 impl Layer {
     /// # Shapes
     /// - hidden, result: `[batch, sequence, d_model]`
-    /// - padding: `[batch, 1, 1, sequence]`, true where there is no token
+    /// - attention_mask: `[batch, sequence]`
     pub(crate) fn forward(
         &self,
         hidden: Tensor<3>,
-        padding: &Tensor<4, Bool>,
+        attention_mask: &Tensor<2, Bool>,
         layer: usize,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
-        let hidden = self.attention.forward(hidden, padding, layer, insertions);
+        let hidden = self.attention.forward(hidden, attention_mask, layer, insertions);
         let wide = self.intermediate.forward(&hidden, layer, insertions);
         let place =
             Place { layer, site: Site::FeedForward(layer), projection: Projection::FeedForwardOut };

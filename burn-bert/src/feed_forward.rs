@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use burn::tensor::activation::{gelu, relu, sigmoid, silu, tanh};
+use burn_fused::{Activation, activation, linear};
 
 use crate::config::HiddenActivation;
 use crate::insertion::{Insertions, Projection};
@@ -28,7 +28,7 @@ impl Intermediate {
         layer: usize,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
-        let output = self.dense.forward(hidden.clone());
+        let output = linear(hidden.clone(), &self.dense);
         self.activation.forward(insertions.project(
             layer,
             Projection::FeedForwardIn,
@@ -41,20 +41,18 @@ impl Intermediate {
 impl HiddenActivation {
     /// Applies the activation to each element.
     pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Gelu => gelu(x),
-            Self::GeluNew => gelu_new(x),
-            Self::Relu => relu(x),
-            Self::Silu => silu(x),
-            Self::Tanh => tanh(x),
-        }
+        activation(x, self.into())
     }
 }
 
-/// `x/2 (1 + tanh(u))` with `u = sqrt(2/π) (x + 0.044715 x³)`, written with `(1 + tanh(u)) / 2 = σ(2u)`.
-fn gelu_new<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    const TWICE_SQRT_2_OVER_PI: f64 =
-        2.0 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
-    let slope = x.clone().square() * (TWICE_SQRT_2_OVER_PI * 0.044_715) + TWICE_SQRT_2_OVER_PI;
-    x.clone() * sigmoid(x * slope)
+impl From<HiddenActivation> for Activation {
+    fn from(activation: HiddenActivation) -> Self {
+        match activation {
+            HiddenActivation::Gelu => Self::Gelu,
+            HiddenActivation::GeluNew => Self::GeluNew,
+            HiddenActivation::Relu => Self::Relu,
+            HiddenActivation::Silu => Self::Silu,
+            HiddenActivation::Tanh => Self::Tanh,
+        }
+    }
 }

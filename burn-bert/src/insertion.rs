@@ -3,8 +3,8 @@
 //!
 //! The two sites of a layer are those of Houlsby et al. 2019, section 2.1 and figure 2.
 
-use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
+use burn_fused::LayerNorm;
 
 /// A place whose result passes through a LayerNorm; layers count from 0 at the bottom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,7 +54,7 @@ pub trait Insertions {
         norm: &LayerNorm,
     ) -> Tensor<3> {
         let _ = site;
-        norm.forward(output + residual)
+        norm.forward([output, residual])
     }
 
     /// The norm of a site where nothing is added: the embeddings.

@@ -3,10 +3,9 @@
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::nn::{
-    DropoutConfig, Embedding, EmbeddingConfig, Initializer, LayerNormConfig, Linear, LinearConfig,
-};
+use burn::nn::{DropoutConfig, Embedding, EmbeddingConfig, Initializer, Linear, LinearConfig};
 use burn::tensor::{Bool, Device, Int, Tensor, assert_shape};
+use burn_fused::LayerNorm;
 
 use crate::attention::{Attention, SelfAttention};
 use crate::config::BertConfig;
@@ -95,10 +94,9 @@ impl Bert {
         attention_mask: &Tensor<2, Bool>,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
-        let padding = attention_mask.clone().bool_not().unsqueeze_dims::<4>(&[1, 1]); // [batch, 1, 1, sequence]
         let first = layers.start;
         self.encoder.layer[layers].iter().enumerate().fold(hidden, |hidden, (index, layer)| {
-            layer.forward(hidden, &padding, first + index, insertions)
+            layer.forward(hidden, attention_mask, first + index, insertions)
         })
     }
 
@@ -145,8 +143,7 @@ impl BertConfig {
             // Burn's initializer would draw the bias too.
             Linear { bias: Some(Initializer::Zeros.init([d_output], device)), ..linear }
         };
-        let layer_norm =
-            || LayerNormConfig::new(d_model).with_epsilon(self.layer_norm_eps).init(device);
+        let layer_norm = || LayerNorm::new(d_model, self.layer_norm_eps, device);
         let dropout = || DropoutConfig::new(self.hidden_dropout_prob).init();
         let residual = |d_input| Residual {
             dense: linear(d_input, d_model),

@@ -1,8 +1,9 @@
 //! Where a sub-layer, the residual and the insertions meet.
 
 use burn::module::Module;
-use burn::nn::{Dropout, LayerNorm, Linear};
+use burn::nn::{Dropout, Linear};
 use burn::tensor::Tensor;
+use burn_fused::{LayerNorm, dropout, linear};
 
 use crate::insertion::{Insertions, Projection, Site};
 
@@ -40,9 +41,9 @@ impl Residual {
         place: Place,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
-        let output = self.dense.forward(hidden.clone());
+        let output = linear(hidden.clone(), &self.dense);
         let output = insertions.project(place.layer, place.projection, &hidden, output);
-        let output = self.dropout.forward(output);
+        let output = dropout(output, &self.dropout);
         insertions.add_and_norm(place.site, residual, output, &self.layer_norm)
     }
 }

@@ -8,11 +8,11 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use burn::module::Param;
-use burn::nn::LayerNorm;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_bert::{
     Bert, BertConfig, BertInput, HiddenActivation, Insertions, Projection, Site, load, load_weights,
 };
+use burn_fused::LayerNorm;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
@@ -243,7 +243,7 @@ impl Insertions for Spy {
         norm: &LayerNorm,
     ) -> Tensor<3> {
         self.asked.borrow_mut().push(format!("{site:?}"));
-        norm.forward(output + residual)
+        norm.forward([output, residual])
     }
 
     fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {

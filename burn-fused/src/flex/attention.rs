@@ -1,0 +1,285 @@
+//! Attention over heads that lie side by side in rows: no transposes, and one head's scores at a time.
+//!
+//! Of the probabilities nothing is kept but each row's normaliser; going back computes them again, as in
+//! Dao et al. 2022, *FlashAttention*, section 3.
+
+use std::sync::Arc;
+
+use burn::tensor::{Bool, Shape, Tensor};
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::dropout::Mask;
+use super::matrix::{Matrix, MatrixMut, Threads, multiply};
+use super::simd::{exp, largest, sum, sum_of_two, vectorised};
+use super::tensor::{Rows, tensor};
+
+/// How the heads attend.
+#[derive(Debug, Clone)]
+pub(crate) struct Heads {
+    count: usize,
+    /// For each text, which positions hold a token.
+    tokens: Arc<[Vec<bool>]>,
+    dropout: Option<Mask>,
+}
+
+impl Heads {
+    pub(super) fn new(
+        count: usize,
+        attention_mask: &Tensor<2, Bool>,
+        dropout: Option<Mask>,
+    ) -> Self {
+        let [_, sequence] = attention_mask.dims();
+        let mask: Vec<bool> = attention_mask.to_data().iter::<bool>().collect();
+        Self { count, tokens: mask.chunks(sequence).map(<[bool]>::to_vec).collect(), dropout }
+    }
+}
+
+/// The result, and what going back needs besides query, key and value.
+pub(super) struct Attended {
+    pub(super) context: FlexTensor,
+    /// `[batch, heads, sequence]`: logarithm of each row's sum of exponentials.
+    pub(super) normaliser: FlexTensor,
+}
+
+/// The sizes, and what one text's heads share.
+struct Text<'a> {
+    sequence: usize,
+    d_model: usize,
+    d_head: usize,
+    scale: f32,
+    /// Positions up to the last token; keys behind it have probability 0.
+    keys: usize,
+    /// Which of those hold a token; none at all means that all weigh the same.
+    tokens: &'a [bool],
+}
+
+impl<'a> Text<'a> {
+    fn new(shape: &Shape, heads: &'a Heads, text: usize) -> Self {
+        let [_, sequence, d_model] = shape.dims();
+        let d_head = d_model / heads.count;
+        let tokens = &heads.tokens[text];
+        let keys = tokens.iter().rposition(|&token| token).map_or(sequence, |last| last + 1);
+        Self {
+            sequence,
+            d_model,
+            d_head,
+            scale: 1.0 / (d_head as f32).sqrt(),
+            keys,
+            tokens: &tokens[..keys],
+        }
+    }
+
+    /// Rows of one head, all positions.
+    fn head<'d>(&self, data: &'d [f32], head: usize) -> Matrix<'d> {
+        Matrix::strided(&data[head * self.d_head..], self.sequence, self.d_head, self.d_model)
+    }
+
+    /// Rows of one head, positions up to the last token.
+    fn head_keys<'d>(&self, data: &'d [f32], head: usize) -> Matrix<'d> {
+        Matrix::strided(&data[head * self.d_head..], self.keys, self.d_head, self.d_model)
+    }
+
+    fn head_mut<'d>(&self, data: &'d mut [f32], head: usize) -> MatrixMut<'d> {
+        MatrixMut::strided(
+            &mut data[head * self.d_head..],
+            self.sequence,
+            self.d_head,
+            self.d_model,
+        )
+    }
+
+    fn head_keys_mut<'d>(&self, data: &'d mut [f32], head: usize) -> MatrixMut<'d> {
+        MatrixMut::strided(&mut data[head * self.d_head..], self.keys, self.d_head, self.d_model)
+    }
+
+    /// `[sequence, keys]`: scaled products of query and key, masked.
+    fn scores(&self, query: &[f32], key: &[f32], head: usize, scores: &mut [f32]) {
+        multiply(
+            MatrixMut::new(scores, self.sequence, self.keys),
+            false,
+            self.scale,
+            self.head(query, head),
+            self.head_keys(key, head).transposed(),
+            Threads::One,
+        );
+        if self.tokens.iter().all(|&token| token) {
+            return;
+        }
+        for row in scores.chunks_exact_mut(self.keys) {
+            for (score, _) in row.iter_mut().zip(self.tokens).filter(|(_, token)| !**token) {
+                *score = f32::MIN;
+            }
+        }
+    }
+}
+
+pub(super) fn forward(
+    query: &FlexTensor,
+    key: &FlexTensor,
+    value: &FlexTensor,
+    heads: &Heads,
+) -> Attended {
+    let (query, key, value) = (Rows::of(query), Rows::of(key), Rows::of(value));
+    let shape = query.shape();
+    let [batch, sequence, d_model] = shape.dims();
+    let mut context = vec![0.0; batch * sequence * d_model];
+    let mut normaliser = vec![0.0; batch * heads.count * sequence];
+
+    let one_text = sequence * d_model;
+    context
+        .par_chunks_mut(one_text)
+        .zip(normaliser.par_chunks_mut(heads.count * sequence))
+        .enumerate()
+        .for_each(|(index, (context, normaliser))| {
+            let text = Text::new(&shape, heads, index);
+            let here = index * one_text..(index + 1) * one_text;
+            let (query, key) = (&query.data()[here.clone()], &key.data()[here.clone()]);
+            let value = &value.data()[here];
+            let mut scores = vec![0.0; sequence * text.keys];
+            for (head, normaliser) in normaliser.chunks_exact_mut(sequence).enumerate() {
+                text.scores(query, key, head, &mut scores);
+                let mask = heads.dropout.map(|mask| mask.block(index * heads.count + head));
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        let rows = scores.chunks_exact_mut(text.keys).zip(normaliser);
+                        for (position, (row, normaliser)) in (0..).zip(rows) {
+                            let most = largest(row);
+                            for x in row.iter_mut() {
+                                *x = exp(*x - most);
+                            }
+                            let total = sum(row, |x| x);
+                            *normaliser = most + total.ln();
+                            let inverse = 1.0 / total;
+                            if let Some(mask) = mask {
+                                let first = (sequence as u32).wrapping_mul(position);
+                                for (place, x) in (first..).zip(row) {
+                                    *x *= inverse * mask.factor(place);
+                                }
+                            } else {
+                                for x in row {
+                                    *x *= inverse;
+                                }
+                            }
+                        }
+                    },
+                );
+                multiply(
+                    text.head_mut(context, head),
+                    false,
+                    1.0,
+                    Matrix::new(&scores, sequence, text.keys),
+                    text.head_keys(value, head),
+                    Threads::One,
+                );
+            }
+        });
+    Attended {
+        context: tensor(context, shape),
+        normaliser: tensor(normaliser, Shape::new([batch, heads.count, sequence])),
+    }
+}
+
+/// The gradients towards query, key and value.
+pub(super) fn backward(
+    gradient: &FlexTensor,
+    [query, key, value]: [&FlexTensor; 3],
+    normaliser: &FlexTensor,
+    heads: &Heads,
+) -> [FlexTensor; 3] {
+    let gradient = Rows::of(gradient);
+    let (query, key, value) = (Rows::of(query), Rows::of(key), Rows::of(value));
+    let normaliser = Rows::of(normaliser);
+    let shape = query.shape();
+    let [batch, sequence, d_model] = shape.dims();
+    let one_text = sequence * d_model;
+    let mut gradients = [(); 3].map(|()| vec![0.0; batch * one_text]);
+    let [to_query, to_key, to_value] = &mut gradients;
+
+    to_query
+        .par_chunks_mut(one_text)
+        .zip(to_key.par_chunks_mut(one_text))
+        .zip(to_value.par_chunks_mut(one_text))
+        .enumerate()
+        .for_each(|(index, ((to_query, to_key), to_value))| {
+            let text = Text::new(&shape, heads, index);
+            let here = index * one_text..(index + 1) * one_text;
+            let gradient = &gradient.data()[here.clone()];
+            let (query, key) = (&query.data()[here.clone()], &key.data()[here.clone()]);
+            let value = &value.data()[here];
+            let mut probabilities = vec![0.0; sequence * text.keys];
+            let mut to_scores = vec![0.0; sequence * text.keys];
+            for head in 0..heads.count {
+                let block = index * heads.count + head;
+                let normaliser = &normaliser.data()[block * sequence..(block + 1) * sequence];
+                let mask = heads.dropout.map(|mask| mask.block(block));
+                text.scores(query, key, head, &mut probabilities);
+                multiply(
+                    MatrixMut::new(&mut to_scores, sequence, text.keys),
+                    false,
+                    1.0,
+                    text.head(gradient, head),
+                    text.head_keys(value, head).transposed(),
+                    Threads::One,
+                );
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        let rows = probabilities
+                            .chunks_exact_mut(text.keys)
+                            .zip(to_scores.chunks_exact_mut(text.keys))
+                            .zip(normaliser);
+                        for (position, ((probabilities, to_scores), normaliser)) in (0..).zip(rows)
+                        {
+                            for p in probabilities.iter_mut() {
+                                *p = exp(*p - normaliser);
+                            }
+                            let first = (sequence as u32).wrapping_mul(position);
+                            if let Some(mask) = mask {
+                                for (place, g) in (first..).zip(to_scores.iter_mut()) {
+                                    *g *= mask.factor(place);
+                                }
+                            }
+                            let slope = sum_of_two(probabilities, to_scores, |p, g| p * g);
+                            for (g, &p) in to_scores.iter_mut().zip(probabilities.iter()) {
+                                *g = (*g - slope) * p;
+                            }
+                            // From here on the probabilities are those the values were weighed with.
+                            if let Some(mask) = mask {
+                                for (place, p) in (first..).zip(probabilities) {
+                                    *p *= mask.factor(place);
+                                }
+                            }
+                        }
+                    },
+                );
+                let to_scores = Matrix::new(&to_scores, sequence, text.keys);
+                let probabilities = Matrix::new(&probabilities, sequence, text.keys);
+                let products = [
+                    (
+                        text.head_mut(to_query, head),
+                        text.scale,
+                        to_scores,
+                        text.head_keys(key, head),
+                    ),
+                    (
+                        text.head_keys_mut(to_key, head),
+                        text.scale,
+                        to_scores.transposed(),
+                        text.head(query, head),
+                    ),
+                    (
+                        text.head_keys_mut(to_value, head),
+                        1.0,
+                        probabilities.transposed(),
+                        text.head(gradient, head),
+                    ),
+                ];
+                for (out, factor, left, right) in products {
+                    multiply(out, false, factor, left, right, Threads::One);
+                }
+            }
+        });
+    gradients.map(|gradient| tensor(gradient, shape.clone()))
+}

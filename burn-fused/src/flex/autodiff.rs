@@ -1,0 +1,241 @@
+//! The operations in Burn's autodiff graph: what each keeps for going back, and where its gradients go.
+//!
+//! A gradient is computed only towards what is tracked, so that frozen weights cost nothing.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Flex, TensorMetadata};
+use burn::tensor::Shape;
+use burn_flex::FlexTensor;
+
+use super::attention::Heads;
+use super::dropout::Mask;
+use super::{FusedOps, activation, attention, dropout, linear, norm};
+use crate::Activation;
+
+#[derive(Debug)]
+struct LinearBackward;
+
+#[derive(Debug, Clone)]
+struct LinearState {
+    x_shape: Shape,
+    /// Kept where the weight trains.
+    x: Option<FlexTensor>,
+    weight: FlexTensor,
+}
+
+impl Backward<Flex, 3> for LinearBackward {
+    type State = LinearState;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        let [x, weight, bias] = ops.parents;
+        if let (Some(node), Some(x)) = (weight, &ops.state.x) {
+            gradients.register::<Flex>(node.id, linear::backward_weight(x, &gradient));
+        }
+        if let Some(node) = bias {
+            gradients.register::<Flex>(node.id, linear::backward_bias(&gradient));
+        }
+        if let Some(node) = x {
+            let gradient = linear::backward_x(&gradient, &ops.state.weight, ops.state.x_shape);
+            gradients.register::<Flex>(node.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ActivationBackward;
+
+impl Backward<Flex, 1> for ActivationBackward {
+    type State = (FlexTensor, Activation);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        let ([x], (input, kind)) = (ops.parents, ops.state);
+        if let Some(node) = x {
+            gradients.register::<Flex>(node.id, activation::backward(gradient, &input, kind));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct DropoutBackward;
+
+impl Backward<Flex, 1> for DropoutBackward {
+    type State = Mask;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        let [x] = ops.parents;
+        if let Some(node) = x {
+            gradients.register::<Flex>(node.id, dropout::apply(gradient, ops.state));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LayerNormBackward;
+
+impl Backward<Flex, 5> for LayerNormBackward {
+    type State = (norm::Saved, FlexTensor);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 5>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        let [first, second, third, gamma, beta] = ops.parents;
+        let (saved, gamma_value) = ops.state;
+        if gamma.is_some() || beta.is_some() {
+            let parameters = norm::backward_parameters(&gradient, &saved);
+            for (node, gradient) in [gamma, beta].into_iter().zip(parameters) {
+                if let Some(node) = node {
+                    gradients.register::<Flex>(node.id, gradient);
+                }
+            }
+        }
+        let mut summands = [first, second, third].into_iter().flatten().peekable();
+        if summands.peek().is_some() {
+            let gradient = norm::backward(&gradient, &saved, &gamma_value);
+            for node in summands {
+                gradients.register::<Flex>(node.id, gradient.clone());
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct AttentionBackward;
+
+#[derive(Debug, Clone)]
+struct AttentionState {
+    query: FlexTensor,
+    key: FlexTensor,
+    value: FlexTensor,
+    normaliser: FlexTensor,
+    heads: Heads,
+}
+
+impl Backward<Flex, 3> for AttentionBackward {
+    type State = AttentionState;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        let AttentionState { query, key, value, normaliser, heads } = ops.state;
+        let towards = attention::backward(&gradient, [&query, &key, &value], &normaliser, &heads);
+        for (node, gradient) in ops.parents.into_iter().zip(towards) {
+            if let Some(node) = node {
+                gradients.register::<Flex>(node.id, gradient);
+            }
+        }
+    }
+}
+
+impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
+    fn fused_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let weight_trains = weight.is_tracked();
+        let (x, x_node) = x.into_parts();
+        let (weight, weight_node) = weight.into_parts();
+        let (bias, bias_node) = bias.into_parts();
+        let output = linear::forward(&x, &weight, &bias);
+        let nodes = [x_node, weight_node, bias_node];
+        match LinearBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let x_shape = x.shape();
+                let state = LinearState { x_shape, x: weight_trains.then_some(x), weight };
+                prep.finish(state, output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn fused_activation(x: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self> {
+        let (x, node) = x.into_parts();
+        let output = activation::forward(&x, kind);
+        match ActivationBackward.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((x, kind), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn fused_dropout(x: FloatTensor<Self>, mask: Mask) -> FloatTensor<Self> {
+        let (x, node) = x.into_parts();
+        let output = dropout::apply(x, mask);
+        match DropoutBackward.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(mask, output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn fused_layer_norm(
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        third: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        let (first, first_node) = first.into_parts();
+        let (second, second_node) = second.into_parts();
+        let (third, third_node) = third.into_parts();
+        let (gamma, gamma_node) = gamma.into_parts();
+        let (beta, beta_node) = beta.into_parts();
+
+        let normed = norm::forward([&first, &second, &third], &gamma, &beta, epsilon);
+        let nodes = [first_node, second_node, third_node, gamma_node, beta_node];
+        match LayerNormBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((normed.saved, gamma), normed.output),
+            OpsKind::UnTracked(prep) => prep.finish(normed.output),
+        }
+    }
+
+    fn fused_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        heads: Heads,
+    ) -> FloatTensor<Self> {
+        let (query, query_node) = query.into_parts();
+        let (key, key_node) = key.into_parts();
+        let (value, value_node) = value.into_parts();
+        let attended = attention::forward(&query, &key, &value, &heads);
+        let nodes = [query_node, key_node, value_node];
+        match AttentionBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let normaliser = attended.normaliser;
+                let state = AttentionState { query, key, value, normaliser, heads };
+                prep.finish(state, attended.context)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(attended.context),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `x W + b`, and its gradients.
+
+use burn::tensor::Shape;
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::matrix::{Matrix, MatrixMut, Threads, multiply};
+use super::simd::{ROWS_AT_ONCE, column_sums};
+use super::tensor::{Rows, last_axis, tensor};
+
+pub(super) fn forward(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
+    let (x, weight, bias) = (Rows::of(x), Rows::of(weight), Rows::of(bias));
+    let (d_input, d_output) = (x.width, weight.width);
+    let rows = x.data().len() / d_input;
+
+    // The bias stands in the output before the product is added to it.
+    let mut output = vec![0.0; rows * d_output];
+    output.par_chunks_mut(ROWS_AT_ONCE * d_output).for_each(|chunk| {
+        for row in chunk.chunks_exact_mut(d_output) {
+            row.copy_from_slice(bias.data());
+        }
+    });
+    multiply(
+        MatrixMut::new(&mut output, rows, d_output),
+        true,
+        1.0,
+        Matrix::new(x.data(), rows, d_input),
+        Matrix::new(weight.data(), d_input, d_output),
+        Threads::All,
+    );
+
+    let mut shape = x.shape();
+    *shape.last_mut().expect("three axes") = d_output;
+    tensor(output, shape)
+}
+
+/// The gradient towards `x`: `g Wᵗ`.
+pub(super) fn backward_x(gradient: &FlexTensor, weight: &FlexTensor, x_shape: Shape) -> FlexTensor {
+    let (gradient, weight) = (Rows::of(gradient), Rows::of(weight));
+    let (d_input, d_output) = (last_axis(&x_shape), gradient.width);
+    let rows = gradient.data().len() / d_output;
+    let mut output = vec![0.0; rows * d_input];
+    multiply(
+        MatrixMut::new(&mut output, rows, d_input),
+        false,
+        1.0,
+        Matrix::new(gradient.data(), rows, d_output),
+        Matrix::new(weight.data(), d_input, d_output).transposed(),
+        Threads::All,
+    );
+    tensor(output, x_shape)
+}
+
+/// The gradient towards `W`: `xᵗ g`.
+pub(super) fn backward_weight(x: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
+    let (x, gradient) = (Rows::of(x), Rows::of(gradient));
+    let (d_input, d_output) = (x.width, gradient.width);
+    let rows = x.data().len() / d_input;
+    let mut output = vec![0.0; d_input * d_output];
+    multiply(
+        MatrixMut::new(&mut output, d_input, d_output),
+        false,
+        1.0,
+        Matrix::new(x.data(), rows, d_input).transposed(),
+        Matrix::new(gradient.data(), rows, d_output),
+        Threads::All,
+    );
+    tensor(output, Shape::new([d_input, d_output]))
+}
+
+/// The gradient towards `b`: the sum over rows.
+pub(super) fn backward_bias(gradient: &FlexTensor) -> FlexTensor {
+    let gradient = Rows::of(gradient);
+    let width = gradient.width;
+    let sums = column_sums(gradient.data().len() / width, [width], |rows, [sums]| {
+        for row in gradient.data()[rows.start * width..rows.end * width].chunks_exact(width) {
+            for (sum, &g) in sums.iter_mut().zip(row) {
+                *sum += g;
+            }
+        }
+    });
+    let [sums] = sums;
+    tensor(sums, Shape::new([width]))
+}

@@ -1,0 +1,47 @@
+//! From Burn's CPU tensors to slices and back.
+
+use burn::backend::TensorMetadata;
+use burn::tensor::{Bytes, DType, Shape};
+use burn_flex::{FlexTensor, Layout};
+
+/// A tensor of rows in memory order.
+pub(super) struct Rows {
+    tensor: FlexTensor,
+    /// Length of the last axis.
+    pub(super) width: usize,
+}
+
+impl Rows {
+    /// Copies only what is not in memory order already.
+    pub(super) fn of(tensor: &FlexTensor) -> Self {
+        let tensor = in_memory_order(tensor.clone());
+        let width = last_axis(&tensor.shape());
+        Self { tensor, width }
+    }
+
+    pub(super) fn data(&self) -> &[f32] {
+        self.tensor.storage::<f32>()
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        self.tensor.shape()
+    }
+}
+
+/// The tensor itself where its memory holds its elements in order and nothing else, a copy where not.
+pub(super) fn in_memory_order(tensor: FlexTensor) -> FlexTensor {
+    let bytes = tensor.shape().num_elements() * size_of::<f32>();
+    let whole = tensor.layout().start_offset() == 0 && tensor.bytes().len() == bytes;
+    if whole && tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
+}
+
+/// Length of the last axis, 1 for a scalar.
+pub(super) fn last_axis(shape: &Shape) -> usize {
+    shape.as_slice().last().copied().unwrap_or(1)
+}
+
+/// A tensor of `data`, row by row.
+pub(super) fn tensor(data: Vec<f32>, shape: Shape) -> FlexTensor {
+    debug_assert_eq!(data.len(), shape.num_elements());
+    FlexTensor::new(Bytes::from_elems(data), Layout::contiguous(shape), DType::F32)
+}

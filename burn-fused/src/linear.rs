@@ -1,0 +1,22 @@
+//! The linear layer.
+
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+
+/// `x W + b`; what does not train costs no gradient.
+///
+/// # Shapes
+/// - x: `[batch, sequence, d_input]`
+/// - result: `[batch, sequence, d_output]`
+///
+/// # Panics
+/// If the last axis of `x` is not `d_input`.
+pub fn linear(x: Tensor<3>, layer: &Linear) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    if let Some(bias) = &layer.bias
+        && crate::flex::takes(&x)
+    {
+        return crate::flex::linear(x, layer.weight.val(), bias.val());
+    }
+    layer.forward(x)
+}

@@ -1,0 +1,273 @@
+//! Each operation in single precision, which the kernels take, against the same in double precision, which plain Burn
+//! takes: values and every gradient.
+
+use burn::module::Param;
+use burn::nn::{Dropout, DropoutConfig, Linear};
+use burn::tensor::{Bool, DType, Device, Distribution, Tensor, TensorData};
+use burn_fused::{Activation, AttentionOptions, LayerNorm, activation, attention, dropout, linear};
+use proptest::prelude::*;
+
+/// Numbers around 0, in double precision, from a seed.
+fn numbers<const D: usize>(shape: [usize; D], seed: u64) -> TensorData {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let values = (0..shape.iter().product()).map(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1_u64 << 53) as f64 * 4.0 - 2.0
+    });
+    TensorData::new(values.collect::<Vec<f64>>(), shape)
+}
+
+/// A tensor of those numbers that wants a gradient.
+fn leaf<const D: usize>(shape: [usize; D], seed: u64, dtype: DType) -> Tensor<D> {
+    let device = Device::flex().autodiff();
+    Tensor::from_data(numbers(shape, seed), (&device, dtype)).require_grad()
+}
+
+/// The output and the gradients of a weighted sum of it.
+struct Outcome {
+    what: Vec<(&'static str, Vec<f64>)>,
+}
+
+impl Outcome {
+    fn new<const D: usize>(output: &Tensor<D>) -> (Self, burn::tensor::Gradients) {
+        let shape: [usize; D] = output.dims();
+        let weights =
+            Tensor::<D>::from_data(numbers(shape, 99), (&output.device(), output.dtype()));
+        let gradients = (output.clone() * weights).sum().backward();
+        (Self { what: vec![("output", values(&output.clone().inner()))] }, gradients)
+    }
+
+    fn with<const D: usize>(
+        mut self,
+        name: &'static str,
+        leaf: &Tensor<D>,
+        gradients: &burn::tensor::Gradients,
+    ) -> Self {
+        self.what.push((name, values(&leaf.grad(gradients).expect("a leaf has a gradient"))));
+        self
+    }
+}
+
+fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
+    tensor.to_data().iter::<f64>().collect()
+}
+
+/// Largest difference in units of the largest value.
+fn assert_close(single: &Outcome, double: &Outcome) {
+    for ((name, found), (_, expected)) in single.what.iter().zip(&double.what) {
+        assert_eq!(found.len(), expected.len(), "{name}");
+        let unit = expected.iter().fold(1e-3_f64, |most, x| most.max(x.abs()));
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(
+                (found - expected).abs() <= 2e-6 * unit,
+                "{name}: {found} where plain Burn in double precision has {expected} (largest: {unit})"
+            );
+        }
+    }
+}
+
+fn both(run: impl Fn(DType) -> Outcome) {
+    assert_close(&run(DType::F32), &run(DType::F64));
+}
+
+fn linear_outcome(shape: [usize; 3], d_output: usize, dtype: DType) -> Outcome {
+    let [_, _, d_input] = shape;
+    let x = leaf(shape, 1, dtype);
+    let weight = leaf([d_input, d_output], 2, dtype);
+    let bias = leaf([d_output], 3, dtype);
+    let layer = Linear {
+        weight: Param::from_tensor(weight.clone()),
+        bias: Some(Param::from_tensor(bias.clone())),
+    };
+    let (outcome, gradients) = Outcome::new(&linear(x.clone(), &layer));
+    outcome.with("x", &x, &gradients).with("weight", &layer.weight.val(), &gradients).with(
+        "bias",
+        &layer.bias.as_ref().expect("given above").val(),
+        &gradients,
+    )
+}
+
+fn norm_outcome(shape: [usize; 3], summands: usize, dtype: DType) -> Outcome {
+    let [_, _, d_model] = shape;
+    let norm = LayerNorm {
+        gamma: Param::from_tensor(leaf([d_model], 4, dtype)),
+        beta: Param::from_tensor(leaf([d_model], 5, dtype)),
+        epsilon: 1e-12,
+    };
+    let [a, b, c] = [6, 7, 8].map(|seed| leaf(shape, seed, dtype));
+    let output = match summands {
+        1 => norm.forward(a.clone()),
+        2 => norm.forward([a.clone(), b.clone()]),
+        _ => norm.forward([a.clone(), b.clone(), c.clone()]),
+    };
+    let (outcome, gradients) = Outcome::new(&output);
+    let outcome = outcome.with("gamma", &norm.gamma.val(), &gradients).with(
+        "beta",
+        &norm.beta.val(),
+        &gradients,
+    );
+    [("first", &a), ("second", &b), ("third", &c)]
+        .into_iter()
+        .take(summands)
+        .fold(outcome, |outcome, (name, leaf)| outcome.with(name, leaf, &gradients))
+}
+
+fn rate(rate: f64) -> Dropout {
+    DropoutConfig::new(rate).init()
+}
+
+/// Texts of different lengths; `full` says which has no padding, and the last position but one of text 0 is a hole.
+fn mask(batch: usize, sequence: usize) -> Tensor<2, Bool> {
+    let tokens: Vec<bool> = (0..batch * sequence)
+        .map(|i| {
+            let (text, position) = (i / sequence, i % sequence);
+            position < sequence.saturating_sub(text).max(1)
+                && (text != 0 || position + 2 != sequence)
+        })
+        .collect();
+    Tensor::from_data(TensorData::new(tokens, [batch, sequence]), &Device::flex().autodiff())
+}
+
+fn attention_outcome(shape: [usize; 3], heads: usize, dtype: DType) -> Outcome {
+    let [batch, sequence, _] = shape;
+    let [query, key, value] = [9, 10, 11].map(|seed| leaf(shape, seed, dtype));
+    let options = AttentionOptions { heads, dropout: &rate(0.0) };
+    let output =
+        attention(query.clone(), key.clone(), value.clone(), &mask(batch, sequence), options);
+    let (outcome, gradients) = Outcome::new(&output);
+    outcome
+        .with("query", &query, &gradients)
+        .with("key", &key, &gradients)
+        .with("value", &value, &gradients)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn linear_is_plain_burns(batch in 1..5_usize, sequence in 1..40_usize, d_input in 1..33_usize, d_output in 1..33_usize) {
+        both(|dtype| linear_outcome([batch, sequence, d_input], d_output, dtype));
+    }
+
+    #[test]
+    fn layer_norm_is_plain_burns(batch in 1..5_usize, sequence in 1..40_usize, d_model in 2..70_usize, summands in 1..4_usize) {
+        both(|dtype| norm_outcome([batch, sequence, d_model], summands, dtype));
+    }
+
+    #[test]
+    fn attention_is_plain_burns(batch in 1..5_usize, sequence in 1..40_usize, heads in 1..4_usize, d_head in 1..20_usize) {
+        both(|dtype| attention_outcome([batch, sequence, heads * d_head], heads, dtype));
+    }
+}
+
+#[test]
+fn activations_are_plain_burns() {
+    use Activation::{Gelu, GeluNew, Relu, Silu, Tanh};
+    for kind in [Relu, Gelu, GeluNew, Silu, Tanh] {
+        both(|dtype| {
+            let x = leaf([3, 5, 1031], 12, dtype) * 3.0;
+            let x = Tensor::<3>::from_inner(x.inner()).require_grad();
+            let (outcome, gradients) = Outcome::new(&activation(x.clone(), kind));
+            outcome.with("x", &x, &gradients)
+        });
+    }
+}
+
+#[test]
+fn views_are_read_as_what_they_show() {
+    both(|dtype| {
+        let x = leaf([4, 6, 10], 13, dtype);
+        let view = x.clone().swap_dims(0, 1).narrow(2, 3, 6); // [6, 4, 6]
+        let norm = LayerNorm {
+            gamma: Param::from_tensor(leaf([6], 14, dtype)),
+            beta: Param::from_tensor(leaf([6], 15, dtype)),
+            epsilon: 1e-12,
+        };
+        let output = norm.forward([activation(view.clone(), Activation::Gelu), view]);
+        let (outcome, gradients) = Outcome::new(&output);
+        outcome.with("x", &x, &gradients)
+    });
+}
+
+#[test]
+fn a_text_without_tokens_weighs_all_positions_alike() {
+    let device = Device::flex();
+    let value = Tensor::<3>::from_data([[[1.0, 10.0], [3.0, 30.0]]], &device);
+    let zeros = Tensor::<3>::zeros([1, 2, 2], &device);
+    let nothing = Tensor::<2, Bool>::from_data([[false, false]], &device);
+    let options = AttentionOptions { heads: 1, dropout: &rate(0.0) };
+    let context = attention(zeros.clone(), zeros, value, &nothing, options);
+    assert_eq!(values(&context), [2.0, 20.0, 2.0, 20.0]);
+}
+
+#[test]
+fn without_autodiff_nothing_is_dropped() {
+    let x = Tensor::<2>::ones([20, 20], &Device::flex());
+    assert_eq!(values(&dropout(x, &rate(0.5))), vec![1.0; 400]);
+}
+
+#[test]
+fn dropout_drops_scales_and_sends_gradients_through_the_same_mask() {
+    let device = Device::flex().autodiff();
+    let x = Tensor::<2>::ones([300, 300], &device).require_grad();
+    let y = dropout(x.clone(), &rate(0.25));
+    let found = values(&y.clone().inner());
+    let kept = found.iter().filter(|y| **y > 0.0).count() as f64 / found.len() as f64;
+    assert!((kept - 0.75).abs() < 0.01, "{kept}");
+    assert!(found.iter().all(|y| *y <= 0.0 || (y - 1.0 / 0.75).abs() < 1e-6));
+    let gradient = values(&x.grad(&y.sum().backward()).expect("a leaf has a gradient"));
+    assert_eq!(gradient, found, "the gradient of x·m is m, and x is 1");
+}
+
+#[test]
+fn the_device_seed_fixes_the_mask() {
+    let device = Device::flex().autodiff();
+    let draw = |seed| {
+        device.seed(seed);
+        values(&dropout(Tensor::<2>::ones([64, 64], &device), &rate(0.1)).inner())
+    };
+    let first = draw(7);
+    assert_eq!(first, draw(7));
+    assert_ne!(first, draw(8));
+}
+
+/// The gradient of attention with dropout, which has no plain counterpart with the same mask: by differences.
+#[test]
+fn attention_with_dropout_has_the_gradient_of_its_own_mask() {
+    let device = Device::flex().autodiff();
+    let shape = [2, 7, 6];
+    let data = [9, 10, 11].map(|seed| numbers(shape, seed));
+    let layer = rate(0.3);
+    let options = AttentionOptions { heads: 2, dropout: &layer };
+    let weights = Tensor::<3>::from_data(numbers(shape, 99), (&device, DType::F32));
+    let run = |leaves: &[Tensor<3>; 3]| {
+        device.seed(3);
+        let [query, key, value] = leaves.clone();
+        (attention(query, key, value, &mask(2, 7), options) * weights.clone()).sum()
+    };
+    let leaves =
+        data.map(|data| Tensor::<3>::from_data(data, (&device, DType::F32)).require_grad());
+    let gradients = run(&leaves).backward();
+
+    device.seed(5);
+    for (index, name) in ["query", "key", "value"].into_iter().enumerate() {
+        let direction =
+            Tensor::<3>::random(shape, Distribution::Uniform(-1.0, 1.0), &device.clone().inner());
+        let step = 1e-2;
+        let moved = |sign: f64| {
+            let mut moved = leaves.clone();
+            let here = leaves[index].clone().inner() + direction.clone() * (sign * step);
+            moved[index] = Tensor::from_inner(here);
+            run(&moved).into_scalar::<f64>()
+        };
+        let found = (moved(1.0) - moved(-1.0)) / (2.0 * step);
+        let gradient = leaves[index].grad(&gradients).expect("a leaf has a gradient");
+        let expected = (gradient * direction).sum().into_scalar::<f64>();
+        assert!(
+            (found - expected).abs() < 2e-3 * expected.abs().max(1.0),
+            "{name}: {found}, {expected}"
+        );
+    }
+}
