@@ -24,8 +24,8 @@ pub struct TaskRows {
     pub train: Vec<Example>,
     /// Rows to choose by.
     pub validation: Vec<Example>,
-    /// Labeled rows to be judged by, if there are any.
-    pub test: Vec<Example>,
+    /// Labeled rows to be judged by, of every part there is besides: test rows, MNLI's other validation rows.
+    pub judged_by: Vec<(Split, Vec<Example>)>,
 }
 
 impl TaskRows {
@@ -50,12 +50,15 @@ impl TaskRows {
             bail!("{name} has no training rows: train mnli, and predict {name} with its adapter");
         }
         // GLUE keeps its test labels to itself; only rows whose labels are known are scored.
-        let is_labeled = spec.part(Split::Test).is_ok_and(|part| part.label.is_some());
+        let is_labeled = |split: &Split| spec.part(*split).is_ok_and(|part| part.label.is_some());
+        let judged_by = [Split::ValidationMismatched, Split::Test].into_iter().filter(is_labeled);
         Ok(Self {
             task: spec.task(),
             train: spec.read(data, Split::Train)?,
             validation: spec.read(data, Split::Validation)?,
-            test: if is_labeled { spec.read(data, Split::Test)? } else { Vec::new() },
+            judged_by: judged_by
+                .map(|split| Ok((split, spec.read(data, split)?)))
+                .collect::<Result<_>>()?,
         })
     }
 
@@ -76,7 +79,10 @@ impl TaskRows {
             task: read.task,
             train: read.train,
             validation: read.validation,
-            test: read.test,
+            judged_by: match read.test {
+                test if test.is_empty() => Vec::new(),
+                test => vec![(Split::Test, test)],
+            },
         })
     }
 
@@ -100,12 +106,15 @@ impl TaskRows {
             glue_data::Labels::Classes(names) => format!("{} classes", names.len()),
             glue_data::Labels::Score => "a score".to_owned(),
         };
+        let mut parts =
+            vec![(Split::Train, self.train.len()), (Split::Validation, self.validation.len())];
+        parts.extend(self.judged_by.iter().map(|(split, rows)| (*split, rows.len())));
+        let parts: Vec<String> =
+            parts.into_iter().map(|(split, rows)| format!("{rows} {}", split.name())).collect();
         format!(
-            "task {}: {} training, {} validation and {} labeled test rows; {kind}, judged by {}",
+            "task {}: rows {}; {kind}, judged by {}",
             self.task.name,
-            self.train.len(),
-            self.validation.len(),
-            self.test.len(),
+            parts.join(", "),
             self.task.metric().name()
         )
     }

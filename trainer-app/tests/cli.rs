@@ -104,6 +104,35 @@ fn a_run_ends_with_a_score_and_an_adapter_that_answers() {
 }
 
 #[test]
+fn mnli_is_judged_by_both_of_its_validation_sets() {
+    let desk = Desk::new();
+    let folder = desk.path("glue/MNLI");
+    std::fs::create_dir_all(&folder).unwrap();
+    let parses = "index\tpromptID\tpairID\tgenre\tsentence1_binary_parse\tsentence2_binary_parse\t\
+                  sentence1_parse\tsentence2_parse\tsentence1\tsentence2";
+    let validation_labels = "label1\tlabel2\tlabel3\tlabel4\tlabel5\tgold_label";
+    for (file, labels, rows) in [
+        ("train.tsv", "label1\tgold_label", 24),
+        ("dev_matched.tsv", validation_labels, 9),
+        ("dev_mismatched.tsv", validation_labels, 6),
+    ] {
+        let mut table = format!("{parses}\t{labels}\n");
+        for row in 0..rows {
+            let label = ["entailment", "neutral", "contradiction"][row % 3];
+            let between = "-\t".repeat(labels.split('\t').count() - 1);
+            let texts = format!("a man {row}\tsomeone");
+            writeln!(table, "{row}\t1\t1\tfiction\t-\t-\t-\t-\t{texts}\t{between}{label}").unwrap();
+        }
+        std::fs::write(folder.join(file), table).unwrap();
+    }
+    let line = "train --task mnli --data glue --base base --device cpu --json --size 2 --epochs 1 \
+                --batch-size 8 --max-length 16";
+    let result: Value = serde_json::from_str(&desk.says(line)).unwrap();
+    assert!(result["score"].as_f64().is_some(), "{result}");
+    assert!(result["judged"]["validation-mismatched"]["accuracy"].as_f64().is_some(), "{result}");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bits_and_another_does_not() {
     let desk = Desk::new();
     let adapter = |name: &str| {

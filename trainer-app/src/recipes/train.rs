@@ -1,5 +1,6 @@
 //! `trainer train`: one task on one base, from the rows to an adapter file and a score.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,9 +50,9 @@ pub struct RunResult {
     pub score: f64,
     /// Every score of that epoch.
     pub scores: Map<String, Value>,
-    /// Scores on the test rows, where they are labeled.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub test_scores: Option<Map<String, Value>>,
+    /// Every score of the kept epoch on each other labeled part of the task, by the part's name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub judged: BTreeMap<&'static str, Map<String, Value>>,
     /// The validation score of the commonest answer.
     pub majority: f64,
     /// The validation score of a bag of words; none for a regression.
@@ -346,7 +347,6 @@ impl Run<'_> {
             baseline::majority(&task.labels, &self.rows.train, self.rows.validation.len());
         let bag_of_words =
             baseline::bag_of_words(&task.labels, &self.rows.train, &self.rows.validation);
-        let test_scores = if self.rows.test.is_empty() { None } else { self.test_scores()? };
         let parameters = table.parameters();
         let mut seconds: Vec<f64> =
             progress.epochs.iter().map(|epoch| epoch.seconds_per_step).collect();
@@ -357,7 +357,7 @@ impl Run<'_> {
             metric: task.metric().name().to_owned(),
             score: best.score,
             scores: best.scores,
-            test_scores,
+            judged: self.judge()?,
             majority: on_validation(majority),
             bag_of_words: bag_of_words.map(on_validation),
             best_epoch: best.epoch,
@@ -374,14 +374,24 @@ impl Run<'_> {
         })
     }
 
-    /// Scores the kept adapter on the test rows, read back from its file.
-    fn test_scores(&self) -> Result<Option<Map<String, Value>>> {
+    /// Scores the kept adapter, read back from its file, on the other labeled parts of the task.
+    fn judge(&self) -> Result<BTreeMap<&'static str, Map<String, Value>>> {
+        if self.rows.judged_by.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let bert = burn_bert::load_weights(&self.bert_config, self.base.directory(), &self.device)?;
         let (model, _) = native::load(&self.directory.adapter(), bert, &self.base.fingerprint()?)?;
-        let test = rows::encode(&self.encoder, &self.bert_config, &self.rows.test)?;
-        let scored =
-            inference::run(&Tuner { model }, &test, self.config.training.batch_size, &self.device);
-        Ok(rows::scores(&self.rows.task, scored.iter()))
+        let tuner = Tuner { model };
+        let mut judged = BTreeMap::new();
+        for (split, examples) in &self.rows.judged_by {
+            let encoded = rows::encode(&self.encoder, &self.bert_config, examples)?;
+            let batch_size = self.config.training.batch_size;
+            let scored = inference::run(&tuner, &encoded, batch_size, &self.device);
+            if let Some(scores) = rows::scores(&self.rows.task, scored.iter()) {
+                judged.insert(split.name(), scores);
+            }
+        }
+        Ok(judged)
     }
 
     #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the result is told")]
@@ -401,10 +411,11 @@ impl Run<'_> {
             result.best_epoch,
             result.epochs
         );
-        if let Some(score) =
-            result.test_scores.as_ref().and_then(|scores| scores.get(&result.metric)?.as_f64())
-        {
-            println!("{} {} {} on the test rows", result.task, result.metric, percent(score));
+        for (split, scores) in &result.judged {
+            if let Some(score) = scores.get(&result.metric).and_then(Value::as_f64) {
+                let score = percent(score);
+                println!("{} {} {score} on the {split} rows", result.task, result.metric);
+            }
         }
         let bag = result
             .bag_of_words
