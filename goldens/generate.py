@@ -1,6 +1,6 @@
 """Scores of random and degenerate predictions, for glue-data/tests/fixtures/metrics.json.
 
-python -m venv venv && venv/bin/pip install scikit-learn==1.9.1 scipy==1.17.1 && venv/bin/python goldens/metrics.py
+python -m venv venv && venv/bin/pip install scikit-learn==1.9.1 scipy==1.17.1 && venv/bin/python goldens/generate.py
 """
 import json
 import pathlib
