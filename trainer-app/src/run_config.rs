@@ -217,7 +217,8 @@ impl RunConfig {
         format!("{}{size}-seed{}", self.model.method, self.seed)
     }
 
-    fn defaults(method: Method) -> Self {
+    /// What `trainer train` does with a method when nothing else is said.
+    pub fn defaults(method: Method) -> Self {
         let (learning_rate, epochs) = match method {
             // Adapters want ten times the rate of full fine-tuning, and more epochs: the paper, sections 3.1 and 3.6.
             Method::Houlsby
@@ -303,7 +304,11 @@ impl RunConfig {
         Ok(())
     }
 
-    fn check(&self) -> Result<()> {
+    /// Refuses numbers out of their range.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub fn check(&self) -> Result<()> {
         let TrainingConfig {
             epochs,
             learning_rate,
@@ -347,7 +352,7 @@ impl RunConfig {
 ///
 /// The paper reads the pooler. `MiniLM`'s was left over when its sentence encoder was trained on the mean of the
 /// tokens; `docs/decisions/0003-pooling.md` has the measurement.
-fn default_pooling(base: &str) -> Pooling {
+pub(crate) fn default_pooling(base: &str) -> Pooling {
     if base == "minilm" { Pooling::Mean } else { Pooling::Pooler }
 }
 

@@ -233,3 +233,96 @@ fn an_adapter_is_refused_by_another_base() {
     let said = desk.refuses(&format!("{line} --base other"));
     assert!(said.contains("model.safetensors"), "{said}");
 }
+
+/// Six cells of a moment each.
+const SWEEP: &str = "version = 1
+
+[[grid]]
+tasks = ['helpdesk']
+methods = ['houlsby', 'layer-norm']
+sizes = [2, 4]
+learning_rates = [1e-3]
+epochs = [1]
+seeds = [0, 1]
+limit = 32
+max_length = 16
+";
+
+#[test]
+fn a_sweep_runs_every_cell_once_and_tells_the_best() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("tiny.toml"), SWEEP).unwrap();
+    let line = "sweep tiny.toml --base base --device cpu";
+
+    let plan = desk.says(&format!("{line} --dry-run"));
+    assert!(plan.contains("helpdesk houlsby-2 1e-3 1 epochs seed 0"), "{plan}");
+    assert!(plan.contains("6 of 6 cells to run"), "{plan}");
+
+    // One machine of three, then all of it: nothing is run twice.
+    desk.says(&format!("{line} --shard 1/3 --json"));
+    let ledger = |name: &str| {
+        let text = std::fs::read_to_string(desk.path(&format!("sweeps/tiny/{name}"))).unwrap();
+        text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    assert_eq!(ledger("ledger-1-of-3.jsonl").len(), 2);
+    let settings: Value = serde_json::from_str(&desk.says(&format!("{line} --json"))).unwrap();
+    assert_eq!(ledger("ledger.jsonl").len(), 4);
+    let settings = settings.as_array().unwrap();
+    assert_eq!(settings.len(), 3);
+    assert!(settings.iter().all(|setting| setting["scores"].as_array().unwrap().len() == 2));
+    assert!(desk.says(line).contains("helpdesk"), "the table of a finished sweep");
+    assert_eq!(ledger("ledger.jsonl").len(), 4);
+    assert!(desk.says(&format!("{line} --dry-run")).contains("0 of 6 cells to run"));
+
+    let script = desk.says(&format!("{line} --slurm --slurm-shards 4"));
+    assert!(script.contains("#SBATCH --array=1-4"), "{script}");
+    assert!(script.contains("--shard \"$SLURM_ARRAY_TASK_ID/4\""), "{script}");
+}
+
+#[test]
+fn a_killed_sweep_goes_on_where_it_was() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("tiny.toml"), SWEEP.replace("limit = 32", "limit = 256")).unwrap();
+    let line = "sweep tiny.toml --base base --device cpu --json --checkpoint-every 0";
+    let mut child = desk.command(line).spawn().unwrap();
+    let path = desk.path("sweeps/tiny/ledger.jsonl");
+    let finished = || std::fs::read_to_string(&path).unwrap_or_default().lines().count();
+    while finished() < 3 && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = std::fs::read_to_string(&path).unwrap();
+    assert!(before.lines().count() < 7, "the sweep ended before it could be killed");
+
+    desk.says(line);
+    let after = std::fs::read_to_string(&path).unwrap();
+    assert!(after.starts_with(&before), "what was written is not touched");
+    assert_eq!(after.lines().count(), 7);
+    let mut cells: Vec<String> = after
+        .lines()
+        .skip(1)
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["cell"].to_string())
+        .collect();
+    cells.sort();
+    cells.dedup();
+    assert_eq!(cells.len(), 6, "no cell was run twice");
+}
+
+#[test]
+fn a_sweep_that_cannot_be_is_refused_and_a_cell_that_fails_is_told() {
+    let desk = Desk::new();
+    let refuses = |text: &str| {
+        std::fs::write(desk.path("wrong.toml"), text).unwrap();
+        desk.refuses("sweep wrong.toml --base base --device cpu")
+    };
+    assert!(refuses("version = 1\nspeed = 9\ngrid = []").contains("unknown field `speed`"));
+    assert!(refuses("version = 1\n[[grid]]\ntasks = []\nmethods = ['full']").contains("is empty"));
+    assert!(desk.refuses("sweep --preset nosuch").contains("figure-3"));
+    assert!(desk.refuses("sweep").contains("name a sweep"));
+    let said = refuses("version = 1\n[[grid]]\ntasks = ['cola']\nmethods = ['full']");
+    assert!(said.contains("1 cells failed"), "{said}");
+    std::fs::write(desk.path("sweeps/wrong/ledger.jsonl"), "{\"ledger\":7}\n").unwrap();
+    let said = refuses("version = 1\n[[grid]]\ntasks = ['cola']\nmethods = ['full']");
+    assert!(said.contains("has version 7, this program reads version 1"), "{said}");
+}

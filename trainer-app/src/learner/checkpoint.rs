@@ -54,6 +54,9 @@ pub struct EpochReport {
     pub score: f64,
     /// Every score of the task, by name.
     pub scores: serde_json::Map<String, serde_json::Value>,
+    /// Whether every validation row got the same class: the run has collapsed, or not started to learn.
+    #[serde(default)]
+    pub one_answer: bool,
     /// Seconds of a training step, the median.
     pub seconds_per_step: f64,
 }
@@ -62,6 +65,11 @@ impl Progress {
     /// The epoch with the best score; the first of equals.
     pub fn best(&self) -> Option<&EpochReport> {
         self.epochs.iter().reduce(|best, epoch| if epoch.score > best.score { epoch } else { best })
+    }
+
+    /// How many epochs, up to the last, gave every row the same answer.
+    pub fn epochs_with_one_answer(&self) -> usize {
+        self.epochs.iter().rev().take_while(|epoch| epoch.one_answer).count()
     }
 
     /// How many epochs have gone by since the best.

@@ -5,4 +5,5 @@ pub mod evaluate;
 pub mod inference;
 pub mod inspect;
 pub mod predict;
+pub mod sweep;
 pub mod train;
