@@ -58,11 +58,11 @@ fn what_is_left_out_matters_and_what_is_not_there_does_not() {
     let model = adapted(base(&device), &config(plan));
     let input = some_input(&device);
     let whole = model.forward(&input).into_data();
-    let plain = model.read(model.bert.forward(&input), &input.attention_mask).into_data();
-    assert_ne!(whole, plain);
+    let without = model.read(model.bert.forward(&input), &input.attention_mask).into_data();
+    assert_ne!(whole, without);
     // The task's norms are still those of the base.
     for (layers, logits) in shared(&model, &input) {
-        assert_eq!(logits, if layers.contains(&1) { plain.clone() } else { whole.clone() });
+        assert_eq!(logits, if layers.contains(&1) { without.clone() } else { whole.clone() });
     }
 }
 
