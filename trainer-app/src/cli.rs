@@ -110,6 +110,21 @@ pub struct TrainArgs {
     /// Standard deviation of the adapters' first weights, truncated at two [default: the method's]
     #[arg(long, value_name = "SIGMA", help_heading = "Model")]
     pub init_std: Option<f64>,
+    /// Sites of the adapters in a layer: both, attention or feed-forward [default: the method's]
+    #[arg(long, value_name = "SITES", help_heading = "Model")]
+    pub sites: Option<String>,
+    /// Layers with adapters, counted from 0: all, 3.. (3 and above), 0..4 (0 to 3) or a list as 0,2,5 [default: all]
+    #[arg(long, value_name = "RANGE", help_heading = "Model")]
+    pub adapt_layers: Option<String>,
+    /// Layers of each adapter: beyond 1, bottleneck-wide ones stand in the middle [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    pub depth: Option<usize>,
+    /// Norm on what each adapter reads: none, layer or batch [default: none]
+    #[arg(long, value_name = "NORM", help_heading = "Model")]
+    pub inner_norm: Option<String>,
+    /// How an adapter's answer a joins h: add (h + a) or multiply (h * (1 + a)) [default: add]
+    #[arg(long, value_name = "HOW", help_heading = "Model")]
+    pub combine: Option<String>,
     /// What the head reads: pooler (the paper), first-token or mean [default: the base's best by measurement]
     #[arg(long, value_name = "POOLING", help_heading = "Model")]
     pub pooling: Option<String>,

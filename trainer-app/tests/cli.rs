@@ -148,11 +148,69 @@ fn the_same_seed_gives_the_same_bits_and_another_does_not() {
 }
 
 #[test]
-fn a_killed_run_goes_on_to_the_same_bits() {
+fn the_papers_extensions_are_switches_that_the_adapter_file_keeps() {
     let desk = Desk::new();
-    desk.says(&format!("{TRAIN} --name whole"));
-    let mut child =
-        desk.command(&format!("{TRAIN} --name killed --checkpoint-every 0")).spawn().unwrap();
+    let switches = "--activation tanh --sites attention --adapt-layers 1.. --depth 2 --inner-norm batch \
+                    --combine multiply";
+    let result = desk.says(&format!("{TRAIN} {switches}"));
+    let result: Value = serde_json::from_str(&result).unwrap();
+    assert!(
+        result["score"].as_f64().unwrap() > result["majority"].as_f64().unwrap() + 0.3,
+        "{result}"
+    );
+    let adapter = result["adapter"].as_str().unwrap();
+    let told = desk.says(&format!("adapter inspect {adapter}"));
+    assert!(
+        told.contains(
+            "adapters  size 4, tanh\n          attention in a layer, layers 1..\n          \
+             depth 2, inner norm batch, multiply"
+        ),
+        "{told}"
+    );
+    // The running statistics came along.
+    let score = desk.says(&format!(
+        "evaluate {adapter} --input rows.csv --text body --label team --base base --device cpu --json"
+    ));
+    let score: Value = serde_json::from_str(&score).unwrap();
+    assert!(score["scores"]["accuracy"].as_f64().unwrap() > 0.8, "{score}");
+
+    // What was typed is in the configuration, and enough to run it again.
+    let config = "runs/rows/houlsby-4-seed42/config.toml";
+    let text = std::fs::read_to_string(desk.path(config)).unwrap();
+    for line in [
+        "activation = \"tanh\"",
+        "sites = \"attention\"",
+        "adapt_layers = \"1..\"",
+        "depth = 2",
+        "inner_norm = \"batch\"",
+        "combine = \"multiply\"",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    desk.says(&format!("train --config {config} --name again --json"));
+    let bytes = |name: &str| {
+        std::fs::read(desk.path(&format!("runs/rows/{name}/adapter.safetensors"))).unwrap()
+    };
+    assert!(bytes("again") == bytes("houlsby-4-seed42"));
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_bits() {
+    check_killed_run("");
+}
+
+#[test]
+fn a_killed_run_with_running_statistics_goes_on_to_the_same_bits() {
+    check_killed_run("--inner-norm batch");
+}
+
+fn check_killed_run(switches: &str) {
+    let desk = Desk::new();
+    desk.says(&format!("{TRAIN} {switches} --name whole"));
+    let mut child = desk
+        .command(&format!("{TRAIN} {switches} --name killed --checkpoint-every 0"))
+        .spawn()
+        .unwrap();
     let checkpoints = desk.path("runs/rows/killed/checkpoint");
     let steps = || {
         let entries = std::fs::read_dir(&checkpoints).into_iter().flatten().flatten();
@@ -199,6 +257,32 @@ fn what_is_wrong_is_said_and_leaves_nothing_behind() {
     );
     check("train --device cuda", "this build has no cuda; build one that has it");
     check("train --method lora2", "lora2");
+    check(
+        "train --inner-norm group",
+        "there is no inner norm `group`; choose one of none, layer, batch",
+    );
+    check(
+        "train --sites none",
+        "there is no choice of sites `none`; choose one of both, attention, feed-forward",
+    );
+    check(
+        "train --combine divide",
+        "there is no way to combine `divide`; choose one of add, multiply",
+    );
+    check(
+        "train --adapt-layers 4..2",
+        "`4..2` names no layers; expected `all`, a range such as `3..`",
+    );
+    let own =
+        "train --train rows.csv --text body --label team --base base --device cpu --max-length 16";
+    check(
+        &format!("{own} --depth 0"),
+        "the adapters' depth is 0, expected 1 (the paper's) to 64 layers",
+    );
+    check(
+        &format!("{own} --adapt-layers 0,2"),
+        "an adapter into layer 2, but the base has 2 layers",
+    );
     check("train --base ./nowhere", "is not a directory");
     check("train --lr 0", "learning_rate is 0, expected a number above 0");
     check("train --resume", "no unfinished run is below runs");

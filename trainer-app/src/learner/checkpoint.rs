@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! checkpoint/step-000000420/
-//!   trained.bpk      every trained parameter, with its id
+//!   trained.bpk      every trained parameter, with its id, and the running statistics of batch norms
 //!   optimizer.bpk    its moments
 //!   progress.json    how far the run was; see Progress
 //! ```
@@ -107,8 +107,9 @@ impl Checkpoint {
                 fs::remove_dir_all(&part)?;
             }
             fs::create_dir_all(&part)?;
+            // `valid` brings running statistics up to the last step.
             let trained = model.model.trained_group();
-            model.clone().into_record_group(trained).save(part.join(TRAINED))?;
+            model.valid().into_record_group(trained).save(part.join(TRAINED))?;
             optimizer.to_record().save(part.join(OPTIMIZER))?;
             let progress = Progress { version: VERSION, ..progress.clone() };
             fs::write(part.join(PROGRESS), serde_json::to_vec_pretty(&progress)?)?;
