@@ -27,6 +27,10 @@ pub enum Command {
     Train(Box<TrainArgs>),
     /// Train every cell of a grid once, and tell the best
     Sweep(SweepArgs),
+    /// Draw a sweep: tables and the paper's figures, as one HTML page
+    Report(ReportArgs),
+    /// Score an adapter without the bottlenecks of every span of layers
+    Ablate(AblateArgs),
     /// Score an adapter on a task's validation or test rows
     Evaluate(EvaluateArgs),
     /// Label texts with an adapter
@@ -265,6 +269,47 @@ pub struct SweepArgs {
     /// Print every setting as JSON on standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `trainer report`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  trainer report sweeps/minilm
+  trainer report sweeps/figure-4 --out figure-4.html")]
+pub struct ReportArgs {
+    /// The sweep's directory: the one with the ledger
+    pub sweep: PathBuf,
+    /// Where to write the page [default: report.html in that directory]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `trainer ablate`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Nothing is trained again: figure 6, left, of the paper. The map is printed, and drawn beside the adapter file.
+
+Examples:
+  trainer ablate runs/cola/houlsby-64-seed42/adapter.safetensors --data glue")]
+pub struct AblateArgs {
+    /// The adapter file
+    pub adapter: PathBuf,
+    /// Directory that holds the tasks' data in the published layout
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Which rows of the adapter's task
+    #[arg(long, value_name = "SPLIT", default_value = "validation")]
+    pub split: String,
+    /// Use this many rows only, the first ones
+    #[arg(long, value_name = "ROWS")]
+    pub limit: Option<usize>,
+    /// Directory for ablation.json and ablation.svg [default: that of the adapter file]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// How the adapter is run.
+    #[command(flatten)]
+    pub inference: InferenceArgs,
 }
 
 /// Arguments of `trainer evaluate`.

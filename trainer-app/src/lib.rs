@@ -9,6 +9,7 @@ pub mod fetch;
 pub mod learner;
 pub mod metrics_file;
 pub mod recipes;
+pub mod report;
 pub mod rows;
 pub mod run;
 pub mod run_config;

@@ -18,12 +18,12 @@ impl Stop {
     ///
     /// # Errors
     /// If somebody else listens already.
-    #[expect(clippy::exit, reason = "whoever asks twice wants to leave now")]
     pub fn on_signals() -> Result<Self> {
         let stop = Self::default();
         let heard = stop.clone();
         ctrlc::set_handler(move || {
             if heard.asked.swap(true, Ordering::SeqCst) {
+                // Whoever asks twice wants to leave now.
                 std::process::exit(130);
             }
             let running = heard.running.lock().unwrap_or_else(PoisonError::into_inner);

@@ -410,3 +410,31 @@ fn a_sweep_that_cannot_be_is_refused_and_a_cell_that_fails_is_told() {
     let said = refuses("version = 1\n[[grid]]\ntasks = ['cola']\nmethods = ['full']");
     assert!(said.contains("has version 7, this program reads version 1"), "{said}");
 }
+
+#[test]
+fn an_adapter_is_scored_without_every_span_and_a_sweep_is_drawn() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("tiny.toml"), SWEEP).unwrap();
+    desk.says("sweep tiny.toml --base base --device cpu --json");
+    let houlsby = std::fs::read_dir(desk.path("sweeps/tiny/runs/helpdesk"))
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path().join("adapter.safetensors"))
+        .find(|path| {
+            let told = desk.says(&format!("adapter inspect {}", path.display()));
+            told.contains("method    houlsby")
+        })
+        .unwrap();
+
+    let line = format!("ablate {} --base base --device cpu --limit 40", houlsby.display());
+    let map: Value = serde_json::from_str(&desk.says(&format!("{line} --json"))).unwrap();
+    assert_eq!(map["layers"], 2);
+    assert_eq!(map["spans"].as_array().unwrap().len(), 3);
+    assert!(desk.says(&line).contains("first \\ last"));
+    assert!(houlsby.with_file_name("ablation.svg").is_file());
+
+    let told = desk.says("report sweeps/tiny");
+    let page = std::fs::read_to_string(desk.path(told.trim())).unwrap();
+    assert!(page.contains("Figure 4 of the paper") && page.contains("Figure 6, left"), "{page}");
+    assert!(desk.refuses("report runs").contains("looking for ledgers"));
+}

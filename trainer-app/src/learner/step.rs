@@ -49,17 +49,22 @@ pub struct ScoredRow {
 impl Tuner {
     /// Logits and loss of a batch.
     pub fn forward(&self, batch: &Batch) -> Forward {
-        let logits = self.model.forward(&BertInput {
-            input_ids: batch.input_ids.clone(),
-            token_type_ids: batch.token_type_ids.clone(),
-            attention_mask: batch.attention_mask.clone(),
-        });
+        let logits = self.model.forward(&bert_input(batch));
         let loss = match &batch.targets {
             Targets::Classes(labels) => classification_loss(logits.clone(), labels.clone()),
             Targets::Scores(scores) => regression_loss(logits.clone(), scores.clone()),
             Targets::Unknown => Tensor::zeros([1], &logits.device()),
         };
         Forward { loss, logits }
+    }
+}
+
+/// What a BERT reads of a batch.
+pub fn bert_input(batch: &Batch) -> BertInput {
+    BertInput {
+        input_ids: batch.input_ids.clone(),
+        token_type_ids: batch.token_type_ids.clone(),
+        attention_mask: batch.attention_mask.clone(),
     }
 }
 

@@ -236,13 +236,13 @@ impl<'a> Sweep<'a> {
 }
 
 /// What every cell has in common: what was typed beside the grid.
-fn common(args: &SweepArgs, method: Method) -> Result<RunConfig> {
+fn common(args: &SweepArgs, method: Method) -> RunConfig {
     let mut config = RunConfig::defaults(method);
     config.model.base.clone_from(&args.base);
     config.model.pooling = default_pooling(&args.base);
     config.task.data.clone_from(&args.data);
     config.device.clone_from(&args.device);
-    Ok(config)
+    config
 }
 
 /// The row of the live table that a cell belongs to.

@@ -172,8 +172,9 @@ pub fn read(directory: &Path) -> Result<BTreeMap<String, Entry>> {
     let found = fs::read_dir(directory)
         .with_context(|| format!("looking for ledgers in {}", directory.display()))?;
     let is_ledger = |path: &PathBuf| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        name.is_some_and(|name| name.starts_with("ledger") && name.ends_with(".jsonl"))
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        stem.is_some_and(|stem| stem.starts_with("ledger"))
+            && path.extension().is_some_and(|extension| extension == "jsonl")
     };
     let mut paths: Vec<PathBuf> =
         found.flatten().map(|entry| entry.path()).filter(is_ledger).collect();

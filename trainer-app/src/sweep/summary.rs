@@ -66,6 +66,17 @@ pub fn deviation(values: &[f64]) -> Option<f64> {
     (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
 }
 
+/// A mean in percent, with the deviation where there is one: `26.8 ± 1.2`.
+pub fn percent_with_deviation(values: &[f64]) -> String {
+    match (values, deviation(values)) {
+        ([], _) => String::new(),
+        (values, None) => format!("{:.1}", 100.0 * mean(values)),
+        (values, Some(deviation)) => {
+            format!("{:.1} ± {:.1}", 100.0 * mean(values), 100.0 * deviation)
+        }
+    }
+}
+
 /// Every setting of a ledger, its seeds together; by task, method, rate and so on.
 pub fn settings<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Setting> {
     let mut groups: BTreeMap<String, Vec<(&RunConfig, &RunResult, bool)>> = BTreeMap::new();
@@ -129,11 +140,6 @@ pub fn best(settings: &[Setting]) -> Vec<&Setting> {
 pub fn table(settings: &[&Setting]) -> comfy_table::Table {
     use comfy_table::{CellAlignment, Table, presets};
     let percent = |value: f64| format!("{:.1}", 100.0 * value);
-    let with_deviation = |values: &[f64]| match (values, deviation(values)) {
-        ([], _) => String::new(),
-        (values, None) => percent(mean(values)),
-        (values, Some(deviation)) => format!("{} ± {}", percent(mean(values)), percent(deviation)),
-    };
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header([
         "task",
@@ -156,8 +162,8 @@ pub fn table(settings: &[&Setting]) -> comfy_table::Table {
             setting.epochs.to_string(),
             setting.scores.len().to_string(),
             setting.metric.clone(),
-            with_deviation(&setting.scores),
-            with_deviation(&setting.test_scores),
+            percent_with_deviation(&setting.scores),
+            percent_with_deviation(&setting.test_scores),
             percent(setting.majority),
             format!("{} %", percent(setting.share_of_base)),
             if setting.collapsed == 0 { String::new() } else { setting.collapsed.to_string() },
