@@ -6,6 +6,7 @@ use crate::task::TaskSpec;
 pub mod custom;
 pub mod glue;
 pub mod helpdesk;
+pub mod squad;
 
 /// Every task that has a name.
 pub fn all() -> impl Iterator<Item = &'static TaskSpec> {
