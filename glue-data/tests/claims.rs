@@ -243,7 +243,7 @@ fn exact_match_and_f1_are_the_official_scripts() {
     assert_eq!(squad.questions.iter().map(|question| question.answers.len()).sum::<usize>(), 34726);
     assert_eq!(squad.misplaced_answers(), 0);
     for (file, exact_match, f1, unanswered) in [
-        ("bert-ensemble.json", 86.206_244_087_038_78, 92.195_577_983_514_51, 0),
+        ("bert-ensemble.json", 86.206_244_087_038_78, 92.195_579_783_511_45, 0),
         ("logistic-regression.json", 40.141_911_069_063_39, 50.981_536_473_244_61, 13),
     ] {
         let published = directory.join("published_predictions").join(file);
@@ -268,7 +268,7 @@ fn what_a_window_points_at_is_the_published_answer() {
     let windows = Windows::cut(&squad, &encoder, &WindowConfig::default()).unwrap();
     let rows = windows.rows().rows();
     assert!(rows.iter().all(|row| row.ids.len() <= 384));
-    // `Num split examples` of the reference code with the uncased vocabulary, which is MiniLM's.
+    // As many as the reference code makes with the uncased vocabulary, which is MiniLM's.
     assert_eq!(rows.len(), 10_833);
     let logits: Vec<SpanLogits> = rows
         .iter()
@@ -284,7 +284,7 @@ fn what_a_window_points_at_is_the_published_answer() {
         .collect();
     let found = AnswerSearch::default().search(&squad, &windows, &logits);
     let scores = score::score(&squad, &answers::predictions(&squad, &found));
-    // What is left is longer than 30 tokens, or begins or ends inside a piece.
-    assert!(scores.exact_match > 98.0, "{scores:?}");
-    eprintln!("{scores:?} {}", windows.without_their_answer());
+    // Of the rest most are longer than 30 tokens; some begin or end inside a piece.
+    assert!(scores.exact_match > 99.6, "{scores:?}");
+    assert!(scores.f1 < 100.0 && scores.unanswered == 0, "{scores:?}");
 }

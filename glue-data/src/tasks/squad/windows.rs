@@ -55,8 +55,8 @@ impl WindowConfig {
 #[derive(Debug, Clone)]
 pub struct Windows {
     rows: EncodedRows,
-    /// One for each row.
-    windows: Vec<Window>,
+    /// What each row holds.
+    held: Vec<Window>,
     /// The rows of each question; none where the context has no token.
     rows_of_questions: Vec<Range<usize>>,
     /// Where the tokens of each paragraph stand in it.
@@ -114,10 +114,10 @@ impl Windows {
             start..next
         });
         let rows_of_questions = rows_of_questions.collect();
-        let (rows, windows) = cut.into_iter().flatten().unzip::<_, _, Vec<_>, Vec<_>>();
+        let (rows, held) = cut.into_iter().flatten().unzip::<_, _, Vec<_>, Vec<_>>();
         Ok(Self {
             rows: EncodedRows::from(rows),
-            windows,
+            held,
             rows_of_questions,
             offsets: contexts.into_iter().map(|context| context.offsets).collect(),
         })
@@ -136,7 +136,7 @@ impl Windows {
 
     /// What each row holds.
     pub fn windows(&self) -> &[Window] {
-        &self.windows
+        &self.held
     }
 
     /// The rows of a question.
@@ -155,7 +155,7 @@ impl Windows {
     /// # Panics
     /// If there is no position, or one that holds no context.
     pub(super) fn place(&self, squad: &Squad, row: usize, positions: Range<usize>) -> Range<usize> {
-        let window = &self.windows[row];
+        let window = &self.held[row];
         let question = &squad.questions[window.question];
         let token = |position| {
             &self.offsets[question.paragraph][position - window.context.start + window.first_token]
