@@ -68,6 +68,15 @@ impl AdaptedBert {
         self.task.head.forward(pooled)
     }
 
+    /// Logits of every token, for answers inside a text; nothing is pooled.
+    ///
+    /// # Shapes
+    /// - input: `[batch, sequence]` each
+    /// - result: `[batch, sequence, outputs]`
+    pub fn forward_tokens(&self, input: &BertInput) -> Tensor<3> {
+        self.task.head.forward_tokens(self.bert.forward_with(input, &self.task))
+    }
+
     /// Whether the parameter at a path of this module trains.
     pub fn trains(&self, path: &str) -> bool {
         let config = self.task.config();

@@ -1,8 +1,10 @@
 //! The head: one vector per text, dropout, one linear layer; and the losses that train it.
-//! The pooler itself belongs to the base.
+//! For answers inside a text the same layer reads every token instead. The pooler itself belongs to the base.
 //!
 //! `create_model` in the reference code,
-//! <https://github.com/google-research/adapter-bert/blob/0b9fc4e7ac01bd28dafde8933755cebea5777caf/run_classifier.py>.
+//! <https://github.com/google-research/adapter-bert/blob/0b9fc4e7ac01bd28dafde8933755cebea5777caf/run_classifier.py>,
+//! and for spans
+//! <https://github.com/google-research/bert/blob/1cd50d7aa7d26638e05eb5b8a282b30cc92c6eb6/run_squad.py>.
 
 use burn::config::Config;
 use burn::module::Module;
@@ -75,7 +77,7 @@ pub fn mean_of_tokens(hidden: Tensor<3>, mask: Tensor<2, Bool>) -> Tensor<2> {
 pub struct HeadConfig {
     /// Width of the hidden states.
     pub d_model: usize,
-    /// One per class, or 1 for a regression.
+    /// One per class, 1 for a regression, or 2 for a span.
     pub outputs: usize,
     /// Rate of the dropout before the linear layer, at least 0 and below 1.
     #[config(default = 0.1)]
@@ -116,6 +118,15 @@ impl Head {
     pub fn forward(&self, pooled: Tensor<2>) -> Tensor<2> {
         self.linear.forward(self.dropout.forward(pooled))
     }
+
+    /// Logits of every token; those of a span say that it starts there and that it ends there.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch, sequence, d_model]`
+    /// - result: `[batch, sequence, outputs]`
+    pub fn forward_tokens(&self, hidden: Tensor<3>) -> Tensor<3> {
+        self.linear.forward(self.dropout.forward(hidden))
+    }
 }
 
 /// What a head's outputs mean.
@@ -129,6 +140,9 @@ pub enum HeadKind {
     },
     /// One number.
     Regression,
+    /// Two logits of each token: an answer starts there, and an answer ends there. Such a task pools with
+    /// [`Pooling::FirstToken`], so that no pooler trains that nobody reads.
+    Span,
 }
 
 impl HeadKind {
@@ -137,6 +151,7 @@ impl HeadKind {
         match self {
             Self::Classification { labels } => labels.len(),
             Self::Regression => 1,
+            Self::Span => 2,
         }
     }
 }
@@ -164,6 +179,25 @@ pub fn regression_loss(outputs: Tensor<2>, targets: Tensor<1>) -> Tensor<1> {
     let [batch] = targets.dims();
     assert_shape!(outputs, [batch, 1]);
     MseLoss::new().forward(outputs.squeeze_dim::<1>(1), targets, Reduction::Mean)
+}
+
+/// Softmax cross-entropy over the positions of each text: the mean of that of the starts and that of the ends, over the
+/// batch. Padding takes part, as in the reference code, and is soon known to be no answer.
+///
+/// # Shapes
+/// - logits: `[batch, sequence, 2]`
+/// - spans: `[batch, 2]`, first and last token, each in `0..sequence`
+/// - result: `[1]`
+///
+/// # Panics
+/// If the shapes do not belong together.
+pub fn span_loss(logits: Tensor<3>, spans: Tensor<2, Int>) -> Tensor<1> {
+    let [batch, sequence, _] = logits.dims();
+    assert_shape!(logits, [batch, sequence, 2]);
+    assert_shape!(spans, [batch, 2]);
+    // One text for the starts and one for the ends.
+    let logits = logits.swap_dims(1, 2).reshape([2 * batch, sequence]);
+    classification_loss(logits, spans.reshape([2 * batch]))
 }
 
 #[cfg(test)]
@@ -213,6 +247,30 @@ mod tests {
         let loss: f32 =
             regression_loss(outputs, Tensor::from_data([3.0, 1.0], &device)).into_scalar();
         assert!((loss - 2.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_loss_of_a_span_is_the_mean_of_its_ends() {
+        let device = Device::flex();
+        // Starts: even odds of 2 tokens, and 3 : 1 for the first; ends: 1 : 3, and even.
+        let log3 = 3.0_f32.ln();
+        let logits =
+            Tensor::<3>::from_data([[[0.0, 0.0], [0.0, log3]], [[log3, 1.0], [0.0, 1.0]]], &device);
+        let spans = Tensor::<2, Int>::from_data([[1, 1], [0, 0]], &device);
+        let loss: f32 = span_loss(logits, spans).into_scalar();
+        let (even, likely) = (2.0_f32.ln(), (4.0_f32 / 3.0).ln());
+        assert!((loss - f32::midpoint(even, likely)).abs() < 1e-6, "{loss}");
+    }
+
+    #[test]
+    fn a_head_reads_each_token_as_it_reads_a_pooled_text() {
+        let device = Device::flex();
+        let head = HeadConfig::new(8, 2).init(&InitStream::new(3), &device);
+        let hidden = Tensor::<1, Int>::arange(0..48, &device).float().sin().reshape([2, 3, 8]);
+        let logits = head.forward_tokens(hidden.clone());
+        assert_eq!(logits.dims(), [2, 3, 2]);
+        let first = head.forward(first_token(hidden)).into_data();
+        first_token(logits).into_data().assert_approx_eq::<f32>(&first, Tolerance::absolute(1e-6));
     }
 
     #[test]

@@ -18,7 +18,9 @@ pub use adapted::AdaptedBert;
 pub use bottleneck::{Activation, Bottleneck, BottleneckConfig, MAX_DEPTH};
 pub use compose::without::{Without, ablate_spans};
 pub use error::AdapterError;
-pub use head::{Head, HeadConfig, HeadKind, Pooling, classification_loss, regression_loss};
+pub use head::{
+    Head, HeadConfig, HeadKind, Pooling, classification_loss, regression_loss, span_loss,
+};
 pub use inner_norm::InnerNorm;
 pub use layers::Layers;
 pub use plan::{BottleneckPlan, Combine, Method, Placement, Plan, Sites, Tuned};

@@ -66,6 +66,44 @@ pub enum DataError {
         /// Where and why.
         reason: String,
     },
+    /// JSON that ends before it is whole.
+    #[error("{path} was cut short: {source}; fetch it again")]
+    CutShort {
+        /// The file.
+        path: PathBuf,
+        /// Where and in the middle of what.
+        source: serde_json::Error,
+    },
+    /// JSON of another layout.
+    #[error("{path}: {source}; expected {expected}")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The layout.
+        expected: &'static str,
+        /// Where and what is wrong.
+        source: serde_json::Error,
+    },
+    /// A SQuAD whose questions may have no answer.
+    #[error("{path} is SQuAD {found}; expected v1.1, where every question has an answer")]
+    SquadVersion {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// Windows over a context that cannot be cut.
+    #[error(
+        "a row of {max_length} tokens has no room for a context: it needs more than the question's {max_question} and 3 special ones, and a stride of at least 1 (found {doc_stride})"
+    )]
+    Windows {
+        /// Tokens of a row.
+        max_length: usize,
+        /// Tokens of a question, at most.
+        max_question: usize,
+        /// Tokens from window to window.
+        doc_stride: usize,
+    },
     /// A column that is not there.
     #[error("{path} has no column `{column}`; its columns are {found}")]
     MissingColumn {

@@ -79,7 +79,9 @@ fn predicted_class(prediction: Prediction) -> usize {
 fn expected_class(label: Label) -> usize {
     match label {
         Label::Class(class) => class,
-        Label::Score(_) => panic!("a metric of classes was given a score"),
+        Label::Score(_) | Label::Span { .. } => {
+            panic!("a metric of classes was given another label")
+        }
     }
 }
 
@@ -93,7 +95,9 @@ fn predicted_score(prediction: Prediction) -> f64 {
 fn expected_score(label: Label) -> f64 {
     match label {
         Label::Score(score) => f64::from(score),
-        Label::Class(_) => panic!("a metric of scores was given a class"),
+        Label::Class(_) | Label::Span { .. } => {
+            panic!("a metric of scores was given another label")
+        }
     }
 }
 

@@ -26,6 +26,13 @@ pub enum Label {
     Class(usize),
     /// A number.
     Score(f32),
+    /// Where an answer stands in the row, first and last token; both 0, `[CLS]`, where it is not in it.
+    Span {
+        /// Position of its first token.
+        start: usize,
+        /// Position of its last token.
+        end: usize,
+    },
 }
 
 /// What a model says of a row.

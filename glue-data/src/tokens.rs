@@ -1,5 +1,6 @@
 //! Texts as token ids: tokenized once, in parallel, and kept.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -79,6 +80,54 @@ impl TextEncoder {
         });
         Ok(EncodedRows { rows: rows.collect() })
     }
+
+    /// The same tokenizer for texts that are put together and cut elsewhere.
+    ///
+    /// # Errors
+    /// A tokenizer that puts no two special tokens around a text.
+    pub(crate) fn pieces(&self) -> Result<PieceEncoder, DataError> {
+        let refused = |error: tokenizers::Error| DataError::Tokenize { reason: error.to_string() };
+        let mut tokenizer = self.tokenizer.clone();
+        tokenizer.with_truncation(None).map_err(refused)?;
+        match *tokenizer.encode("", true).map_err(refused)?.get_ids() {
+            [cls, sep] => Ok(PieceEncoder { tokenizer, cls, sep }),
+            _ => Err(DataError::Tokenize {
+                reason: "the tokenizer does not put [CLS] and [SEP] around it".to_owned(),
+            }),
+        }
+    }
+}
+
+/// A base's tokenizer that adds no special token and cuts nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct PieceEncoder {
+    tokenizer: Tokenizer,
+    /// The id of `[CLS]`.
+    pub(crate) cls: u32,
+    /// The id of `[SEP]`.
+    pub(crate) sep: u32,
+}
+
+/// A text's tokens, and where they stand in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pieces {
+    /// Token ids.
+    pub(crate) ids: Vec<u32>,
+    /// The bytes of the text that each token stands for.
+    pub(crate) offsets: Vec<Range<usize>>,
+}
+
+impl PieceEncoder {
+    /// # Errors
+    /// A text that the tokenizer refuses.
+    pub(crate) fn encode(&self, text: &str) -> Result<Pieces, DataError> {
+        let encoding = self
+            .tokenizer
+            .encode(text, false)
+            .map_err(|error| DataError::Tokenize { reason: error.to_string() })?;
+        let offsets = encoding.get_offsets().iter().map(|(start, end)| *start..*end);
+        Ok(Pieces { ids: encoding.get_ids().to_vec(), offsets: offsets.collect() })
+    }
 }
 
 fn from_vocabulary(directory: &Path) -> Result<Tokenizer, String> {
@@ -121,6 +170,12 @@ fn from_vocabulary(directory: &Path) -> Result<Tokenizer, String> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncodedRows {
     rows: Arc<[Encoded]>,
+}
+
+impl From<Vec<Encoded>> for EncodedRows {
+    fn from(rows: Vec<Encoded>) -> Self {
+        Self { rows: rows.into() }
+    }
 }
 
 impl EncodedRows {

@@ -4,6 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
+use glue_data::tasks::squad::{
+    AnswerSearch, SpanLogits, Squad, WindowConfig, Windows, answers, score,
+};
 use glue_data::{Example, Label, Metric, Prediction, Split, TextEncoder, tasks};
 use serde_json::Value;
 
@@ -228,4 +231,60 @@ fn a_published_file_that_is_broken_is_refused_with_its_line() {
         missing.contains("trainer data fetch rte") && missing.contains("RTE/train.tsv"),
         "{missing}"
     );
+}
+
+/// The official script's figures, where `TRAINER_DATA` names the directory above `squad`.
+#[test]
+fn exact_match_and_f1_are_the_official_scripts() {
+    let Some(data) = std::env::var_os("TRAINER_DATA") else { return };
+    let directory = Path::new(&data).join("squad");
+    let squad = Squad::read(&directory.join("dev-v1.1.json")).unwrap();
+    assert_eq!((squad.paragraphs.len(), squad.questions.len()), (2067, 10570));
+    assert_eq!(squad.questions.iter().map(|question| question.answers.len()).sum::<usize>(), 34726);
+    assert_eq!(squad.misplaced_answers(), 0);
+    for (file, exact_match, f1, unanswered) in [
+        ("bert-ensemble.json", 86.206_244_087_038_78, 92.195_579_783_511_45, 0),
+        ("logistic-regression.json", 40.141_911_069_063_39, 50.981_536_473_244_61, 13),
+    ] {
+        let published = directory.join("published_predictions").join(file);
+        let scores = score::score(&squad, &score::read_predictions(&published).unwrap());
+        assert!((scores.exact_match - exact_match).abs() < 1e-9, "{file}: {scores:?}");
+        assert!((scores.f1 - f1).abs() < 1e-9, "{file}: {scores:?}");
+        assert_eq!((scores.questions, scores.unanswered), (10570, unanswered), "{file}");
+    }
+}
+
+/// Windows and answers of the published files with a real tokenizer, where `TRAINER_DATA` and `TRAINER_MINILM` name
+/// both: a model that always points at the first published answer must be found right.
+#[test]
+fn what_a_window_points_at_is_the_published_answer() {
+    let (Some(data), Some(base)) =
+        (std::env::var_os("TRAINER_DATA"), std::env::var_os("TRAINER_MINILM"))
+    else {
+        return;
+    };
+    let squad = Squad::read(&Path::new(&data).join("squad/dev-v1.1.json")).unwrap();
+    let encoder = TextEncoder::from_directory(Path::new(&base), 128).unwrap();
+    let windows = Windows::cut(&squad, &encoder, &WindowConfig::default()).unwrap();
+    let rows = windows.rows().rows();
+    assert!(rows.iter().all(|row| row.ids.len() <= 384));
+    // As many as the reference code makes with the uncased vocabulary, which is MiniLM's.
+    assert_eq!(rows.len(), 10_833);
+    let logits: Vec<SpanLogits> = rows
+        .iter()
+        .map(|row| {
+            let Some(Label::Span { start, end }) = row.label else { panic!("all are labeled") };
+            let raised = |position| {
+                let mut logits = vec![0.0; row.ids.len()];
+                logits[position] = 1.0;
+                logits
+            };
+            SpanLogits { start: raised(start), end: raised(end) }
+        })
+        .collect();
+    let found = AnswerSearch::default().search(&squad, &windows, &logits);
+    let scores = score::score(&squad, &answers::predictions(&squad, &found));
+    // Of the rest most are longer than 30 tokens; some begin or end inside a piece.
+    assert!(scores.exact_match > 99.6, "{scores:?}");
+    assert!(scores.f1 < 100.0 && scores.unanswered == 0, "{scores:?}");
 }

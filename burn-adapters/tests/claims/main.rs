@@ -13,4 +13,5 @@ mod fixtures;
 mod gradients;
 mod laws;
 mod samples;
+mod spans;
 mod trained;

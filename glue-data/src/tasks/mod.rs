@@ -7,6 +7,7 @@ pub mod classification;
 pub mod custom;
 pub mod glue;
 pub mod helpdesk;
+pub mod squad;
 
 /// Every task that has a name.
 pub fn all() -> impl Iterator<Item = &'static TaskSpec> {

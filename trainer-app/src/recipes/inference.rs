@@ -51,7 +51,7 @@ impl Answerer {
         let bert = burn_bert::load_weights(&bert_config, base.directory(), &device)?;
         let (model, metadata) = native::load(adapter, bert, &base.fingerprint()?)?;
         let encoder = TextEncoder::from_directory(base.directory(), metadata.max_length)?;
-        let task = task_of(&metadata);
+        let task = task_of(&metadata)?;
         let tuner = Tuner { model };
         Ok(Self {
             metadata,
@@ -160,15 +160,18 @@ fn rows_bar(rows: usize) -> ProgressBar {
 }
 
 /// The task an adapter was trained on; its metrics are the table's where the table has it.
-fn task_of(metadata: &AdapterMetadata) -> Task {
+fn task_of(metadata: &AdapterMetadata) -> Result<Task> {
     let labels = match &metadata.head {
         HeadKind::Classification { labels } => Labels::Classes(labels.clone()),
         HeadKind::Regression => Labels::Score,
+        HeadKind::Span => bail!(
+            "this adapter finds answers in paragraphs and has no label for a text; it is judged while it is trained"
+        ),
     };
     let metrics = match tasks::lookup(&metadata.task) {
         Ok(spec) if spec.task().labels == labels => spec.metrics.to_vec(),
         _ if labels == Labels::Score => vec![Metric::Spearman, Metric::Pearson],
         _ => vec![Metric::Accuracy, Metric::MacroF1],
     };
-    Task { name: metadata.task.clone(), labels, metrics }
+    Ok(Task { name: metadata.task.clone(), labels, metrics })
 }

@@ -73,6 +73,7 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
     match &metadata.head {
         HeadKind::Classification { labels } => println!("labels    {}", labels.join(", ")),
         HeadKind::Regression => println!("labels    a score"),
+        HeadKind::Span => println!("labels    where the answer starts and ends"),
     }
     if let Some(score) = &metadata.score {
         println!("score     {} {:.4} on the validation rows", score.metric, score.value);

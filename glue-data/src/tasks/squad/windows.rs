@@ -1,0 +1,383 @@
+//! Questions as rows: `[CLS] question [SEP] window [SEP]`, where a long context is cut into windows that overlap.
+//!
+//! `convert_examples_to_features` in the reference code,
+//! <https://github.com/google-research/bert/blob/1cd50d7aa7d26638e05eb5b8a282b30cc92c6eb6/run_squad.py>.
+//! It finds an answer's tokens by comparing texts; here the tokenizer's offsets tell where each token stands in the
+//! context, so that an answer is the tokens that touch it. The two differ only where an answer ends inside a word of
+//! several pieces: the reference takes the whole word, and the offsets the pieces alone.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::Squad;
+use crate::error::DataError;
+use crate::task::Label;
+use crate::tokens::{Encoded, EncodedRows, PieceEncoder, Pieces, TextEncoder};
+
+/// `[CLS]` and the two `[SEP]`.
+const SPECIAL_TOKENS: usize = 3;
+
+/// How contexts are cut; all in tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowConfig {
+    /// A whole row at most, question and special tokens included.
+    pub max_length: usize,
+    /// From the start of a window to the start of the next.
+    pub doc_stride: usize,
+    /// What is left of a longer question.
+    pub max_question: usize,
+}
+
+impl Default for WindowConfig {
+    /// The reference's.
+    fn default() -> Self {
+        Self { max_length: 384, doc_stride: 128, max_question: 64 }
+    }
+}
+
+impl WindowConfig {
+    /// # Errors
+    /// Windows that are full before the context begins, or that do not move.
+    fn check(&self) -> Result<(), DataError> {
+        if self.max_length <= self.max_question + SPECIAL_TOKENS || self.doc_stride == 0 {
+            return Err(DataError::Windows {
+                max_length: self.max_length,
+                max_question: self.max_question,
+                doc_stride: self.doc_stride,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The rows of some questions, and what leads from a position in a row back to the text.
+#[derive(Debug, Clone)]
+pub struct Windows {
+    rows: EncodedRows,
+    /// What each row holds.
+    held: Vec<Window>,
+    /// The rows of each question; none where the context has no token.
+    rows_of_questions: Vec<Range<usize>>,
+    /// Where the tokens of each paragraph stand in it.
+    offsets: Vec<Vec<Range<usize>>>,
+}
+
+/// What one row holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// Index of the question.
+    pub question: usize,
+    /// Positions in the row that hold the context.
+    pub context: Range<usize>,
+    /// The token of the paragraph that stands first in the window.
+    pub first_token: usize,
+    /// Positions whose token has no more context in any other window, on the side where it has less.
+    pub max_context: Range<usize>,
+}
+
+impl Windows {
+    /// Tokenizes and cuts, in parallel.
+    ///
+    /// A row is labeled with the positions of the question's first answer, as in the reference: with `[CLS]` where
+    /// the answer is not wholly in the window, and not at all where the question has no answer in its place.
+    ///
+    /// # Errors
+    /// Windows that have no room for a context, or a text that the tokenizer refuses.
+    pub fn cut(
+        squad: &Squad,
+        encoder: &TextEncoder,
+        config: &WindowConfig,
+    ) -> Result<Self, DataError> {
+        config.check()?;
+        let encoder = encoder.pieces()?;
+        let contexts = squad.paragraphs.par_iter();
+        let contexts: Vec<Pieces> = contexts
+            .map(|paragraph| encoder.encode(&paragraph.context))
+            .collect::<Result<_, _>>()?;
+        let questions = squad.questions.par_iter().enumerate();
+        let cut: Vec<Vec<(Encoded, Window)>> = questions
+            .map(|(index, question)| {
+                let context = &contexts[question.paragraph];
+                let answer = question.answers.first().and_then(|answer| answer.place.clone());
+                let answer = answer.and_then(|place| touching(&context.offsets, place));
+                let mut asked = encoder.encode(&question.text)?.ids;
+                asked.truncate(config.max_question);
+                Ok(rows_of_question(index, &asked, context, answer, &encoder, config))
+            })
+            .collect::<Result<_, DataError>>()?;
+
+        let mut next = 0;
+        let rows_of_questions = cut.iter().map(|rows| {
+            let start = next;
+            next += rows.len();
+            start..next
+        });
+        let rows_of_questions = rows_of_questions.collect();
+        let (rows, held) = cut.into_iter().flatten().unzip::<_, _, Vec<_>, Vec<_>>();
+        Ok(Self {
+            rows: EncodedRows::from(rows),
+            held,
+            rows_of_questions,
+            offsets: contexts.into_iter().map(|context| context.offsets).collect(),
+        })
+    }
+
+    /// Every row, those of one question in the order of the context.
+    pub fn rows(&self) -> &EncodedRows {
+        &self.rows
+    }
+
+    /// The rows to learn from: those of questions whose answer is in its place.
+    pub fn training_rows(&self) -> EncodedRows {
+        let labeled = self.rows.rows().iter().filter(|row| row.label.is_some());
+        EncodedRows::from(labeled.cloned().collect::<Vec<_>>())
+    }
+
+    /// What each row holds.
+    pub fn windows(&self) -> &[Window] {
+        &self.held
+    }
+
+    /// The rows of a question.
+    pub fn of_question(&self, question: usize) -> Range<usize> {
+        self.rows_of_questions[question].clone()
+    }
+
+    /// Rows whose label is `[CLS]`, because the answer is not wholly in them.
+    pub fn without_their_answer(&self) -> usize {
+        let is_outside = |row: &&Encoded| row.label == Some(OUTSIDE);
+        self.rows.rows().iter().filter(is_outside).count()
+    }
+
+    /// Where in the context, in bytes, the tokens at some positions of a row stand.
+    ///
+    /// # Panics
+    /// If there is no position, or one that holds no context.
+    pub(super) fn place(&self, squad: &Squad, row: usize, positions: Range<usize>) -> Range<usize> {
+        let window = &self.held[row];
+        let question = &squad.questions[window.question];
+        let token = |position| {
+            &self.offsets[question.paragraph][position - window.context.start + window.first_token]
+        };
+        let (context, last) = (squad.context(question), positions.end - 1);
+        // A token is made of whole characters; a tokenizer that says otherwise is not followed.
+        context.floor_char_boundary(token(positions.start).start)
+            ..context.ceil_char_boundary(token(last).end)
+    }
+}
+
+/// The label of a window that the answer is not wholly in: `[CLS]`.
+const OUTSIDE: Label = Label::Span { start: 0, end: 0 };
+
+fn rows_of_question(
+    question: usize,
+    asked: &[u32],
+    context: &Pieces,
+    answer: Option<Range<usize>>,
+    encoder: &PieceEncoder,
+    config: &WindowConfig,
+) -> Vec<(Encoded, Window)> {
+    let spans = spans(
+        context.ids.len(),
+        config.max_length - asked.len() - SPECIAL_TOKENS,
+        config.doc_stride,
+    );
+    // After `[CLS]`, the question and `[SEP]`.
+    let first_position = asked.len() + 2;
+    let position = |token: usize, span: &Range<usize>| token - span.start + first_position;
+    let rows = spans.iter().zip(max_contexts(&spans)).map(|(span, max_context)| {
+        let mut ids = vec![encoder.cls];
+        ids.extend(asked);
+        ids.push(encoder.sep);
+        ids.extend(&context.ids[span.clone()]);
+        ids.push(encoder.sep);
+        let type_ids =
+            std::iter::repeat_n(0, first_position).chain(std::iter::repeat_n(1, span.len() + 1));
+        let label = answer.as_ref().map(|answer| {
+            if span.start <= answer.start && answer.end <= span.end {
+                Label::Span {
+                    start: position(answer.start, span),
+                    end: position(answer.end - 1, span),
+                }
+            } else {
+                OUTSIDE
+            }
+        });
+        let row = Encoded { ids, type_ids: type_ids.collect(), label };
+        let window = Window {
+            question,
+            context: first_position..first_position + span.len(),
+            first_token: span.start,
+            max_context: position(max_context.start, span)..position(max_context.end, span),
+        };
+        (row, window)
+    });
+    rows.collect()
+}
+
+/// The tokens that share a character with a place.
+fn touching(offsets: &[Range<usize>], place: Range<usize>) -> Option<Range<usize>> {
+    let start = offsets.partition_point(|token| token.end <= place.start);
+    let end = offsets.partition_point(|token| token.start < place.end);
+    (start < end).then_some(start..end)
+}
+
+/// Stretches of `tokens` tokens, each of `length` at most; the last ends with the context.
+fn spans(tokens: usize, length: usize, stride: usize) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    let mut start = 0;
+    while start < tokens {
+        let end = tokens.min(start + length);
+        spans.push(start..end);
+        if end == tokens {
+            break;
+        }
+        start += stride.min(length);
+    }
+    spans
+}
+
+/// The tokens that each span is the best for: where the lesser of the contexts left and right is largest, a longer
+/// span counting a little more (`_check_is_max_context`). They are one stretch of every span, and each token is in
+/// one of them, because what a later span adds to a token grows with the token's place.
+fn max_contexts(spans: &[Range<usize>]) -> Vec<Range<usize>> {
+    // In hundredths, because the reference counts a span's length as that.
+    let context = |span: &Range<usize>, token: usize| {
+        span.contains(&token)
+            .then(|| 100 * (token - span.start).min(span.end - 1 - token) + span.len())
+    };
+    let mut best: Vec<Range<usize>> = spans.iter().map(|span| span.start..span.start).collect();
+    for token in 0..spans.last().map_or(0, |span| span.end) {
+        let candidates = spans.iter().enumerate();
+        let candidates =
+            candidates.filter_map(|(index, span)| Some((context(span, token)?, index)));
+        // Of equals the first.
+        let winner = candidates.min_by_key(|(context, _)| std::cmp::Reverse(*context));
+        if let Some((_, winner)) = winner {
+            let own = &mut best[winner];
+            *own = if own.start == own.end { token..token + 1 } else { own.start..token + 1 };
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::samples;
+    use super::*;
+
+    const TEXT: &str = "The old mill grinds rye and wheat at dawn.";
+
+    fn cut(squad: &Squad, max_length: usize, doc_stride: usize) -> Windows {
+        let config = WindowConfig { max_length, doc_stride, max_question: 3 };
+        Windows::cut(squad, &samples::encoder(), &config).unwrap()
+    }
+
+    #[test]
+    fn a_row_is_question_and_context() {
+        let squad = samples::squad(TEXT, "who grinds rye and wheat ?", Some("rye"));
+        let windows = cut(&squad, 32, 8);
+        let [row] = windows.rows().rows() else { panic!("the context is short") };
+        // [CLS] who grinds rye [SEP] the old mill grinds rye and wheat at dawn . [SEP]: the question is cut at 3.
+        assert_eq!(row.ids, [2, 14, 8, 9, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 18, 3]);
+        assert_eq!(row.type_ids, [[0; 5].as_slice(), &[1; 11]].concat());
+        assert_eq!(row.label, Some(Label::Span { start: 9, end: 9 }));
+        assert_eq!(
+            windows.windows(),
+            [Window { question: 0, context: 5..15, first_token: 0, max_context: 5..15 }]
+        );
+        assert_eq!(&TEXT[windows.place(&squad, 0, 5..8)], "The old mill");
+    }
+
+    #[test]
+    fn a_long_context_is_cut_into_windows_that_overlap() {
+        let squad = samples::squad(TEXT, "what", Some("rye and wheat"));
+        // 4 tokens of context each: 0..4, 2..6, 4..8, 6..10; the answer is 4..7.
+        let windows = cut(&squad, 8, 2);
+        let labels: Vec<_> = windows.rows().rows().iter().map(|row| row.label.unwrap()).collect();
+        assert_eq!(labels, [OUTSIDE, OUTSIDE, Label::Span { start: 3, end: 5 }, OUTSIDE]);
+        assert_eq!(windows.without_their_answer(), 3);
+        assert_eq!(windows.of_question(0), 0..4);
+        let best: Vec<_> = windows.windows().iter().map(|window| &window.max_context).collect();
+        // A token at two windows' edges is the first one's.
+        assert_eq!(best, [&(3..6), &(4..6), &(4..6), &(4..7)]);
+    }
+
+    #[test]
+    fn an_answer_is_the_tokens_that_touch_it() {
+        let squad = samples::squad("Café (rye-wheat), zoo.", "what", Some("wheat"));
+        let windows = cut(&squad, 32, 8);
+        let Some(Label::Span { start, end }) = windows.rows().rows()[0].label else {
+            panic!("the answer is in its place")
+        };
+        assert_eq!(
+            squad.context(&squad.questions[0])[windows.place(&squad, 0, start..end + 1)],
+            *"wheat"
+        );
+        // An accent is gone from the token and not from the text.
+        assert_eq!(windows.place(&squad, 0, 3..4), 0.."Café".len());
+
+        let part = samples::squad("the zoo", "what", Some("zo"));
+        let label = cut(&part, 32, 8).rows().rows()[0].label;
+        assert_eq!(label, Some(Label::Span { start: 4, end: 5 }));
+    }
+
+    #[test]
+    fn a_misplaced_answer_is_not_learned_from() {
+        let windows = cut(&samples::squad(TEXT, "what", Some("barley")), 8, 2);
+        assert_eq!(windows.rows().rows().len(), 4);
+        assert_eq!(windows.training_rows().rows().len(), 0);
+        let placed = cut(&samples::squad(TEXT, "what", Some("rye")), 8, 2);
+        assert_eq!(placed.training_rows().rows().len(), 4);
+    }
+
+    #[test]
+    fn an_empty_context_has_no_row() {
+        let windows = cut(&samples::squad(" ", "what", None), 8, 2);
+        assert_eq!((windows.of_question(0), windows.rows().rows().len()), (0..0, 0));
+    }
+
+    #[test]
+    fn windows_without_room_are_refused() {
+        let squad = samples::squad(TEXT, "what", None);
+        let check = |max_length, doc_stride| {
+            let config = WindowConfig { max_length, doc_stride, max_question: 64 };
+            Windows::cut(&squad, &samples::encoder(), &config).unwrap_err().to_string()
+        };
+        assert!(check(67, 128).contains("67 tokens"), "{}", check(67, 128));
+        assert!(check(384, 0).contains("at least 1"), "{}", check(384, 0));
+    }
+
+    /// `_check_is_max_context` as it stands there, with its floating-point numbers.
+    fn is_max_context(spans: &[Range<usize>], current: usize, token: usize) -> bool {
+        let mut best: Option<(f64, usize)> = None;
+        for (index, span) in spans.iter().enumerate().filter(|(_, span)| span.contains(&token)) {
+            let lesser = (token - span.start).min(span.end - 1 - token);
+            let score = 0.01_f64.mul_add(span.len() as f64, lesser as f64);
+            if best.is_none_or(|(best, _)| score > best) {
+                best = Some((score, index));
+            }
+        }
+        best.is_some_and(|(_, index)| index == current)
+    }
+
+    proptest! {
+        #[test]
+        fn every_token_is_at_its_max_context_in_the_references_window(
+            tokens in 0..400_usize,
+            length in 1..120_usize,
+            stride in 1..150_usize,
+        ) {
+            let spans = spans(tokens, length, stride);
+            let best = max_contexts(&spans);
+            for token in 0..tokens {
+                for (index, own) in best.iter().enumerate() {
+                    prop_assert_eq!(own.contains(&token), is_max_context(&spans, index, token));
+                }
+            }
+        }
+    }
+}
