@@ -72,7 +72,14 @@ pub fn list() -> Vec<DeviceEntry> {
         for (index, device) in devices.iter().enumerate() {
             entries.push(DeviceEntry {
                 name: format!("{kind}:{index}"),
-                description: describe(device),
+                description: if gpu::is_software(device) {
+                    format!(
+                        "{}: a driver that computes on the CPU; --device cpu is faster",
+                        describe(device)
+                    )
+                } else {
+                    describe(device)
+                },
             });
         }
     }
@@ -94,8 +101,14 @@ mod gpu {
         (kind == "cuda" && cfg!(feature = "cuda")) || (kind == "wgpu" && cfg!(feature = "wgpu"))
     }
 
+    /// The first real one: a graphics driver that computes on the CPU is slower than the CPU.
     pub(super) fn find(kind: &str) -> Option<Device> {
-        list(kind).into_iter().next()
+        list(kind).into_iter().find(|device| !is_software(device))
+    }
+
+    /// Whether a graphics device is the CPU in disguise, as Mesa's llvmpipe.
+    pub(super) fn is_software(device: &Device) -> bool {
+        format!("{device:?}").contains("kind: Cpu")
     }
 
     #[cfg(not(any(feature = "cuda", feature = "wgpu")))]

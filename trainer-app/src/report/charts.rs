@@ -65,17 +65,11 @@ fn against_parameters_series(settings: &[Setting]) -> Vec<Series> {
                 by_method.entry(method).or_default().push(100.0 * (score - full));
             }
         }
-        let parameters = |method: &str| {
-            settings
-                .iter()
-                .find(|s| s.method == method)
-                .map_or(0.0, |s| s.trained_parameters as f64)
-        };
         for percentile in [20, 50, 80] {
             let mut points: Vec<(f64, f64)> = by_method
                 .iter_mut()
                 .map(|(method, differences)| {
-                    (parameters(method), quantile(differences, percentile))
+                    (parameters(settings, method), quantile(differences, percentile))
                 })
                 .collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -99,9 +93,12 @@ fn sizes_of_task(settings: &[Setting], task: &str) -> Result<Option<Figure>> {
     for (name, family) in families {
         let here =
             |s: &Setting| s.task == task && s.init_std.is_none() && s.method.starts_with(family);
-        let scores = best_by(settings, here, |s| s.trained_parameters);
-        let points: Vec<(f64, f64)> =
-            scores.into_iter().map(|(count, score)| (count as f64, 100.0 * score)).collect();
+        let scores = best_by(settings, here, |s| s.method.as_str());
+        let mut points: Vec<(f64, f64)> = scores
+            .into_iter()
+            .map(|(method, score)| (parameters(settings, method), 100.0 * score))
+            .collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
         if !points.is_empty() {
             series.push(Series { name: name.to_owned(), points });
         }
@@ -157,6 +154,12 @@ fn learning_rates(settings: &[Setting], task: &str) -> Result<Option<Figure>> {
 fn tasks(settings: &[Setting]) -> Vec<String> {
     let tasks: BTreeSet<&String> = settings.iter().map(|setting| &setting.task).collect();
     tasks.into_iter().cloned().collect()
+}
+
+/// What a method trains.
+fn parameters(settings: &[Setting], method: &str) -> f64 {
+    let found = settings.iter().find(|setting| setting.method == method);
+    found.map_or(0.0, |setting| setting.trained_parameters as f64)
 }
 
 /// The best mean score of each group of settings.
@@ -219,7 +222,10 @@ fn draw(
         .build_cartesian_2d((left / 1.3..right * 1.3).log_scale(), low - margin..high + margin)?;
     chart
         .configure_mesh()
-        .light_line_style(BLACK.mix(0.06))
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(BLACK.mix(0.12))
+        .x_labels(4)
+        .y_labels(6)
         .x_desc(x)
         .y_desc(y)
         .x_label_formatter(&|value| format!("{value:.0e}"))
