@@ -18,13 +18,14 @@ use burn::train::{
     SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
 };
 use glue_data::order::{scoring_batches, training_batches};
-use glue_data::{EncodedRows, Task, derive_seed};
+use glue_data::{EncodedRows, derive_seed};
 
 use super::checkpoint::{Checkpoint, EpochReport, Progress};
 use super::clip::clip_to_global_norm;
 use super::schedule::Schedule;
-use super::step::{StepOutput, Tuner};
+use super::step::{ScoredRow, StepOutput, Tuner};
 use crate::artifacts::RunDirectory;
+use crate::judge::Judge;
 use crate::metrics_file::MetricsFile;
 use crate::rows;
 
@@ -40,8 +41,8 @@ pub struct ResumableLoop {
     pub train: EncodedRows,
     /// Rows to choose by.
     pub validation: EncodedRows,
-    /// What is predicted and how that is judged.
-    pub task: Arc<Task>,
+    /// How the validation rows are judged.
+    pub judge: Arc<Judge>,
     /// The optimizer at the start.
     pub optimizer: ModuleOptimizer,
     /// How far the run is at the start.
@@ -235,13 +236,15 @@ impl Running<'_> {
         let batches = scoring_batches(&recipe.validation.lengths(), recipe.batch_size);
         let total_items = batches.len();
         self.validation_event(LearnerEvent::StartSplit { epoch_number: epoch, total_items });
-        let mut answered = Vec::new();
+        let mut answered = vec![None; recipe.validation.rows().len()];
         let mut loss_sum = 0.0;
         for (index, indices) in batches.iter().enumerate() {
             let batch = rows::batch(&recipe.validation, indices, &device);
             let output = model.forward(&batch).read(&batch.labels);
             loss_sum += output.loss * indices.len() as f64;
-            answered.extend(output.scored.iter().cloned());
+            for (row, scored) in indices.iter().zip(&output.scored) {
+                answered[*row] = Some(scored.clone());
+            }
             let items = SplitProgress::new(index + 1, total_items, Some("batches".to_owned()));
             self.validation_event(LearnerEvent::ProcessedItem(TrainingItem::new(
                 output,
@@ -254,9 +257,10 @@ impl Running<'_> {
             }
         }
         self.validation_event(LearnerEvent::EndSplit(epoch));
-        let scores =
-            rows::scores(&recipe.task, answered.iter()).context("no validation row has a label")?;
-        let main = scores.get(recipe.task.metric().name()).and_then(serde_json::Value::as_f64);
+        // A scoring pass sees every row once.
+        let answered: Vec<ScoredRow> = answered.into_iter().flatten().collect();
+        let scores = recipe.judge.scores(&answered).context("no validation row has a label")?;
+        let main = scores.get(recipe.judge.metric()).and_then(serde_json::Value::as_f64);
         Ok(Some(EpochReport {
             epoch,
             train_loss: self.progress.loss_sum / recipe.steps_per_epoch as f64,

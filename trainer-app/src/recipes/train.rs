@@ -13,11 +13,10 @@ use burn::tensor::Device;
 use burn::train::renderer::{MetricsRenderer, default_renderer};
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity, Score};
-use burn_adapters::{AdaptedBert, HeadKind, TaskAdapterConfig};
+use burn_adapters::{AdaptedBert, TaskAdapterConfig};
 use burn_bert::BertConfig;
-use glue_data::{
-    Batch, EncodedRows, Labels, PadToLongest, Prediction, Task, TextEncoder, baseline,
-};
+use glue_data::tasks::squad::answers;
+use glue_data::{Batch, EncodedRows, PadToLongest, Prediction, Task, TextEncoder, baseline};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -25,6 +24,7 @@ use crate::artifacts::{RunDirectory, write_atomically};
 use crate::base::Base;
 use crate::cli::TrainArgs;
 use crate::devices;
+use crate::judge::{AnswerJudge, Judge};
 use crate::learner::checkpoint::{Checkpoint, EpochReport, Progress};
 use crate::learner::memory;
 use crate::learner::metrics::{Gauge, ScoreMetric};
@@ -35,6 +35,7 @@ use crate::learner::strategy::{Keep, Outcome, ResumableLoop};
 use crate::recipes::inference;
 use crate::rows::{self, TaskRows};
 use crate::run_config::RunConfig;
+use crate::subject::{Material, Subject};
 use crate::terminal;
 
 /// What a run ends with: `result.json`, and the line of `--json`.
@@ -53,8 +54,9 @@ pub struct RunResult {
     /// Every score of the kept epoch on each other labeled part of the task, by the part's name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub judged: BTreeMap<&'static str, Map<String, Value>>,
-    /// The validation score of the commonest answer.
-    pub majority: f64,
+    /// The validation score of the commonest label; none for questions, which have no labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub majority: Option<f64>,
     /// The validation score of a bag of words; none for a regression.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bag_of_words: Option<f64>,
@@ -90,7 +92,8 @@ struct Run<'a> {
     directory: RunDirectory,
     device: Device,
     base: Base,
-    rows: TaskRows,
+    subject: Subject,
+    judge: Arc<Judge>,
     train: EncodedRows,
     validation: EncodedRows,
     encoder: TextEncoder,
@@ -110,7 +113,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         None => (RunConfig::resolve(args)?, None),
     };
     // What costs little and may be wrong comes first.
-    let rows = TaskRows::read(&config)?;
+    let subject = Subject::read(&config)?;
     let device = devices::resolve(args.device.as_deref().unwrap_or(&config.device))?;
     let base = Base::locate(&config.model.base)?;
     let bert_config = BertConfig::from_json_file(&base.directory().join("config.json"))?;
@@ -125,17 +128,12 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         base.name(),
         bert_config.max_position_embeddings
     );
-    eprintln!("{}", rows.describe());
+    eprintln!("{}", subject.describe());
     let encoder = TextEncoder::from_directory(base.directory(), config.model.max_length)?;
-    let train = rows::encode(&encoder, &bert_config, &rows.train)?;
-    let validation = rows::encode(&encoder, &bert_config, &rows.validation)?;
-    let tuner = build(
-        &config,
-        &bert_config,
-        &base,
-        rows.task.labels.outputs(),
-        &device.clone().autodiff(),
-    )?;
+    let Material { train, validation, judge } =
+        subject.material(&encoder, &bert_config, config.model.max_length)?;
+    let tuner =
+        build(&config, &bert_config, &base, subject.head().outputs(), &device.clone().autodiff())?;
     eprintln!("\n{}", tuner.model.trained_table());
 
     // The directory is made only now, so that nothing that was mistyped leaves one behind.
@@ -149,8 +147,21 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         directory
     };
     eprintln!("run {}\n", directory.root().display());
-    Run { args, config, directory, device, base, rows, train, validation, encoder, bert_config }
-        .train(tuner)
+    let judge = Arc::new(judge);
+    Run {
+        args,
+        config,
+        directory,
+        device,
+        base,
+        subject,
+        judge,
+        train,
+        validation,
+        encoder,
+        bert_config,
+    }
+    .train(tuner)
 }
 
 /// The configuration and directory of a run that was stopped.
@@ -252,11 +263,10 @@ impl Run<'_> {
             training.accumulate
         );
         let outcome = Arc::new(Mutex::new(Outcome::default()));
-        let task = Arc::new(self.rows.task.clone());
         let strategy = ResumableLoop {
             train: self.train.clone(),
             validation: self.validation.clone(),
-            task: Arc::clone(&task),
+            judge: Arc::clone(&self.judge),
             optimizer: optimizer.clone(),
             progress,
             schedule: self.config.schedule(steps_per_epoch * training.epochs),
@@ -275,26 +285,34 @@ impl Run<'_> {
         let interrupter = Interrupter::new();
         stop_on_signals(&interrupter)?;
         let learner = Learner::new(tuner, optimizer, training.learning_rate);
-        let trained = SupervisedTraining::new(
+        let training = SupervisedTraining::new(
             self.directory.root(),
             loader(&self.train),
             loader(&self.validation),
         )
         .metric_train_numeric(Gauge::loss())
-        .metric_valid_numeric(Gauge::loss())
-        .metric_train_numeric(ScoreMetric::new(Arc::clone(&task)))
-        .metric_valid_numeric(ScoreMetric::new(task))
-        .metric_train_numeric(Gauge::learning_rate())
-        .metric_train_numeric(Gauge::gradient_norm())
-        .metric_train_numeric(Gauge::step_time())
-        .metric_train_numeric(Gauge::memory())
-        .with_metric_logger(burn::train::logger::InMemoryMetricLogger::default())
-        .num_epochs(training.epochs)
-        .with_application_logger(None)
-        .renderer(self.renderer(&interrupter))
-        .with_interrupter(interrupter)
-        .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)))
-        .launch(learner);
+        .metric_valid_numeric(Gauge::loss());
+        let training = match &*self.judge {
+            Judge::Labels(task) => {
+                let score = ScoreMetric::new(Arc::new(task.clone()));
+                training.metric_train_numeric(score.clone()).metric_valid_numeric(score)
+            }
+            Judge::Answers(_) => training
+                .metric_train_numeric(Gauge::spans_found())
+                .metric_valid_numeric(Gauge::spans_found()),
+        };
+        let trained = training
+            .metric_train_numeric(Gauge::learning_rate())
+            .metric_train_numeric(Gauge::gradient_norm())
+            .metric_train_numeric(Gauge::step_time())
+            .metric_train_numeric(Gauge::memory())
+            .with_metric_logger(burn::train::logger::InMemoryMetricLogger::default())
+            .num_epochs(self.config.training.epochs)
+            .with_application_logger(None)
+            .renderer(self.renderer(&interrupter))
+            .with_interrupter(interrupter)
+            .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)))
+            .launch(learner);
         drop(trained);
         let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::take(&mut *outcome))
@@ -315,10 +333,7 @@ impl Run<'_> {
         let metadata = AdapterMetadata {
             method: self.config.model.method.to_string(),
             task: self.config.task.name.clone(),
-            head: match &self.rows.task.labels {
-                Labels::Classes(labels) => HeadKind::Classification { labels: labels.clone() },
-                Labels::Score => HeadKind::Regression,
-            },
+            head: self.subject.head(),
             score: None,
             max_length: self.config.model.max_length,
             base: BaseIdentity {
@@ -326,7 +341,7 @@ impl Run<'_> {
                 fingerprint: self.base.fingerprint()?,
             },
         };
-        let metric = self.rows.task.metric().name().to_owned();
+        let metric = self.judge.metric().to_owned();
         Ok(Box::new(move |tuner, report| {
             let score = Some(Score { metric: metric.clone(), value: report.score });
             native::save(&path, &tuner.model, &AdapterMetadata { score, ..metadata.clone() })?;
@@ -340,26 +355,23 @@ impl Run<'_> {
         progress: &Progress,
         best: EpochReport,
     ) -> Result<RunResult> {
-        let task = &self.rows.task;
-        let on_validation =
-            |predictions: Vec<Prediction>| main_score(task, &predictions, &self.rows.validation);
-        let majority =
-            baseline::majority(&task.labels, &self.rows.train, self.rows.validation.len());
-        let bag_of_words =
-            baseline::bag_of_words(&task.labels, &self.rows.train, &self.rows.validation);
+        let (majority, bag_of_words) = match &self.subject {
+            Subject::Texts(rows) => baselines(rows),
+            Subject::Questions(_) => (None, None),
+        };
         let parameters = table.parameters();
         let mut seconds: Vec<f64> =
             progress.epochs.iter().map(|epoch| epoch.seconds_per_step).collect();
         seconds.sort_by(f64::total_cmp);
         Ok(RunResult {
-            task: task.name.clone(),
+            task: self.config.task.name.clone(),
             method: self.config.model.method.to_string(),
-            metric: task.metric().name().to_owned(),
+            metric: self.judge.metric().to_owned(),
             score: best.score,
             scores: best.scores,
             judged: self.judge()?,
-            majority: on_validation(majority),
-            bag_of_words: bag_of_words.map(on_validation),
+            majority,
+            bag_of_words,
             best_epoch: best.epoch,
             epochs: progress.epochs.len(),
             steps: progress.steps,
@@ -374,20 +386,50 @@ impl Run<'_> {
         })
     }
 
-    /// Scores the kept adapter, read back from its file, on the other labeled parts of the task.
+    /// Scores the kept adapter on the other labeled parts of the task, or writes down what it answers to questions.
     fn judge(&self) -> Result<BTreeMap<&'static str, Map<String, Value>>> {
-        if self.rows.judged_by.is_empty() {
-            return Ok(BTreeMap::new());
+        if let Judge::Answers(judge) = &*self.judge {
+            self.write_answers(judge)?;
         }
+        match &self.subject {
+            Subject::Texts(rows) => self.judge_other_parts(rows),
+            Subject::Questions(_) => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// The adapter of the best epoch, read back from its file.
+    fn kept(&self) -> Result<Tuner> {
         let bert = burn_bert::load_weights(&self.bert_config, self.base.directory(), &self.device)?;
         let (model, _) = native::load(&self.directory.adapter(), bert, &self.base.fingerprint()?)?;
-        let tuner = Tuner { model };
+        Ok(Tuner { model })
+    }
+
+    fn write_answers(&self, judge: &AnswerJudge) -> Result<()> {
+        let batch_size = self.config.training.batch_size;
+        let scored = inference::run(&self.kept()?, &self.validation, batch_size, &self.device);
+        let found = judge.answers(&scored);
+        let predictions = answers::predictions(&judge.squad, &found);
+        let texts = [
+            (self.directory.predictions(), answers::predictions_json(&predictions)),
+            (self.directory.n_best_predictions(), answers::n_best_json(&judge.squad, &found)),
+        ];
+        texts.iter().try_for_each(|(path, text)| write_atomically(path, text.as_bytes()))
+    }
+
+    fn judge_other_parts(
+        &self,
+        rows: &TaskRows,
+    ) -> Result<BTreeMap<&'static str, Map<String, Value>>> {
+        if rows.judged_by.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let tuner = self.kept()?;
         let mut judged = BTreeMap::new();
-        for (split, examples) in &self.rows.judged_by {
+        for (split, examples) in &rows.judged_by {
             let encoded = rows::encode(&self.encoder, &self.bert_config, examples)?;
             let batch_size = self.config.training.batch_size;
             let scored = inference::run(&tuner, &encoded, batch_size, &self.device);
-            if let Some(scores) = rows::scores(&self.rows.task, scored.iter()) {
+            if let Some(scores) = rows::scores(&rows.task, scored.iter()) {
                 judged.insert(split.name(), scores);
             }
         }
@@ -420,19 +462,34 @@ impl Run<'_> {
         let bag = result
             .bag_of_words
             .map_or(String::new(), |score| format!(", a bag of words {}", percent(score)));
-        println!("for comparison: the commonest answer {}{bag}", percent(result.majority));
+        if let Some(majority) = result.majority {
+            println!("for comparison: the commonest answer {}{bag}", percent(majority));
+        }
         println!(
             "adapter {} ({:.1} MB, {:.2} % of the base's parameters)",
             result.adapter.display(),
             bytes as f64 / 1e6,
             100.0 * result.share_of_base
         );
+        if let Subject::Questions(_) = self.subject {
+            eprintln!("\nits answers: {}", self.directory.predictions().display());
+            return Ok(());
+        }
         eprintln!(
             "\nuse it: echo 'some text' | cargo xtask trainer predict {}",
             result.adapter.display()
         );
         Ok(())
     }
+}
+
+/// The validation scores of the commonest answer and of a bag of words.
+fn baselines(rows: &TaskRows) -> (Option<f64>, Option<f64>) {
+    let TaskRows { task, train, validation, .. } = rows;
+    let score = |predictions: Vec<Prediction>| main_score(task, &predictions, validation);
+    let majority = baseline::majority(&task.labels, train, validation.len());
+    let bag_of_words = baseline::bag_of_words(&task.labels, train, validation);
+    (Some(score(majority)), bag_of_words.map(score))
 }
 
 fn main_score(task: &Task, predictions: &[Prediction], examples: &[glue_data::Example]) -> f64 {
