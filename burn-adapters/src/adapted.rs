@@ -2,14 +2,14 @@
 //! What the task puts in is in [`TaskAdapter`]; what a file looks like in [`file`](crate::file).
 
 use burn::module::{Module, ModuleMapper, Param, ParamGroup};
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 use burn_bert::{Bert, BertInput};
 
 use crate::error::{AdapterError, BaseShape};
 use crate::head::{Pooling, first_token, mean_of_tokens};
 use crate::plan::Tuned;
 use crate::task_adapter::TaskAdapter;
-use crate::trained::{TrainedParameter, trains};
+use crate::trained::{TrainedParameter, is_running_statistic, trains};
 
 /// A base and a task on it.
 ///
@@ -50,10 +50,20 @@ impl AdaptedBert {
     /// - result: `[batch, outputs]`
     pub fn forward(&self, input: &BertInput) -> Tensor<2> {
         let hidden = self.bert.forward_with(input, &self.task); // [batch, sequence, d_model]
+        self.read(hidden, &input.attention_mask)
+    }
+
+    /// Logits of hidden states above the last layer, however they came about.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch, sequence, d_model]`
+    /// - attention_mask: `[batch, sequence]`
+    /// - result: `[batch, outputs]`
+    pub fn read(&self, hidden: Tensor<3>, attention_mask: &Tensor<2, Bool>) -> Tensor<2> {
         let pooled = match self.task.config().pooling {
             Pooling::Pooler => self.bert.pool(hidden),
             Pooling::FirstToken => first_token(hidden),
-            Pooling::Mean => mean_of_tokens(hidden, input.attention_mask.clone()),
+            Pooling::Mean => mean_of_tokens(hidden, attention_mask.clone()),
         }; // [batch, d_model]
         self.task.head.forward(pooled)
     }
@@ -73,6 +83,12 @@ impl AdaptedBert {
         trains(path, config.plan.tuned, config.pooling, self.task.layers.len())
     }
 
+    /// Whether an adapter file and a checkpoint hold the tensor at a path of this module: it trains, or it is a running
+    /// statistic of a batch norm that does.
+    pub fn keeps(&self, path: &str) -> bool {
+        self.trains(path) || is_running_statistic(path)
+    }
+
     /// The trained parameters to which weight decay applies, for
     /// [`ModuleOptimizer::with_group`](burn::optim::ModuleOptimizer::with_group).
     pub fn weight_decay_group(&self) -> ParamGroup {
@@ -80,10 +96,12 @@ impl AdaptedBert {
         ParamGroup::from_ids(decaying.map(|parameter| parameter.id).collect())
     }
 
-    /// All that trains, for records that leave the rest out.
+    /// All that trains, with the running statistics that move along, for records that leave the rest out.
+    ///
+    /// Running statistics are one step behind until [`valid`](Module::valid) is called.
     pub fn trained_group(&self) -> ParamGroup {
         ParamGroup::from_ids(
-            self.trained_parameters().into_iter().map(|parameter| parameter.id).collect(),
+            self.kept_parameters().into_iter().map(|parameter| parameter.id).collect(),
         )
     }
 

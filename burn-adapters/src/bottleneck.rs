@@ -6,12 +6,19 @@
 
 use burn::config::Config;
 use burn::module::Module;
-use burn::nn::{Initializer, Linear};
+use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear};
 use burn::tensor::{Device, Tensor, assert_shape};
-use burn_fused::linear;
+use burn_fused::{LayerNorm, linear};
 use serde::{Deserialize, Serialize};
 
 use crate::init::InitStream;
+use crate::inner_norm::{InnerNorm, batch_norm};
+
+/// The deepest bottleneck there may be, so that no file can ask for more layers than a memory holds.
+pub const MAX_DEPTH: usize = 64;
+
+/// ε of the inner norm where it is a `LayerNorm`: BERT's own.
+const LAYER_NORM_EPSILON: f64 = 1e-12;
 
 /// What stands between the two matrices of a [`Bottleneck`]; the names are those of `AdapterHub`'s `non_linearity`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,35 +74,57 @@ pub struct BottleneckConfig {
     /// What stands in the middle.
     #[config(default = "Activation::GeluNew")]
     pub activation: Activation,
-    /// Standard deviation of both matrices at the start, before the cut at two deviations; the biases start at 0.
+    /// Standard deviation of all matrices at the start, before the cut at two deviations; the biases start at 0.
     #[config(default = 1e-2)]
     pub init_std: f64,
+    /// The norm in front.
+    #[config(default = "InnerNorm::None")]
+    pub inner_norm: InnerNorm,
+    /// Layers, 1 to [`MAX_DEPTH`]: one is `down` and `up`, each further one is a `hidden` matrix between them.
+    #[config(default = 1)]
+    pub depth: usize,
 }
 
 /// `A(x) = W_up f(W_down x + b_down) + b_up`, without a skip: what it is added to belongs to its placement.
 ///
 /// Its parameters number exactly `2 · size · d_model + d_model + size`.
+/// A deeper one has `size² + size` more for each further layer, one with an inner norm `2 · d_model` more.
 #[derive(Module, Debug)]
 pub struct Bottleneck {
+    /// The inner norm where it is a `LayerNorm`.
+    pub layer_norm: Option<LayerNorm>,
+    /// The inner norm where it is a batch norm; its clones share their running statistics.
+    pub batch_norm: Option<BatchNorm>,
     /// `[d_model, bottleneck]`
     pub down: Linear,
+    /// `[bottleneck, bottleneck]` each; none in the paper's adapters.
+    pub hidden: Vec<Linear>,
     /// `[bottleneck, d_model]`
     pub up: Linear,
-    /// What stands between `down` and `up`.
+    /// What follows `down` and each of `hidden`.
     #[module(skip)]
     pub activation: Activation,
 }
 
 impl BottleneckConfig {
-    /// A bottleneck whose two matrices are drawn from the streams `down` and `up` of `stream`.
+    /// A bottleneck whose matrices are drawn from the streams `down`, `hidden/0`, … and `up` of `stream`; a norm
+    /// starts by scaling with 1 and shifting by 0.
     pub fn init(&self, stream: &InitStream, device: &Device) -> Bottleneck {
-        let linear = |name: &str, shape: [usize; 2]| Linear {
-            weight: stream.child(name).truncated_normal(shape, self.init_std, device),
+        let linear = |stream: InitStream, shape: [usize; 2]| Linear {
+            weight: stream.truncated_normal(shape, self.init_std, device),
             bias: Some(Initializer::Zeros.init([shape[1]], device)),
         };
+        let hidden = stream.child("hidden");
+        let hidden =
+            (1..self.depth).map(|layer| linear(hidden.child(layer - 1), [self.size, self.size]));
         Bottleneck {
-            down: linear("down", [self.d_model, self.size]),
-            up: linear("up", [self.size, self.d_model]),
+            layer_norm: (self.inner_norm == InnerNorm::Layer)
+                .then(|| LayerNorm::new(self.d_model, LAYER_NORM_EPSILON, device)),
+            batch_norm: (self.inner_norm == InnerNorm::Batch)
+                .then(|| BatchNormConfig::new(self.d_model).init(device)),
+            down: linear(stream.child("down"), [self.d_model, self.size]),
+            hidden: hidden.collect(),
+            up: linear(stream.child("up"), [self.size, self.d_model]),
             activation: self.activation,
         }
     }
@@ -112,8 +141,10 @@ impl Bottleneck {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [d_model, _] = self.down.weight.dims();
         assert_shape!(x, [_, _, d_model]);
-        let x = linear(x, &self.down); // [batch, sequence, bottleneck]
-        let x = self.activation.forward(x);
+        let x = self.layer_norm.iter().fold(x, |x, norm| norm.forward(x));
+        let x = self.batch_norm.iter().fold(x, batch_norm);
+        let x = self.activation.forward(linear(x, &self.down)); // [batch, sequence, bottleneck]
+        let x = self.hidden.iter().fold(x, |x, layer| self.activation.forward(linear(x, layer)));
         linear(x, &self.up) // [batch, sequence, d_model]
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::bottleneck::MAX_DEPTH;
 use crate::plan::Method;
 
 /// Everything this crate refuses, and why.
@@ -25,6 +26,22 @@ pub enum AdapterError {
     Scaling {
         /// What the plan says.
         found: f64,
+    },
+
+    /// Adapters without layers, or with more than anybody needs.
+    #[error("the adapters' depth is {found}, expected 1 (the paper's) to {MAX_DEPTH} layers")]
+    Depth {
+        /// What the plan says.
+        found: usize,
+    },
+
+    /// A text that is no choice of layers.
+    #[error(
+        "`{found}` names no layers; expected `all`, a range such as `3..` or `0..4` (without layer 4), or a list such as `0,2,5`"
+    )]
+    UnknownLayers {
+        /// What was asked for.
+        found: String,
     },
 
     /// A plan with adapters that names no layer to put them in.

@@ -1,14 +1,15 @@
 //! What stands at each site and what trains: a method is a value of [`Plan`], not a branch elsewhere.
 //! The modules themselves live in files of their own; [`TaskAdapterConfig`](crate::TaskAdapterConfig) builds them.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bottleneck::Activation;
+use crate::bottleneck::{Activation, MAX_DEPTH};
 use crate::error::AdapterError;
+use crate::inner_norm::InnerNorm;
+use crate::layers::Layers;
 
 /// A way to tune a BERT for a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +22,10 @@ pub struct Plan {
 }
 
 /// Bottlenecks of one kind at some sites.
+///
+/// The last three fields are extensions that the paper tried (Houlsby et al. 2019, section 3.6).
+/// A file leaves them out where they are off, so that files from before they existed and files that do without them
+/// are the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BottleneckPlan {
@@ -36,26 +41,29 @@ pub struct BottleneckPlan {
     pub activation: Activation,
     /// Standard deviation of the matrices at the start, above 0, before the cut at two deviations.
     pub init_std: f64,
+    /// The norm on what they read.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub inner_norm: InnerNorm,
+    /// Layers of each, from 1 to [`MAX_DEPTH`]: one is the way down and up, each further one is a matrix of
+    /// `size × size` in between.
+    #[serde(default = "one_layer", skip_serializing_if = "is_one_layer")]
+    pub depth: usize,
+    /// How their answer joins what the sub-layer made.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub combine: Combine,
 }
 
-/// A choice of layers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Layers {
-    /// Every layer of the base.
-    All,
-    /// These, counted from 0 at the bottom.
-    Only(BTreeSet<usize>),
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
-impl Layers {
-    /// Whether a layer is among them.
-    pub fn contains(&self, layer: usize) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(layers) => layers.contains(&layer),
-        }
-    }
+fn one_layer() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_one_layer(depth: &usize) -> bool {
+    *depth == one_layer()
 }
 
 /// A choice of a layer's two sites.
@@ -71,6 +79,18 @@ pub enum Sites {
 }
 
 impl Sites {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Both, Self::Attention, Self::FeedForward];
+
+    /// The name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Attention => "attention",
+            Self::FeedForward => "feed-forward",
+        }
+    }
+
     /// Whether something stands after attention.
     pub fn attention(self) -> bool {
         matches!(self, Self::Both | Self::Attention)
@@ -96,6 +116,35 @@ pub enum Placement {
         /// The factor before the bottleneck's answer.
         scaling: f64,
     },
+}
+
+/// How a bottleneck's answer `a` (in [`Placement`], `A(…)` with its scaling) joins `h`, what the sub-layer made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Combine {
+    /// `h + a`, as the formulas of [`Placement`] have it.
+    #[default]
+    Add,
+    /// `h · (1 + a)`, element by element, in the place of `h + a`.
+    ///
+    /// The 1 keeps a bottleneck that is near zero near the identity, from which the paper starts; `h · a` alone would
+    /// start by erasing what the sub-layer made.
+    /// Houlsby et al. 2019, section 3.6, tried a multiplicative interaction with adapters in parallel and give no
+    /// formula.
+    Multiply,
+}
+
+impl Combine {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Add, Self::Multiply];
+
+    /// The name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Multiply => "multiply",
+        }
+    }
 }
 
 /// What of BERT's own weights is tuned for a task.
@@ -143,16 +192,10 @@ impl BottleneckPlan {
         {
             return Err(AdapterError::Scaling { found: scaling });
         }
-        if let Layers::Only(layers) = &self.layers {
-            match layers.last() {
-                None => return Err(AdapterError::NoLayers),
-                Some(&layer) if layer >= n_layers => {
-                    return Err(AdapterError::LayerOutOfRange { layer, n_layers });
-                }
-                Some(_) => {}
-            }
+        if !(1..=MAX_DEPTH).contains(&self.depth) {
+            return Err(AdapterError::Depth { found: self.depth });
         }
-        Ok(())
+        self.layers.check(n_layers)
     }
 }
 
@@ -196,6 +239,9 @@ impl Method {
                 size,
                 activation,
                 init_std,
+                inner_norm: InnerNorm::None,
+                depth: 1,
+                combine: Combine::Add,
             })
         };
         let (bottleneck, tuned) = match self {
@@ -297,6 +343,7 @@ mod tests {
     fn any_plan() -> impl Strategy<Value = Plan> {
         let layers = prop_oneof![
             Just(Layers::All),
+            (0..6_usize).prop_map(Layers::From),
             proptest::collection::btree_set(0..6_usize, 1..5).prop_map(Layers::Only)
         ];
         let sites =
@@ -308,18 +355,29 @@ mod tests {
                 .prop_map(|scaling| Placement::Parallel { scaling })
         ];
         let activation = proptest::sample::select(Activation::ALL.to_vec());
-        let bottleneck =
-            (
-                layers,
-                sites,
-                placement,
-                1..600_usize,
-                activation,
-                proptest::sample::select(vec![1e-7, 1e-3, 0.02, 1.0]),
-            )
-                .prop_map(|(layers, sites, placement, size, activation, init_std)| {
-                    BottleneckPlan { layers, sites, placement, size, activation, init_std }
-                });
+        let start = (1..600_usize, proptest::sample::select(vec![1e-7, 1e-3, 0.02, 1.0]));
+        let extensions = (
+            proptest::sample::select(InnerNorm::ALL.to_vec()),
+            1..=MAX_DEPTH,
+            proptest::sample::select(Combine::ALL.to_vec()),
+        );
+        let bottleneck = (layers, sites, placement, activation, start, extensions).prop_map(
+            |(layers, sites, placement, activation, start, extensions)| {
+                let (size, init_std) = start;
+                let (inner_norm, depth, combine) = extensions;
+                BottleneckPlan {
+                    layers,
+                    sites,
+                    placement,
+                    size,
+                    activation,
+                    init_std,
+                    inner_norm,
+                    depth,
+                    combine,
+                }
+            },
+        );
         let tuned = prop_oneof![
             Just(Tuned::Nothing),
             Just(Tuned::LayerNorms),
@@ -387,10 +445,12 @@ mod tests {
             |plan| plan.placement = Placement::Parallel { scaling: f64::INFINITY },
             "the parallel adapters' scaling is inf, expected a finite number",
         );
-        check_refused(
-            |plan| plan.layers = Layers::Only(BTreeSet::new()),
-            "the plan has adapters but its list of layers is empty; name layers, or `all`",
-        );
+        for depth in [0, 65] {
+            check_refused(
+                |plan| plan.depth = depth,
+                &format!("the adapters' depth is {depth}, expected 1 (the paper's) to 64 layers"),
+            );
+        }
         check_refused(
             |plan| plan.layers = Layers::Only([2, 6].into()),
             "the plan puts an adapter into layer 6, but the base has 6 layers (0 to 5)",
@@ -401,6 +461,25 @@ mod tests {
                 format!("the plan trains the top {layers} layers of the base, expected 1 to 6"),
             );
         }
+    }
+
+    #[test]
+    fn a_plan_from_before_the_extensions_is_one_without_them() {
+        let json = r#"{"bottleneck": {"layers": "all", "sites": "both", "placement": "serial", "size": 64,
+            "activation": "gelu_new", "init_std": 0.01}, "tuned": "layer-norms"}"#;
+        assert_eq!(serde_json::from_str::<Plan>(json).unwrap(), Method::Houlsby.plan(64));
+    }
+
+    #[test]
+    fn choices_are_named_alike_everywhere() {
+        fn check<T: Serialize>(all: &[T], name: impl Fn(&T) -> &'static str) {
+            for value in all {
+                assert_eq!(serde_json::to_value(value).unwrap(), name(value));
+            }
+        }
+        check(&Sites::ALL, |value| value.name());
+        check(&Combine::ALL, |value| value.name());
+        check(&InnerNorm::ALL, |value| value.name());
     }
 
     #[test]

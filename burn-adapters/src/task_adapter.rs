@@ -13,7 +13,7 @@ use crate::error::AdapterError;
 use crate::head::{Head, HeadConfig, Pooling};
 use crate::init::InitStream;
 use crate::norm::task_norm;
-use crate::plan::{BottleneckPlan, Placement, Plan, Tuned};
+use crate::plan::{BottleneckPlan, Combine, Placement, Plan, Tuned};
 
 /// Configuration of a [`TaskAdapter`]: enough, with the base, to build it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +65,8 @@ pub struct SiteAdapter {
     pub norm: Option<LayerNorm>,
     #[module(skip)]
     placement: Placement,
+    #[module(skip)]
+    combine: Combine,
 }
 
 impl TaskAdapterConfig {
@@ -97,10 +99,13 @@ impl TaskAdapterConfig {
                     BottleneckConfig::new(bert.d_model(), plan.size)
                         .with_activation(plan.activation)
                         .with_init_std(plan.init_std)
+                        .with_inner_norm(plan.inner_norm)
+                        .with_depth(plan.depth)
                         .init(&stream.child("bottleneck"), &device)
                 }),
                 norm: own_norm(base_norm),
                 placement: plan.map_or(Placement::Serial, |plan| plan.placement),
+                combine: plan.map_or(Combine::Add, |plan| plan.combine),
             }
         };
         let layers = bert.encoder.layer.iter().enumerate().map(|(index, layer)| {
@@ -147,19 +152,24 @@ impl SiteAdapter {
         let Some(bottleneck) = &self.bottleneck else {
             return norm.forward([output, residual]);
         };
+        // `h · (1 + a)` is `h + h · a`, which the norm can sum with the residual.
+        let change = |answer: Tensor<3>| match self.combine {
+            Combine::Add => answer,
+            Combine::Multiply => answer * output.clone(),
+        };
         match self.placement {
             Placement::Serial => {
-                let adapted = bottleneck.forward(output.clone());
-                norm.forward([adapted, output, residual])
+                let change = change(bottleneck.forward(output.clone()));
+                norm.forward([change, output, residual])
             }
             Placement::AfterNorm => {
-                let sum = output + residual;
-                let adapted = bottleneck.forward(norm.forward(sum.clone()));
-                norm.forward([adapted, sum])
+                let sum = output.clone() + residual;
+                let change = change(bottleneck.forward(norm.forward(sum.clone())));
+                norm.forward([change, sum])
             }
             Placement::Parallel { scaling } => {
-                let adapted = bottleneck.forward(residual.clone()) * scaling;
-                norm.forward([adapted, output, residual])
+                let change = change(bottleneck.forward(residual.clone()) * scaling);
+                norm.forward([change, output, residual])
             }
         }
     }

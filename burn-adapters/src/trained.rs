@@ -40,7 +40,7 @@ fn last_segment(path: &str) -> &str {
 /// A row of the table of what trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
-    /// The inserted bottlenecks.
+    /// The inserted bottlenecks, their inner norms too.
     Adapters,
     /// Norms: the task's own, or the base's where the base trains.
     LayerNorms,
@@ -68,7 +68,9 @@ impl Group {
     }
 
     fn of(path: &str) -> Self {
-        if matches!(last_segment(path), "gamma" | "beta") {
+        if path.contains(".bottleneck.") {
+            Self::Adapters
+        } else if matches!(last_segment(path), "gamma" | "beta") {
             Self::LayerNorms
         } else if path.starts_with("task.head.") {
             Self::Head
@@ -84,8 +86,16 @@ impl Group {
     }
 }
 
+/// Whether a tensor is a running statistic of a batch norm, by its path: training moves it, but by no gradient.
+pub(crate) fn is_running_statistic(path: &str) -> bool {
+    matches!(last_segment(path), "running_mean" | "running_var")
+}
+
 /// Whether a parameter trains, by its path in an [`AdaptedBert`] whose base has `n_layers` layers.
 pub(crate) fn trains(path: &str, tuned: Tuned, pooling: Pooling, n_layers: usize) -> bool {
+    if is_running_statistic(path) {
+        return false;
+    }
     let Some(path) = path.strip_prefix("bert.") else {
         return true;
     };
@@ -197,13 +207,22 @@ fn with_commas(count: usize) -> String {
 impl AdaptedBert {
     /// Every parameter that trains, in the order of the modules.
     pub fn trained_parameters(&self) -> Vec<TrainedParameter> {
-        struct Collector<'a> {
-            model: &'a AdaptedBert,
+        self.parameters(|path| self.trains(path))
+    }
+
+    /// Every parameter that trains, and the running statistics that move along: what an adapter file holds.
+    pub(crate) fn kept_parameters(&self) -> Vec<TrainedParameter> {
+        self.parameters(|path| self.keeps(path))
+    }
+
+    fn parameters(&self, chosen: impl Fn(&str) -> bool) -> Vec<TrainedParameter> {
+        struct Collector<F> {
+            chosen: F,
             path: Vec<String>,
-            trained: Vec<TrainedParameter>,
+            parameters: Vec<TrainedParameter>,
         }
 
-        impl ModuleVisitor for Collector<'_> {
+        impl<F: Fn(&str) -> bool> ModuleVisitor for Collector<F> {
             fn enter_module(&mut self, name: &str, _container_type: &str) {
                 self.path.push(name.to_owned());
             }
@@ -214,9 +233,9 @@ impl AdaptedBert {
 
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
                 let path = self.path.join(".");
-                if self.model.trains(&path) {
+                if (self.chosen)(&path) {
                     let group = Group::of(&path);
-                    self.trained.push(TrainedParameter {
+                    self.parameters.push(TrainedParameter {
                         path,
                         id: param.id,
                         shape: param.lazy_shape().to_vec(),
@@ -226,9 +245,9 @@ impl AdaptedBert {
             }
         }
 
-        let mut collector = Collector { model: self, path: Vec::new(), trained: Vec::new() };
+        let mut collector = Collector { chosen, path: Vec::new(), parameters: Vec::new() };
         self.visit(&mut collector);
-        collector.trained
+        collector.parameters
     }
 
     /// How much trains, to be printed before a run.

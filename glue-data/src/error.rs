@@ -162,6 +162,26 @@ pub enum DataError {
         /// The only label.
         label: String,
     },
+    /// A published file that is cut short.
+    #[error(
+        "{path}: every row has the label `{label}`, expected {expected} classes; fetch the whole file as it was published"
+    )]
+    OneClassPublished {
+        /// The file.
+        path: PathBuf,
+        /// The only label.
+        label: String,
+        /// How many there should be.
+        expected: usize,
+    },
+    /// A folder whose name is not among the task's classes.
+    #[error("{path} is no class of this task: expected folders of the names {expected}")]
+    UnknownFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The classes of the task.
+        expected: String,
+    },
     /// A file of an unknown format.
     #[error("{path}: expected a file that ends in .tsv, .csv or .jsonl")]
     Format {

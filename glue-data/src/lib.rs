@@ -5,6 +5,7 @@ pub mod batch;
 pub mod error;
 pub mod metric;
 pub mod order;
+pub mod pool;
 pub mod seed;
 pub mod submission;
 pub mod table_file;

@@ -12,34 +12,12 @@ pub(crate) fn read_published(
     bytes: &[u8],
     path: &Path,
 ) -> Result<Vec<Example>, DataError> {
-    let column = |name: &str| part.columns.iter().position(|column| *column == name);
     let (text, text2, label) =
-        (column(part.text), part.text2.and_then(column), part.label.and_then(column));
-    let text = text.expect("the table of tasks names the column of the text");
-
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        (part.column(part.text), part.text2.map(|name| part.column(name)), part.label);
+    let label = label.map(|name| part.column(name));
     let mut examples = Vec::with_capacity(part.rows);
-    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-        let number = index + 1;
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() || (part.header && index == 0) {
-            continue;
-        }
-        let line = std::str::from_utf8(line)
-            .map_err(|_| DataError::NotUtf8 { path: path.to_owned(), line: number })?;
-        let fields: Vec<&str> = line.split('\t').collect();
-        if fields.len() != part.columns.len() {
-            if part.skip_short_rows && fields.len() < part.columns.len() {
-                continue;
-            }
-            return Err(DataError::Columns {
-                path: path.to_owned(),
-                line: number,
-                found: fields.len(),
-                expected: part.columns.len(),
-                columns: part.columns.join(", "),
-            });
-        }
+    for line in tab_lines(part, bytes, path) {
+        let (number, fields) = line?;
         examples.push(Example {
             text: fields[text].to_owned(),
             text2: text2.map(|column| fields[column].to_owned()),
@@ -52,7 +30,51 @@ pub(crate) fn read_published(
     Ok(examples)
 }
 
-/// A row of one's own file: the columns that were asked for, and its line.
+/// Reads the text and the label of a published TSV, the label as it stands there.
+pub(crate) fn read_tabs(part: &Part, bytes: &[u8], path: &Path) -> Result<Vec<Row>, DataError> {
+    let columns: Vec<usize> =
+        [part.text].into_iter().chain(part.label).map(|name| part.column(name)).collect();
+    let rows = tab_lines(part, bytes, path).map(|line| {
+        let (line, fields) = line?;
+        Ok(Row { fields: columns.iter().map(|column| fields[*column].to_owned()).collect(), line })
+    });
+    rows.collect()
+}
+
+/// The fields of each line with its number, counted from 1; as many as the part has columns.
+fn tab_lines<'a>(
+    part: &'a Part,
+    bytes: &'a [u8],
+    path: &'a Path,
+) -> impl Iterator<Item = Result<(usize, Vec<&'a str>), DataError>> {
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    bytes.split(|byte| *byte == b'\n').enumerate().filter_map(|(index, line)| {
+        let number = index + 1;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() || (part.header && index == 0) {
+            return None;
+        }
+        let Ok(line) = std::str::from_utf8(line) else {
+            return Some(Err(DataError::NotUtf8 { path: path.to_owned(), line: number }));
+        };
+        let fields: Vec<&str> = line.split('\t').collect();
+        if fields.len() == part.columns.len() {
+            return Some(Ok((number, fields)));
+        }
+        if part.skip_short_rows && fields.len() < part.columns.len() {
+            return None;
+        }
+        Some(Err(DataError::Columns {
+            path: path.to_owned(),
+            line: number,
+            found: fields.len(),
+            expected: part.columns.len(),
+            columns: part.columns.join(", "),
+        }))
+    })
+}
+
+/// A row of a file: the columns that were asked for, and its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// In the order they were asked for.
@@ -83,7 +105,8 @@ pub fn read_columns(path: &Path, columns: &[&str]) -> Result<Vec<Row>, DataError
     Ok(rows)
 }
 
-fn read_separated(
+/// Reads some columns of a file whose first line names them.
+pub(crate) fn read_separated(
     path: &Path,
     bytes: &[u8],
     columns: &[&str],

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 use crate::metric::Metric;
+use crate::pool::{self, Pool};
 use crate::table_file;
 
 /// One text, or a pair, with its label.
@@ -181,7 +182,7 @@ pub struct TaskSpec {
     pub title: &'static str,
     /// Its folder in a data directory, and in the published archive.
     pub directory: &'static str,
-    /// Names of the classes in the order of the logits; none for a score.
+    /// Names of the classes in the order of the logits; none for a score, or where they are what the file has.
     pub classes: &'static [&'static str],
     /// How predictions are judged; the first is the main one.
     pub metrics: &'static [Metric],
@@ -202,7 +203,7 @@ pub struct Part {
     pub embedded: Option<&'static str>,
     /// Whether the first line names the columns.
     pub header: bool,
-    /// The columns, all of them.
+    /// The columns, all of them; of a file that names them, those that are read.
     pub columns: &'static [&'static str],
     /// The column of the text, or of the first of a pair.
     pub text: &'static str,
@@ -216,6 +217,16 @@ pub struct Part {
     pub skip_short_rows: bool,
     /// The file that GLUE wants the predictions in.
     pub submission: Option<&'static str>,
+    /// Where the file holds the rows of all parts: how this one's are read from it.
+    pub pool: Option<&'static Pool>,
+}
+
+impl Part {
+    /// The place of a column.
+    pub(crate) fn column(&self, name: &str) -> usize {
+        let place = self.columns.iter().position(|column| *column == name);
+        place.expect("the table of tasks names columns that exist, which a test checks")
+    }
 }
 
 /// Where a publisher has a task's files.
@@ -223,6 +234,11 @@ pub struct Part {
 pub enum Source {
     /// A zip whose folder is the task's.
     Zip {
+        /// Its address.
+        url: &'static str,
+    },
+    /// A zip of the files alone, which belong into the task's folder.
+    ZipOfFiles {
         /// Its address.
         url: &'static str,
     },
@@ -234,13 +250,41 @@ pub enum Source {
 }
 
 impl TaskSpec {
-    /// What is predicted and how that is judged.
+    /// What is predicted and how that is judged; without the names of classes that only the file has.
     pub fn task(&self) -> Task {
         let labels = match self.classes {
-            [] => Labels::Score,
+            [] if self.pooled().is_none() => Labels::Score,
             classes => Labels::Classes(classes.iter().map(|class| (*class).to_owned()).collect()),
         };
         Task { name: self.name.to_owned(), labels, metrics: self.metrics.to_vec() }
+    }
+
+    /// What is predicted and how that is judged, with the classes that the file has where the table lists none.
+    ///
+    /// # Errors
+    /// As [`TaskSpec::read`], where the classes are read from the file.
+    pub fn task_in(&self, data: Option<&Path>) -> Result<Task, DataError> {
+        let task = self.task();
+        match self.pooled() {
+            Some((part, pool)) if self.classes.is_empty() => {
+                let (labels, _) = pool.read(part, self.classes, &self.find(data, part)?)?;
+                Ok(Task { labels, ..task })
+            }
+            _ => Ok(task),
+        }
+    }
+
+    /// How many classes there are; 0 for a score.
+    pub fn n_classes(&self) -> usize {
+        match self.pooled() {
+            Some((_, pool)) if self.classes.is_empty() => pool.open_classes,
+            _ => self.classes.len(),
+        }
+    }
+
+    /// The rows that every part is drawn from, if it is so.
+    fn pooled(&self) -> Option<(&'static Part, &'static Pool)> {
+        self.parts.iter().find_map(|part| Some((part, part.pool?)))
     }
 
     /// The file of a split.
@@ -275,24 +319,35 @@ impl TaskSpec {
                 Path::new(part.file),
             );
         }
-        let relative = format!("{}/{}", self.directory, part.file);
-        let Some(data) = data else {
-            return Err(DataError::NoDirectory { task: self.name.to_owned(), relative });
-        };
-        let path = self.locate(data, part);
-        if !path.is_file() {
-            return Err(DataError::MissingFile { task: self.name.to_owned(), path, relative });
+        let path = self.find(data, part)?;
+        if let Some(pool) = part.pool {
+            let (_, examples) = pool.read(part, self.classes, &path)?;
+            return Ok(pool::draw(examples, split));
         }
         let bytes = std::fs::read(&path)
             .map_err(|source| DataError::Read { path: path.clone(), source })?;
         table_file::read_published(part, &labels, &bytes, &path)
     }
 
+    /// Where a part's file is.
+    fn find(&self, data: Option<&Path>, part: &Part) -> Result<PathBuf, DataError> {
+        let relative = format!("{}/{}", self.directory, part.file);
+        let Some(data) = data else {
+            return Err(DataError::NoDirectory { task: self.name.to_owned(), relative });
+        };
+        let path = self.locate(data, part);
+        if path.exists() {
+            Ok(path)
+        } else {
+            Err(DataError::MissingFile { task: self.name.to_owned(), path, relative })
+        }
+    }
+
     /// The file in a data directory: below the task's folder, or in the directory itself.
     fn locate(&self, data: &Path, part: &Part) -> PathBuf {
         let below = data.join(self.directory).join(part.file);
         let here = data.join(part.file);
-        if !below.is_file() && here.is_file() && data.ends_with(self.directory) {
+        if !below.exists() && here.exists() && data.ends_with(self.directory) {
             here
         } else {
             below
@@ -307,6 +362,10 @@ impl TaskSpec {
                 *counts.entry(class).or_insert(0) += 1;
             }
         }
-        counts.into_iter().map(|(class, count)| (self.classes[class].to_owned(), count)).collect()
+        // Classes that only the file names are counted by their place.
+        let name = |class: usize| {
+            self.classes.get(class).map_or_else(|| class.to_string(), |name| (*name).to_owned())
+        };
+        counts.into_iter().map(|(class, count)| (name(class), count)).collect()
     }
 }

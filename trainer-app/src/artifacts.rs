@@ -65,6 +65,17 @@ impl RunDirectory {
         }
     }
 
+    /// The directory `runs/task/name`, made where it is not there yet.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn open_or_create(runs: &Path, task: &str, name: &str) -> Result<Self> {
+        let root = runs.join(task).join(name);
+        fs::create_dir_all(&root)
+            .with_context(|| format!("making the directory {}", root.display()))?;
+        Ok(Self { root })
+    }
+
     /// An existing run.
     ///
     /// # Errors

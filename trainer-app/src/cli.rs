@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::learner::schedule::Decay;
 use crate::run_config::OptimizerKind;
+use crate::sweep::ledger::Shard;
 
 /// Tunes small adapters on a frozen BERT, scores them, and uses them.
 #[derive(Debug, Parser)]
@@ -24,6 +25,12 @@ pub struct Cli {
 pub enum Command {
     /// Train one task on a base and keep the best adapter
     Train(Box<TrainArgs>),
+    /// Train every cell of a grid once, and tell the best
+    Sweep(SweepArgs),
+    /// Draw a sweep: tables and the paper's figures, as one HTML page
+    Report(ReportArgs),
+    /// Score an adapter without the bottlenecks of every span of layers
+    Ablate(AblateArgs),
     /// Score an adapter on a task's validation or test rows
     Evaluate(EvaluateArgs),
     /// Label texts with an adapter
@@ -107,6 +114,21 @@ pub struct TrainArgs {
     /// Standard deviation of the adapters' first weights, truncated at two [default: the method's]
     #[arg(long, value_name = "SIGMA", help_heading = "Model")]
     pub init_std: Option<f64>,
+    /// Sites of the adapters in a layer: both, attention or feed-forward [default: the method's]
+    #[arg(long, value_name = "SITES", help_heading = "Model")]
+    pub sites: Option<String>,
+    /// Layers with adapters, counted from 0: all, 3.. (3 and above), 0..4 (0 to 3) or a list as 0,2,5 [default: all]
+    #[arg(long, value_name = "RANGE", help_heading = "Model")]
+    pub adapt_layers: Option<String>,
+    /// Layers of each adapter: beyond 1, bottleneck-wide ones stand in the middle [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    pub depth: Option<usize>,
+    /// Norm on what each adapter reads: none, layer or batch [default: none]
+    #[arg(long, value_name = "NORM", help_heading = "Model")]
+    pub inner_norm: Option<String>,
+    /// How an adapter's answer a joins h: add (h + a) or multiply (h * (1 + a)) [default: add]
+    #[arg(long, value_name = "HOW", help_heading = "Model")]
+    pub combine: Option<String>,
     /// What the head reads: pooler (the paper), first-token or mean [default: the base's best by measurement]
     #[arg(long, value_name = "POOLING", help_heading = "Model")]
     pub pooling: Option<String>,
@@ -178,6 +200,116 @@ pub struct TrainArgs {
     /// Print the result as one line of JSON on standard output
     #[arg(long, help_heading = "Run")]
     pub json: bool,
+}
+
+/// Arguments of `trainer sweep`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  trainer sweep --preset minilm --data glue --dry-run
+  trainer sweep --preset glue --base bert-large-uncased --data glue
+  trainer sweep mine.toml --data glue --shard 2/4
+  trainer sweep --preset glue --data glue --slurm --slurm-shards 40 > sweep.sh
+
+A sweep's file:
+  version = 1
+  [[grid]]                       # as many as you like; every combination of a grid is a run
+  tasks = ['cola', 'rte']
+  methods = ['houlsby', 'full']
+  sizes = [8, 64]                # for methods with adapters
+  learning_rates = [3e-4, 1e-3]
+  epochs = [3]
+  seeds = [0, 1, 2]
+  # also: init_stds, poolings, optimizer, batch_size, max_length, limit, patience
+
+Killed at any time, the same command goes on where it was.")]
+pub struct SweepArgs {
+    /// The sweep's file
+    #[arg(value_name = "FILE", conflicts_with = "preset")]
+    pub file: Option<PathBuf>,
+    /// A sweep that comes with the program: glue, extra, figure-3, figure-4, init-scale, learning-rate, minilm
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// The base: `minilm`, a hub name, or a directory in Hugging Face layout
+    #[arg(long, value_name = "BASE", default_value = "minilm")]
+    pub base: String,
+    /// Directory that holds the tasks' data in the published layout
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Directory that holds the sweeps
+    #[arg(long, value_name = "DIR", default_value = "sweeps")]
+    pub sweeps: PathBuf,
+    /// Name of the sweep [default: the file's or the preset's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Run only this machine's part: i/n
+    #[arg(long, value_name = "I/N", default_value = "1/1")]
+    pub shard: Shard,
+    /// Print the cells that are left, with an estimate of the time
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print a Slurm array script that runs this sweep on many machines
+    #[arg(long, conflicts_with = "dry_run")]
+    pub slurm: bool,
+    /// Jobs of the Slurm array
+    #[arg(long, value_name = "N", default_value_t = 16, requires = "slurm")]
+    pub slurm_shards: usize,
+    /// Run the cells again that failed
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// Keep what large methods (full, top-K) trained, too
+    #[arg(long)]
+    pub keep_all: bool,
+    /// Seconds between checkpoints inside an epoch
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub checkpoint_every: u64,
+    /// Print every setting as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `trainer report`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  trainer report sweeps/minilm
+  trainer report sweeps/figure-4 --out figure-4.html")]
+pub struct ReportArgs {
+    /// The sweep's directory: the one with the ledger
+    pub sweep: PathBuf,
+    /// Where to write the page [default: report.html in that directory]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `trainer ablate`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Nothing is trained again: figure 6, left, of the paper. The map is printed, and drawn beside the adapter file.
+
+Examples:
+  trainer ablate runs/cola/houlsby-64-seed42/adapter.safetensors --data glue")]
+pub struct AblateArgs {
+    /// The adapter file
+    pub adapter: PathBuf,
+    /// Directory that holds the tasks' data in the published layout
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Which rows of the adapter's task
+    #[arg(long, value_name = "SPLIT", default_value = "validation")]
+    pub split: String,
+    /// Use this many rows only, the first ones
+    #[arg(long, value_name = "ROWS")]
+    pub limit: Option<usize>,
+    /// Directory for ablation.json and ablation.svg [default: that of the adapter file]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// How the adapter is run.
+    #[command(flatten)]
+    pub inference: InferenceArgs,
 }
 
 /// Arguments of `trainer evaluate`.

@@ -1,9 +1,9 @@
 //! How rows that went through a model are judged: by their labels, or by the answers they add up to.
 
-use glue_data::Task;
 use glue_data::tasks::squad::{
     AnswerSearch, Candidate, SpanLogits, Squad, SquadScores, Windows, answers, score,
 };
+use glue_data::{Prediction, Task};
 use serde_json::{Map, Value};
 
 use crate::learner::step::ScoredRow;
@@ -45,6 +45,17 @@ impl Judge {
                 )
             }
         }
+    }
+
+    /// Whether every row got the same class; answers that are no classes are never the same.
+    pub fn hears_one_answer(&self, rows: &[ScoredRow]) -> bool {
+        let Self::Labels(task) = self else { return false };
+        let mut classes = rows.iter().map(|row| match task.labels.predict(&row.logits) {
+            Prediction::Class(class) => Some(class),
+            Prediction::Score(_) => None,
+        });
+        let first = classes.next().flatten();
+        first.is_some() && classes.all(|class| class == first)
     }
 }
 

@@ -4,12 +4,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use trainer_app::cli::{AdapterCommand, Cli, Command};
-use trainer_app::recipes::{data, evaluate, inspect, predict, train};
+use trainer_app::recipes::{ablate, data, evaluate, inspect, predict, report, sweep, train};
 
 #[expect(clippy::print_stderr, reason = "an error is told where talk goes")]
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Ablate(args) => ablate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Devices(args) => inspect::devices(&args),

@@ -53,7 +53,7 @@ impl TaskRows {
         let is_labeled = |split: &Split| spec.part(*split).is_ok_and(|part| part.label.is_some());
         let judged_by = [Split::ValidationMismatched, Split::Test].into_iter().filter(is_labeled);
         Ok(Self {
-            task: spec.task(),
+            task: spec.task_in(data)?,
             train: spec.read(data, Split::Train)?,
             validation: spec.read(data, Split::Validation)?,
             judged_by: judged_by

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use burn_adapters::{Activation, Method, Plan, Pooling};
+use burn_adapters::{
+    Activation, BottleneckPlan, Combine, InnerNorm, Layers, Method, Plan, Pooling, Sites,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::write_atomically;
@@ -89,6 +91,21 @@ pub struct ModelConfig {
     /// Deviation of the bottlenecks' first weights, where it is not the method's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_std: Option<f64>,
+    /// Sites of the bottlenecks in a layer, where they are not the method's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sites: Option<Sites>,
+    /// Layers with bottlenecks, where they are not the method's: `all`, `3..`, `0..4` (without 4) or `0,2,5`.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "layers_as_text")]
+    pub adapt_layers: Option<Layers>,
+    /// Layers of each bottleneck, where they are not the method's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
+    /// The norm inside the bottlenecks, where it is not the method's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inner_norm: Option<InnerNorm>,
+    /// How a bottleneck's answer joins, where it is not the method's way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combine: Option<Combine>,
     /// What the head reads.
     pub pooling: Pooling,
     /// Longest text in tokens.
@@ -184,10 +201,18 @@ impl RunConfig {
     /// What stands at each site, and what trains.
     pub fn plan(&self) -> Plan {
         let mut plan = self.model.method.plan(self.model.size);
-        if let Some(bottleneck) = &mut plan.bottleneck {
-            bottleneck.activation = self.model.activation.unwrap_or(bottleneck.activation);
-            bottleneck.init_std = self.model.init_std.unwrap_or(bottleneck.init_std);
-        }
+        let model = &self.model;
+        plan.bottleneck = plan.bottleneck.map(|method| BottleneckPlan {
+            layers: model.adapt_layers.clone().unwrap_or(method.layers),
+            sites: model.sites.unwrap_or(method.sites),
+            activation: model.activation.unwrap_or(method.activation),
+            init_std: model.init_std.unwrap_or(method.init_std),
+            inner_norm: model.inner_norm.unwrap_or(method.inner_norm),
+            depth: model.depth.unwrap_or(method.depth),
+            combine: model.combine.unwrap_or(method.combine),
+            placement: method.placement,
+            size: method.size,
+        });
         plan
     }
 
@@ -218,7 +243,8 @@ impl RunConfig {
         format!("{}{size}-seed{}", self.model.method, self.seed)
     }
 
-    fn defaults(method: Method) -> Self {
+    /// What `trainer train` does with a method when nothing else is said.
+    pub fn defaults(method: Method) -> Self {
         let (learning_rate, epochs) = match method {
             // Adapters want ten times the rate of full fine-tuning, and more epochs: the paper, sections 3.1 and 3.6.
             Method::Houlsby
@@ -241,6 +267,11 @@ impl RunConfig {
                 size: 64,
                 activation: None,
                 init_std: None,
+                sites: None,
+                adapt_layers: None,
+                depth: None,
+                inner_norm: None,
+                combine: None,
                 pooling: default_pooling("minilm"),
                 max_length: 128,
                 dropout: None,
@@ -284,6 +315,19 @@ impl RunConfig {
                 Some(by_name("activation", name, &Activation::ALL, Activation::name)?);
         }
         model.init_std = args.init_std.or(model.init_std);
+        if let Some(name) = &args.sites {
+            model.sites = Some(by_name("choice of sites", name, &Sites::ALL, Sites::name)?);
+        }
+        if let Some(layers) = &args.adapt_layers {
+            model.adapt_layers = Some(layers.parse()?);
+        }
+        model.depth = args.depth.or(model.depth);
+        if let Some(name) = &args.inner_norm {
+            model.inner_norm = Some(by_name("inner norm", name, &InnerNorm::ALL, InnerNorm::name)?);
+        }
+        if let Some(name) = &args.combine {
+            model.combine = Some(by_name("way to combine", name, &Combine::ALL, Combine::name)?);
+        }
         if let Some(name) = &args.pooling {
             model.pooling = by_name("pooling", name, &Pooling::ALL, Pooling::name)?;
         }
@@ -312,7 +356,11 @@ impl RunConfig {
         Ok(())
     }
 
-    fn check(&self) -> Result<()> {
+    /// Refuses numbers out of their range.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub fn check(&self) -> Result<()> {
         let TrainingConfig {
             epochs,
             learning_rate,
@@ -356,7 +404,7 @@ impl RunConfig {
 ///
 /// The paper reads the pooler. `MiniLM`'s was left over when its sentence encoder was trained on the mean of the
 /// tokens; `docs/decisions/0003-pooling.md` has the measurement.
-fn default_pooling(base: &str) -> Pooling {
+pub(crate) fn default_pooling(base: &str) -> Pooling {
     if base == "minilm" { Pooling::Mean } else { Pooling::Pooler }
 }
 
@@ -403,5 +451,27 @@ fn by_name<T: Copy>(
 fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
+    }
+}
+
+/// Layers as they are typed.
+mod layers_as_text {
+    use burn_adapters::Layers;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(
+        layers: &Option<Layers>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        layers.as_ref().map(Layers::to_string).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Layers>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
     }
 }

@@ -175,11 +175,69 @@ fn the_same_seed_gives_the_same_bits_and_another_does_not() {
 }
 
 #[test]
-fn a_killed_run_goes_on_to_the_same_bits() {
+fn the_papers_extensions_are_switches_that_the_adapter_file_keeps() {
     let desk = Desk::new();
-    desk.says(&format!("{TRAIN} --name whole"));
-    let mut child =
-        desk.command(&format!("{TRAIN} --name killed --checkpoint-every 0")).spawn().unwrap();
+    let switches = "--activation tanh --sites attention --adapt-layers 1.. --depth 2 --inner-norm batch \
+                    --combine multiply";
+    let result = desk.says(&format!("{TRAIN} {switches}"));
+    let result: Value = serde_json::from_str(&result).unwrap();
+    assert!(
+        result["score"].as_f64().unwrap() > result["majority"].as_f64().unwrap() + 0.3,
+        "{result}"
+    );
+    let adapter = result["adapter"].as_str().unwrap();
+    let told = desk.says(&format!("adapter inspect {adapter}"));
+    assert!(
+        told.contains(
+            "adapters  size 4, tanh\n          attention in a layer, layers 1..\n          \
+             depth 2, inner norm batch, multiply"
+        ),
+        "{told}"
+    );
+    // The running statistics came along.
+    let score = desk.says(&format!(
+        "evaluate {adapter} --input rows.csv --text body --label team --base base --device cpu --json"
+    ));
+    let score: Value = serde_json::from_str(&score).unwrap();
+    assert!(score["scores"]["accuracy"].as_f64().unwrap() > 0.8, "{score}");
+
+    // What was typed is in the configuration, and enough to run it again.
+    let config = "runs/rows/houlsby-4-seed42/config.toml";
+    let text = std::fs::read_to_string(desk.path(config)).unwrap();
+    for line in [
+        "activation = \"tanh\"",
+        "sites = \"attention\"",
+        "adapt_layers = \"1..\"",
+        "depth = 2",
+        "inner_norm = \"batch\"",
+        "combine = \"multiply\"",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    desk.says(&format!("train --config {config} --name again --json"));
+    let bytes = |name: &str| {
+        std::fs::read(desk.path(&format!("runs/rows/{name}/adapter.safetensors"))).unwrap()
+    };
+    assert!(bytes("again") == bytes("houlsby-4-seed42"));
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_bits() {
+    check_killed_run("");
+}
+
+#[test]
+fn a_killed_run_with_running_statistics_goes_on_to_the_same_bits() {
+    check_killed_run("--inner-norm batch");
+}
+
+fn check_killed_run(switches: &str) {
+    let desk = Desk::new();
+    desk.says(&format!("{TRAIN} {switches} --name whole"));
+    let mut child = desk
+        .command(&format!("{TRAIN} {switches} --name killed --checkpoint-every 0"))
+        .spawn()
+        .unwrap();
     let checkpoints = desk.path("runs/rows/killed/checkpoint");
     let steps = || {
         let entries = std::fs::read_dir(&checkpoints).into_iter().flatten().flatten();
@@ -226,6 +284,32 @@ fn what_is_wrong_is_said_and_leaves_nothing_behind() {
     );
     check("train --device cuda", "this build has no cuda; build one that has it");
     check("train --method lora2", "lora2");
+    check(
+        "train --inner-norm group",
+        "there is no inner norm `group`; choose one of none, layer, batch",
+    );
+    check(
+        "train --sites none",
+        "there is no choice of sites `none`; choose one of both, attention, feed-forward",
+    );
+    check(
+        "train --combine divide",
+        "there is no way to combine `divide`; choose one of add, multiply",
+    );
+    check(
+        "train --adapt-layers 4..2",
+        "`4..2` names no layers; expected `all`, a range such as `3..`",
+    );
+    let own =
+        "train --train rows.csv --text body --label team --base base --device cpu --max-length 16";
+    check(
+        &format!("{own} --depth 0"),
+        "the adapters' depth is 0, expected 1 (the paper's) to 64 layers",
+    );
+    check(
+        &format!("{own} --adapt-layers 0,2"),
+        "an adapter into layer 2, but the base has 2 layers",
+    );
     check("train --base ./nowhere", "is not a directory");
     check("train --lr 0", "learning_rate is 0, expected a number above 0");
     check("train --resume", "no unfinished run is below runs");
@@ -296,4 +380,125 @@ fn questions_are_answered_with_words_of_their_paragraphs() {
     std::fs::remove_file(desk.path("squad/train-v1.1.json")).unwrap();
     let said = desk.refuses("train --task squad --data . --base base --device cpu");
     assert!(said.contains("squad/train-v1.1.json") && said.contains("SQuAD-explorer"), "{said}");
+}
+
+/// Six cells of a moment each.
+const SWEEP: &str = "version = 1
+
+[[grid]]
+tasks = ['helpdesk']
+methods = ['houlsby', 'layer-norm']
+sizes = [2, 4]
+learning_rates = [1e-3]
+epochs = [1]
+seeds = [0, 1]
+limit = 32
+max_length = 16
+";
+
+#[test]
+fn a_sweep_runs_every_cell_once_and_tells_the_best() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("tiny.toml"), SWEEP).unwrap();
+    let line = "sweep tiny.toml --base base --device cpu";
+
+    let plan = desk.says(&format!("{line} --dry-run"));
+    assert!(plan.contains("helpdesk houlsby-2 1e-3 1 epochs seed 0"), "{plan}");
+    assert!(plan.contains("6 of 6 cells to run"), "{plan}");
+
+    // One machine of three, then all of it: nothing is run twice.
+    desk.says(&format!("{line} --shard 1/3 --json"));
+    let ledger = |name: &str| {
+        let text = std::fs::read_to_string(desk.path(&format!("sweeps/tiny/{name}"))).unwrap();
+        text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    assert_eq!(ledger("ledger-1-of-3.jsonl").len(), 2);
+    let settings: Value = serde_json::from_str(&desk.says(&format!("{line} --json"))).unwrap();
+    assert_eq!(ledger("ledger.jsonl").len(), 4);
+    let settings = settings.as_array().unwrap();
+    assert_eq!(settings.len(), 3);
+    assert!(settings.iter().all(|setting| setting["scores"].as_array().unwrap().len() == 2));
+    assert!(desk.says(line).contains("helpdesk"), "the table of a finished sweep");
+    assert_eq!(ledger("ledger.jsonl").len(), 4);
+    assert!(desk.says(&format!("{line} --dry-run")).contains("0 of 6 cells to run"));
+
+    let script = desk.says(&format!("{line} --slurm --slurm-shards 4"));
+    assert!(script.contains("#SBATCH --array=1-4"), "{script}");
+    assert!(script.contains("--shard \"$SLURM_ARRAY_TASK_ID/4\""), "{script}");
+}
+
+#[test]
+fn a_killed_sweep_goes_on_where_it_was() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("tiny.toml"), SWEEP.replace("limit = 32", "limit = 256")).unwrap();
+    let line = "sweep tiny.toml --base base --device cpu --json --checkpoint-every 0";
+    let mut child = desk.command(line).spawn().unwrap();
+    let path = desk.path("sweeps/tiny/ledger.jsonl");
+    let finished = || std::fs::read_to_string(&path).unwrap_or_default().lines().count();
+    while finished() < 3 && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = std::fs::read_to_string(&path).unwrap();
+    assert!(before.lines().count() < 7, "the sweep ended before it could be killed");
+
+    desk.says(line);
+    let after = std::fs::read_to_string(&path).unwrap();
+    assert!(after.starts_with(&before), "what was written is not touched");
+    assert_eq!(after.lines().count(), 7);
+    let mut cells: Vec<String> = after
+        .lines()
+        .skip(1)
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["cell"].to_string())
+        .collect();
+    cells.sort();
+    cells.dedup();
+    assert_eq!(cells.len(), 6, "no cell was run twice");
+}
+
+#[test]
+fn a_sweep_that_cannot_be_is_refused_and_a_cell_that_fails_is_told() {
+    let desk = Desk::new();
+    let refuses = |text: &str| {
+        std::fs::write(desk.path("wrong.toml"), text).unwrap();
+        desk.refuses("sweep wrong.toml --base base --device cpu")
+    };
+    assert!(refuses("version = 1\nspeed = 9\ngrid = []").contains("unknown field `speed`"));
+    assert!(refuses("version = 1\n[[grid]]\ntasks = []\nmethods = ['full']").contains("is empty"));
+    assert!(desk.refuses("sweep --preset nosuch").contains("figure-3"));
+    assert!(desk.refuses("sweep").contains("name a sweep"));
+    let said = refuses("version = 1\n[[grid]]\ntasks = ['cola']\nmethods = ['full']");
+    assert!(said.contains("1 cells failed"), "{said}");
+    std::fs::write(desk.path("sweeps/wrong/ledger.jsonl"), "{\"ledger\":7}\n").unwrap();
+    let said = refuses("version = 1\n[[grid]]\ntasks = ['cola']\nmethods = ['full']");
+    assert!(said.contains("has version 7, this program reads version 1"), "{said}");
+}
+
+#[test]
+fn an_adapter_is_scored_without_every_span_and_a_sweep_is_drawn() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("tiny.toml"), SWEEP).unwrap();
+    desk.says("sweep tiny.toml --base base --device cpu --json");
+    let houlsby = std::fs::read_dir(desk.path("sweeps/tiny/runs/helpdesk"))
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path().join("adapter.safetensors"))
+        .find(|path| {
+            let told = desk.says(&format!("adapter inspect {}", path.display()));
+            told.contains("method    houlsby")
+        })
+        .unwrap();
+
+    let line = format!("ablate {} --base base --device cpu --limit 40", houlsby.display());
+    let map: Value = serde_json::from_str(&desk.says(&format!("{line} --json"))).unwrap();
+    assert_eq!(map["layers"], 2);
+    assert_eq!(map["spans"].as_array().unwrap().len(), 3);
+    assert!(desk.says(&line).contains("first \\ last"));
+    assert!(houlsby.with_file_name("ablation.svg").is_file());
+
+    let told = desk.says("report sweeps/tiny");
+    let page = std::fs::read_to_string(desk.path(told.trim())).unwrap();
+    assert!(page.contains("Figure 4 of the paper") && page.contains("Figure 6, left"), "{page}");
+    assert!(desk.refuses("report runs").contains("looking for ledgers"));
 }

@@ -2,6 +2,7 @@
 //!
 //! The tensors are `f32`, named by their path in a [`TaskAdapter`](crate::TaskAdapter), such as
 //! `layers.3.attention.bottleneck.down.weight`; where the base trained too, its tensors carry the prefix `bert.`.
+//! Adapters with a batch norm inside have its running statistics in the file as well.
 //! Matrices of linear layers are `[d_input, d_output]`, the transpose of `PyTorch`'s.
 //! The header's only entry, `burn_adapters`, is the JSON of an [`AdapterHeader`].
 
@@ -99,7 +100,9 @@ pub fn save(
 ) -> Result<(), AdapterError> {
     let config = model.task.config();
     check_head(metadata, config)?;
-    let weights = trained_weights(model);
+    // The running statistics of a training model are one step behind; `valid` brings them up.
+    let model = &model.valid();
+    let weights = kept_weights(model);
     let probe = Probe::of(model);
     let not_finite = |what| AdapterError::WillNotSave { path: path.to_owned(), what };
     if let Some((name, _)) = weights.iter().find(|(_, data)| !is_finite(data)) {
@@ -243,7 +246,7 @@ fn is_finite(data: &TensorData) -> bool {
     data.iter::<f32>().all(f32::is_finite)
 }
 
-fn trained_weights(model: &AdaptedBert) -> BTreeMap<String, TensorData> {
+fn kept_weights(model: &AdaptedBert) -> BTreeMap<String, TensorData> {
     struct Reader<'a> {
         model: &'a AdaptedBert,
         path: Vec<String>,
@@ -261,7 +264,7 @@ fn trained_weights(model: &AdaptedBert) -> BTreeMap<String, TensorData> {
 
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let path = self.path.join(".");
-            if self.model.trains(&path) {
+            if self.model.keeps(&path) {
                 let data = param.val().into_data().convert_dtype(DType::F32);
                 self.weights.insert(name_in_file(&path).to_owned(), data);
             }
@@ -273,7 +276,7 @@ fn trained_weights(model: &AdaptedBert) -> BTreeMap<String, TensorData> {
     reader.weights
 }
 
-/// The file's tensors by name, when they are exactly those that train in `model`.
+/// The file's tensors by name, when they are exactly those that `model` keeps.
 fn read_weights(
     path: &Path,
     file: &SafeTensors<'_>,
@@ -282,7 +285,7 @@ fn read_weights(
     let mut found: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
     let mut problems = TensorProblems::default();
     let mut weights = BTreeMap::new();
-    for parameter in model.trained_parameters() {
+    for parameter in model.kept_parameters() {
         let name = name_in_file(&parameter.path);
         match found.remove(name) {
             None => problems.missing.push(name.to_owned()),

@@ -16,7 +16,7 @@ const TOLERANCE: f32 = 1e-4;
 /// is rounding.
 const ROUNDING: f32 = 1e-7;
 
-fn gradients_by_path(module: &impl Module, gradients: &GradientsParams) -> Tensors {
+pub(crate) fn gradients_by_path(module: &impl Module, gradients: &GradientsParams) -> Tensors {
     struct Reader<'a>(Vec<String>, Tensors, &'a GradientsParams);
 
     impl ModuleVisitor for Reader<'_> {

@@ -5,7 +5,9 @@
     reason = "helpers of tests fail as tests do, and tell what they measured"
 )]
 
+mod ablation;
 mod adapter_hub;
+mod extensions;
 mod files;
 mod fixtures;
 mod gradients;

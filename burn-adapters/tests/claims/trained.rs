@@ -5,7 +5,7 @@ use burn_adapters::{Method, Pooling, TaskAdapterConfig};
 use burn_bert::BertConfig;
 
 use crate::fixtures::{adapted, base, config};
-use crate::samples::METHODS;
+use crate::samples::plans;
 
 /// Two classes on BERT-base, as MRPC; nothing as large as BERT is allocated.
 fn bert_base_table(method: Method, pooling: Pooling) -> String {
@@ -45,8 +45,8 @@ fn every_trained_parameter_has_a_readable_path() {
 
 #[test]
 fn weight_decay_spares_biases_and_norms() {
-    for method in METHODS {
-        let model = adapted(base(&Device::flex()), &config(method.plan(8)));
+    for (_, plan) in plans(8) {
+        let model = adapted(base(&Device::flex()), &config(plan));
         let (decay, trained) = (model.weight_decay_group(), model.trained_group());
         for parameter in model.trained_parameters() {
             let is_weight = parameter.path.ends_with(".weight");

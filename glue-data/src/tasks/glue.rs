@@ -27,6 +27,7 @@ const fn part(
         rows,
         skip_short_rows: false,
         submission: None,
+        pool: None,
     }
 }
 

@@ -18,6 +18,7 @@ const fn part(split: Split, file: &'static str, embedded: &'static str, rows: us
         rows,
         skip_short_rows: false,
         submission: None,
+        pool: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::error::DataError;
 use crate::task::TaskSpec;
 
+pub mod classification;
 pub mod custom;
 pub mod glue;
 pub mod helpdesk;
@@ -10,7 +11,9 @@ pub mod squad;
 
 /// Every task that has a name.
 pub fn all() -> impl Iterator<Item = &'static TaskSpec> {
-    std::iter::once(&helpdesk::HELPDESK).chain(glue::GLUE.iter())
+    std::iter::once(&helpdesk::HELPDESK)
+        .chain(glue::GLUE.iter())
+        .chain(classification::CLASSIFICATION.iter())
 }
 
 /// The task of a name.
@@ -20,8 +23,8 @@ pub fn all() -> impl Iterator<Item = &'static TaskSpec> {
 pub fn lookup(name: &str) -> Result<&'static TaskSpec, DataError> {
     all().find(|spec| spec.name == name).ok_or_else(|| {
         let known: Vec<_> = all().map(|spec| spec.name).collect();
-        let near =
-            known.iter().find(|known| known.eq_ignore_ascii_case(&name.replace(['-', '_'], "")));
+        let letters = |name: &str| name.replace(['-', '_'], "").to_lowercase();
+        let near = known.iter().find(|known| letters(known) == letters(name));
         DataError::UnknownTask {
             name: name.to_owned(),
             known: known.join(", "),
@@ -43,6 +46,8 @@ mod tests {
         );
         let error = lookup("SST-2").unwrap_err().to_string();
         assert!(error.ends_with("did you mean `sst2`?"), "{error}");
+        let error = lookup("SMS_spam").unwrap_err().to_string();
+        assert!(error.ends_with("did you mean `sms-spam`?"), "{error}");
     }
 
     #[test]

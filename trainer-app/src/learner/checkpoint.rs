@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! checkpoint/step-000000420/
-//!   trained.bpk      every trained parameter, with its id
+//!   trained.bpk      every trained parameter, with its id, and the running statistics of batch norms
 //!   optimizer.bpk    its moments
 //!   progress.json    how far the run was; see Progress
 //! ```
@@ -54,6 +54,9 @@ pub struct EpochReport {
     pub score: f64,
     /// Every score of the task, by name.
     pub scores: serde_json::Map<String, serde_json::Value>,
+    /// Whether every validation row got the same class: the run has collapsed, or not started to learn.
+    #[serde(default)]
+    pub one_answer: bool,
     /// Seconds of a training step, the median.
     pub seconds_per_step: f64,
 }
@@ -62,6 +65,11 @@ impl Progress {
     /// The epoch with the best score; the first of equals.
     pub fn best(&self) -> Option<&EpochReport> {
         self.epochs.iter().reduce(|best, epoch| if epoch.score > best.score { epoch } else { best })
+    }
+
+    /// How many epochs, up to the last, gave every row the same answer.
+    pub fn epochs_with_one_answer(&self) -> usize {
+        self.epochs.iter().rev().take_while(|epoch| epoch.one_answer).count()
     }
 
     /// How many epochs have gone by since the best.
@@ -99,8 +107,9 @@ impl Checkpoint {
                 fs::remove_dir_all(&part)?;
             }
             fs::create_dir_all(&part)?;
+            // `valid` brings running statistics up to the last step.
             let trained = model.model.trained_group();
-            model.clone().into_record_group(trained).save(part.join(TRAINED))?;
+            model.valid().into_record_group(trained).save(part.join(TRAINED))?;
             optimizer.to_record().save(part.join(OPTIMIZER))?;
             let progress = Progress { version: VERSION, ..progress.clone() };
             fs::write(part.join(PROGRESS), serde_json::to_vec_pretty(&progress)?)?;

@@ -7,6 +7,7 @@ pub mod memory;
 pub mod metrics;
 pub mod optimizer;
 pub mod plain_lines;
+pub mod quiet;
 pub mod schedule;
 pub mod step;
 pub mod strategy;

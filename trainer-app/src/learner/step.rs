@@ -49,11 +49,7 @@ pub struct ScoredRow {
 impl Tuner {
     /// Logits and loss of a batch.
     pub fn forward(&self, batch: &Batch) -> Forward {
-        let input = BertInput {
-            input_ids: batch.input_ids.clone(),
-            token_type_ids: batch.token_type_ids.clone(),
-            attention_mask: batch.attention_mask.clone(),
-        };
+        let input = bert_input(batch);
         if let Targets::Spans(spans) = &batch.targets {
             let logits = self.model.forward_tokens(&input); // [batch, sequence, 2]
             let [batch, sequence, _] = logits.dims();
@@ -67,6 +63,15 @@ impl Tuner {
             Targets::Spans(_) | Targets::Unknown => Tensor::zeros([1], &logits.device()),
         };
         Forward { loss, logits }
+    }
+}
+
+/// What a BERT reads of a batch.
+pub fn bert_input(batch: &Batch) -> BertInput {
+    BertInput {
+        input_ids: batch.input_ids.clone(),
+        token_type_ids: batch.token_type_ids.clone(),
+        attention_mask: batch.attention_mask.clone(),
     }
 }
 

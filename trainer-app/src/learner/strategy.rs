@@ -61,6 +61,8 @@ pub struct ResumableLoop {
     pub clip: f64,
     /// Epochs without a better score before the run stops.
     pub patience: Option<usize>,
+    /// Epochs in a row with one answer for every validation row after which the run is given up.
+    pub give_up_after: Option<usize>,
     /// Names every random stream.
     pub seed: u64,
     /// Time between checkpoints inside an epoch.
@@ -78,6 +80,10 @@ pub struct ResumableLoop {
 pub struct Outcome {
     /// How far it came.
     pub progress: Progress,
+    /// Whether it came to an end, and was not merely stopped.
+    pub ended: bool,
+    /// Whether it was given up because it gave every row the same answer.
+    pub collapsed: bool,
     /// What ended it before its time.
     pub error: Option<anyhow::Error>,
 }
@@ -104,16 +110,31 @@ impl SupervisedLearningStrategy<Tuner> for ResumableLoop {
             started: Instant::now(),
             saved: Instant::now(),
         };
-        let error = running.run_to_the_end().err();
-        if let Some(error) = &error {
+        let end = running.run_to_the_end();
+        if let Err(error) = &end {
             // burn-train wants an error of its own kind; the whole one goes through the outcome.
             running.interrupter.fail(CheckpointerError::Unknown(format!("{error:#}")));
         }
+        let outcome = Outcome {
+            progress: running.progress,
+            ended: matches!(end, Ok(End::Finished | End::Collapsed)),
+            collapsed: matches!(end, Ok(End::Collapsed)),
+            error: end.err(),
+        };
         // A panic elsewhere cannot have left the outcome half written: it is written once, here.
-        *self.outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Outcome { progress: running.progress, error };
+        *self.outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = outcome;
         (running.model, running.processor)
     }
+}
+
+/// How the loop came to its end.
+enum End {
+    /// All epochs, or as many as patience allows.
+    Finished,
+    /// Given up: one answer for every row, epoch after epoch.
+    Collapsed,
+    /// Somebody asked.
+    Stopped,
 }
 
 /// The loop while it runs.
@@ -131,16 +152,21 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    fn run_to_the_end(&mut self) -> Result<()> {
+    fn run_to_the_end(&mut self) -> Result<End> {
         self.metrics = Some(MetricsFile::open(&self.recipe.run.metrics(), &self.progress)?);
         while self.progress.epochs.len() < self.recipe.epochs {
+            if let Some(end) = self.early_end() {
+                return Ok(end);
+            }
             let epoch = self.progress.epochs.len() + 1;
             let seconds_per_step = self.train_epoch(epoch)?;
             if self.interrupter.should_stop() {
-                return self.save();
+                self.save()?;
+                return Ok(End::Stopped);
             }
             let Some(report) = self.validate(epoch, seconds_per_step)? else {
-                return self.save();
+                self.save()?;
+                return Ok(End::Stopped);
             };
             self.progress.loss_sum = 0.0;
             self.progress.epochs.push(report.clone());
@@ -150,15 +176,18 @@ impl Running<'_> {
             }
             self.save()?;
             self.event(LearnerEvent::EndEpoch(epoch));
-            if self
-                .recipe
-                .patience
-                .is_some_and(|patience| self.progress.epochs_without_improvement() >= patience)
-            {
-                break;
-            }
         }
-        Ok(())
+        Ok(self.early_end().unwrap_or(End::Finished))
+    }
+
+    /// Whether the epochs so far are a reason to train no further.
+    fn early_end(&self) -> Option<End> {
+        let reached = |limit: Option<usize>, epochs| limit.is_some_and(|limit| epochs >= limit);
+        if reached(self.recipe.give_up_after, self.progress.epochs_with_one_answer()) {
+            return Some(End::Collapsed);
+        }
+        reached(self.recipe.patience, self.progress.epochs_without_improvement())
+            .then_some(End::Finished)
     }
 
     /// Trains what is left of an epoch; the median seconds of its steps.
@@ -267,6 +296,7 @@ impl Running<'_> {
             validation_loss: loss_sum / answered.len() as f64,
             score: main.context("the score is not a number")?,
             scores,
+            one_answer: recipe.judge.hears_one_answer(&answered),
             seconds_per_step,
         }))
     }

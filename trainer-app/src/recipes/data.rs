@@ -52,19 +52,18 @@ fn list(as_json: bool) {
         return;
     }
     println!(
-        "{:<9} {:>8} {:>11} {:>8} {:>7}  {:<9} what it asks",
+        "{:<23} {:>8} {:>11} {:>8} {:>7}  {:<9} what it asks",
         "task", "training", "validation", "test", "labels", "metric"
     );
     for spec in tasks::all() {
         let rows =
             |split| spec.part(split).map_or_else(|_| "-".to_owned(), |part| part.rows.to_string());
-        let labels = if spec.classes.is_empty() {
-            "score".to_owned()
-        } else {
-            spec.classes.len().to_string()
+        let labels = match spec.n_classes() {
+            0 => "score".to_owned(),
+            classes => classes.to_string(),
         };
         println!(
-            "{:<9} {:>8} {:>11} {:>8} {labels:>7}  {:<9} {}",
+            "{:<23} {:>8} {:>11} {:>8} {labels:>7}  {:<9} {}",
             spec.name,
             rows(glue_data::Split::Train),
             rows(glue_data::Split::Validation),
@@ -77,13 +76,14 @@ fn list(as_json: bool) {
 
 #[expect(clippy::print_stderr, reason = "what is fetched is told")]
 fn fetch_task(spec: &TaskSpec, data: &Path, mirror: Option<&str>) -> Result<()> {
-    let url = match spec.source {
+    let (url, into) = match spec.source {
         None => {
             eprintln!("{} is part of this program", spec.name);
             return Ok(());
         }
         Some(Source::ByHand { how }) => bail!("{} cannot be fetched: {how}", spec.name),
-        Some(Source::Zip { url }) => url,
+        Some(Source::Zip { url }) => (url, data.to_owned()),
+        Some(Source::ZipOfFiles { url }) => (url, data.join(spec.directory)),
     };
     let file = url.rsplit('/').next().unwrap_or(url);
     let url = match mirror {
@@ -94,7 +94,7 @@ fn fetch_task(spec: &TaskSpec, data: &Path, mirror: Option<&str>) -> Result<()> 
     let archive = data.join(file);
     eprintln!("{}: {url}", spec.name);
     fetch::fetch(&Download { url, ..Download::default() }, &archive)?;
-    fetch::unzip(&archive, data)?;
+    fetch::unzip(&archive, &into)?;
     check(&[spec], data)?;
     std::fs::remove_file(&archive).with_context(|| format!("removing {}", archive.display()))
 }

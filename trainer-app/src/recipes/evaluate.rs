@@ -1,7 +1,7 @@
 //! `trainer evaluate`: an adapter's scores on labeled rows.
 
-use anyhow::{Context, Result, bail};
-use glue_data::{Example, Split, tasks};
+use anyhow::{Context, Result};
+use glue_data::{Example, tasks};
 use serde_json::json;
 
 use crate::cli::EvaluateArgs;
@@ -39,12 +39,5 @@ fn read(args: &EvaluateArgs, answerer: &Answerer) -> Result<(Vec<Example>, Strin
         let rows = tasks::custom::read_labeled(path, text, text2, label, &answerer.task.labels)?;
         return Ok((rows, path.display().to_string()));
     }
-    let Some(split) = Split::ALL.into_iter().find(|split| split.name() == args.split) else {
-        let names = Split::ALL.map(Split::name).join(", ");
-        bail!("there is no split `{}`; choose one of {names}", args.split);
-    };
-    let spec = tasks::lookup(&answerer.metadata.task).context(
-        "this adapter was trained on rows of one's own: name some with --input, --text and --label",
-    )?;
-    Ok((spec.read(args.data.as_deref(), split)?, split.name().to_owned()))
+    Ok((answerer.read_split(&args.split, args.data.as_deref())?, args.split.clone()))
 }

@@ -1,22 +1,27 @@
 //! An adapter file on its base, and rows through both: what scoring and predicting share.
 
 use std::io::IsTerminal;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use burn_adapters::HeadKind;
+use burn_adapters::compose::without::ablate_spans;
 use burn_adapters::file::native::{self, AdapterMetadata};
 use burn_bert::BertConfig;
 use glue_data::order::scoring_batches;
-use glue_data::{EncodedRows, Example, Labels, Metric, Task, TextEncoder, tasks};
+use glue_data::{EncodedRows, Example, Labels, Metric, Split, Task, TextEncoder, tasks};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::base::Base;
 use crate::cli::InferenceArgs;
 use crate::devices;
-use crate::learner::step::{ScoredRow, Tuner};
+use crate::learner::step::{Forward, ScoredRow, Tuner, bert_input};
 use crate::rows;
+
+/// The rows without the bottlenecks of a span of layers, or of none.
+pub type SpanRows = (Option<Range<usize>>, Vec<ScoredRow>);
 
 /// An adapter that is ready to answer.
 pub struct Answerer {
@@ -59,6 +64,54 @@ impl Answerer {
         })
     }
 
+    /// Whether there is a bottleneck anywhere.
+    pub fn has_bottlenecks(&self) -> bool {
+        self.tuner.model.task.config().plan.bottleneck.is_some()
+    }
+
+    /// The rows of a part of the adapter's task.
+    ///
+    /// # Errors
+    /// A part nobody knows, a task that is in no table, or files that cannot be read.
+    pub fn read_split(&self, split: &str, data: Option<&Path>) -> Result<Vec<Example>> {
+        let Some(split) = Split::ALL.into_iter().find(|known| known.name() == split) else {
+            let names = Split::ALL.map(Split::name).join(", ");
+            bail!("there is no split `{split}`; choose one of {names}");
+        };
+        let spec = tasks::lookup(&self.metadata.task).context(
+            "this adapter was trained on rows of one's own: `evaluate` them with --input, --text and --label",
+        )?;
+        Ok(spec.read(data, split)?)
+    }
+
+    /// The rows with their logits for the adapter as it is (`None`) and without the bottlenecks of every span of
+    /// layers.
+    ///
+    /// # Errors
+    /// A text that cannot be tokenized.
+    pub fn answer_without_spans(&self, examples: &[Example]) -> Result<Vec<SpanRows>> {
+        let encoded = rows::encode(&self.encoder, &self.bert_config, examples)?;
+        let mut spans = vec![(None, run(&self.tuner, &encoded, self.batch_size, &self.device))];
+        let batches = scoring_batches(&encoded.lengths(), self.batch_size);
+        let bar = rows_bar(encoded.rows().len());
+        for indices in batches {
+            let batch = rows::batch(&encoded, &indices, &self.device);
+            let mut place = 1;
+            ablate_spans(&self.tuner.model, &bert_input(&batch), |span, logits| {
+                let forward = Forward { loss: Tensor::zeros([1], &self.device), logits };
+                let output = forward.read(&batch.labels);
+                if spans.len() == place {
+                    spans.push((Some(span), Vec::new()));
+                }
+                spans[place].1.extend(output.scored);
+                place += 1;
+            });
+            bar.inc(indices.len() as u64);
+        }
+        bar.finish_and_clear();
+        Ok(spans)
+    }
+
     /// The rows with their logits, in their order.
     ///
     /// # Errors
@@ -77,15 +130,7 @@ pub fn run(
     device: &Device,
 ) -> Vec<ScoredRow> {
     let batches = scoring_batches(&encoded.lengths(), batch_size);
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(Some(encoded.rows().len() as u64), target);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} rows  {eta} left") {
-        bar.set_style(style);
-    }
+    let bar = rows_bar(encoded.rows().len());
     let mut scored = vec![None; encoded.rows().len()];
     for indices in batches {
         let batch = rows::batch(encoded, &indices, device);
@@ -98,6 +143,20 @@ pub fn run(
     bar.finish_and_clear();
     // A scoring pass sees every row once.
     scored.into_iter().flatten().collect()
+}
+
+/// A bar for so many rows, on a terminal.
+fn rows_bar(rows: usize) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(Some(rows as u64), target);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} rows  {eta} left") {
+        bar.set_style(style);
+    }
+    bar
 }
 
 /// The task an adapter was trained on; its metrics are the table's where the table has it.

@@ -81,6 +81,9 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
     println!("method    {}", metadata.method);
     if let Some(bottleneck) = &header.config.plan.bottleneck {
         println!("adapters  size {}, {}", bottleneck.size, bottleneck.activation.name());
+        println!("          {} in a layer, layers {}", bottleneck.sites.name(), bottleneck.layers);
+        let (depth, inner_norm) = (bottleneck.depth, bottleneck.inner_norm.name());
+        println!("          depth {depth}, inner norm {inner_norm}, {}", bottleneck.combine.name());
     }
     println!("pooling   {}", header.config.pooling.name());
     println!("length    {} tokens at most", metadata.max_length);

@@ -1,8 +1,11 @@
 //! One job each, readable alone.
 
+pub mod ablate;
 pub mod data;
 pub mod evaluate;
 pub mod inference;
 pub mod inspect;
 pub mod predict;
+pub mod report;
+pub mod sweep;
 pub mod train;

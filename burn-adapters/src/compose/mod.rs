@@ -1,0 +1,3 @@
+//! Insertions made of a task and something else.
+
+pub mod without;

@@ -1,0 +1,106 @@
+//! `trainer ablate`: the score without the bottlenecks of every span of layers, as a map.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::artifacts::write_atomically;
+use crate::cli::AblateArgs;
+use crate::learner::step::ScoredRow;
+use crate::recipes::inference::Answerer;
+use crate::report::heat_map;
+use crate::rows;
+
+/// What `ablation.json` holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ablation {
+    /// Name of the task.
+    pub task: String,
+    /// Name of the score.
+    pub metric: String,
+    /// Number of rows that were scored.
+    pub rows: usize,
+    /// Number of layers.
+    pub layers: usize,
+    /// With every bottleneck.
+    pub whole: f64,
+    /// Without those of a span.
+    pub spans: Vec<SpanScore>,
+}
+
+/// The score without the bottlenecks of some layers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SpanScore {
+    /// The first of the layers, counted from 0.
+    pub first: usize,
+    /// The last of them.
+    pub last: usize,
+    /// The score.
+    pub score: f64,
+}
+
+impl Ablation {
+    /// The score without the bottlenecks of `first` to `last`.
+    pub fn score(&self, first: usize, last: usize) -> Option<f64> {
+        let found = self.spans.iter().find(|span| (span.first, span.last) == (first, last));
+        found.map(|span| span.score)
+    }
+}
+
+/// Runs `trainer ablate`.
+///
+/// # Errors
+/// An adapter without bottlenecks; an adapter, base or rows that cannot be read; or a directory that cannot be written.
+#[expect(clippy::print_stdout, reason = "the map is what was asked for")]
+pub fn run(args: &AblateArgs) -> Result<()> {
+    let answerer = Answerer::load(&args.adapter, &args.inference)?;
+    ensure!(
+        answerer.has_bottlenecks(),
+        "{} has no bottlenecks to leave out: its method is {}",
+        args.adapter.display(),
+        answerer.metadata.method
+    );
+    let mut examples = answerer.read_split(&args.split, args.data.as_deref())?;
+    examples.truncate(args.limit.unwrap_or(usize::MAX));
+    let ablation = ablate(&answerer, &examples)?;
+
+    let beside = args.adapter.parent().unwrap_or(Path::new("."));
+    let out = args.out.as_deref().unwrap_or(beside);
+    std::fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
+    write_atomically(&out.join("ablation.json"), &serde_json::to_vec_pretty(&ablation)?)?;
+    write_atomically(&out.join("ablation.svg"), heat_map::svg(&ablation)?.as_bytes())?;
+    if args.inference.json {
+        println!("{}", serde_json::to_string(&ablation)?);
+    } else {
+        print!("{}", heat_map::text(&ablation, std::io::stdout().is_terminal()));
+        println!("drawn in {}", out.join("ablation.svg").display());
+    }
+    Ok(())
+}
+
+fn ablate(answerer: &Answerer, examples: &[glue_data::Example]) -> Result<Ablation> {
+    let metric = answerer.task.metric().name();
+    let score = |scored: &[ScoredRow]| -> Result<f64> {
+        let scores = rows::scores(&answerer.task, scored.iter())
+            .context("these rows have no labels to judge by")?;
+        scores.get(metric).and_then(Value::as_f64).context("the score is not a number")
+    };
+    let mut passes = answerer.answer_without_spans(examples)?.into_iter();
+    let (_, whole) = passes.next().context("nothing was scored")?;
+    let mut spans = Vec::new();
+    for (span, scored) in passes {
+        let span = span.context("a span has layers")?;
+        spans.push(SpanScore { first: span.start, last: span.end - 1, score: score(&scored)? });
+    }
+    Ok(Ablation {
+        task: answerer.task.name.clone(),
+        metric: metric.to_owned(),
+        rows: examples.len(),
+        layers: spans.iter().map(|span| span.last + 1).max().unwrap_or(0),
+        whole: score(&whole)?,
+        spans,
+    })
+}

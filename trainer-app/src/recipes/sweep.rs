@@ -1,0 +1,327 @@
+//! `trainer sweep`: every cell of a grid once, whatever happens in between, and a table of the best.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::{Device, Tensor};
+use burn_adapters::{Method, Tuned};
+use glue_data::order::training_batches;
+
+use crate::artifacts::{RunDirectory, write_atomically};
+use crate::cli::SweepArgs;
+use crate::devices;
+use crate::learner::quiet::Quiet;
+use crate::run::{Run, RunResult, Watch};
+use crate::run_config::{RunConfig, default_pooling};
+use crate::shared::Shared;
+use crate::stop::Stop;
+use crate::sweep::grid::{self, Cell};
+use crate::sweep::ledger::{CellEnd, Entry, Ledger};
+use crate::sweep::summary;
+use crate::terminal::Board;
+
+/// A run whose trained share is above this keeps no copy of what it trained: hundreds of them would fill a disk.
+const SMALL_SHARE: f64 = 0.1;
+
+/// Runs `trainer sweep`.
+///
+/// # Errors
+/// A sweep that cannot be read, or a ledger that cannot be written. A cell that fails is written down as failed, and
+/// the sweep goes on.
+pub fn run(args: &SweepArgs) -> Result<()> {
+    let sweep = Sweep::read(args)?;
+    if args.slurm {
+        return sweep.print_slurm_script();
+    }
+    let device = devices::resolve(&args.device)?;
+    let mut ledger = Ledger::open(&sweep.directory, args.shard)?;
+    write_atomically(&sweep.directory.join("sweep.toml"), sweep.text.as_bytes())?;
+    let mut shared = Shared::new(device);
+    if args.dry_run {
+        return sweep.print_plan(&ledger, &mut shared);
+    }
+    let stop = Stop::on_signals()?;
+    sweep.run(&mut ledger, &mut shared, &stop)?;
+    sweep.tell(&ledger, &stop)
+}
+
+/// A sweep as it was asked for.
+struct Sweep<'a> {
+    args: &'a SweepArgs,
+    text: String,
+    directory: PathBuf,
+    cells: Vec<Cell>,
+}
+
+impl<'a> Sweep<'a> {
+    fn read(args: &'a SweepArgs) -> Result<Self> {
+        let (name, text) = match (&args.file, &args.preset) {
+            (Some(path), _) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("reading the sweep {}", path.display()))?;
+                let stem =
+                    path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into());
+                (stem, text)
+            }
+            (None, Some(preset)) => (preset.clone(), grid::preset(preset)?.to_owned()),
+            (None, None) => bail!("name a sweep: a file, or --preset {}", grid::preset_names()),
+        };
+        let name = args.name.clone().unwrap_or(name);
+        let cells = grid::cells(&text, |method| common(args, method))
+            .with_context(|| format!("reading the sweep {name}"))?;
+        Ok(Self { args, text, directory: args.sweeps.join(name), cells })
+    }
+
+    /// This machine's cells that have not ended.
+    fn open_cells<'s>(&'s self, ledger: &'s Ledger) -> impl Iterator<Item = &'s Cell> {
+        let mine = |(index, _): &(usize, _)| self.args.shard.takes(*index);
+        let is_open = |cell: &&Cell| match ledger.get(&cell.id).map(|entry| &entry.end) {
+            None => true,
+            Some(CellEnd::Failed { .. }) => self.args.retry_failed,
+            Some(_) => false,
+        };
+        self.cells.iter().enumerate().filter(mine).map(|(_, cell)| cell).filter(is_open)
+    }
+
+    fn run(&self, ledger: &mut Ledger, shared: &mut Shared, stop: &Stop) -> Result<()> {
+        let board = Board::new(self.cells.iter().map(row_name), !self.args.json);
+        for cell in &self.cells {
+            if let Some(entry) = ledger.get(&cell.id) {
+                board.finish(&row_name(cell), score_of(entry));
+            }
+        }
+        let open: Vec<Cell> = self.open_cells(ledger).cloned().collect();
+        for cell in open {
+            if stop.is_asked() {
+                break;
+            }
+            let line = board.start(&cell.describe());
+            let end = match self.run_cell(&cell, shared, stop, &line) {
+                Ok(Some(result)) if result.collapsed => CellEnd::Collapsed {
+                    why: format!("one answer for every row, {} epochs on", result.epochs),
+                    result: Some(result),
+                },
+                Ok(Some(result)) => CellEnd::Done { result },
+                Ok(None) => break,
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    if why.contains("the loss is") {
+                        CellEnd::Collapsed { why, result: None }
+                    } else {
+                        CellEnd::Failed { why }
+                    }
+                }
+            };
+            board.say(&match &end {
+                CellEnd::Done { result } => format!(
+                    "{}: {} {:.1} in {:.0} s",
+                    cell.describe(),
+                    result.metric,
+                    100.0 * result.score,
+                    result.seconds
+                ),
+                CellEnd::Collapsed { why, .. } => format!("{}: collapsed: {why}", cell.describe()),
+                CellEnd::Failed { why } => format!("{}: failed: {why}", cell.describe()),
+            });
+            let entry = Entry { cell: cell.id.clone(), end, config: cell.config.clone() };
+            board.finish(&row_name(&cell), score_of(&entry));
+            ledger.add(entry)?;
+        }
+        board.close();
+        Ok(())
+    }
+
+    /// One cell, from its checkpoint where it was stopped; `None` when it was stopped now.
+    fn run_cell(
+        &self,
+        cell: &Cell,
+        shared: &mut Shared,
+        stop: &Stop,
+        line: &indicatif::ProgressBar,
+    ) -> Result<Option<RunResult>> {
+        let runs = self.directory.join("runs");
+        let directory = RunDirectory::open_or_create(&runs, &cell.config.task.name, &cell.id)?;
+        if directory.is_finished() {
+            // The process ended between the result and the ledger.
+            let bytes = std::fs::read(directory.result()).context("reading the result")?;
+            return Ok(Some(serde_json::from_slice(&bytes).context("reading the result")?));
+        }
+        cell.config.write(&directory.config())?;
+        let line = line.clone();
+        let watch = Watch {
+            renderer: Box::new(move |_| Box::new(Quiet::new(line.clone()))),
+            stop: stop.clone(),
+            checkpoint_every: Duration::from_secs(self.args.checkpoint_every),
+            give_up_after: Some((cell.config.training.epochs / 3).max(2)),
+        };
+        let result = Run::prepare(cell.config.clone(), shared)?.train(&directory, &watch)?;
+        if let Some(result) = &result
+            && result.share_of_base > SMALL_SHARE
+            && !self.args.keep_all
+        {
+            std::fs::remove_file(&result.adapter).context("removing a large adapter")?;
+        }
+        Ok(result)
+    }
+
+    #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the end of the sweep is told")]
+    fn tell(&self, ledger: &Ledger, stop: &Stop) -> Result<()> {
+        let mine = |entry: &&Entry| self.cells.iter().any(|cell| cell.id == entry.cell);
+        let settings = summary::settings(ledger.entries().filter(mine));
+        if self.args.json {
+            println!("{}", serde_json::to_string(&settings)?);
+        } else {
+            println!("{}", summary::table(&summary::best(&settings)));
+        }
+        let open = self.open_cells(ledger).count();
+        let done = self.cells.len();
+        if open > 0 {
+            let asked = if stop.is_asked() { "stopped; " } else { "" };
+            eprintln!("{asked}{open} of {done} cells are left: the same command goes on");
+        }
+        let failed =
+            ledger.entries().filter(mine).filter(|e| matches!(e.end, CellEnd::Failed { .. }));
+        match failed.count() {
+            0 => Ok(()),
+            failed => bail!(
+                "{failed} cells failed; why is in {}; --retry-failed runs them again",
+                self.directory.display()
+            ),
+        }
+    }
+
+    #[expect(clippy::print_stdout, reason = "the plan is the output")]
+    fn print_plan(&self, ledger: &Ledger, shared: &mut Shared) -> Result<()> {
+        let speed = flops_per_second(shared.device());
+        let mut left = 0.0;
+        let mut open = 0;
+        for cell in self.open_cells(ledger) {
+            let seconds = match seconds_seen(ledger, cell) {
+                Some(seconds) => seconds,
+                None => flops(cell, shared)? / speed,
+            };
+            left += seconds;
+            open += 1;
+            println!("{}  {:>8}  {}", cell.id, duration(seconds), cell.describe());
+        }
+        println!(
+            "\n{open} of {} cells to run, about {} on this machine",
+            self.cells.len(),
+            duration(left)
+        );
+        Ok(())
+    }
+
+    #[expect(clippy::print_stdout, reason = "the script is the output")]
+    fn print_slurm_script(&self) -> Result<()> {
+        let program = std::env::current_exe().context("finding this program")?;
+        let mut words: Vec<String> = std::env::args().skip(1).collect();
+        words.retain(|word| word != "--slurm");
+        let line: Vec<String> = words.iter().map(|word| shell_quoted(word)).collect();
+        let shards = self.cells.len().min(self.args.slurm_shards);
+        println!(
+            "#!/bin/bash\n\
+             #SBATCH --job-name=trainer-sweep\n\
+             #SBATCH --array=1-{shards}\n\
+             #SBATCH --cpus-per-task=8\n\
+             #SBATCH --requeue\n\
+             # A job that is killed goes on where it was when it is queued again; the ledgers are read together.\n\
+             {} {} --shard \"$SLURM_ARRAY_TASK_ID/{shards}\"",
+            shell_quoted(&program.to_string_lossy()),
+            line.join(" ")
+        );
+        Ok(())
+    }
+}
+
+/// What every cell has in common: what was typed beside the grid.
+fn common(args: &SweepArgs, method: Method) -> RunConfig {
+    let mut config = RunConfig::defaults(method);
+    config.model.base.clone_from(&args.base);
+    config.model.pooling = default_pooling(&args.base);
+    config.task.data.clone_from(&args.data);
+    config.device.clone_from(&args.device);
+    config
+}
+
+/// The row of the live table that a cell belongs to.
+fn row_name(cell: &Cell) -> String {
+    format!("{} {}", cell.config.task.name, cell.config.model.method)
+}
+
+fn score_of(entry: &Entry) -> Option<f64> {
+    entry.end.result().map(|result| result.score)
+}
+
+/// What a cell like this one took, by its epochs.
+fn seconds_seen(ledger: &Ledger, cell: &Cell) -> Option<f64> {
+    let alike = |entry: &&Entry| {
+        let (a, b) = (&entry.config, &cell.config);
+        let task = |config: &RunConfig| (config.task.name.clone(), config.task.limit);
+        task(a) == task(b) && a.model.method == b.model.method && a.model.base == b.model.base
+    };
+    let seen: Vec<f64> = ledger
+        .entries()
+        .filter(alike)
+        .filter_map(|entry| entry.end.result())
+        .map(|result| result.seconds / result.epochs as f64)
+        .collect();
+    (!seen.is_empty()).then(|| summary::mean(&seen) * cell.config.training.epochs as f64)
+}
+
+/// Floating-point operations of a cell: two for each weight and token forward, as many again back to the activations,
+/// and again to the weights where these train.
+fn flops(cell: &Cell, shared: &mut Shared) -> Result<f64> {
+    let config = &cell.config;
+    let task = shared.task(config)?;
+    let base = &shared.base(&config.model)?.config;
+    let (d_model, d_wide) = (base.hidden_size as f64, base.intermediate_size as f64);
+    let weights =
+        base.num_hidden_layers as f64 * (4.0 * d_model * d_model + 2.0 * d_model * d_wide);
+    let batch = config.training.batch_size;
+    let lengths = task.train.lengths();
+    let padded = |batch: &Vec<usize>| {
+        let longest = batch.iter().map(|row| lengths[*row]).max().unwrap_or(0);
+        (batch.len() * longest) as f64
+    };
+    let trained: f64 = training_batches(&lengths, batch, config.seed, 1).iter().map(padded).sum();
+    let scored: f64 = task.validation.lengths().iter().map(|length| *length as f64).sum();
+    let passes = if config.plan().tuned == Tuned::Everything { 3.0 } else { 2.0 };
+    Ok(2.0 * weights * (passes * trained + scored) * config.training.epochs as f64)
+}
+
+/// What the device does on matrix products of a BERT's shapes, with a share for all the rest.
+fn flops_per_second(device: &Device) -> f64 {
+    const SHARE_OF_PRODUCTS: f64 = 0.7;
+    const SHAPE: [usize; 3] = [2048, 768, 3072];
+    let [rows, inner, columns] = SHAPE;
+    let left = Tensor::<2>::ones([rows, inner], device);
+    let right = Tensor::<2>::ones([inner, columns], device);
+    let product = || left.clone().matmul(right.clone()).sum().into_scalar::<f64>();
+    product();
+    let started = std::time::Instant::now();
+    let repeats = 4;
+    for _ in 0..repeats {
+        product();
+    }
+    let flops = 2.0 * SHAPE.iter().product::<usize>() as f64 * f64::from(repeats);
+    SHARE_OF_PRODUCTS * flops / started.elapsed().as_secs_f64()
+}
+
+fn duration(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 90.0 => format!("{seconds:.0} s"),
+        seconds if seconds < 5400.0 => format!("{:.0} min", seconds / 60.0),
+        seconds => format!("{:.1} h", seconds / 3600.0),
+    }
+}
+
+fn shell_quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

@@ -1,0 +1,162 @@
+//! An ablation as a map: the first layer left out downwards, the last one rightwards.
+//!
+//! Houlsby et al. 2019, figure 6 (left).
+
+use std::fmt::Write as _;
+
+use anyhow::{Result, anyhow};
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use crate::recipes::ablate::Ablation;
+
+/// How far a score has fallen, from 0 (not at all) to 1 (the worst of the map).
+fn loss(ablation: &Ablation, score: f64) -> f64 {
+    let worst = ablation.spans.iter().map(|span| span.score).fold(ablation.whole, f64::min);
+    let range = ablation.whole - worst;
+    if range > 0.0 { ((ablation.whole - score) / range).clamp(0.0, 1.0) } else { 0.0 }
+}
+
+/// White where nothing was lost, dark red where most was.
+fn colour(loss: f64) -> RGBColor {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between two colours' numbers, which are bytes"
+    )]
+    let between = |light: f64, dark: f64| (light + (dark - light) * loss).round() as u8;
+    RGBColor(between(255.0, 165.0), between(255.0, 15.0), between(255.0, 21.0))
+}
+
+/// The change in points, a row for each first layer; coloured for a terminal.
+pub fn text(ablation: &Ablation, coloured: bool) -> String {
+    let Ablation { task, metric, rows, layers, whole, .. } = ablation;
+    let mut text = format!(
+        "{task} {metric} {:.1} on {rows} rows; the change without the bottlenecks of layers first to last:\n\n",
+        100.0 * whole
+    );
+    let mut line = "first \\ last".to_owned();
+    for last in 0..*layers {
+        let _ = write!(line, "{last:>7}");
+    }
+    text.push_str(&line);
+    text.push('\n');
+    for first in 0..*layers {
+        let mut line = format!("{first:>12}");
+        for last in 0..*layers {
+            let Some(score) = ablation.score(first, last) else {
+                line.push_str("       ");
+                continue;
+            };
+            let change = format!("{:>+7.1}", 100.0 * (score - whole));
+            if coloured {
+                let RGBColor(red, green, blue) = colour(loss(ablation, score));
+                let _ =
+                    write!(line, "\u{1b}[48;2;{red};{green};{blue}m\u{1b}[30m{change}\u{1b}[0m");
+            } else {
+                line.push_str(&change);
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    let singles = (0..*layers).filter_map(|layer| Some((layer, ablation.score(layer, layer)?)));
+    if let Some((layer, score)) = singles.min_by(|a, b| a.1.total_cmp(&b.1)) {
+        let _ = write!(
+            text,
+            "\nof single layers, number {layer} costs most: {:+.1}",
+            100.0 * (score - whole)
+        );
+    }
+    if let Some(score) = layers.checked_sub(1).and_then(|last| ablation.score(0, last)) {
+        let _ = writeln!(text, "; all of them: {:+.1}", 100.0 * (score - whole));
+    }
+    text
+}
+
+/// The map as a picture.
+///
+/// # Errors
+/// If it cannot be drawn.
+pub fn svg(ablation: &Ablation) -> Result<String> {
+    let mut picture = String::new();
+    draw(ablation, &mut picture).map_err(|error| anyhow!("drawing the map: {error}"))?;
+    Ok(picture)
+}
+
+fn draw(ablation: &Ablation, picture: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+    const CELL: u32 = 48;
+    const EDGE: f64 = 1.0; // cells' widths left of the map and above it, for the numbers of the layers
+    let layers = ablation.layers as f64;
+    let side = CELL * u32::try_from(ablation.layers + 1)? + 20;
+    let area = SVGBackend::with_string(picture, (side, side + 70)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let title = format!("{}: {} without the adapters of a span", ablation.task, ablation.metric);
+    let mut chart = ChartBuilder::on(&area)
+        .caption(title, ("sans-serif", 15))
+        .margin(10)
+        .build_cartesian_2d(-EDGE..layers, layers + 0.6..-EDGE)?;
+    chart.draw_series(ablation.spans.iter().map(|span| {
+        let (x, y) = (span.last as f64, span.first as f64);
+        Rectangle::new([(x, y), (x + 1.0, y + 1.0)], colour(loss(ablation, span.score)).filled())
+    }))?;
+    chart.draw_series(ablation.spans.iter().map(|span| {
+        let ink = if loss(ablation, span.score) > 0.6 { WHITE } else { BLACK };
+        let centre = (span.last as f64 + 0.5, span.first as f64 + 0.5);
+        Text::new(format!("{:.0}", 100.0 * span.score), centre, centred(ink))
+    }))?;
+    let numbers = (0..ablation.layers).flat_map(|layer| {
+        let middle = layer as f64 + 0.5;
+        [(middle, -0.5), (-0.5, middle)].map(|place| (layer, place))
+    });
+    chart.draw_series(
+        numbers.map(|(layer, place)| Text::new(layer.to_string(), place, centred(BLACK))),
+    )?;
+    let axes = "first layer downwards, last layer rightwards".to_owned();
+    chart.draw_series([Text::new(axes, (layers / 2.0 - 0.5, layers + 0.35), centred(BLACK))])?;
+    area.present()?;
+    Ok(())
+}
+
+fn centred(ink: RGBColor) -> TextStyle<'static> {
+    TextStyle {
+        font: ("sans-serif", 13).into_font(),
+        color: ink.to_backend_color(),
+        pos: Pos::new(HPos::Center, VPos::Center),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipes::ablate::SpanScore;
+
+    fn ablation() -> Ablation {
+        let span = |first, last, score| SpanScore { first, last, score };
+        Ablation {
+            task: "cola".to_owned(),
+            metric: "matthews".to_owned(),
+            rows: 10,
+            layers: 2,
+            whole: 0.5,
+            spans: vec![span(0, 0, 0.5), span(0, 1, 0.1), span(1, 1, 0.3)],
+        }
+    }
+
+    #[test]
+    fn the_map_in_words() {
+        let map = text(&ablation(), false);
+        assert!(map.contains("           0   +0.0  -40.0"), "{map}");
+        assert!(map.contains("           1         -20.0"), "{map}");
+        assert!(map.contains("number 1 costs most: -20.0; all of them: -40.0"), "{map}");
+        assert!(!map.contains('\u{1b}'));
+        assert!(text(&ablation(), true).contains("\u{1b}[48;2;165;15;21m"));
+    }
+
+    #[test]
+    fn the_map_as_a_picture() {
+        let picture = svg(&ablation()).unwrap();
+        assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));
+        assert_eq!(picture.matches("#A50F15").count(), 1, "one span is the worst");
+    }
+}
