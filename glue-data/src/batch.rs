@@ -28,6 +28,8 @@ pub enum Targets {
     Classes(Tensor<1, Int>),
     /// `[batch]`
     Scores(Tensor<1>),
+    /// `[batch, 2]`, first and last token of an answer.
+    Spans(Tensor<2, Int>),
     /// Some row has no label.
     Unknown,
 }
@@ -92,13 +94,24 @@ fn targets(labels: &[Option<Label>], device: &Device) -> Targets {
             _ => None,
         })
         .collect();
-    match (classes, scores) {
-        (Some(classes), _) => {
+    let spans: Option<Vec<[i64; 2]>> = labels
+        .iter()
+        .map(|label| match label {
+            Some(Label::Span { start, end }) => Some([*start as i64, *end as i64]),
+            _ => None,
+        })
+        .collect();
+    match (classes, scores, spans) {
+        (Some(classes), ..) => {
             Targets::Classes(Tensor::from_data(TensorData::new(classes, [labels.len()]), device))
         }
-        (_, Some(scores)) => {
+        (_, Some(scores), _) => {
             Targets::Scores(Tensor::from_data(TensorData::new(scores, [labels.len()]), device))
         }
+        (_, _, Some(spans)) => Targets::Spans(Tensor::from_data(
+            TensorData::new(spans.concat(), [labels.len(), 2]),
+            device,
+        )),
         _ => Targets::Unknown,
     }
 }
@@ -123,5 +136,18 @@ mod tests {
         assert_eq!(mask.iter::<bool>().collect::<Vec<_>>(), [true, true, true, true, false, false]);
         let Targets::Classes(classes) = batch.targets else { panic!("classes were given") };
         assert_eq!(classes.into_data().iter::<i64>().collect::<Vec<_>>(), [1, 0]);
+    }
+
+    #[test]
+    fn a_span_is_two_positions() {
+        let row = |start, end| Encoded {
+            ids: vec![7; 4],
+            type_ids: vec![0; 4],
+            label: Some(Label::Span { start, end }),
+        };
+        let batch = PadToLongest::default().batch(vec![row(1, 3), row(0, 0)], &Device::flex());
+        let Targets::Spans(spans) = batch.targets else { panic!("spans were given") };
+        assert_eq!(spans.dims(), [2, 2]);
+        assert_eq!(spans.into_data().iter::<i64>().collect::<Vec<_>>(), [1, 3, 0, 0]);
     }
 }

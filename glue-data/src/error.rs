@@ -92,6 +92,16 @@ pub enum DataError {
         /// What it says.
         found: String,
     },
+    /// A file of SQuAD that is not where it should be.
+    #[error(
+        "squad needs {path}, which is not there; get {relative} from https://rajpurkar.github.io/SQuAD-explorer, and name the directory that holds squad with --data"
+    )]
+    MissingSquad {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// The path inside the data directory.
+        relative: String,
+    },
     /// Windows over a context that cannot be cut.
     #[error(
         "a row of {max_length} tokens has no room for a context: it needs more than the question's {max_question} and 3 special ones, and a stride of at least 1 (found {doc_stride})"

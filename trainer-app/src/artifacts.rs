@@ -5,6 +5,8 @@
 //!   config.toml           enough to repeat the run
 //!   metrics.jsonl         one line a step, one line an epoch
 //!   adapter.safetensors   the best on validation so far
+//!   predictions.json, nbest_predictions.json
+//!                         what it answers to SQuAD's validation questions
 //!   checkpoint/           what a stopped run goes on from; removed when the run has ended
 //!   result.json           written last: a run that has it is finished
 //! ```
@@ -126,6 +128,16 @@ impl RunDirectory {
     /// `adapter.safetensors`
     pub fn adapter(&self) -> PathBuf {
         self.root.join("adapter.safetensors")
+    }
+
+    /// `predictions.json`
+    pub fn predictions(&self) -> PathBuf {
+        self.root.join("predictions.json")
+    }
+
+    /// `nbest_predictions.json`
+    pub fn n_best_predictions(&self) -> PathBuf {
+        self.root.join("nbest_predictions.json")
     }
 
     /// `checkpoint/`

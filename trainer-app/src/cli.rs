@@ -57,7 +57,7 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Task and data")]
 pub struct TaskArgs {
-    /// The task: helpdesk (embedded) or one of `trainer data list` [default: helpdesk]
+    /// The task: helpdesk (embedded), squad, or one of `trainer data list` [default: helpdesk]
     #[arg(long, value_name = "NAME", conflicts_with = "train")]
     pub task: Option<String>,
     /// Directory that holds the tasks' data in the published layout
@@ -132,7 +132,7 @@ pub struct TrainArgs {
     /// What the head reads: pooler (the paper), first-token or mean [default: the base's best by measurement]
     #[arg(long, value_name = "POOLING", help_heading = "Model")]
     pub pooling: Option<String>,
-    /// Longest text in tokens; longer ones are cut [default: 128]
+    /// Longest text in tokens; longer ones are cut [default: 128; squad: windows of 384]
     #[arg(long, value_name = "TOKENS", help_heading = "Model")]
     pub max_length: Option<usize>,
     /// Dropout of hidden states, attention and head [default: the base's, 0.1]

@@ -88,15 +88,7 @@ impl TaskRows {
 
     /// Keeps some training rows, drawn by the seed.
     fn limit(&mut self, rows: usize, seed: u64) {
-        let lengths = vec![0; self.train.len()];
-        let order = glue_data::order::training_batches(
-            &lengths,
-            1,
-            glue_data::derive_seed(seed, "limit"),
-            0,
-        );
-        let mut kept: Vec<usize> = order.into_iter().flatten().take(rows).collect();
-        kept.sort_unstable();
+        let kept = draw(self.train.len(), rows, seed);
         self.train = kept.into_iter().map(|row| self.train[row].clone()).collect();
     }
 
@@ -120,6 +112,15 @@ impl TaskRows {
     }
 }
 
+/// So many of `rows` rows, drawn by the seed, in their order.
+pub fn draw(rows: usize, limit: usize, seed: u64) -> Vec<usize> {
+    let seed = glue_data::derive_seed(seed, "limit");
+    let order = glue_data::order::training_batches(&vec![0; rows], 1, seed, 0);
+    let mut kept: Vec<usize> = order.into_iter().flatten().take(limit).collect();
+    kept.sort_unstable();
+    kept
+}
+
 /// Tokenizes rows and makes sure that the base has an embedding for everything in them.
 ///
 /// # Errors
@@ -130,10 +131,19 @@ pub fn encode(
     examples: &[Example],
 ) -> Result<EncodedRows> {
     let rows = encoder.encode(examples)?;
+    check(bert, &rows)?;
+    Ok(rows)
+}
+
+/// Makes sure that a base has an embedding for everything in some rows.
+///
+/// # Errors
+/// A token, a position or a type that the base does not have.
+pub fn check(bert: &BertConfig, rows: &EncodedRows) -> Result<()> {
     for row in rows.rows() {
         bert.check_text(&row.ids, &row.type_ids).context("the tokenizer does not fit the base")?;
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// Some rows as a batch on a device.

@@ -13,13 +13,15 @@ use burn::optim::ModuleOptimizer;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity, Score};
-use burn_adapters::{AdaptedBert, HeadKind, TaskAdapterConfig, TrainedTable};
-use glue_data::{Batch, EncodedRows, Labels, PadToLongest, Prediction, Task, baseline};
+use burn_adapters::{AdaptedBert, TaskAdapterConfig, TrainedTable};
+use glue_data::tasks::squad::answers;
+use glue_data::{Batch, EncodedRows, PadToLongest, Prediction, Task, baseline};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::artifacts::{RunDirectory, write_atomically};
 use crate::devices;
+use crate::judge::{AnswerJudge, Judge};
 use crate::learner::checkpoint::{Checkpoint, EpochReport, Progress};
 use crate::learner::memory;
 use crate::learner::metrics::{Gauge, ScoreMetric};
@@ -27,10 +29,11 @@ use crate::learner::optimizer::build_optimizer;
 use crate::learner::step::Tuner;
 use crate::learner::strategy::{Keep, Outcome, ResumableLoop};
 use crate::recipes::inference;
-use crate::rows;
+use crate::rows::{self, TaskRows};
 use crate::run_config::RunConfig;
 use crate::shared::{LoadedBase, LoadedTask, Shared};
 use crate::stop::Stop;
+use crate::subject::Subject;
 
 /// What a run ends with: `result.json`, and the line of `--json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,9 +51,10 @@ pub struct RunResult {
     /// Every score of the kept epoch on each other labeled part of the task, by the part's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub judged: BTreeMap<String, Map<String, Value>>,
-    /// The validation score of the commonest answer.
-    pub majority: f64,
-    /// The validation score of a bag of words; none for a regression.
+    /// The validation score of the commonest label; none for questions, which have no labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub majority: Option<f64>,
+    /// The validation score of a bag of words; none for a regression or for questions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bag_of_words: Option<f64>,
     /// The epoch that was kept, counted from 1.
@@ -116,7 +120,7 @@ impl Run {
         let bert = base.bert();
         let task_config = TaskAdapterConfig {
             plan: config.plan(),
-            outputs: task.rows.task.labels.outputs(),
+            outputs: task.subject.head().outputs(),
             pooling: config.model.pooling,
             head_dropout: base.config.hidden_dropout_prob,
             seed: glue_data::derive_seed(config.seed, "task"),
@@ -178,11 +182,10 @@ impl Run {
             training.accumulate
         );
         let outcome = Arc::new(Mutex::new(Outcome::default()));
-        let task = Arc::new(self.task.rows.task.clone());
         let strategy = ResumableLoop {
             train: self.task.train.clone(),
             validation: self.task.validation.clone(),
-            task: Arc::clone(&task),
+            judge: Arc::clone(&self.task.judge),
             optimizer: optimizer.clone(),
             progress,
             schedule: self.config.schedule(steps_per_epoch * training.epochs),
@@ -202,26 +205,34 @@ impl Run {
         let interrupter = Interrupter::new();
         watch.stop.watch(&interrupter);
         let learner = Learner::new(tuner, optimizer, training.learning_rate);
-        let trained = SupervisedTraining::new(
+        let supervised = SupervisedTraining::new(
             directory.root(),
             loader(&self.task.train),
             loader(&self.task.validation),
         )
         .metric_train_numeric(Gauge::loss())
-        .metric_valid_numeric(Gauge::loss())
-        .metric_train_numeric(ScoreMetric::new(Arc::clone(&task)))
-        .metric_valid_numeric(ScoreMetric::new(task))
-        .metric_train_numeric(Gauge::learning_rate())
-        .metric_train_numeric(Gauge::gradient_norm())
-        .metric_train_numeric(Gauge::step_time())
-        .metric_train_numeric(Gauge::memory())
-        .with_metric_logger(burn::train::logger::InMemoryMetricLogger::default())
-        .num_epochs(training.epochs)
-        .with_application_logger(None)
-        .renderer((watch.renderer)(&interrupter))
-        .with_interrupter(interrupter)
-        .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)))
-        .launch(learner);
+        .metric_valid_numeric(Gauge::loss());
+        let supervised = match &*self.task.judge {
+            Judge::Labels(task) => {
+                let score = ScoreMetric::new(Arc::new(task.clone()));
+                supervised.metric_train_numeric(score.clone()).metric_valid_numeric(score)
+            }
+            Judge::Answers(_) => supervised
+                .metric_train_numeric(Gauge::spans_found())
+                .metric_valid_numeric(Gauge::spans_found()),
+        };
+        let trained = supervised
+            .metric_train_numeric(Gauge::learning_rate())
+            .metric_train_numeric(Gauge::gradient_norm())
+            .metric_train_numeric(Gauge::step_time())
+            .metric_train_numeric(Gauge::memory())
+            .with_metric_logger(burn::train::logger::InMemoryMetricLogger::default())
+            .num_epochs(training.epochs)
+            .with_application_logger(None)
+            .renderer((watch.renderer)(&interrupter))
+            .with_interrupter(interrupter)
+            .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)))
+            .launch(learner);
         drop(trained);
         let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::take(&mut *outcome))
@@ -230,14 +241,10 @@ impl Run {
     /// Writes the adapter of an epoch that is the best so far.
     fn keeper(&self, directory: &RunDirectory) -> Result<Keep> {
         let path = directory.adapter();
-        let task = &self.task.rows.task;
         let metadata = AdapterMetadata {
             method: self.config.model.method.to_string(),
             task: self.config.task.name.clone(),
-            head: match &task.labels {
-                Labels::Classes(labels) => HeadKind::Classification { labels: labels.clone() },
-                Labels::Score => HeadKind::Regression,
-            },
+            head: self.task.subject.head(),
             score: None,
             max_length: self.config.model.max_length,
             base: BaseIdentity {
@@ -245,7 +252,7 @@ impl Run {
                 fingerprint: self.base.fingerprint()?,
             },
         };
-        let metric = task.metric().name().to_owned();
+        let metric = self.task.judge.metric().to_owned();
         Ok(Box::new(move |tuner, report| {
             let score = Some(Score { metric: metric.clone(), value: report.score });
             native::save(&path, &tuner.model, &AdapterMetadata { score, ..metadata.clone() })?;
@@ -262,25 +269,23 @@ impl Run {
         let progress = &outcome.progress;
         let EpochReport { epoch: best_epoch, score, scores, .. } =
             progress.best().context("no epoch was trained")?.clone();
-        let rows = &self.task.rows;
-        let task = &rows.task;
-        let on_validation =
-            |predictions: Vec<Prediction>| main_score(task, &predictions, &rows.validation);
-        let majority = baseline::majority(&task.labels, &rows.train, rows.validation.len());
-        let bag_of_words = baseline::bag_of_words(&task.labels, &rows.train, &rows.validation);
+        let (majority, bag_of_words) = match &self.task.subject {
+            Subject::Texts(rows) => baselines(rows),
+            Subject::Questions(_) => (None, None),
+        };
         let parameters = table.parameters();
         let mut seconds: Vec<f64> =
             progress.epochs.iter().map(|epoch| epoch.seconds_per_step).collect();
         seconds.sort_by(f64::total_cmp);
         Ok(RunResult {
-            task: task.name.clone(),
+            task: self.config.task.name.clone(),
             method: self.config.model.method.to_string(),
-            metric: task.metric().name().to_owned(),
+            metric: self.task.judge.metric().to_owned(),
             score,
             scores,
             judged: self.judge(directory)?,
-            majority: on_validation(majority),
-            bag_of_words: bag_of_words.map(on_validation),
+            majority,
+            bag_of_words,
             best_epoch,
             epochs: progress.epochs.len(),
             steps: progress.steps,
@@ -296,25 +301,65 @@ impl Run {
         })
     }
 
-    /// Scores the kept adapter, read back from its file, on the other labeled parts of the task.
+    /// Scores the kept adapter on the other labeled parts of the task, or writes down what it answers to questions.
     fn judge(&self, directory: &RunDirectory) -> Result<BTreeMap<String, Map<String, Value>>> {
-        if self.task.rows.judged_by.is_empty() {
-            return Ok(BTreeMap::new());
+        if let Judge::Answers(judge) = &*self.task.judge {
+            self.write_answers(judge, directory)?;
         }
+        match &self.task.subject {
+            Subject::Texts(rows) if !rows.judged_by.is_empty() => {
+                self.judge_other_parts(rows, directory)
+            }
+            Subject::Texts(_) | Subject::Questions(_) => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// The adapter of the best epoch, read back from its file.
+    fn kept(&self, directory: &RunDirectory) -> Result<Tuner> {
         let bert = self.base.bert().valid();
         let (model, _) = native::load(&directory.adapter(), bert, &self.base.fingerprint()?)?;
-        let tuner = Tuner { model };
+        Ok(Tuner { model })
+    }
+
+    fn write_answers(&self, judge: &AnswerJudge, directory: &RunDirectory) -> Result<()> {
+        let tuner = self.kept(directory)?;
+        let batch_size = self.config.training.batch_size;
+        let scored = inference::run(&tuner, &self.task.validation, batch_size, &self.device);
+        let found = judge.answers(&scored);
+        let predictions = answers::predictions(&judge.squad, &found);
+        let texts = [
+            (directory.predictions(), answers::predictions_json(&predictions)),
+            (directory.n_best_predictions(), answers::n_best_json(&judge.squad, &found)),
+        ];
+        texts.iter().try_for_each(|(path, text)| write_atomically(path, text.as_bytes()))
+    }
+
+    fn judge_other_parts(
+        &self,
+        rows: &TaskRows,
+        directory: &RunDirectory,
+    ) -> Result<BTreeMap<String, Map<String, Value>>> {
+        let tuner = self.kept(directory)?;
         let mut judged = BTreeMap::new();
-        for (split, examples) in &self.task.rows.judged_by {
+        for (split, examples) in &rows.judged_by {
             let encoded = rows::encode(&self.task.encoder, &self.base.config, examples)?;
             let batch_size = self.config.training.batch_size;
             let scored = inference::run(&tuner, &encoded, batch_size, &self.device);
-            if let Some(scores) = rows::scores(&self.task.rows.task, scored.iter()) {
+            if let Some(scores) = rows::scores(&rows.task, scored.iter()) {
                 judged.insert(split.name().to_owned(), scores);
             }
         }
         Ok(judged)
     }
+}
+
+/// The validation scores of the commonest label and of a bag of words.
+fn baselines(rows: &TaskRows) -> (Option<f64>, Option<f64>) {
+    let TaskRows { task, train, validation, .. } = rows;
+    let score = |predictions: Vec<Prediction>| main_score(task, &predictions, validation);
+    let majority = baseline::majority(&task.labels, train, validation.len());
+    let bag_of_words = baseline::bag_of_words(&task.labels, train, validation);
+    (Some(score(majority)), bag_of_words.map(score))
 }
 
 fn main_score(task: &Task, predictions: &[Prediction], examples: &[glue_data::Example]) -> f64 {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::artifacts::write_atomically;
 use crate::cli::{TaskArgs, TrainArgs};
 use crate::learner::schedule::{Decay, Schedule};
+use crate::subject::asks_questions;
 
 /// The layout of this file; a change that older programs cannot read raises it.
 const VERSION: u32 = 1;
@@ -345,6 +346,14 @@ impl RunConfig {
         set(&mut training.decay, args.decay);
         set(&mut training.clip, args.clip);
         training.patience = args.patience.or(training.patience);
+        if asks_questions(&self.task) {
+            // The head reads every token, so that nothing is pooled.
+            self.model.pooling = Pooling::FirstToken;
+            if args.max_length.is_none() && args.config.is_none() {
+                // The reference code's, `run_squad.py`.
+                self.model.max_length = 384;
+            }
+        }
         Ok(())
     }
 

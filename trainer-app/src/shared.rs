@@ -9,8 +9,9 @@ use burn_bert::{Bert, BertConfig};
 use glue_data::{EncodedRows, TextEncoder};
 
 use crate::base::Base;
-use crate::rows::{self, TaskRows};
+use crate::judge::Judge;
 use crate::run_config::{ModelConfig, RunConfig};
+use crate::subject::{Material, Subject};
 
 /// A device, and what was read for it so far.
 pub struct Shared {
@@ -29,14 +30,16 @@ pub struct LoadedBase {
     fingerprint: OnceLock<String>,
 }
 
-/// A task's rows, tokenised for a base.
+/// What a task is about, tokenised for a base.
 pub struct LoadedTask {
-    /// As they were read.
-    pub rows: TaskRows,
+    /// As it was read.
+    pub subject: Subject,
     /// Rows to learn from.
     pub train: EncodedRows,
     /// Rows to choose by.
     pub validation: EncodedRows,
+    /// How those are judged.
+    pub judge: Arc<Judge>,
     /// What tokenised them.
     pub encoder: TextEncoder,
 }
@@ -84,10 +87,10 @@ impl Shared {
         Ok(loaded)
     }
 
-    /// The rows of a run.
+    /// What a run is about.
     ///
     /// # Errors
-    /// Rows that cannot be read or tokenised.
+    /// Rows or questions that cannot be read or tokenised.
     pub fn task(&mut self, config: &RunConfig) -> Result<Arc<LoadedTask>> {
         // A seed chooses rows only where some are held out or left out.
         let chosen = config.task.limit.is_some() || config.task.custom.is_some();
@@ -98,12 +101,14 @@ impl Shared {
             return Ok(Arc::clone(loaded));
         }
         // What costs little and may be wrong comes first: the rows before the base.
-        let rows = TaskRows::read(config)?;
+        let subject = Subject::read(config)?;
         let base = self.base(&config.model)?;
-        let encoder = TextEncoder::from_directory(base.base.directory(), config.model.max_length)?;
-        let train = rows::encode(&encoder, &base.config, &rows.train)?;
-        let validation = rows::encode(&encoder, &base.config, &rows.validation)?;
-        let loaded = Arc::new(LoadedTask { rows, train, validation, encoder });
+        let max_length = config.model.max_length;
+        let encoder = TextEncoder::from_directory(base.base.directory(), max_length)?;
+        let Material { train, validation, judge } =
+            subject.material(&encoder, &base.config, max_length)?;
+        let judge = Arc::new(judge);
+        let loaded = Arc::new(LoadedTask { subject, train, validation, judge, encoder });
         self.tasks.insert(key, Arc::clone(&loaded));
         Ok(loaded)
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A directory with a tiny base and rows that a single word decides.
 struct Desk {
@@ -36,6 +36,33 @@ impl Desk {
         }
         std::fs::write(directory.path().join("rows.csv"), rows).unwrap();
         Self { directory }
+    }
+
+    /// Puts questions there in SQuAD's layout: the answer is the word after the one that is asked for.
+    fn write_questions(&self) {
+        let words = std::fs::read_to_string(self.path("base").join("vocab.txt")).unwrap();
+        let whole = |word: &&str| !word.starts_with('#') && !word.starts_with('[');
+        let words: Vec<&str> = words.lines().filter(whole).collect();
+        let file = |paragraphs: usize| {
+            let paragraphs = (0..paragraphs).map(|index| {
+                // 24 words in an order of its own, so that a row of 24 tokens needs several windows.
+                let context: Vec<&str> =
+                    (0..24).map(|place| words[(index * 5 + place * 7) % words.len()]).collect();
+                let answer_start = context[..9].iter().map(|word| word.len() + 1).sum::<usize>();
+                json!({ "context": context.join(" "), "qas": [{
+                    "id": format!("q{index}"),
+                    "question": context[8],
+                    "answers": [{ "text": context[9], "answer_start": answer_start }],
+                }] })
+            });
+            let paragraphs: Vec<Value> = paragraphs.collect();
+            json!({ "version": "1.1", "data": [{ "title": "Words", "paragraphs": paragraphs }] })
+        };
+        let squad = self.path("squad");
+        std::fs::create_dir(&squad).unwrap();
+        for (name, paragraphs) in [("train-v1.1.json", 40), ("dev-v1.1.json", 12)] {
+            std::fs::write(squad.join(name), file(paragraphs).to_string()).unwrap();
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -316,6 +343,43 @@ fn an_adapter_is_refused_by_another_base() {
     std::fs::OpenOptions::new().write(true).open(&weights).unwrap().set_len(length / 2).unwrap();
     let said = desk.refuses(&format!("{line} --base other"));
     assert!(said.contains("model.safetensors"), "{said}");
+}
+
+#[test]
+fn questions_are_answered_with_words_of_their_paragraphs() {
+    let desk = Desk::new();
+    desk.write_questions();
+    let result: Value = serde_json::from_str(&desk.says(
+        "train --task squad --data . --base base --device cpu --json --size 4 --epochs 2 \
+         --batch-size 8 --lr 1e-2 --max-length 24 --name questions",
+    ))
+    .unwrap();
+    assert_eq!(result["metric"], "f1");
+    let (f1, exact) = (&result["scores"]["f1"], &result["scores"]["exact-match"]);
+    assert_eq!(f1, &result["score"]);
+    assert!((0.0..=1.0).contains(&f1.as_f64().unwrap()) && exact.as_f64() <= f1.as_f64());
+    assert!(result.get("majority").is_none());
+
+    let run = desk.path("runs/squad/questions");
+    let read =
+        |path: PathBuf| -> Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
+    let predictions = read(run.join("predictions.json"));
+    let published = read(desk.path("squad/dev-v1.1.json"));
+    let paragraphs = published["data"][0]["paragraphs"].as_array().unwrap();
+    assert_eq!(predictions.as_object().unwrap().len(), paragraphs.len());
+    for paragraph in paragraphs {
+        let answer = predictions[paragraph["qas"][0]["id"].as_str().unwrap()].as_str().unwrap();
+        assert!(!answer.is_empty() && paragraph["context"].as_str().unwrap().contains(answer));
+    }
+    assert!(read(run.join("nbest_predictions.json"))["q3"].as_array().unwrap().len() > 1);
+
+    let said = desk.refuses("evaluate runs/squad/questions/adapter.safetensors");
+    assert!(said.contains("finds answers in paragraphs"), "{said}");
+    let inspected = desk.says("adapter inspect runs/squad/questions/adapter.safetensors");
+    assert!(inspected.contains("where the answer starts and ends"), "{inspected}");
+    std::fs::remove_file(desk.path("squad/train-v1.1.json")).unwrap();
+    let said = desk.refuses("train --task squad --data . --base base --device cpu");
+    assert!(said.contains("squad/train-v1.1.json") && said.contains("SQuAD-explorer"), "{said}");
 }
 
 /// Six cells of a moment each.

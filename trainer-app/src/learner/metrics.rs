@@ -11,7 +11,7 @@ use burn::train::metric::{
     NumericEntry, SerializedEntry,
 };
 
-use glue_data::Task;
+use glue_data::{Label, Task};
 
 use super::step::{ScoredRow, StepOutput};
 use crate::rows;
@@ -28,6 +28,7 @@ pub struct Gauge {
     name: MetricName,
     unit: Option<&'static str>,
     precision: usize,
+    higher_is_better: bool,
     read: fn(&StepOutput, &MetricMetadata) -> Option<f64>,
     state: NumericMetricState,
 }
@@ -48,6 +49,16 @@ impl Gauge {
     /// The global norm of the gradients before clipping.
     pub fn gradient_norm() -> Self {
         Self::new("Gradient norm", None, 3, |step, _| step.gradient_norm)
+    }
+
+    /// Share of the rows whose answer is found to the token; what a paragraph's windows say together is judged after
+    /// the split.
+    pub fn spans_found() -> Self {
+        let gauge = Self::new("Spans found", None, 4, |step, _| {
+            let found = step.scored.iter().filter(|row| span_is_found(row)).count();
+            Some(found as f64 / step.scored.len().max(1) as f64)
+        });
+        Self { higher_is_better: true, ..gauge }
     }
 
     /// Seconds of one optimizer step, from batch to updated weights.
@@ -72,6 +83,7 @@ impl Gauge {
             name: Arc::new(name.to_owned()),
             unit,
             precision,
+            higher_is_better: false,
             read,
             state: NumericMetricState::new(),
         }
@@ -94,7 +106,11 @@ impl Metric for Gauge {
     }
 
     fn attributes(&self) -> MetricAttributes {
-        NumericAttributes { unit: self.unit.map(str::to_owned), higher_is_better: false }.into()
+        NumericAttributes {
+            unit: self.unit.map(str::to_owned),
+            higher_is_better: self.higher_is_better,
+        }
+        .into()
     }
 
     fn update(
@@ -130,6 +146,15 @@ impl Numeric for Gauge {
     fn final_value(&self) -> NumericEntry {
         self.state.final_value()
     }
+}
+
+fn span_is_found(row: &ScoredRow) -> bool {
+    let (starts, ends) = row.logits.split_at(row.logits.len() / 2);
+    let best = |logits: &[f32]| {
+        logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(position, _)| position)
+    };
+    let Some(Label::Span { start, end }) = row.label else { return false };
+    (best(starts), best(ends)) == (Some(start), Some(end))
 }
 
 /// The task's main score over the rows of a split so far.

@@ -4,7 +4,7 @@
 use burn::module::Module;
 use burn::tensor::{ExecutionError, Tensor};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
-use burn_adapters::{AdaptedBert, classification_loss, regression_loss};
+use burn_adapters::{AdaptedBert, classification_loss, regression_loss, span_loss};
 use burn_bert::BertInput;
 use glue_data::{Batch, Label, Targets};
 
@@ -20,7 +20,7 @@ pub struct Tuner {
 pub struct Forward {
     /// Mean loss of the batch, `[1]`; 0 where labels are unknown.
     pub loss: Tensor<1>,
-    /// `[batch, outputs]`
+    /// `[batch, outputs]`; of spans `[batch, 2 * sequence]`, the starts before the ends.
     pub logits: Tensor<2>,
 }
 
@@ -40,7 +40,7 @@ pub struct StepOutput {
 /// A row that went through the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoredRow {
-    /// One a class, or the score alone.
+    /// One a class, the score alone, or for a span each position as a start and then each as an end.
     pub logits: Vec<f32>,
     /// What was expected, where it is known.
     pub label: Option<Label>,
@@ -49,11 +49,18 @@ pub struct ScoredRow {
 impl Tuner {
     /// Logits and loss of a batch.
     pub fn forward(&self, batch: &Batch) -> Forward {
-        let logits = self.model.forward(&bert_input(batch));
+        let input = bert_input(batch);
+        if let Targets::Spans(spans) = &batch.targets {
+            let logits = self.model.forward_tokens(&input); // [batch, sequence, 2]
+            let [batch, sequence, _] = logits.dims();
+            let loss = span_loss(logits.clone(), spans.clone());
+            return Forward { loss, logits: logits.swap_dims(1, 2).reshape([batch, 2 * sequence]) };
+        }
+        let logits = self.model.forward(&input);
         let loss = match &batch.targets {
             Targets::Classes(labels) => classification_loss(logits.clone(), labels.clone()),
             Targets::Scores(scores) => regression_loss(logits.clone(), scores.clone()),
-            Targets::Unknown => Tensor::zeros([1], &logits.device()),
+            Targets::Spans(_) | Targets::Unknown => Tensor::zeros([1], &logits.device()),
         };
         Forward { loss, logits }
     }

@@ -18,13 +18,14 @@ use burn::train::{
     SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
 };
 use glue_data::order::{scoring_batches, training_batches};
-use glue_data::{EncodedRows, Prediction, Task, derive_seed};
+use glue_data::{EncodedRows, derive_seed};
 
 use super::checkpoint::{Checkpoint, EpochReport, Progress};
 use super::clip::clip_to_global_norm;
 use super::schedule::Schedule;
 use super::step::{ScoredRow, StepOutput, Tuner};
 use crate::artifacts::RunDirectory;
+use crate::judge::Judge;
 use crate::metrics_file::MetricsFile;
 use crate::rows;
 
@@ -40,8 +41,8 @@ pub struct ResumableLoop {
     pub train: EncodedRows,
     /// Rows to choose by.
     pub validation: EncodedRows,
-    /// What is predicted and how that is judged.
-    pub task: Arc<Task>,
+    /// How the validation rows are judged.
+    pub judge: Arc<Judge>,
     /// The optimizer at the start.
     pub optimizer: ModuleOptimizer,
     /// How far the run is at the start.
@@ -264,13 +265,15 @@ impl Running<'_> {
         let batches = scoring_batches(&recipe.validation.lengths(), recipe.batch_size);
         let total_items = batches.len();
         self.validation_event(LearnerEvent::StartSplit { epoch_number: epoch, total_items });
-        let mut answered = Vec::new();
+        let mut answered = vec![None; recipe.validation.rows().len()];
         let mut loss_sum = 0.0;
         for (index, indices) in batches.iter().enumerate() {
             let batch = rows::batch(&recipe.validation, indices, &device);
             let output = model.forward(&batch).read(&batch.labels);
             loss_sum += output.loss * indices.len() as f64;
-            answered.extend(output.scored.iter().cloned());
+            for (row, scored) in indices.iter().zip(&output.scored) {
+                answered[*row] = Some(scored.clone());
+            }
             let items = SplitProgress::new(index + 1, total_items, Some("batches".to_owned()));
             self.validation_event(LearnerEvent::ProcessedItem(TrainingItem::new(
                 output,
@@ -283,16 +286,17 @@ impl Running<'_> {
             }
         }
         self.validation_event(LearnerEvent::EndSplit(epoch));
-        let scores =
-            rows::scores(&recipe.task, answered.iter()).context("no validation row has a label")?;
-        let main = scores.get(recipe.task.metric().name()).and_then(serde_json::Value::as_f64);
+        // A scoring pass sees every row once.
+        let answered: Vec<ScoredRow> = answered.into_iter().flatten().collect();
+        let scores = recipe.judge.scores(&answered).context("no validation row has a label")?;
+        let main = scores.get(recipe.judge.metric()).and_then(serde_json::Value::as_f64);
         Ok(Some(EpochReport {
             epoch,
             train_loss: self.progress.loss_sum / recipe.steps_per_epoch as f64,
             validation_loss: loss_sum / answered.len() as f64,
             score: main.context("the score is not a number")?,
             scores,
-            one_answer: gives_one_answer(&recipe.task, &answered),
+            one_answer: recipe.judge.hears_one_answer(&answered),
             seconds_per_step,
         }))
     }
@@ -322,14 +326,4 @@ impl Running<'_> {
     fn validation_event(&mut self, event: LearnerEvent<StepOutput>) {
         self.interrupter.fail_on_error(self.processor.process_valid(event));
     }
-}
-
-/// Whether a classification gives every row the same class.
-fn gives_one_answer(task: &Task, answered: &[ScoredRow]) -> bool {
-    let mut classes = answered.iter().map(|row| match task.labels.predict(&row.logits) {
-        Prediction::Class(class) => Some(class),
-        Prediction::Score(_) => None,
-    });
-    let first = classes.next().flatten();
-    first.is_some() && classes.all(|class| class == first)
 }

@@ -32,7 +32,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     };
     let device = devices::resolve(args.device.as_deref().unwrap_or(&config.device))?;
     let mut shared = Shared::new(device);
-    eprintln!("{}", shared.task(&config)?.rows.describe());
+    eprintln!("{}", shared.task(&config)?.subject.describe());
     let run = Run::prepare(config.clone(), &mut shared)?;
     eprintln!("\n{}", run.table());
 
@@ -49,7 +49,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     };
     eprintln!("run {}\n", directory.root().display());
     if let Some(result) = run.train(&directory, &watch(args)?)? {
-        return tell(&result, args.json);
+        return tell(&result, &directory, args.json);
     }
     let root = directory.root().display();
     eprintln!("stopped; go on with: cargo xtask train --resume {root}");
@@ -91,7 +91,7 @@ fn watch(args: &TrainArgs) -> Result<Watch> {
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the result is told")]
-fn tell(result: &RunResult, json: bool) -> Result<()> {
+fn tell(result: &RunResult, directory: &RunDirectory, json: bool) -> Result<()> {
     if json {
         println!("{}", serde_json::to_string(result)?);
         return Ok(());
@@ -115,13 +115,19 @@ fn tell(result: &RunResult, json: bool) -> Result<()> {
     let bag = result
         .bag_of_words
         .map_or(String::new(), |score| format!(", a bag of words {}", percent(score)));
-    println!("for comparison: the commonest answer {}{bag}", percent(result.majority));
+    if let Some(majority) = result.majority {
+        println!("for comparison: the commonest answer {}{bag}", percent(majority));
+    }
     println!(
         "adapter {} ({:.1} MB, {:.2} % of the base's parameters)",
         result.adapter.display(),
         bytes as f64 / 1e6,
         100.0 * result.share_of_base
     );
+    if directory.predictions().is_file() {
+        eprintln!("\nits answers: {}", directory.predictions().display());
+        return Ok(());
+    }
     eprintln!(
         "\nuse it: echo 'some text' | cargo xtask trainer predict {}",
         result.adapter.display()

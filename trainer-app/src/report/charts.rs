@@ -272,7 +272,7 @@ pub(crate) mod tests {
             metric: "accuracy".to_owned(),
             scores: vec![score],
             test_scores: vec![],
-            majority: 0.5,
+            majority: Some(0.5),
             trained_parameters: trained,
             share_of_base: 0.01,
             collapsed: 0,

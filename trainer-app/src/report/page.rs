@@ -64,7 +64,7 @@ fn method_table(settings: &[Setting]) -> String {
         let _ = writeln!(
             table,
             "<tr><td>{}</td><td>{}</td><td>{:e}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
-             <td>{:.1}</td><td>{:.2} %</td></tr>",
+             <td>{}</td><td>{:.2} %</td></tr>",
             escaped(&setting.task),
             escaped(&setting.method),
             setting.learning_rate,
@@ -73,7 +73,7 @@ fn method_table(settings: &[Setting]) -> String {
             escaped(&setting.metric),
             summary::percent_with_deviation(&setting.scores),
             summary::percent_with_deviation(&setting.test_scores),
-            100.0 * setting.majority,
+            setting.majority.map(|score| format!("{:.1}", 100.0 * score)).unwrap_or_default(),
             100.0 * setting.share_of_base
         );
     }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::run_config::{OptimizerKind, RunConfig};
+use crate::subject::asks_questions;
 
 /// The layout of a sweep's file.
 const VERSION: u32 = 1;
@@ -144,6 +145,10 @@ impl Grid {
             for &method in &self.methods {
                 for config in self.configs(common(method), task) {
                     config.check()?;
+                    ensure!(
+                        !asks_questions(&config.task),
+                        "a sweep compares classifications and regressions; train {task} with `trainer train --task {task}`"
+                    );
                     let cell = Cell::new(config);
                     if !cells.iter().any(|known| known.id == cell.id) {
                         cells.push(cell);
@@ -263,6 +268,10 @@ mod tests {
         assert!(
             sentence("version = 1\n[[grid]]\ntasks = ['cola']\nmethods = ['magic']")
                 .contains("magic")
+        );
+        assert!(
+            sentence("version = 1\n[[grid]]\ntasks = ['squad']\nmethods = ['full']")
+                .contains("trainer train --task squad")
         );
         assert!(preset("nosuch").unwrap_err().to_string().contains("figure-3"));
     }

@@ -30,8 +30,9 @@ pub struct Setting {
     pub scores: Vec<f64>,
     /// Scores on the test rows, where they are labeled.
     pub test_scores: Vec<f64>,
-    /// The commonest answer's validation score.
-    pub majority: f64,
+    /// The commonest label's validation score; none where there are no labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub majority: Option<f64>,
     /// Parameters that were trained.
     pub trained_parameters: usize,
     /// Their share of the base.
@@ -164,7 +165,7 @@ pub fn table(settings: &[&Setting]) -> comfy_table::Table {
             setting.metric.clone(),
             percent_with_deviation(&setting.scores),
             percent_with_deviation(&setting.test_scores),
-            percent(setting.majority),
+            setting.majority.map(percent).unwrap_or_default(),
             format!("{} %", percent(setting.share_of_base)),
             if setting.collapsed == 0 { String::new() } else { setting.collapsed.to_string() },
         ]);

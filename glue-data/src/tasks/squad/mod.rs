@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::error::DataError;
+use crate::task::Split;
 
 pub mod answers;
 pub mod score;
@@ -21,6 +22,9 @@ mod samples;
 pub use answers::{AnswerSearch, Candidate, SpanLogits};
 pub use score::{Predictions, SquadScores};
 pub use windows::{WindowConfig, Windows};
+
+/// The task's name, and its folder in a data directory.
+pub const NAME: &str = "squad";
 
 /// The layout of a file, told to whoever has another one.
 const LAYOUT: &str = r#"{"data": [{"paragraphs": [{"context", "qas": [{"id", "question", "answers": [{"text", "answer_start"}]}]}]}]}"#;
@@ -84,6 +88,22 @@ impl Squad {
             return Err(DataError::Empty { path: path.to_owned() });
         }
         Ok(squad)
+    }
+
+    /// Reads a part from a data directory: `squad/train-v1.1.json`, or `squad/dev-v1.1.json` for every other part.
+    /// Test questions were never published.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and a file that is not there.
+    pub fn read_part(data: Option<&Path>, split: Split) -> Result<Self, DataError> {
+        let file = if split == Split::Train { "train-v1.1.json" } else { "dev-v1.1.json" };
+        let data = data.unwrap_or(Path::new("."));
+        let (below, here) = (data.join(NAME).join(file), data.join(file));
+        let path = if !below.is_file() && here.is_file() { here } else { below };
+        if !path.is_file() {
+            return Err(DataError::MissingSquad { path, relative: format!("{NAME}/{file}") });
+        }
+        Self::read(&path)
     }
 
     fn from_published(articles: Vec<PublishedArticle>) -> Self {

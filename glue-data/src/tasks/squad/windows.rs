@@ -32,11 +32,21 @@ pub struct WindowConfig {
 impl Default for WindowConfig {
     /// The reference's.
     fn default() -> Self {
-        Self { max_length: 384, doc_stride: 128, max_question: 64 }
+        Self::of_length(384)
     }
 }
 
 impl WindowConfig {
+    /// Rows of `max_length` tokens with the reference's stride of 128 and questions of 64; both are less in short rows,
+    /// so that there is room for the context.
+    pub fn of_length(max_length: usize) -> Self {
+        Self {
+            max_length,
+            doc_stride: (max_length / 3).min(128),
+            max_question: (max_length / 4).min(64),
+        }
+    }
+
     /// # Errors
     /// Windows that are full before the context begins, or that do not move.
     fn check(&self) -> Result<(), DataError> {
@@ -74,13 +84,15 @@ pub struct Window {
     pub first_token: usize,
     /// Positions whose token has no more context in any other window, on the side where it has less.
     pub max_context: Range<usize>,
+    /// Whether the question has an answer in its place, so that the row's label is known.
+    pub learnable: bool,
 }
 
 impl Windows {
     /// Tokenizes and cuts, in parallel.
     ///
     /// A row is labeled with the positions of the question's first answer, as in the reference: with `[CLS]` where
-    /// the answer is not wholly in the window, and not at all where the question has no answer in its place.
+    /// the answer is not wholly in the window, or not known.
     ///
     /// # Errors
     /// Windows that have no room for a context, or a text that the tokenizer refuses.
@@ -130,8 +142,9 @@ impl Windows {
 
     /// The rows to learn from: those of questions whose answer is in its place.
     pub fn training_rows(&self) -> EncodedRows {
-        let labeled = self.rows.rows().iter().filter(|row| row.label.is_some());
-        EncodedRows::from(labeled.cloned().collect::<Vec<_>>())
+        let rows = self.rows.rows().iter().zip(&self.held);
+        let learnable = rows.filter(|(_, window)| window.learnable).map(|(row, _)| row.clone());
+        EncodedRows::from(learnable.collect::<Vec<_>>())
     }
 
     /// What each row holds.
@@ -144,10 +157,10 @@ impl Windows {
         self.rows_of_questions[question].clone()
     }
 
-    /// Rows whose label is `[CLS]`, because the answer is not wholly in them.
+    /// Rows to learn from whose label is `[CLS]`, because the answer is not wholly in them.
     pub fn without_their_answer(&self) -> usize {
-        let is_outside = |row: &&Encoded| row.label == Some(OUTSIDE);
-        self.rows.rows().iter().filter(is_outside).count()
+        let rows = self.rows.rows().iter().zip(&self.held);
+        rows.filter(|(row, window)| window.learnable && row.label == Some(OUTSIDE)).count()
     }
 
     /// Where in the context, in bytes, the tokens at some positions of a row stand.
@@ -167,7 +180,7 @@ impl Windows {
     }
 }
 
-/// The label of a window that the answer is not wholly in: `[CLS]`.
+/// The label of a window that the answer is not wholly in, or whose answer is not known: `[CLS]`.
 const OUTSIDE: Label = Label::Span { start: 0, end: 0 };
 
 fn rows_of_question(
@@ -194,22 +207,19 @@ fn rows_of_question(
         ids.push(encoder.sep);
         let type_ids =
             std::iter::repeat_n(0, first_position).chain(std::iter::repeat_n(1, span.len() + 1));
-        let label = answer.as_ref().map(|answer| {
-            if span.start <= answer.start && answer.end <= span.end {
-                Label::Span {
-                    start: position(answer.start, span),
-                    end: position(answer.end - 1, span),
-                }
-            } else {
-                OUTSIDE
-            }
+        let inside =
+            answer.as_ref().filter(|answer| span.start <= answer.start && answer.end <= span.end);
+        let label = inside.map_or(OUTSIDE, |answer| Label::Span {
+            start: position(answer.start, span),
+            end: position(answer.end - 1, span),
         });
-        let row = Encoded { ids, type_ids: type_ids.collect(), label };
+        let row = Encoded { ids, type_ids: type_ids.collect(), label: Some(label) };
         let window = Window {
             question,
             context: first_position..first_position + span.len(),
             first_token: span.start,
             max_context: position(max_context.start, span)..position(max_context.end, span),
+            learnable: answer.is_some(),
         };
         (row, window)
     });
@@ -287,7 +297,13 @@ mod tests {
         assert_eq!(row.label, Some(Label::Span { start: 9, end: 9 }));
         assert_eq!(
             windows.windows(),
-            [Window { question: 0, context: 5..15, first_token: 0, max_context: 5..15 }]
+            [Window {
+                question: 0,
+                context: 5..15,
+                first_token: 0,
+                max_context: 5..15,
+                learnable: true
+            }]
         );
         assert_eq!(&TEXT[windows.place(&squad, 0, 5..8)], "The old mill");
     }
@@ -330,6 +346,7 @@ mod tests {
         let windows = cut(&samples::squad(TEXT, "what", Some("barley")), 8, 2);
         assert_eq!(windows.rows().rows().len(), 4);
         assert_eq!(windows.training_rows().rows().len(), 0);
+        assert_eq!(windows.without_their_answer(), 0);
         let placed = cut(&samples::squad(TEXT, "what", Some("rye")), 8, 2);
         assert_eq!(placed.training_rows().rows().len(), 4);
     }

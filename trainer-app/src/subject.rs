@@ -1,0 +1,125 @@
+//! What a run is about: texts with a label each, or questions about paragraphs.
+
+use anyhow::{Result, ensure};
+use burn_adapters::HeadKind;
+use burn_bert::BertConfig;
+use glue_data::tasks::squad::{self, Squad, WindowConfig, Windows};
+use glue_data::{EncodedRows, Labels, Split, TextEncoder};
+
+use crate::judge::{AnswerJudge, Judge};
+use crate::rows::{self, TaskRows};
+use crate::run_config::{RunConfig, TaskConfig};
+
+/// What a run reads.
+#[derive(Debug)]
+pub enum Subject {
+    /// Rows with a label each.
+    Texts(TaskRows),
+    /// SQuAD.
+    Questions(Questions),
+}
+
+/// The questions of SQuAD.
+#[derive(Debug)]
+pub struct Questions {
+    /// To learn from.
+    pub train: Squad,
+    /// To choose by.
+    pub validation: Squad,
+}
+
+/// What a run works with.
+#[derive(Debug)]
+pub struct Material {
+    /// Rows to learn from.
+    pub train: EncodedRows,
+    /// Rows to choose by.
+    pub validation: EncodedRows,
+    /// How those are judged.
+    pub judge: Judge,
+}
+
+/// Whether a task is questions about paragraphs.
+pub fn asks_questions(task: &TaskConfig) -> bool {
+    task.custom.is_none() && task.name == squad::NAME
+}
+
+impl Subject {
+    /// Reads what a run asks for.
+    ///
+    /// # Errors
+    /// A task nobody knows, or files that are missing or malformed.
+    pub fn read(config: &RunConfig) -> Result<Self> {
+        if !asks_questions(&config.task) {
+            return Ok(Self::Texts(TaskRows::read(config)?));
+        }
+        let data = config.task.data.as_deref();
+        let mut train = Squad::read_part(data, Split::Train)?;
+        if let Some(limit) = config.task.limit {
+            let kept = rows::draw(train.questions.len(), limit, config.seed);
+            train.questions = kept.into_iter().map(|row| train.questions[row].clone()).collect();
+        }
+        Ok(Self::Questions(Questions {
+            train,
+            validation: Squad::read_part(data, Split::Validation)?,
+        }))
+    }
+
+    /// A line that says what was read.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Texts(rows) => rows.describe(),
+            Self::Questions(Questions { train, validation }) => format!(
+                "task squad: questions {} train ({} answers misplaced), {} validation; judged by f1",
+                train.questions.len(),
+                train.misplaced_answers(),
+                validation.questions.len()
+            ),
+        }
+    }
+
+    /// What the head's outputs mean.
+    pub fn head(&self) -> HeadKind {
+        match self {
+            Self::Texts(rows) => match &rows.task.labels {
+                Labels::Classes(labels) => HeadKind::Classification { labels: labels.clone() },
+                Labels::Score => HeadKind::Regression,
+            },
+            Self::Questions(_) => HeadKind::Span,
+        }
+    }
+
+    /// Tokenizes what was read for a base.
+    ///
+    /// # Errors
+    /// A text that cannot be tokenized, rows without room for a paragraph, or a tokenizer that is not the base's.
+    pub fn material(
+        &self,
+        encoder: &TextEncoder,
+        bert: &BertConfig,
+        max_length: usize,
+    ) -> Result<Material> {
+        match self {
+            Self::Texts(texts) => Ok(Material {
+                train: rows::encode(encoder, bert, &texts.train)?,
+                validation: rows::encode(encoder, bert, &texts.validation)?,
+                judge: Judge::Labels(texts.task.clone()),
+            }),
+            Self::Questions(questions) => {
+                let config = WindowConfig::of_length(max_length);
+                let train = Windows::cut(&questions.train, encoder, &config)?.training_rows();
+                ensure!(
+                    !train.rows().is_empty(),
+                    "no training question has an answer in its place"
+                );
+                let squad = questions.validation.clone();
+                let windows = Windows::cut(&squad, encoder, &config)?;
+                let validation = windows.rows().clone();
+                rows::check(bert, &train)?;
+                rows::check(bert, &validation)?;
+                let judge = Judge::Answers(Box::new(AnswerJudge { squad, windows }));
+                Ok(Material { train, validation, judge })
+            }
+        }
+    }
+}
