@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum BertError {
     /// A file could not be read.
-    #[error("{path} cannot be read: {source}")]
+    #[error("{path} cannot be read")]
     Read {
         /// The file.
         path: PathBuf,
@@ -16,7 +16,7 @@ pub enum BertError {
         source: std::io::Error,
     },
     /// `config.json` is not what it should be.
-    #[error("{path} is not a BERT configuration in Hugging Face's form: {source}")]
+    #[error("{path} is not a BERT configuration in Hugging Face's form")]
     ConfigJson {
         /// The file.
         path: PathBuf,
@@ -24,7 +24,7 @@ pub enum BertError {
         source: serde_json::Error,
     },
     /// The index of a sharded checkpoint is not what it should be.
-    #[error("{path} is not the index of a sharded checkpoint: {source}")]
+    #[error("{path} is not the index of a sharded checkpoint")]
     IndexJson {
         /// The file.
         path: PathBuf,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum DataError {
     /// A file could not be read.
-    #[error("{path} cannot be read: {source}")]
+    #[error("{path} cannot be read")]
     Read {
         /// The file.
         path: PathBuf,
@@ -58,6 +58,16 @@ pub enum DataError {
         /// Their names.
         columns: String,
     },
+    /// A row to learn from without a label.
+    #[error(
+        "{path} line {line}: the label is empty; fill it in or take the row out (what has no label yet is for `predict`)"
+    )]
+    EmptyLabel {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+    },
     /// A row that its format's reader refuses.
     #[error("{path}: {reason}")]
     Malformed {
@@ -67,7 +77,7 @@ pub enum DataError {
         reason: String,
     },
     /// JSON that ends before it is whole.
-    #[error("{path} was cut short: {source}; fetch it again")]
+    #[error("{path} was cut short; fetch it again")]
     CutShort {
         /// The file.
         path: PathBuf,
@@ -75,7 +85,7 @@ pub enum DataError {
         source: serde_json::Error,
     },
     /// JSON of another layout.
-    #[error("{path}: {source}; expected {expected}")]
+    #[error("{path} has another layout than {expected}")]
     Json {
         /// The file.
         path: PathBuf,

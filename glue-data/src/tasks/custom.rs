@@ -77,6 +77,10 @@ impl CustomFiles {
 
     fn classes(&self) -> Result<Labels, DataError> {
         let rows = read_columns(&self.train, &[&self.label])?;
+        let is_empty = |label: &String| label.trim().is_empty();
+        if let Some(row) = rows.iter().find(|row| row.fields.iter().any(is_empty)) {
+            return Err(DataError::EmptyLabel { path: self.train.clone(), line: row.line });
+        }
         let mut classes: Vec<String> = rows.into_iter().flat_map(|row| row.fields).collect();
         classes.sort();
         classes.dedup();
@@ -203,6 +207,11 @@ mod tests {
             "a.csv",
             "body,team\none,x\ntwo,x\n",
             "needs two or more (--score reads numbers)",
+        );
+        check_refused(
+            "a.csv",
+            "body,team\none,x\ntwo,\nthree,y\n",
+            "a.csv line 3: the label is empty; fill it in or take the row out (what has no label yet is for `predict`)",
         );
         check_refused("a.txt", "", "expected a file that ends in .tsv, .csv or .jsonl");
         check_refused(

@@ -218,7 +218,9 @@ mod tests {
 
     #[track_caller]
     fn check_error(content: &str, parts: &[&str]) {
-        let error = read(content).unwrap_err().to_string();
+        let error = read(content).unwrap_err();
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let error = format!("{error}: {}", cause.unwrap_or_default());
         for part in ["dev.json"].iter().chain(parts) {
             assert!(error.contains(part), "`{error}` lacks `{part}`");
         }
