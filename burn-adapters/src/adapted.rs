@@ -53,6 +53,21 @@ impl AdaptedBert {
         self.read(hidden, &input.attention_mask)
     }
 
+    /// Hidden states above the last layer, from those below a layer under which the task has nothing
+    /// ([`Plan::lowest_layer`](crate::Plan::lowest_layer)).
+    ///
+    /// # Shapes
+    /// - hidden, result: `[batch, sequence, d_model]`
+    /// - attention_mask: `[batch, sequence]`
+    pub fn run_from(
+        &self,
+        layer: usize,
+        hidden: Tensor<3>,
+        attention_mask: &Tensor<2, Bool>,
+    ) -> Tensor<3> {
+        self.bert.run_layers(layer..self.bert.n_layers(), hidden, attention_mask, &self.task)
+    }
+
     /// Logits of hidden states above the last layer, however they came about.
     ///
     /// # Shapes
@@ -74,7 +89,16 @@ impl AdaptedBert {
     /// - input: `[batch, sequence]` each
     /// - result: `[batch, sequence, outputs]`
     pub fn forward_tokens(&self, input: &BertInput) -> Tensor<3> {
-        self.task.head.forward_tokens(self.bert.forward_with(input, &self.task))
+        self.read_tokens(self.bert.forward_with(input, &self.task))
+    }
+
+    /// Logits of every token from hidden states above the last layer.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch, sequence, d_model]`
+    /// - result: `[batch, sequence, outputs]`
+    pub fn read_tokens(&self, hidden: Tensor<3>) -> Tensor<3> {
+        self.task.head.forward_tokens(hidden)
     }
 
     /// Whether the parameter at a path of this module trains.

@@ -33,6 +33,15 @@ impl Layers {
         }
     }
 
+    /// The lowest of them.
+    pub fn lowest(&self) -> usize {
+        match self {
+            Self::All => 0,
+            Self::From(first) => *first,
+            Self::Only(layers) => layers.first().copied().unwrap_or_default(),
+        }
+    }
+
     /// Checks that a base of so many layers has them, and that there is at least one.
     pub(crate) fn check(&self, n_layers: usize) -> Result<(), AdapterError> {
         let highest = match self {

@@ -155,6 +155,8 @@ pub enum Tuned {
     Nothing,
     /// Every `LayerNorm`, that of the embeddings too, as copies that belong to the task; the base keeps its own.
     LayerNorms,
+    /// The same in this layer and all above it; those below and the embeddings' stay the base's.
+    LayerNormsFrom(usize),
     /// So many layers from the top, and the pooler where it is used.
     TopLayers(usize),
     /// All, and the pooler where it is used.
@@ -174,8 +176,24 @@ impl Plan {
             Tuned::TopLayers(layers) if layers == 0 || layers > n_layers => {
                 Err(AdapterError::TopLayers { layers, n_layers })
             }
+            Tuned::LayerNormsFrom(first) => Layers::From(first).check(n_layers),
             _ => Ok(()),
         }
+    }
+
+    /// The lowest layer with something of the task in it, in a base of so many layers.
+    ///
+    /// Below it the hidden states are plain BERT's: nothing there has to be differentiated, and without dropout they
+    /// can be computed once.
+    /// It is 0 as well where the embeddings are tuned.
+    pub fn lowest_layer(&self, n_layers: usize) -> usize {
+        let tuned = match self.tuned {
+            Tuned::Nothing => n_layers,
+            Tuned::LayerNorms | Tuned::Everything => 0,
+            Tuned::LayerNormsFrom(first) => first,
+            Tuned::TopLayers(layers) => n_layers.saturating_sub(layers),
+        };
+        self.bottleneck.as_ref().map_or(tuned, |plan| tuned.min(plan.layers.lowest()))
     }
 }
 
@@ -381,6 +399,7 @@ mod tests {
         let tuned = prop_oneof![
             Just(Tuned::Nothing),
             Just(Tuned::LayerNorms),
+            (0..6_usize).prop_map(Tuned::LayerNormsFrom),
             (1..=6_usize).prop_map(Tuned::TopLayers),
             Just(Tuned::Everything)
         ];
@@ -395,6 +414,23 @@ mod tests {
             let json = serde_json::to_string(&plan).unwrap();
             prop_assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
         }
+    }
+
+    #[test]
+    fn below_the_lowest_layer_there_is_nothing_of_the_task() {
+        let above = |layers: Layers, tuned| {
+            let Plan { bottleneck, .. } = Method::Houlsby.plan(8);
+            let bottleneck = bottleneck.map(|plan| BottleneckPlan { layers, ..plan });
+            Plan { bottleneck, tuned }.lowest_layer(6)
+        };
+        assert_eq!(above(Layers::From(3), Tuned::LayerNormsFrom(3)), 3);
+        assert_eq!(above(Layers::From(3), Tuned::LayerNormsFrom(2)), 2);
+        assert_eq!(above(Layers::From(3), Tuned::LayerNorms), 0, "the embeddings' norm is tuned");
+        assert_eq!(above(Layers::Only([5, 4].into()), Tuned::Nothing), 4);
+        let lowest = |method: Method| method.plan(8).lowest_layer(6);
+        assert_eq!(lowest(Method::TopLayers(2)), 4);
+        assert_eq!(lowest(Method::Pfeiffer), 0);
+        assert_eq!(lowest(Method::Full), 0);
     }
 
     #[test]

@@ -91,9 +91,15 @@ impl TaskAdapterConfig {
         let device = embeddings_norm.gamma.lazy_device();
         let stream = InitStream::new(self.seed);
 
-        let own_norm =
-            |base: &LayerNorm| (self.plan.tuned == Tuned::LayerNorms).then(|| task_norm(base));
-        let site = |plan: Option<&BottleneckPlan>, base_norm: &LayerNorm, stream: &InitStream| {
+        let tunes_norms_of = |layer: usize| match self.plan.tuned {
+            Tuned::LayerNorms => true,
+            Tuned::LayerNormsFrom(first) => layer >= first,
+            Tuned::Nothing | Tuned::TopLayers(_) | Tuned::Everything => false,
+        };
+        let site = |plan: Option<&BottleneckPlan>,
+                    base_norm: &LayerNorm,
+                    layer: usize,
+                    stream: &InitStream| {
             SiteAdapter {
                 bottleneck: plan.map(|plan| {
                     BottleneckConfig::new(bert.d_model(), plan.size)
@@ -103,7 +109,7 @@ impl TaskAdapterConfig {
                         .with_depth(plan.depth)
                         .init(&stream.child("bottleneck"), &device)
                 }),
-                norm: own_norm(base_norm),
+                norm: tunes_norms_of(layer).then(|| task_norm(base_norm)),
                 placement: plan.map_or(Placement::Serial, |plan| plan.placement),
                 combine: plan.map_or(Combine::Add, |plan| plan.combine),
             }
@@ -115,18 +121,21 @@ impl TaskAdapterConfig {
                 attention: site(
                     here.filter(|plan| plan.sites.attention()),
                     &layer.attention.output.layer_norm,
+                    index,
                     &stream.child("attention"),
                 ),
                 feed_forward: site(
                     here.filter(|plan| plan.sites.feed_forward()),
                     &layer.output.layer_norm,
+                    index,
                     &stream.child("feed_forward"),
                 ),
             }
         });
         Ok(TaskAdapter {
             layers: layers.collect(),
-            embeddings_norm: own_norm(embeddings_norm),
+            embeddings_norm: (self.plan.tuned == Tuned::LayerNorms)
+                .then(|| task_norm(embeddings_norm)),
             head: HeadConfig::new(bert.d_model(), self.outputs)
                 .with_dropout(self.head_dropout)
                 .init(&stream.child("head"), &device),

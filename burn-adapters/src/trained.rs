@@ -104,7 +104,7 @@ pub(crate) fn trains(path: &str, tuned: Tuned, pooling: Pooling, n_layers: usize
         return false;
     }
     match tuned {
-        Tuned::Nothing | Tuned::LayerNorms => false,
+        Tuned::Nothing | Tuned::LayerNorms | Tuned::LayerNormsFrom(_) => false,
         Tuned::Everything => true,
         Tuned::TopLayers(top) => {
             let layer = path.strip_prefix("encoder.layer.").and_then(|rest| rest.split('.').next());

@@ -147,7 +147,7 @@ fn in_hugging_face_cache(repository: &str) -> Option<PathBuf> {
 }
 
 /// Where this program keeps what it fetches: `$TRAINER_CACHE`, or `burn-adapters` in the user's cache directory.
-fn own_cache() -> Result<PathBuf> {
+pub(crate) fn own_cache() -> Result<PathBuf> {
     let from = |variable: &str| {
         std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
     };

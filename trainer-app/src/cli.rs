@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::learner::schedule::Decay;
-use crate::run_config::OptimizerKind;
+use crate::run_config::{OptimizerKind, StateCache};
 use crate::sweep::ledger::Shard;
 
 /// Tunes small adapters on a frozen BERT, scores them, and uses them.
@@ -169,6 +169,9 @@ pub struct TrainArgs {
     /// Stop after this many epochs without a better validation score
     #[arg(long, value_name = "EPOCHS", help_heading = "Training")]
     pub patience: Option<usize>,
+    /// Where states below the lowest tuned layer are kept, so that later epochs start there [default: auto]
+    #[arg(long, value_enum, value_name = "WHERE", help_heading = "Training")]
+    pub cache: Option<StateCache>,
     /// Train on this many rows only, drawn by the seed
     #[arg(long, value_name = "ROWS", help_heading = "Training")]
     pub limit: Option<usize>,
@@ -227,7 +230,7 @@ pub struct SweepArgs {
     /// The sweep's file
     #[arg(value_name = "FILE", conflicts_with = "preset")]
     pub file: Option<PathBuf>,
-    /// A sweep that comes with the program: glue, extra, figure-3, figure-4, init-scale, learning-rate, minilm
+    /// A sweep that comes with the program: glue, extra, squad, figure-3, figure-4, init-scale, learning-rate, minilm
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// The base: `minilm`, a hub name, or a directory in Hugging Face layout

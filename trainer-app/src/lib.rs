@@ -6,6 +6,7 @@ pub mod base;
 pub mod cli;
 pub mod devices;
 pub mod fetch;
+pub mod frozen;
 pub mod judge;
 pub mod learner;
 pub mod metrics_file;

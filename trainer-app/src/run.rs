@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 
 use crate::artifacts::{RunDirectory, write_atomically};
 use crate::devices;
+use crate::frozen::FrozenTask;
 use crate::judge::{AnswerJudge, Judge};
 use crate::learner::checkpoint::{Checkpoint, EpochReport, Progress};
 use crate::learner::memory;
@@ -106,6 +107,7 @@ pub struct Run {
     device: burn::tensor::Device,
     base: Arc<LoadedBase>,
     task: Arc<LoadedTask>,
+    frozen: Option<Arc<FrozenTask>>,
     tuner: Tuner,
 }
 
@@ -127,7 +129,8 @@ impl Run {
         };
         let adapter = task_config.init(&bert)?;
         let tuner = Tuner { model: AdaptedBert::new(bert, adapter)? };
-        Ok(Self { config, device: shared.device().clone(), base, task, tuner })
+        let frozen = shared.frozen(&config)?;
+        Ok(Self { config, device: shared.device().clone(), base, task, frozen, tuner })
     }
 
     /// What trains.
@@ -185,6 +188,7 @@ impl Run {
         let strategy = ResumableLoop {
             train: self.task.train.clone(),
             validation: self.task.validation.clone(),
+            frozen: self.frozen.clone(),
             judge: Arc::clone(&self.task.judge),
             optimizer: optimizer.clone(),
             progress,

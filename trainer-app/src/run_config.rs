@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn_adapters::{
-    Activation, BottleneckPlan, Combine, InnerNorm, Layers, Method, Plan, Pooling, Sites,
+    Activation, BottleneckPlan, Combine, InnerNorm, Layers, Method, Plan, Pooling, Sites, Tuned,
 };
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +140,33 @@ pub struct TrainingConfig {
     /// Epochs without a better score before the run stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
+    /// Where the states below the lowest tuned layer are kept between epochs.
+    #[serde(default, skip_serializing_if = "StateCache::is_auto")]
+    pub cache: StateCache,
+}
+
+/// Where the hidden states that enter the lowest tuned layer are kept, so that epochs start there.
+///
+/// Kept states are computed without dropout; layers that are computed anew drop out, as in the paper.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum StateCache {
+    /// In memory or, where they are large, on the disk, if --adapt-layers leaves out the lowest layer; else nowhere
+    #[default]
+    Auto,
+    /// Nowhere: every layer runs in every epoch, with dropout
+    Off,
+    /// In memory, in single precision
+    Memory,
+    /// In a file of half precision in the cache directory, for later runs as well
+    Disk,
+}
+
+impl StateCache {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
 }
 
 /// The optimizers.
@@ -213,6 +240,12 @@ impl RunConfig {
             placement: method.placement,
             size: method.size,
         });
+        // Where the lower layers have no adapters they are left alone altogether, so that their states can be kept.
+        if let (Some(bottleneck), Tuned::LayerNorms) = (&plan.bottleneck, plan.tuned)
+            && bottleneck.layers.lowest() > 0
+        {
+            plan.tuned = Tuned::LayerNormsFrom(bottleneck.layers.lowest());
+        }
         plan
     }
 
@@ -288,6 +321,7 @@ impl RunConfig {
                 decay,
                 clip: 1.0,
                 patience: None,
+                cache: StateCache::Auto,
             },
         }
     }
@@ -346,15 +380,23 @@ impl RunConfig {
         set(&mut training.decay, args.decay);
         set(&mut training.clip, args.clip);
         training.patience = args.patience.or(training.patience);
+        set(&mut training.cache, args.cache);
+        let keeps_length = args.max_length.is_some() || args.config.is_some();
+        self.fit_to_subject(keeps_length);
+        Ok(())
+    }
+
+    /// What follows from the task: questions are read in longer windows, unless somebody chose the length, and with
+    /// every token.
+    pub(crate) fn fit_to_subject(&mut self, keeps_length: bool) {
         if asks_questions(&self.task) {
             // The head reads every token, so that nothing is pooled.
             self.model.pooling = Pooling::FirstToken;
-            if args.max_length.is_none() && args.config.is_none() {
+            if !keeps_length {
                 // The reference code's, `run_squad.py`.
                 self.model.max_length = 384;
             }
         }
-        Ok(())
     }
 
     /// Refuses numbers out of their range.

@@ -5,12 +5,14 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
+use burn_adapters::InnerNorm;
 use burn_bert::{Bert, BertConfig};
 use glue_data::{EncodedRows, TextEncoder};
 
-use crate::base::Base;
+use crate::base::{Base, own_cache};
+use crate::frozen::{self, FrozenStates, FrozenTask, Place};
 use crate::judge::Judge;
-use crate::run_config::{ModelConfig, RunConfig};
+use crate::run_config::{ModelConfig, RunConfig, StateCache};
 use crate::subject::{Material, Subject};
 
 /// A device, and what was read for it so far.
@@ -18,6 +20,8 @@ pub struct Shared {
     device: Device,
     bases: HashMap<String, Arc<LoadedBase>>,
     tasks: HashMap<String, Arc<LoadedTask>>,
+    /// Those of one task and layer: the next run of a sweep most likely wants the same, and they are large.
+    frozen: Option<(String, Arc<FrozenTask>)>,
 }
 
 /// A base in memory, ready to be trained on.
@@ -47,7 +51,7 @@ pub struct LoadedTask {
 impl Shared {
     /// Nothing read yet.
     pub fn new(device: Device) -> Self {
-        Self { device, bases: HashMap::new(), tasks: HashMap::new() }
+        Self { device, bases: HashMap::new(), tasks: HashMap::new(), frozen: None }
     }
 
     /// The device.
@@ -92,11 +96,7 @@ impl Shared {
     /// # Errors
     /// Rows or questions that cannot be read or tokenised.
     pub fn task(&mut self, config: &RunConfig) -> Result<Arc<LoadedTask>> {
-        // A seed chooses rows only where some are held out or left out.
-        let chosen = config.task.limit.is_some() || config.task.custom.is_some();
-        let seed = chosen.then_some(config.seed);
-        let key =
-            format!("{:?} {seed:?} {} {}", config.task, config.model.base, config.model.max_length);
+        let key = task_key(config);
         if let Some(loaded) = self.tasks.get(&key) {
             return Ok(Arc::clone(loaded));
         }
@@ -112,6 +112,66 @@ impl Shared {
         self.tasks.insert(key, Arc::clone(&loaded));
         Ok(loaded)
     }
+
+    /// The states that enter the lowest tuned layer of a run, where they are to be kept.
+    ///
+    /// # Errors
+    /// States that cannot be kept: there is no layer below, an adapter looks at padding, or a file cannot be written.
+    pub fn frozen(&mut self, config: &RunConfig) -> Result<Option<Arc<FrozenTask>>> {
+        let (base, task) = (self.base(&config.model)?, self.task(config)?);
+        let plan = config.plan();
+        let layer = plan.lowest_layer(base.bert.n_layers());
+        let sees_padding =
+            plan.bottleneck.as_ref().is_some_and(|plan| plan.inner_norm == InnerNorm::Batch);
+        let in_memory = match config.training.cache {
+            StateCache::Off => return Ok(None),
+            StateCache::Auto
+                if layer == 0 || sees_padding || config.model.adapt_layers.is_none() =>
+            {
+                return Ok(None);
+            }
+            StateCache::Auto => {
+                !frozen::are_large([&task.train, &task.validation], base.bert.d_model())
+            }
+            StateCache::Memory => true,
+            StateCache::Disk => false,
+        };
+        ensure!(
+            layer > 0,
+            "there is nothing to keep: {} tunes the lowest layer; --adapt-layers 3.. starts higher, or use --cache off",
+            config.model.method
+        );
+        ensure!(
+            !sees_padding,
+            "a batch norm inside the adapters reads padding, which kept states have not; use --cache off"
+        );
+        let key = format!("{} {layer} {in_memory}", task_key(config));
+        if let Some((_, kept)) = self.frozen.as_ref().filter(|(known, _)| *known == key) {
+            return Ok(Some(Arc::clone(kept)));
+        }
+        let directory = own_cache()?.join("states");
+        let fingerprint = base.fingerprint()?;
+        let place = if in_memory {
+            Place::Memory
+        } else {
+            Place::Disk { directory: &directory, fingerprint: &fingerprint }
+        };
+        let states = |rows| FrozenStates::of(&base.bert, rows, layer, place);
+        let kept = Arc::new(FrozenTask {
+            train: states(&task.train)?,
+            validation: states(&task.validation)?,
+        });
+        self.frozen = Some((key, Arc::clone(&kept)));
+        Ok(Some(kept))
+    }
+}
+
+/// What decides which rows a run reads, and how they are tokenised.
+fn task_key(config: &RunConfig) -> String {
+    // A seed chooses rows only where some are held out or left out.
+    let chosen = config.task.limit.is_some() || config.task.custom.is_some();
+    let seed = chosen.then_some(config.seed);
+    format!("{:?} {seed:?} {} {}", config.task, config.model.base, config.model.max_length)
 }
 
 impl LoadedBase {

@@ -49,14 +49,23 @@ pub struct ScoredRow {
 impl Tuner {
     /// Logits and loss of a batch.
     pub fn forward(&self, batch: &Batch) -> Forward {
-        let input = bert_input(batch);
+        let hidden = self.model.bert.forward_with(&bert_input(batch), &self.model.task);
+        self.read(hidden, batch)
+    }
+
+    /// The same from the states that enter a layer, below which the task has nothing.
+    pub fn forward_from(&self, layer: usize, hidden: Tensor<3>, batch: &Batch) -> Forward {
+        self.read(self.model.run_from(layer, hidden, &batch.attention_mask), batch)
+    }
+
+    fn read(&self, hidden: Tensor<3>, batch: &Batch) -> Forward {
         if let Targets::Spans(spans) = &batch.targets {
-            let logits = self.model.forward_tokens(&input); // [batch, sequence, 2]
+            let logits = self.model.read_tokens(hidden); // [batch, sequence, 2]
             let [batch, sequence, _] = logits.dims();
             let loss = span_loss(logits.clone(), spans.clone());
             return Forward { loss, logits: logits.swap_dims(1, 2).reshape([batch, 2 * sequence]) };
         }
-        let logits = self.model.forward(&input);
+        let logits = self.model.read(hidden, &batch.attention_mask);
         let loss = match &batch.targets {
             Targets::Classes(labels) => classification_loss(logits.clone(), labels.clone()),
             Targets::Scores(scores) => regression_loss(logits.clone(), scores.clone()),

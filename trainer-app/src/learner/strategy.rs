@@ -18,13 +18,14 @@ use burn::train::{
     SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
 };
 use glue_data::order::{scoring_batches, training_batches};
-use glue_data::{EncodedRows, derive_seed};
+use glue_data::{Batch, EncodedRows, derive_seed};
 
 use super::checkpoint::{Checkpoint, EpochReport, Progress};
 use super::clip::clip_to_global_norm;
 use super::schedule::Schedule;
-use super::step::{ScoredRow, StepOutput, Tuner};
+use super::step::{Forward, ScoredRow, StepOutput, Tuner};
 use crate::artifacts::RunDirectory;
+use crate::frozen::{FrozenStates, FrozenTask};
 use crate::judge::Judge;
 use crate::metrics_file::MetricsFile;
 use crate::rows;
@@ -41,6 +42,8 @@ pub struct ResumableLoop {
     pub train: EncodedRows,
     /// Rows to choose by.
     pub validation: EncodedRows,
+    /// The states of both that enter the lowest tuned layer, where they are kept.
+    pub frozen: Option<Arc<FrozenTask>>,
     /// How the validation rows are judged.
     pub judge: Arc<Judge>,
     /// The optimizer at the start.
@@ -231,7 +234,8 @@ impl Running<'_> {
         let mut output = StepOutput::default();
         for indices in batches {
             let batch = rows::batch(&recipe.train, indices, &self.device);
-            let forward = self.model.forward(&batch);
+            let states = recipe.frozen.as_ref().map(|frozen| &frozen.train);
+            let forward = forward(&self.model, states, indices, &batch)?;
             let share = 1.0 / batches.len() as f64;
             let backward = (forward.loss.clone() * share).backward();
             gradients.accumulate(&self.model, GradientsParams::from_grads(backward, &self.model));
@@ -269,7 +273,8 @@ impl Running<'_> {
         let mut loss_sum = 0.0;
         for (index, indices) in batches.iter().enumerate() {
             let batch = rows::batch(&recipe.validation, indices, &device);
-            let output = model.forward(&batch).read(&batch.labels);
+            let states = recipe.frozen.as_ref().map(|frozen| &frozen.validation);
+            let output = forward(&model, states, indices, &batch)?.read(&batch.labels);
             loss_sum += output.loss * indices.len() as f64;
             for (row, scored) in indices.iter().zip(&output.scored) {
                 answered[*row] = Some(scored.clone());
@@ -326,4 +331,16 @@ impl Running<'_> {
     fn validation_event(&mut self, event: LearnerEvent<StepOutput>) {
         self.interrupter.fail_on_error(self.processor.process_valid(event));
     }
+}
+
+/// A batch through the whole model, or from its rows' kept states up.
+fn forward(
+    model: &Tuner,
+    states: Option<&FrozenStates>,
+    indices: &[usize],
+    batch: &Batch,
+) -> Result<Forward> {
+    let Some(states) = states else { return Ok(model.forward(batch)) };
+    let hidden = states.batch(indices, &batch.input_ids.device())?;
+    Ok(model.forward_from(states.layer(), hidden, batch))
 }

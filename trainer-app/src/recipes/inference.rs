@@ -146,7 +146,7 @@ pub fn run(
 }
 
 /// A bar for so many rows, on a terminal.
-fn rows_bar(rows: usize) -> ProgressBar {
+pub(crate) fn rows_bar(rows: usize) -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
     } else {

@@ -1,0 +1,287 @@
+//! Hidden states that enter the lowest tuned layer: computed once, without dropout, and read again in every epoch.
+//! Which layer that is, says [`Plan::lowest_layer`](burn_adapters::Plan::lowest_layer).
+
+use std::fs::File;
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use anyhow::{Context, Result};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData, f16};
+use burn_bert::Bert;
+use glue_data::EncodedRows;
+use glue_data::order::scoring_batches;
+use sha2::{Digest, Sha256};
+
+use crate::fetch;
+use crate::learner::step::bert_input;
+use crate::recipes::inference::rows_bar;
+use crate::rows;
+
+/// States of more bytes than this are kept on the disk when nobody says where: two GiB.
+const LARGE: u64 = 2 << 30;
+/// Rows of a batch while states are computed.
+const BATCH_SIZE: usize = 32;
+
+/// The kept states of a task.
+#[derive(Debug)]
+pub struct FrozenTask {
+    /// Of the rows to learn from.
+    pub train: FrozenStates,
+    /// Of the rows to choose by.
+    pub validation: FrozenStates,
+}
+
+/// The states of rows below one layer.
+#[derive(Debug)]
+pub struct FrozenStates {
+    layer: usize,
+    d_model: usize,
+    /// Where each row's tokens start, counted in tokens; one more for the end.
+    starts: Vec<usize>,
+    numbers: Numbers,
+}
+
+#[derive(Debug)]
+enum Numbers {
+    Memory(Vec<f32>),
+    /// Half precision, little-endian.
+    File(Mutex<File>),
+}
+
+/// Where states are kept.
+#[derive(Debug, Clone, Copy)]
+pub enum Place<'a> {
+    /// In memory, in single precision.
+    Memory,
+    /// In a file of this directory, in half precision; named after base, rows and layer, and used again.
+    Disk {
+        /// The directory.
+        directory: &'a Path,
+        /// What tells the base from any other.
+        fingerprint: &'a str,
+    },
+}
+
+impl FrozenStates {
+    /// The states of rows that enter a layer of a base; computed, or found on the disk.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written.
+    pub fn of(bert: &Bert, rows: &EncodedRows, layer: usize, place: Place<'_>) -> Result<Self> {
+        let mut starts = vec![0];
+        for length in rows.lengths() {
+            starts.push(starts[starts.len() - 1] + length);
+        }
+        let states =
+            Self { layer, d_model: bert.d_model(), starts, numbers: Numbers::Memory(vec![]) };
+        let numbers = match place {
+            Place::Memory => {
+                let mut numbers = vec![0.0; states.count()];
+                states.compute(bert, rows, |start, values| {
+                    numbers[start..start + values.len()].copy_from_slice(values);
+                    Ok(())
+                })?;
+                Numbers::Memory(numbers)
+            }
+            Place::Disk { directory, fingerprint } => {
+                let path = directory.join(file_name(fingerprint, rows, layer));
+                let context = || format!("keeping hidden states in {}", path.display());
+                let bytes = (states.count() * size_of::<f16>()) as u64;
+                if !std::fs::metadata(&path).is_ok_and(|found| found.len() == bytes) {
+                    states.write(bert, rows, &path).with_context(context)?;
+                }
+                Numbers::File(Mutex::new(File::open(&path).with_context(context)?))
+            }
+        };
+        Ok(Self { numbers, ..states })
+    }
+
+    /// The layer that they enter.
+    pub fn layer(&self) -> usize {
+        self.layer
+    }
+
+    /// Some rows, with zeros as far as the longest.
+    ///
+    /// # Shapes
+    /// - result: `[batch, sequence, d_model]`
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn batch(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>> {
+        let length = |row: usize| self.starts[row + 1] - self.starts[row];
+        let sequence = rows.iter().map(|row| length(*row)).max().unwrap_or(0);
+        let stride = sequence * self.d_model;
+        let mut values = vec![0.0; rows.len() * stride];
+        for (row, place) in rows.iter().zip(values.chunks_mut(stride.max(1))) {
+            let first = self.starts[*row] * self.d_model;
+            self.read(first, &mut place[..length(*row) * self.d_model])?;
+        }
+        let shape = [rows.len(), sequence, self.d_model];
+        Ok(Tensor::from_data(TensorData::new(values, shape), device))
+    }
+
+    /// How many numbers there are.
+    fn count(&self) -> usize {
+        self.starts[self.starts.len() - 1] * self.d_model
+    }
+
+    fn read(&self, first: usize, into: &mut [f32]) -> Result<()> {
+        match &self.numbers {
+            Numbers::Memory(numbers) => into.copy_from_slice(&numbers[first..first + into.len()]),
+            Numbers::File(file) => {
+                let mut bytes = vec![0; size_of_val(into) / 2];
+                let mut file = file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let start = SeekFrom::Start((first * size_of::<f16>()) as u64);
+                file.seek(start)
+                    .and_then(|_| file.read_exact(&mut bytes))
+                    .context("reading kept hidden states")?;
+                for (value, bytes) in into.iter_mut().zip(bytes.as_chunks().0) {
+                    *value = f16::from_le_bytes(*bytes).to_f32();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs all rows through the layers below; `put` gets each row's numbers and where they belong.
+    fn compute(
+        &self,
+        bert: &Bert,
+        rows: &EncodedRows,
+        mut put: impl FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let bert = bert.valid();
+        let device = bert.devices().into_iter().next().unwrap_or_default();
+        let bar = rows_bar(rows.rows().len());
+        for indices in scoring_batches(&rows.lengths(), BATCH_SIZE) {
+            let input = bert_input(&rows::batch(rows, &indices, &device));
+            let hidden = bert.embed(&input, &());
+            let hidden = bert.run_layers(0..self.layer, hidden, &input.attention_mask, &());
+            let [_, sequence, d_model] = hidden.dims();
+            let values: Vec<f32> = hidden.into_data().iter::<f32>().collect();
+            for (row, values) in indices.iter().zip(values.chunks(sequence * d_model)) {
+                let first = self.starts[*row] * d_model;
+                let count = self.starts[row + 1] * d_model - first;
+                put(first, &values[..count])?;
+            }
+            bar.inc(indices.len() as u64);
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    fn write(&self, bert: &Bert, rows: &EncodedRows, path: &Path) -> Result<()> {
+        let directory = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(directory)?;
+        let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(directory)?);
+        file.get_ref().as_file().set_len((self.count() * size_of::<f16>()) as u64)?;
+        self.compute(bert, rows, |start, values| {
+            let bytes: Vec<u8> =
+                values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
+            file.seek(SeekFrom::Start((start * size_of::<f16>()) as u64))?;
+            Ok(file.write_all(&bytes)?)
+        })?;
+        let file = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    }
+}
+
+/// Whether the states of some rows are too many for memory when nobody says where to keep them.
+pub fn are_large<'a>(rows: impl IntoIterator<Item = &'a EncodedRows>, d_model: usize) -> bool {
+    let tokens: usize = rows.into_iter().flat_map(EncodedRows::lengths).sum();
+    (tokens * d_model * size_of::<f32>()) as u64 > LARGE
+}
+
+/// The name of a file of states: what was computed decides it.
+fn file_name(fingerprint: &str, rows: &EncodedRows, layer: usize) -> PathBuf {
+    let mut hash = Sha256::new();
+    hash.update(fingerprint);
+    hash.update((layer as u64).to_le_bytes());
+    for row in rows.rows() {
+        hash.update((row.ids.len() as u64).to_le_bytes());
+        for number in row.ids.iter().chain(&row.type_ids) {
+            hash.update(number.to_le_bytes());
+        }
+    }
+    format!("{}.f16", fetch::hexadecimal(&hash.finalize())).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_bert::BertConfig;
+    use glue_data::{Encoded, EncodedRows};
+
+    use super::*;
+
+    fn small_bert() -> Bert {
+        let config = BertConfig {
+            vocab_size: 30,
+            hidden_size: 8,
+            num_hidden_layers: 3,
+            num_attention_heads: 2,
+            intermediate_size: 16,
+            max_position_embeddings: 12,
+            ..BertConfig::bert_base()
+        };
+        config.init(&Device::flex())
+    }
+
+    fn some_rows() -> EncodedRows {
+        let row = |length: u32| Encoded {
+            ids: (0..length).map(|id| id * 7 % 30).collect(),
+            type_ids: vec![0; length as usize],
+            label: None,
+        };
+        [3, 9, 5, 1].map(row).to_vec().into()
+    }
+
+    /// The largest difference between kept states, where there are tokens, and those of a forward pass.
+    fn largest_difference(states: &FrozenStates, bert: &Bert, rows: &EncodedRows) -> f32 {
+        let device = Device::flex();
+        let order = [2, 0, 3, 1];
+        let kept = states.batch(&order, &device).unwrap();
+        let input = bert_input(&rows::batch(rows, &order, &device));
+        let hidden = bert.run_layers(0..2, bert.embed(&input, &()), &input.attention_mask, &());
+        let mask = input.attention_mask.float().unsqueeze_dim::<3>(2);
+        ((hidden - kept) * mask).abs().max().into_scalar::<f32>()
+    }
+
+    #[test]
+    fn kept_states_are_those_of_a_forward_pass() {
+        let (bert, rows) = (small_bert(), some_rows());
+        let states = FrozenStates::of(&bert, &rows, 2, Place::Memory).unwrap();
+        assert_eq!(states.layer(), 2);
+        let difference = largest_difference(&states, &bert, &rows);
+        assert!(difference < 1e-5, "{difference}");
+    }
+
+    #[test]
+    fn a_file_of_states_is_used_again_and_made_again_when_it_is_not_whole() {
+        let (bert, rows) = (small_bert(), some_rows());
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::Disk { directory: directory.path(), fingerprint: "a base" };
+        // Half precision has eleven bits, and normed states are below 4.
+        let is_right = || {
+            let states = FrozenStates::of(&bert, &rows, 2, place).unwrap();
+            largest_difference(&states, &bert, &rows) < 4e-3
+        };
+        assert!(is_right());
+        let files = || -> Vec<PathBuf> {
+            directory.path().read_dir().unwrap().map(|entry| entry.unwrap().path()).collect()
+        };
+        let [file] = files().try_into().unwrap();
+        let modified = || std::fs::metadata(&file).unwrap().modified().unwrap();
+        let first = modified();
+        assert!(is_right());
+        assert_eq!(modified(), first, "it was found");
+
+        File::options().write(true).open(&file).unwrap().set_len(10).unwrap();
+        assert!(is_right());
+        assert_eq!(files().len(), 1);
+    }
+}
