@@ -72,6 +72,7 @@ impl Desk {
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
         command.current_dir(self.directory.path()).args(line.split_whitespace());
+        command.env("TRAINER_CACHE", self.path("cache"));
         command
     }
 
@@ -219,6 +220,39 @@ fn the_papers_extensions_are_switches_that_the_adapter_file_keeps() {
         std::fs::read(desk.path(&format!("runs/rows/{name}/adapter.safetensors"))).unwrap()
     };
     assert!(bytes("again") == bytes("houlsby-4-seed42"));
+}
+
+#[test]
+fn kept_states_train_as_layers_that_run_again_do() {
+    let desk = Desk::new();
+    let losses = |name: &str| -> Vec<f64> {
+        desk.says(&format!("{TRAIN} --adapt-layers 1.. --dropout 0 --cache {name} --name {name}"));
+        let metrics =
+            std::fs::read_to_string(desk.path(&format!("runs/rows/{name}/metrics.jsonl")));
+        let lines = metrics.unwrap();
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter_map(|line| line["loss"].as_f64()).collect()
+    };
+    let close = |a: &[f64], b: &[f64], tolerance: f64| {
+        assert!(a.len() == b.len() && a.len() > 30, "{} and {} losses", a.len(), b.len());
+        let largest = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(largest < tolerance, "the losses differ by {largest}");
+    };
+    let anew = losses("off");
+    close(&anew, &losses("memory"), 1e-4);
+    // Half precision.
+    close(&anew, &losses("disk"), 2e-2);
+    assert_eq!(desk.path("cache/states").read_dir().unwrap().count(), 2, "train and validation");
+
+    let told = desk.says("adapter inspect runs/rows/memory/adapter.safetensors --json");
+    assert!(!told.contains("embeddings_norm") && !told.contains("layers.0."), "{told}");
+    let said = desk.refuses(&format!("{TRAIN} --cache memory"));
+    assert!(said.contains("--adapt-layers 3.."), "{said}");
+}
+
+#[test]
+fn a_killed_run_with_kept_states_goes_on_to_the_same_bits() {
+    check_killed_run("--adapt-layers 1..");
 }
 
 #[test]
@@ -380,6 +414,23 @@ fn questions_are_answered_with_words_of_their_paragraphs() {
     std::fs::remove_file(desk.path("squad/train-v1.1.json")).unwrap();
     let said = desk.refuses("train --task squad --data . --base base --device cpu");
     assert!(said.contains("squad/train-v1.1.json") && said.contains("SQuAD-explorer"), "{said}");
+}
+
+#[test]
+fn questions_are_swept_like_any_other_task() {
+    let desk = Desk::new();
+    desk.write_questions();
+    let grid = "version = 1\n[[grid]]\ntasks = ['squad']\nmethods = ['houlsby']\nsizes = [2, 4]\n\
+                epochs = [1]\nseeds = [0]\nbatch_size = 8\nmax_length = 24\n";
+    std::fs::write(desk.path("questions.toml"), grid).unwrap();
+    let said = desk.says("sweep questions.toml --data . --base base --device cpu --json");
+    let settings: Value = serde_json::from_str(&said).unwrap();
+    let settings = settings.as_array().unwrap();
+    assert_eq!(settings.len(), 2);
+    assert!(settings.iter().all(|setting| setting["metric"] == "f1"), "{said}");
+    desk.says("report sweeps/questions");
+    let page = std::fs::read_to_string(desk.path("sweeps/questions/report.html")).unwrap();
+    assert!(page.contains("Figure 5 of the paper"), "the sizes on questions are drawn");
 }
 
 /// Six cells of a moment each.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, anyhow};
+use glue_data::tasks::squad;
 use plotters::prelude::*;
 
 use crate::sweep::summary::Setting;
@@ -81,7 +82,7 @@ fn against_parameters_series(settings: &[Setting]) -> Vec<Series> {
     series
 }
 
-/// Figure 4: size against score, with the top layers alone and the LayerNorms alone.
+/// Figure 4, and 5 for questions: size against score, with the top layers alone and the LayerNorms alone.
 fn sizes_of_task(settings: &[Setting], task: &str) -> Result<Option<Figure>> {
     let mut series = Vec::new();
     let families = [
@@ -106,8 +107,10 @@ fn sizes_of_task(settings: &[Setting], task: &str) -> Result<Option<Figure>> {
     if !series.iter().any(|series| series.points.len() > 1) {
         return Ok(None);
     }
-    let caption =
-        format!("Figure 4 of the paper: validation score of {task} against the trained parameters");
+    let number = if task == squad::NAME { 5 } else { 4 };
+    let caption = format!(
+        "Figure {number} of the paper: validation score of {task} against the trained parameters"
+    );
     picture(&caption, "trained parameters", &format!("{task}, score"), &series)
 }
 
@@ -318,5 +321,16 @@ pub(crate) mod tests {
         let numbers: Vec<&str> = captions.iter().map(|caption| &caption[..9]).collect();
         assert_eq!(numbers, ["Figures 1", "Figure 4 ", "Figure 7 "], "{captions:?}");
         assert!(figures(&settings[..1]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn sizes_on_questions_are_figure_five() {
+        let settings = [
+            setting("squad", "houlsby-2", 1e-3, 10, 0.88),
+            setting("squad", "houlsby-64", 1e-3, 80, 0.90),
+        ];
+        let figures = figures(&settings).unwrap();
+        assert_eq!(figures.len(), 1);
+        assert!(figures[0].caption.starts_with("Figure 5 "), "{}", figures[0].caption);
     }
 }
