@@ -223,7 +223,7 @@ A sweep's file:
   learning_rates = [3e-4, 1e-3]
   epochs = [3]
   seeds = [0, 1, 2]
-  # also: init_stds, poolings, optimizer, batch_size, max_length, limit, patience
+  # also: adapt_layers, init_stds, poolings, optimizer, batch_size, max_length, limit, patience, cache
 
 Killed at any time, the same command goes on where it was.")]
 pub struct SweepArgs {

@@ -55,11 +55,8 @@ fn against_parameters_series(settings: &[Setting]) -> Vec<Series> {
     let mut series = Vec::new();
     for (name, family) in [("adapters", "houlsby-"), ("top layers", "top-")] {
         // Of each task and number of parameters the best setting.
-        let scores = best_by(
-            settings,
-            |s| s.method.starts_with(family),
-            |s| (s.method.as_str(), s.task.as_str()),
-        );
+        let scores =
+            best_by(settings, |s| s.is_whole(family), |s| (s.method.as_str(), s.task.as_str()));
         let mut by_method: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         for ((method, task), score) in scores {
             if let Some(full) = full.get(task) {
@@ -92,8 +89,7 @@ fn sizes_of_task(settings: &[Setting], task: &str) -> Result<Option<Figure>> {
         ("full", "full"),
     ];
     for (name, family) in families {
-        let here =
-            |s: &Setting| s.task == task && s.init_std.is_none() && s.method.starts_with(family);
+        let here = |s: &Setting| s.task == task && s.init_std.is_none() && s.is_whole(family);
         let scores = best_by(settings, here, |s| s.method.as_str());
         let mut points: Vec<(f64, f64)> = scores
             .into_iter()
@@ -280,6 +276,7 @@ pub(crate) mod tests {
             share_of_base: 0.01,
             collapsed: 0,
             seconds_per_step: 0.1,
+            seconds_per_epoch: 10.0,
         }
     }
 

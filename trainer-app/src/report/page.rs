@@ -86,7 +86,7 @@ fn beside_the_paper(base: &str, settings: &[Setting]) -> String {
     let best = summary::best(settings);
     let score = |task: &str, method: &str| {
         best.iter()
-            .filter(|s| s.task == task && s.method.starts_with(method))
+            .filter(|s| s.task == task && s.is_whole(method))
             .map(|s| 100.0 * s.mean())
             .max_by(f64::total_cmp)
     };

@@ -1,11 +1,11 @@
 //! Grids: lists of values, of which every combination is a run.
 
 use anyhow::{Context, Result, bail, ensure};
-use burn_adapters::{Method, Pooling};
+use burn_adapters::{Layers, Method, Pooling};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::run_config::{OptimizerKind, RunConfig};
+use crate::run_config::{OptimizerKind, RunConfig, StateCache};
 
 /// The layout of a sweep's file.
 const VERSION: u32 = 1;
@@ -50,6 +50,8 @@ struct Grid {
     #[serde(default)]
     init_stds: Vec<f64>,
     #[serde(default)]
+    adapt_layers: Vec<String>,
+    #[serde(default)]
     poolings: Vec<Pooling>,
     #[serde(default)]
     seeds: Vec<u64>,
@@ -58,6 +60,7 @@ struct Grid {
     max_length: Option<usize>,
     limit: Option<usize>,
     patience: Option<usize>,
+    cache: Option<StateCache>,
 }
 
 /// One run of a sweep.
@@ -87,8 +90,13 @@ impl Cell {
         let size =
             if model.method.has_adapters() { format!("-{}", model.size) } else { String::new() };
         let init = model.init_std.map(|std| format!(" σ {std:e}")).unwrap_or_default();
+        let layers = model
+            .adapt_layers
+            .as_ref()
+            .map(|layers| format!(" layers {layers}"))
+            .unwrap_or_default();
         format!(
-            "{} {}{size}{init} {:e} {} epochs seed {seed}",
+            "{} {}{size}{layers}{init} {:e} {} epochs seed {seed}",
             task.name, model.method, training.learning_rate, training.epochs
         )
     }
@@ -131,8 +139,8 @@ pub fn cells(text: &str, common: impl Fn(Method) -> RunConfig) -> Result<Vec<Cel
 }
 
 /// The values of an axis, or one that leaves the default.
-fn axis<T: Copy>(values: &[T]) -> Vec<Option<T>> {
-    if values.is_empty() { vec![None] } else { values.iter().copied().map(Some).collect() }
+fn axis<T: Clone>(values: &[T]) -> Vec<Option<T>> {
+    if values.is_empty() { vec![None] } else { values.iter().cloned().map(Some).collect() }
 }
 
 impl Grid {
@@ -143,7 +151,7 @@ impl Grid {
     ) -> Result<()> {
         for task in &self.tasks {
             for &method in &self.methods {
-                for config in self.configs(common(method), task) {
+                for config in self.configs(common(method), task)? {
                     config.check()?;
                     let cell = Cell::new(config);
                     if !cells.iter().any(|known| known.id == cell.id) {
@@ -155,7 +163,7 @@ impl Grid {
         Ok(())
     }
 
-    fn configs(&self, common: RunConfig, task: &str) -> Vec<RunConfig> {
+    fn configs(&self, common: RunConfig, task: &str) -> Result<Vec<RunConfig>> {
         let mut common = common;
         task.clone_into(&mut common.task.name);
         common.task.limit = self.limit.or(common.task.limit);
@@ -163,14 +171,22 @@ impl Grid {
         common.training.optimizer = self.optimizer.unwrap_or(common.training.optimizer);
         common.training.batch_size = self.batch_size.unwrap_or(common.training.batch_size);
         common.training.patience = self.patience.or(common.training.patience);
+        common.training.cache = self.cache.unwrap_or(common.training.cache);
+        let layers: Vec<Layers> =
+            self.adapt_layers.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
 
-        // A method without adapters has no size to vary.
-        let sizes = if common.model.method.has_adapters() { axis(&self.sizes) } else { vec![None] };
-        let init_stds =
-            if common.model.method.has_adapters() { axis(&self.init_stds) } else { vec![None] };
+        let has_adapters = common.model.method.has_adapters();
         let mut configs = vec![common];
-        vary(&mut configs, &sizes, |config, size| config.model.size = size);
-        vary(&mut configs, &init_stds, |config, std| config.model.init_std = Some(std));
+        // A method without adapters has nothing of these to vary.
+        if has_adapters {
+            vary(&mut configs, &axis(&self.sizes), |config, size| config.model.size = size);
+            vary(&mut configs, &axis(&layers), |config, layers| {
+                config.model.adapt_layers = (layers != Layers::All).then_some(layers);
+            });
+            vary(&mut configs, &axis(&self.init_stds), |config, std| {
+                config.model.init_std = Some(std);
+            });
+        }
         vary(&mut configs, &axis(&self.poolings), |config, pooling| config.model.pooling = pooling);
         vary(&mut configs, &axis(&self.learning_rates), |config, rate| {
             config.training.learning_rate = rate;
@@ -180,12 +196,12 @@ impl Grid {
         for config in &mut configs {
             config.fit_to_subject(self.max_length.is_some());
         }
-        configs
+        Ok(configs)
     }
 }
 
 /// Each configuration once for each value.
-fn vary<T: Copy>(
+fn vary<T: Clone>(
     configs: &mut Vec<RunConfig>,
     values: &[Option<T>],
     set: impl Fn(&mut RunConfig, T),
@@ -196,7 +212,7 @@ fn vary<T: Copy>(
             values.iter().map(|value| {
                 let mut config = config.clone();
                 if let Some(value) = value {
-                    set(&mut config, *value);
+                    set(&mut config, value.clone());
                 }
                 config
             })
@@ -239,6 +255,22 @@ mod tests {
         let names: Vec<_> = cells.iter().map(Cell::describe).collect();
         assert!(names[0].starts_with("cola houlsby-8 "), "{names:?}");
         assert!(names[4].starts_with("cola full "), "{names:?}");
+    }
+
+    #[test]
+    fn layers_are_an_axis_for_adapters() {
+        let cells = read(
+            "version = 1\n[[grid]]\ntasks = ['cola']\nmethods = ['houlsby', 'full']\nadapt_layers = ['all', '3..']",
+        )
+        .unwrap();
+        let names: Vec<_> = cells.iter().map(Cell::describe).collect();
+        assert_eq!(names.len(), 3);
+        assert!(names[0].starts_with("cola houlsby-64 3e-4"), "{names:?}");
+        assert!(names[1].starts_with("cola houlsby-64 layers 3.. 3e-4"), "{names:?}");
+        let plain = read("version = 1\n[[grid]]\ntasks = ['cola']\nmethods = ['houlsby']").unwrap();
+        assert_eq!(plain[0].id, cells[0].id, "all layers are no other run than none named");
+        let wrong = "version = 1\n[[grid]]\ntasks = ['cola']\nmethods = ['houlsby']\nadapt_layers = ['top']";
+        assert!(format!("{:#}", read(wrong).unwrap_err()).contains("`top` names no layers"));
     }
 
     #[test]

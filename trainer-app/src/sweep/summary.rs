@@ -13,7 +13,7 @@ use crate::run_config::RunConfig;
 pub struct Setting {
     /// Name of the task.
     pub task: String,
-    /// Method and size: `houlsby-64`, `full`.
+    /// Method and size, and the adapted layers where they are not all: `houlsby-64`, `houlsby-64 3..`, `full`.
     pub method: String,
     /// Highest learning rate.
     pub learning_rate: f64,
@@ -41,12 +41,19 @@ pub struct Setting {
     pub collapsed: usize,
     /// Seconds of a training step, the median over seeds.
     pub seconds_per_step: f64,
+    /// Seconds of an epoch with its validation, the mean over seeds.
+    pub seconds_per_epoch: f64,
 }
 
 impl Setting {
     /// Mean validation score over the seeds.
     pub fn mean(&self) -> f64 {
         mean(&self.scores)
+    }
+
+    /// Whether the method's name starts so, and it tunes every layer it may, as the paper's figures have it.
+    pub fn is_whole(&self, family: &str) -> bool {
+        self.method.starts_with(family) && !self.method.contains(' ')
     }
 
     /// Standard deviation over the seeds; none for one seed.
@@ -103,13 +110,16 @@ fn setting(group: &[(&RunConfig, &RunResult, bool)]) -> Setting {
     group.sort_by_key(|(config, ..)| config.seed);
     let model = &config.model;
     let size = if model.method.has_adapters() { format!("-{}", model.size) } else { String::new() };
+    let layers = model.adapt_layers.as_ref().map(|layers| format!(" {layers}")).unwrap_or_default();
     let test = |result: &RunResult| result.judged.get("test")?.get(&result.metric)?.as_f64();
     let mut seconds: Vec<f64> =
         group.iter().map(|(_, result, _)| result.seconds_per_step).collect();
     seconds.sort_by(f64::total_cmp);
+    let epochs: Vec<f64> =
+        group.iter().map(|(_, result, _)| result.seconds / result.epochs as f64).collect();
     Setting {
         task: result.task.clone(),
-        method: format!("{}{size}", model.method),
+        method: format!("{}{size}{layers}", model.method),
         learning_rate: config.training.learning_rate,
         epochs: config.training.epochs,
         init_std: model.init_std,
@@ -122,6 +132,7 @@ fn setting(group: &[(&RunConfig, &RunResult, bool)]) -> Setting {
         share_of_base: result.share_of_base,
         collapsed: group.iter().filter(|(.., done)| !done).count(),
         seconds_per_step: seconds[seconds.len() / 2],
+        seconds_per_epoch: mean(&epochs),
     }
 }
 
