@@ -76,7 +76,7 @@ impl AdaptedBert {
     /// - result: `[batch, outputs]`
     pub fn read(&self, hidden: Tensor<3>, attention_mask: &Tensor<2, Bool>) -> Tensor<2> {
         let pooled = match self.task.config().pooling {
-            Pooling::Pooler => self.bert.pool(hidden),
+            Pooling::Pooler => self.bert.pool_with(hidden, &self.task),
             Pooling::FirstToken => first_token(hidden),
             Pooling::Mean => mean_of_tokens(hidden, attention_mask.clone()),
         }; // [batch, d_model]

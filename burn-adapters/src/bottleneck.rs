@@ -5,12 +5,14 @@
 //! <https://github.com/google-research/adapter-bert/blob/69b7c5809eb69437d45747b56040c33ded772186/modeling.py>.
 
 use burn::config::Config;
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear};
 use burn::tensor::{Device, Tensor, assert_shape};
 use burn_fused::{LayerNorm, linear};
 use serde::{Deserialize, Serialize};
 
+use crate::bottleneck_plan::{OuterNorm, Scaling};
+use crate::gate::{gate, gate_layer};
 use crate::init::InitStream;
 use crate::inner_norm::{InnerNorm, batch_norm};
 
@@ -18,7 +20,10 @@ use crate::inner_norm::{InnerNorm, batch_norm};
 pub const MAX_DEPTH: usize = 64;
 
 /// ε of the inner norm where it is a `LayerNorm`: BERT's own.
-const LAYER_NORM_EPSILON: f64 = 1e-12;
+const INNER_EPSILON: f64 = 1e-12;
+
+/// ε of the outer norm: `AdapterHub`'s, which is `PyTorch`'s default.
+const OUTER_EPSILON: f64 = 1e-5;
 
 /// What stands between the two matrices of a [`Bottleneck`]; the names are those of `AdapterHub`'s `non_linearity`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,12 +88,22 @@ pub struct BottleneckConfig {
     /// Layers, 1 to [`MAX_DEPTH`]: one is `down` and `up`, each further one is a `hidden` matrix between them.
     #[config(default = 1)]
     pub depth: usize,
+    /// The factor before the answer.
+    #[config(default = "Scaling::None")]
+    pub scaling: Scaling,
+    /// Whether a gate weighs the answer.
+    #[config(default = false)]
+    pub gate: bool,
+    /// Whether, and where, a norm stands on the answer.
+    #[config(default = "OuterNorm::None")]
+    pub outer_norm: OuterNorm,
 }
 
 /// `A(x) = W_up f(W_down x + b_down) + b_up`, without a skip: what it is added to belongs to its placement.
 ///
 /// Its parameters number exactly `2 · size · d_model + d_model + size`.
-/// A deeper one has `size² + size` more for each further layer, one with an inner norm `2 · d_model` more.
+/// A deeper one has `size² + size` more for each further layer, one with an inner or an outer norm `2 · d_model` more for
+/// each, one with a gate `d_model + 1`, and one with a learned factor 1 or `d_model`.
 #[derive(Module, Debug)]
 pub struct Bottleneck {
     /// The inner norm where it is a `LayerNorm`.
@@ -101,6 +116,16 @@ pub struct Bottleneck {
     pub hidden: Vec<Linear>,
     /// `[bottleneck, d_model]`
     pub up: Linear,
+    /// The factor before the answer where it is learned, `[1]` or `[d_model]`.
+    pub scaling: Option<Param<Tensor<1>>>,
+    /// `[d_model, 1]`, if there is a gate.
+    pub gate: Option<Linear>,
+    /// The norm on the answer. Whether the skip is in the answer by then belongs to the placement, so
+    /// [`forward`](Self::forward) leaves this norm to it.
+    pub outer_norm: Option<LayerNorm>,
+    /// The factor before the answer where it is fixed.
+    #[module(skip)]
+    pub factor: Option<f64>,
     /// What follows `down` and each of `hidden`.
     #[module(skip)]
     pub activation: Activation,
@@ -119,19 +144,31 @@ impl BottleneckConfig {
             (1..self.depth).map(|layer| linear(hidden.child(layer - 1), [self.size, self.size]));
         Bottleneck {
             layer_norm: (self.inner_norm == InnerNorm::Layer)
-                .then(|| LayerNorm::new(self.d_model, LAYER_NORM_EPSILON, device)),
+                .then(|| LayerNorm::new(self.d_model, INNER_EPSILON, device)),
             batch_norm: (self.inner_norm == InnerNorm::Batch)
                 .then(|| BatchNormConfig::new(self.d_model).init(device)),
             down: linear(stream.child("down"), [self.d_model, self.size]),
             hidden: hidden.collect(),
             up: linear(stream.child("up"), [self.size, self.d_model]),
+            scaling: match self.scaling {
+                Scaling::None | Scaling::Fixed(_) => None,
+                Scaling::Learned => Some(Initializer::Ones.init([1], device)),
+                Scaling::PerChannel => Some(Initializer::Ones.init([self.d_model], device)),
+            },
+            gate: self.gate.then(|| gate_layer(self.d_model, 1, &stream.child("gate"), device)),
+            outer_norm: (self.outer_norm != OuterNorm::None)
+                .then(|| LayerNorm::new(self.d_model, OUTER_EPSILON, device)),
+            factor: match self.scaling {
+                Scaling::Fixed(factor) => Some(factor),
+                Scaling::None | Scaling::Learned | Scaling::PerChannel => None,
+            },
             activation: self.activation,
         }
     }
 }
 
 impl Bottleneck {
-    /// Applies the bottleneck to each position.
+    /// The bottleneck's answer at each position, with its factor and its gate.
     ///
     /// # Shapes
     /// - x, result: `[batch, sequence, d_model]`
@@ -141,11 +178,16 @@ impl Bottleneck {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [d_model, _] = self.down.weight.dims();
         assert_shape!(x, [_, _, d_model]);
+        let gate = self.gate.as_ref().map(|layer| gate(x.clone(), layer)); // [batch, 1, 1]
         let x = self.layer_norm.iter().fold(x, |x, norm| norm.forward(x));
         let x = self.batch_norm.iter().fold(x, batch_norm);
         let x = self.activation.forward(linear(x, &self.down)); // [batch, sequence, bottleneck]
         let x = self.hidden.iter().fold(x, |x, layer| self.activation.forward(linear(x, layer)));
-        linear(x, &self.up) // [batch, sequence, d_model]
+        let answer = linear(x, &self.up); // [batch, sequence, d_model]
+        let answer = self.factor.iter().fold(answer, |answer, factor| answer * *factor);
+        let answer =
+            self.scaling.iter().fold(answer, |answer, scaling| answer * scaling.val().unsqueeze());
+        gate.into_iter().fold(answer, |answer, gate| answer * gate)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::bottleneck::MAX_DEPTH;
-use crate::plan::Method;
+use crate::method::Method;
 
 /// Everything this crate refuses, and why.
 #[derive(Debug, thiserror::Error)]
@@ -22,11 +22,39 @@ pub enum AdapterError {
     },
 
     /// A factor that is no number.
-    #[error("the parallel adapters' scaling is {found}, expected a finite number")]
-    Scaling {
+    #[error("{what} is {found}, expected a finite number")]
+    Factor {
+        /// Which factor.
+        what: &'static str,
         /// What the plan says.
         found: f64,
     },
+
+    /// A size that leaves nothing to train.
+    #[error("{what} is 0, expected 1 or more")]
+    Zero {
+        /// Which size.
+        what: &'static str,
+    },
+
+    /// Corrections or scales of nothing.
+    #[error("the plan has {what} but names no projection to put them on")]
+    NoProjections {
+        /// What the plan has.
+        what: &'static str,
+    },
+
+    /// Adapters in parallel that are added to something else than what the sub-layer made.
+    #[error(
+        "the adapters in parallel have a `skip`, but they are added to what the sub-layer made (`made`)"
+    )]
+    SkipInParallel,
+
+    /// Corrections that no weights can hold.
+    #[error(
+        "the low-rank corrections have gates, which see the text, so that no weights can hold them; keep the adapter beside its base"
+    )]
+    GatedMerge,
 
     /// Adapters without layers, or with more than anybody needs.
     #[error("the adapters' depth is {found}, expected 1 (the paper's) to {MAX_DEPTH} layers")]
@@ -44,7 +72,7 @@ pub enum AdapterError {
         found: String,
     },
 
-    /// A plan with adapters that names no layer to put them in.
+    /// A plan that names no layer to put its adapters in.
     #[error("the plan has adapters but its list of layers is empty; name layers, or `all`")]
     NoLayers,
 

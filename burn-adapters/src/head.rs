@@ -1,4 +1,4 @@
-//! The head: one vector per text, dropout, one linear layer; and the losses that train it.
+//! The head: one vector per text, dropout, one linear layer or two; and the losses that train it.
 //! For answers inside a text the same layer reads every token instead. The pooler itself belongs to the base.
 //!
 //! `create_model` in the reference code,
@@ -13,6 +13,7 @@ use burn::nn::{Dropout, DropoutConfig, Initializer, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
+use crate::bottleneck::Activation;
 use crate::init::InitStream;
 
 /// Standard deviation of the head's weights at the start (`create_model` in the reference code).
@@ -79,18 +80,27 @@ pub struct HeadConfig {
     pub d_model: usize,
     /// One per class, 1 for a regression, or 2 for a span.
     pub outputs: usize,
-    /// Rate of the dropout before the linear layer, at least 0 and below 1.
+    /// Rate of the dropout before each linear layer, at least 0 and below 1.
     #[config(default = 0.1)]
     pub dropout: f64,
+    /// Activation of a hidden layer, if there is one.
+    pub hidden: Option<Activation>,
 }
 
 /// Dropout and a linear layer: logits for a classification, the number itself for a regression.
+///
+/// `AdapterHub`'s head has a hidden layer in front: dropout, linear, tanh, dropout, linear.
 #[derive(Module, Debug)]
 pub struct Head {
-    /// Before the linear layer, in training only.
+    /// Before each linear layer, in training only.
     pub dropout: Dropout,
+    /// `[d_model, d_model]`, if there is a hidden layer.
+    pub hidden: Option<Linear>,
     /// `[d_model, outputs]`
     pub linear: Linear,
+    /// What follows the hidden layer.
+    #[module(skip)]
+    pub activation: Option<Activation>,
 }
 
 impl HeadConfig {
@@ -99,12 +109,15 @@ impl HeadConfig {
     /// # Panics
     /// If `dropout` is not a rate: at least 0 and below 1.
     pub fn init(&self, stream: &InitStream, device: &Device) -> Head {
+        let linear = |stream: &InitStream, d_output| Linear {
+            weight: stream.truncated_normal([self.d_model, d_output], INIT_STD, device),
+            bias: Some(Initializer::Zeros.init([d_output], device)),
+        };
         Head {
             dropout: DropoutConfig::new(self.dropout).init(),
-            linear: Linear {
-                weight: stream.truncated_normal([self.d_model, self.outputs], INIT_STD, device),
-                bias: Some(Initializer::Zeros.init([self.outputs], device)),
-            },
+            hidden: self.hidden.map(|_| linear(&stream.child("hidden"), self.d_model)),
+            linear: linear(stream, self.outputs),
+            activation: self.hidden,
         }
     }
 }
@@ -116,7 +129,7 @@ impl Head {
     /// - pooled: `[batch, d_model]`
     /// - result: `[batch, outputs]`
     pub fn forward(&self, pooled: Tensor<2>) -> Tensor<2> {
-        self.linear.forward(self.dropout.forward(pooled))
+        self.read(pooled)
     }
 
     /// Logits of every token; those of a span say that it starts there and that it ends there.
@@ -125,7 +138,15 @@ impl Head {
     /// - hidden: `[batch, sequence, d_model]`
     /// - result: `[batch, sequence, outputs]`
     pub fn forward_tokens(&self, hidden: Tensor<3>) -> Tensor<3> {
-        self.linear.forward(self.dropout.forward(hidden))
+        self.read(hidden)
+    }
+
+    fn read<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let hidden = self.hidden.iter().zip(self.activation);
+        let x = hidden.fold(x, |x, (layer, activation)| {
+            activation.forward(layer.forward(self.dropout.forward(x)))
+        });
+        self.linear.forward(self.dropout.forward(x))
     }
 }
 

@@ -42,26 +42,52 @@ impl InitStream {
         device: &Device,
     ) -> Param<Tensor<D>> {
         let stream = self.clone();
-        Param::uninitialized(
-            ParamId::new(),
-            move |device, require_grad| {
-                let values = stream.draw(shape.iter().product(), std);
-                let tensor = Tensor::from_data(TensorData::new(values, shape), device);
-                tensor.set_require_grad(require_grad)
-            },
-            device.clone(),
-            true,
-            shape.into(),
-        )
+        parameter(shape, device, move |count| stream.draw(count, std))
+    }
+
+    /// A trainable parameter drawn evenly from `-bound..bound`, when it is first read.
+    pub fn uniform<const D: usize>(
+        &self,
+        shape: [usize; D],
+        bound: f64,
+        device: &Device,
+    ) -> Param<Tensor<D>> {
+        let stream = self.clone();
+        parameter(shape, device, move |count| {
+            let mut rng = stream.generator();
+            (0..count).map(|_| single(bound * (2.0 * rng.random::<f64>() - 1.0))).collect()
+        })
     }
 
     fn draw(&self, count: usize, std: f64) -> Vec<f32> {
+        let mut rng = self.generator();
+        (0..count).map(|_| single(standard_normal_within_two(&mut rng) * std)).collect()
+    }
+
+    fn generator(&self) -> ChaCha8Rng {
         let mut hash = Sha256::new();
         hash.update(self.seed.to_le_bytes());
         hash.update(self.path.as_bytes());
-        let mut rng = ChaCha8Rng::from_seed(hash.finalize().into());
-        (0..count).map(|_| single(standard_normal_within_two(&mut rng) * std)).collect()
+        ChaCha8Rng::from_seed(hash.finalize().into())
     }
+}
+
+fn parameter<const D: usize>(
+    shape: [usize; D],
+    device: &Device,
+    draw: impl FnOnce(usize) -> Vec<f32> + Send + Sync + 'static,
+) -> Param<Tensor<D>> {
+    Param::uninitialized(
+        ParamId::new(),
+        move |device, require_grad| {
+            let values = draw(shape.iter().product());
+            let tensor = Tensor::from_data(TensorData::new(values, shape), device);
+            tensor.set_require_grad(require_grad)
+        },
+        device.clone(),
+        true,
+        shape.into(),
+    )
 }
 
 fn standard_normal_within_two(rng: &mut ChaCha8Rng) -> f64 {

@@ -2,20 +2,31 @@
 
 pub mod adapted;
 pub mod bottleneck;
+pub mod bottleneck_plan;
 pub mod compose;
 pub mod error;
 pub mod file;
+mod gate;
 pub mod head;
 pub mod init;
 pub mod inner_norm;
 pub mod layers;
+pub mod low_rank;
+pub mod method;
 pub mod norm;
 pub mod plan;
+pub mod prefix;
+pub mod projections;
+pub mod scale;
+pub mod site_adapter;
 pub mod task_adapter;
 pub mod trained;
 
 pub use adapted::AdaptedBert;
 pub use bottleneck::{Activation, Bottleneck, BottleneckConfig, MAX_DEPTH};
+pub use bottleneck_plan::{
+    BottleneckPlan, Closing, Combine, OuterNorm, Placement, Scaling, Sites, Skip,
+};
 pub use compose::without::{Without, ablate_spans};
 pub use error::AdapterError;
 pub use head::{
@@ -23,6 +34,12 @@ pub use head::{
 };
 pub use inner_norm::InnerNorm;
 pub use layers::Layers;
-pub use plan::{BottleneckPlan, Combine, Method, Placement, Plan, Sites, Tuned};
+pub use low_rank::{LowRank, LowRankConfig, LowRankPlan, RankScaling};
+pub use method::Method;
+pub use plan::{Plan, Tuned};
+pub use prefix::{LayerPrefix, PrefixConfig, PrefixGate, PrefixPlan, PrefixSource};
+pub use projections::Projections;
+pub use scale::{Scale, ScalePlan};
+pub use site_adapter::SiteAdapter;
 pub use task_adapter::{TaskAdapter, TaskAdapterConfig};
 pub use trained::{Group, TrainedParameter, TrainedRow, TrainedTable};

@@ -2,18 +2,25 @@
 //! BERT itself is not in here; the two meet in [`AdaptedBert`](crate::AdaptedBert).
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use burn_bert::Bert;
-use burn_bert::insertion::{Insertions, Site};
+use burn_bert::encoder::Layer;
+use burn_bert::insertion::{Insertions, Prefix, Projection, Site};
 use burn_fused::LayerNorm;
 use serde::{Deserialize, Serialize};
 
-use crate::bottleneck::{Bottleneck, BottleneckConfig};
+use crate::bottleneck::{Activation, BottleneckConfig};
+use crate::bottleneck_plan::BottleneckPlan;
 use crate::error::AdapterError;
 use crate::head::{Head, HeadConfig, Pooling};
 use crate::init::InitStream;
+use crate::low_rank::LowRank;
 use crate::norm::task_norm;
-use crate::plan::{BottleneckPlan, Combine, Placement, Plan, Tuned};
+use crate::plan::{Plan, Tuned};
+use crate::prefix::{LayerPrefix, PrefixSource};
+use crate::projections::Projections;
+use crate::scale::Scale;
+use crate::site_adapter::SiteAdapter;
 
 /// Configuration of a [`TaskAdapter`]: enough, with the base, to build it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,8 +32,11 @@ pub struct TaskAdapterConfig {
     pub outputs: usize,
     /// How a text's hidden states become one vector.
     pub pooling: Pooling,
-    /// Rate of the dropout before the head's linear layer, at least 0 and below 1; the paper has 0.1.
+    /// Rate of the dropout before the head's linear layers, at least 0 and below 1; the paper has 0.1.
     pub head_dropout: f64,
+    /// Activation of a hidden layer of the head. The paper's head has none; `AdapterHub`'s has one, with tanh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_hidden: Option<Activation>,
     /// Seed of every weight that starts at random.
     pub seed: u64,
 }
@@ -34,39 +44,39 @@ pub struct TaskAdapterConfig {
 /// What a task puts into a BERT, and the head that reads the result.
 ///
 /// Parameter paths are `layers.3.attention.bottleneck.down.weight`, `layers.3.feed_forward.norm.gamma`,
-/// `embeddings_norm.beta`, `head.linear.weight` and so on.
+/// `layers.3.low_rank.query.a`, `layers.3.scale_output.key.factors`, `layers.3.prefix.up.weight`,
+/// `prefix.down.weight`, `embeddings_norm.beta`, `head.linear.weight` and so on.
 #[derive(Module, Debug)]
 pub struct TaskAdapter {
     /// One for each layer of the base, empty where nothing stands.
     pub layers: Vec<LayerAdapter>,
     /// The task's own norm of the embeddings.
     pub embeddings_norm: Option<LayerNorm>,
+    /// What the prefixes of all layers are made from, where a network makes them.
+    pub prefix: Option<PrefixSource>,
+    /// The correction of the pooler.
+    pub pooler: Option<LowRank>,
     /// What reads the pooled text.
     pub head: Head,
     #[module(skip)]
     config: TaskAdapterConfig,
 }
 
-/// The two sites of a layer.
+/// What stands in a layer.
 #[derive(Module, Debug)]
 pub struct LayerAdapter {
     /// After the attention output projection.
     pub attention: SiteAdapter,
     /// After the second feed-forward projection.
     pub feed_forward: SiteAdapter,
-}
-
-/// What stands at one site.
-#[derive(Module, Debug)]
-pub struct SiteAdapter {
-    /// The adapter, if there is one.
-    pub bottleneck: Option<Bottleneck>,
-    /// The task's own norm, in the place of the base's.
-    pub norm: Option<LayerNorm>,
-    #[module(skip)]
-    placement: Placement,
-    #[module(skip)]
-    combine: Combine,
+    /// Corrections of what projections make.
+    pub low_rank: Projections<LowRank>,
+    /// Scales of what projections make, their corrections included.
+    pub scale_output: Projections<Scale>,
+    /// Scales of what projections read.
+    pub scale_input: Projections<Scale>,
+    /// Keys and values before the layer's own.
+    pub prefix: Option<LayerPrefix>,
 }
 
 impl TaskAdapterConfig {
@@ -90,57 +100,97 @@ impl TaskAdapterConfig {
         let embeddings_norm = &bert.embeddings.layer_norm;
         let device = embeddings_norm.gamma.lazy_device();
         let stream = InitStream::new(self.seed);
-
-        let tunes_norms_of = |layer: usize| match self.plan.tuned {
-            Tuned::LayerNorms => true,
-            Tuned::LayerNormsFrom(first) => layer >= first,
-            Tuned::Nothing | Tuned::TopLayers(_) | Tuned::Everything => false,
-        };
-        let site = |plan: Option<&BottleneckPlan>,
-                    base_norm: &LayerNorm,
-                    layer: usize,
-                    stream: &InitStream| {
-            SiteAdapter {
-                bottleneck: plan.map(|plan| {
-                    BottleneckConfig::new(bert.d_model(), plan.size)
-                        .with_activation(plan.activation)
-                        .with_init_std(plan.init_std)
-                        .with_inner_norm(plan.inner_norm)
-                        .with_depth(plan.depth)
-                        .init(&stream.child("bottleneck"), &device)
-                }),
-                norm: tunes_norms_of(layer).then(|| task_norm(base_norm)),
-                placement: plan.map_or(Placement::Serial, |plan| plan.placement),
-                combine: plan.map_or(Combine::Add, |plan| plan.combine),
-            }
-        };
-        let layers = bert.encoder.layer.iter().enumerate().map(|(index, layer)| {
-            let here = self.plan.bottleneck.as_ref().filter(|plan| plan.layers.contains(index));
+        let layers = bert.encoder.layer.iter().enumerate();
+        let layers = layers.map(|(index, layer)| {
             let stream = stream.child("layers").child(index);
-            LayerAdapter {
-                attention: site(
-                    here.filter(|plan| plan.sites.attention()),
-                    &layer.attention.output.layer_norm,
-                    index,
-                    &stream.child("attention"),
-                ),
-                feed_forward: site(
-                    here.filter(|plan| plan.sites.feed_forward()),
-                    &layer.output.layer_norm,
-                    index,
-                    &stream.child("feed_forward"),
-                ),
-            }
+            self.init_layer(index, layer, &stream, &device)
         });
+        let prefix = self.plan.prefix.as_ref().and_then(|plan| {
+            plan.config(bert.d_model()).init_source(&stream.child("prefix"), &device)
+        });
+        let pooler = self.plan.low_rank.as_ref().filter(|plan| plan.pooler);
+        let pooler = pooler.zip(bert.pooler.as_ref().filter(|_| self.pooling == Pooling::Pooler));
         Ok(TaskAdapter {
             layers: layers.collect(),
             embeddings_norm: (self.plan.tuned == Tuned::LayerNorms)
                 .then(|| task_norm(embeddings_norm)),
+            prefix,
+            pooler: pooler.map(|(plan, pooler)| {
+                let shape = pooler.dense.weight.lazy_shape().dims();
+                plan.config(shape).init(&stream.child("pooler"), &device)
+            }),
             head: HeadConfig::new(bert.d_model(), self.outputs)
                 .with_dropout(self.head_dropout)
+                .with_hidden(self.head_hidden)
                 .init(&stream.child("head"), &device),
             config: self.clone(),
         })
+    }
+
+    fn init_layer(
+        &self,
+        index: usize,
+        layer: &Layer,
+        stream: &InitStream,
+        device: &Device,
+    ) -> LayerAdapter {
+        let plan = &self.plan;
+        let tunes_norms = match plan.tuned {
+            Tuned::LayerNorms => true,
+            Tuned::LayerNormsFrom(first) => index >= first,
+            Tuned::Nothing | Tuned::TopLayers(_) | Tuned::Everything => false,
+        };
+        let d_model = layer.output.layer_norm.gamma.lazy_shape()[0];
+        let shape = |projection| layer.projection(projection).weight.lazy_shape().dims::<2>();
+
+        let bottleneck = plan.bottleneck.as_ref().filter(|plan| plan.layers.contains(index));
+        let site = |plan: Option<&BottleneckPlan>, base_norm, stream: &InitStream| {
+            let bottleneck = plan.map(|plan| {
+                BottleneckConfig::new(d_model, plan.size_in(index))
+                    .with_activation(plan.activation)
+                    .with_init_std(plan.init_std)
+                    .with_inner_norm(plan.inner_norm)
+                    .with_depth(plan.depth)
+                    .with_scaling(plan.scaling)
+                    .with_gate(plan.gate)
+                    .with_outer_norm(plan.outer_norm)
+                    .init(&stream.child("bottleneck"), device)
+            });
+            SiteAdapter::new(plan, bottleneck, tunes_norms.then(|| task_norm(base_norm)))
+        };
+
+        let low_rank = plan.low_rank.as_ref().filter(|plan| plan.layers.contains(index));
+        let correction = |projection: Projection| {
+            let plan = low_rank.filter(|plan| plan.projections.contains(&projection))?;
+            let stream = stream.child("low_rank").child(projection.name());
+            Some(plan.config(shape(projection)).init(&stream, device))
+        };
+        let scale = plan.scale.as_ref().filter(|plan| plan.layers.contains(index));
+        let scale_output = |projection| {
+            scale.filter(|plan| plan.outputs.contains(&projection))?;
+            Some(Scale::new(shape(projection)[1], device))
+        };
+        let scale_input = |projection| {
+            scale.filter(|plan| plan.inputs.contains(&projection))?;
+            Some(Scale::new(shape(projection)[0], device))
+        };
+        let prefix = plan.prefix.as_ref().filter(|plan| plan.layers.contains(index));
+        LayerAdapter {
+            attention: site(
+                bottleneck.filter(|plan| plan.sites.attention()),
+                &layer.attention.output.layer_norm,
+                &stream.child("attention"),
+            ),
+            feed_forward: site(
+                bottleneck.filter(|plan| plan.sites.feed_forward()),
+                &layer.output.layer_norm,
+                &stream.child("feed_forward"),
+            ),
+            low_rank: Projections::from_fn(correction),
+            scale_output: Projections::from_fn(scale_output),
+            scale_input: Projections::from_fn(scale_input),
+            prefix: prefix.map(|plan| plan.config(d_model).init(&stream.child("prefix"), device)),
+        }
     }
 }
 
@@ -148,39 +198,6 @@ impl TaskAdapter {
     /// What the task was built from.
     pub fn config(&self) -> &TaskAdapterConfig {
         &self.config
-    }
-}
-
-impl SiteAdapter {
-    /// The site's result; `base_norm` closes it where the task has no norm of its own.
-    ///
-    /// # Shapes
-    /// - residual, output, result: `[batch, sequence, d_model]`
-    fn forward(&self, residual: Tensor<3>, output: Tensor<3>, base_norm: &LayerNorm) -> Tensor<3> {
-        let norm = self.norm.as_ref().unwrap_or(base_norm);
-        let Some(bottleneck) = &self.bottleneck else {
-            return norm.forward([output, residual]);
-        };
-        // `h · (1 + a)` is `h + h · a`, which the norm can sum with the residual.
-        let change = |answer: Tensor<3>| match self.combine {
-            Combine::Add => answer,
-            Combine::Multiply => answer * output.clone(),
-        };
-        match self.placement {
-            Placement::Serial => {
-                let change = change(bottleneck.forward(output.clone()));
-                norm.forward([change, output, residual])
-            }
-            Placement::AfterNorm => {
-                let sum = output.clone() + residual;
-                let change = change(bottleneck.forward(norm.forward(sum.clone())));
-                norm.forward([change, sum])
-            }
-            Placement::Parallel { scaling } => {
-                let change = change(bottleneck.forward(residual.clone()) * scaling);
-                norm.forward([change, output, residual])
-            }
-        }
     }
 }
 
@@ -208,5 +225,38 @@ impl Insertions for TaskAdapter {
             Site::FeedForward(layer) => self.layers[layer].feed_forward.norm.as_ref(),
         };
         own.unwrap_or(norm).forward(hidden)
+    }
+
+    fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {
+        let scale = self.layers[layer].scale_input.get(projection);
+        scale.into_iter().fold(input, |input, scale| scale.forward(input))
+    }
+
+    fn project(
+        &self,
+        layer: usize,
+        projection: Projection,
+        input: &Tensor<3>,
+        output: Tensor<3>,
+    ) -> Tensor<3> {
+        let layer = &self.layers[layer];
+        let (low_rank, scale) =
+            (layer.low_rank.get(projection), layer.scale_output.get(projection));
+        let output = low_rank
+            .into_iter()
+            .fold(output, |output, low_rank| output + low_rank.forward(input.clone()));
+        scale.into_iter().fold(output, |output, scale| scale.forward(output))
+    }
+
+    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
+        self.pooler.iter().fold(output, |output, low_rank| {
+            let change = low_rank.forward(input.clone().unsqueeze_dim(1)); // [batch, 1, d_model]
+            output + change.squeeze_dim(1)
+        })
+    }
+
+    fn prefix(&self, layer: usize, hidden: &Tensor<3>) -> Option<Prefix> {
+        let prefix = self.layers[layer].prefix.as_ref()?;
+        Some(prefix.forward(hidden, self.prefix.as_ref()))
     }
 }

@@ -24,12 +24,13 @@ pub struct TrainedParameter {
 }
 
 impl TrainedParameter {
-    /// Whether weight decay applies: to the weights of linear layers and embeddings, not to biases and norms.
+    /// Whether weight decay applies: to the weights of linear layers and embeddings, low-rank factors and prefixes, not
+    /// to biases and norms, nor to scales, whose place of rest is 1.
     ///
     /// Google's code decides by name as well (`exclude_from_weight_decay` in its `optimization.py`); a norm's
     /// parameters are called `gamma` and `beta` here.
     pub fn decays(&self) -> bool {
-        last_segment(&self.path) == "weight"
+        matches!(last_segment(&self.path), "weight" | "a" | "b" | "embedding" | "flat")
     }
 }
 
@@ -40,7 +41,7 @@ fn last_segment(path: &str) -> &str {
 /// A row of the table of what trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
-    /// The inserted bottlenecks, their inner norms too.
+    /// Whatever is inserted: bottlenecks with their norms, low-rank corrections, scales, prefixes.
     Adapters,
     /// Norms: the task's own, or the base's where the base trains.
     LayerNorms,

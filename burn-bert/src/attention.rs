@@ -3,9 +3,10 @@
 use burn::module::Module;
 use burn::nn::{Dropout, Linear};
 use burn::tensor::{Bool, Tensor};
-use burn_fused::{AttentionOptions, attention, linear};
+use burn_fused::{AttentionOptions, attention};
 
 use crate::insertion::{Insertions, Projection, Site};
+use crate::projection::project;
 use crate::residual::{Place, Residual};
 
 /// The attention of a layer: heads, and the residual that closes them.
@@ -64,13 +65,21 @@ impl SelfAttention {
         layer: usize,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
-        let project = |projection, layer_of: &Linear| {
-            insertions.project(layer, projection, hidden, linear(hidden.clone(), layer_of))
+        let project = |projection, dense: &Linear| {
+            project(hidden.clone(), dense, layer, projection, insertions)
         };
         let query = project(Projection::Query, &self.query);
         let key = project(Projection::Key, &self.key);
         let value = project(Projection::Value, &self.value);
         let options = AttentionOptions { heads: self.heads, dropout: &self.dropout };
-        attention(query, key, value, attention_mask, options)
+        let Some(prefix) = insertions.prefix(layer, hidden) else {
+            return attention(query, key, value, attention_mask, options);
+        };
+        let [batch, length, _] = prefix.keys.dims();
+        let never_masked = Tensor::<2, Bool>::full([batch, length], true, &attention_mask.device());
+        let attention_mask = Tensor::cat(vec![never_masked, attention_mask.clone()], 1); // [batch, length + sequence]
+        let key = Tensor::cat(vec![prefix.keys, key], 1); // [batch, length + sequence, d_model]
+        let value = Tensor::cat(vec![prefix.values, value], 1);
+        attention(query, key, value, &attention_mask, options)
     }
 }

@@ -3,10 +3,11 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use burn_fused::{Activation, activation, linear};
+use burn_fused::{Activation, activation};
 
 use crate::config::HiddenActivation;
 use crate::insertion::{Insertions, Projection};
+use crate::projection::project;
 
 /// The wide projection and its activation; `intermediate` in the checkpoint.
 #[derive(Module, Debug)]
@@ -28,13 +29,9 @@ impl Intermediate {
         layer: usize,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
-        let output = linear(hidden.clone(), &self.dense);
-        self.activation.forward(insertions.project(
-            layer,
-            Projection::FeedForwardIn,
-            hidden,
-            output,
-        ))
+        let projection = Projection::FeedForwardIn;
+        let wide = project(hidden.clone(), &self.dense, layer, projection, insertions);
+        self.activation.forward(wide)
     }
 }
 

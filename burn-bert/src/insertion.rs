@@ -5,6 +5,7 @@
 
 use burn::tensor::Tensor;
 use burn_fused::LayerNorm;
+use serde::{Deserialize, Serialize};
 
 /// A place whose result passes through a LayerNorm; layers count from 0 at the bottom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,7 +19,8 @@ pub enum Site {
 }
 
 /// One of a layer's six linear projections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Projection {
     /// `attention.self.query`
     Query,
@@ -32,6 +34,39 @@ pub enum Projection {
     FeedForwardIn,
     /// `output.dense`
     FeedForwardOut,
+}
+
+impl Projection {
+    /// Every projection, in the order in which a layer computes them.
+    pub const ALL: [Self; 6] = [
+        Self::Query,
+        Self::Key,
+        Self::Value,
+        Self::AttentionOutput,
+        Self::FeedForwardIn,
+        Self::FeedForwardOut,
+    ];
+
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Key => "key",
+            Self::Value => "value",
+            Self::AttentionOutput => "attention-output",
+            Self::FeedForwardIn => "feed-forward-in",
+            Self::FeedForwardOut => "feed-forward-out",
+        }
+    }
+}
+
+/// Keys and values that stand before a layer's own: every token attends to them, and no mask hides them.
+#[derive(Debug, Clone)]
+pub struct Prefix {
+    /// `[batch, length, d_model]`, heads side by side as the projections leave them.
+    pub keys: Tensor<3>,
+    /// `[batch, length, d_model]`
+    pub values: Tensor<3>,
 }
 
 /// What a task puts into a BERT that itself does not change.
@@ -66,6 +101,15 @@ pub trait Insertions {
         norm.forward(hidden)
     }
 
+    /// Changes what one linear projection reads.
+    ///
+    /// # Shapes
+    /// - input, result: `[batch, sequence, d_input]`
+    fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {
+        let _ = (layer, projection);
+        input
+    }
+
     /// Corrects one linear projection: `input` is what it read, `output` what it made.
     ///
     /// # Shapes
@@ -80,6 +124,25 @@ pub trait Insertions {
     ) -> Tensor<3> {
         let _ = (layer, projection, input);
         output
+    }
+
+    /// Corrects the pooler's linear projection, before its activation: `input` is what it read, the first token of
+    /// each text, and `output` what it made.
+    ///
+    /// # Shapes
+    /// - input, output, result: `[batch, d_model]`
+    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
+        let _ = input;
+        output
+    }
+
+    /// Keys and values to put before a layer's own; `hidden` is what the layer reads.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch, sequence, d_model]`
+    fn prefix(&self, layer: usize, hidden: &Tensor<3>) -> Option<Prefix> {
+        let _ = (layer, hidden);
+        None
     }
 }
 

@@ -10,10 +10,11 @@ pub mod feed_forward;
 pub mod insertion;
 pub mod model;
 pub mod pooler;
+mod projection;
 pub mod residual;
 
 pub use checkpoint::{load, load_weights};
 pub use config::{BertConfig, HiddenActivation};
 pub use error::{BertError, TensorProblem};
-pub use insertion::{Insertions, Projection, Site};
+pub use insertion::{Insertions, Prefix, Projection, Site};
 pub use model::{Bert, BertInput};

@@ -109,8 +109,20 @@ impl Bert {
     /// # Panics
     /// If this BERT has no [`pooler`](Self::pooler).
     pub fn pool(&self, hidden: Tensor<3>) -> Tensor<2> {
+        self.pool_with(hidden, &())
+    }
+
+    /// The same with something inserted.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch, sequence, d_model]`
+    /// - result: `[batch, d_model]`
+    ///
+    /// # Panics
+    /// If this BERT has no [`pooler`](Self::pooler).
+    pub fn pool_with(&self, hidden: Tensor<3>, insertions: &dyn Insertions) -> Tensor<2> {
         let pooler = self.pooler.as_ref().expect("the caller has seen that there is a pooler");
-        pooler.forward(hidden)
+        pooler.forward(hidden, insertions)
     }
 
     /// Number of layers.

@@ -4,6 +4,8 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
+use crate::insertion::Insertions;
+
 /// `tanh(W h + b)` of the first token.
 #[derive(Module, Debug)]
 pub struct Pooler {
@@ -15,8 +17,9 @@ impl Pooler {
     /// # Shapes
     /// - hidden: `[batch, sequence, d_model]`
     /// - result: `[batch, d_model]`
-    pub fn forward(&self, hidden: Tensor<3>) -> Tensor<2> {
+    pub fn forward(&self, hidden: Tensor<3>, insertions: &dyn Insertions) -> Tensor<2> {
         let first = hidden.narrow(1, 0, 1).squeeze_dim(1); // [batch, d_model]
-        self.dense.forward(first).tanh()
+        let output = self.dense.forward(first.clone());
+        insertions.project_pooler(&first, output).tanh()
     }
 }

@@ -3,9 +3,10 @@
 use burn::module::Module;
 use burn::nn::{Dropout, Linear};
 use burn::tensor::Tensor;
-use burn_fused::{LayerNorm, dropout, linear};
+use burn_fused::{LayerNorm, dropout};
 
 use crate::insertion::{Insertions, Projection, Site};
+use crate::projection::project;
 
 /// Closes a sub-layer: projection, dropout, insertion, sum with the residual, LayerNorm.
 /// Named as in the checkpoint, where it is the `output` of the attention and of the layer.
@@ -41,8 +42,7 @@ impl Residual {
         place: Place,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
-        let output = linear(hidden.clone(), &self.dense);
-        let output = insertions.project(place.layer, place.projection, &hidden, output);
+        let output = project(hidden, &self.dense, place.layer, place.projection, insertions);
         let output = dropout(output, &self.dropout);
         insertions.add_and_norm(place.site, residual, output, &self.layer_norm)
     }

@@ -130,12 +130,18 @@ fn mask(batch: usize, sequence: usize) -> Tensor<2, Bool> {
     Tensor::from_data(TensorData::new(tokens, [batch, sequence]), &Device::flex().autodiff())
 }
 
-fn attention_outcome(shape: [usize; 3], heads: usize, dtype: DType) -> Outcome {
-    let [batch, sequence, _] = shape;
-    let [query, key, value] = [9, 10, 11].map(|seed| leaf(shape, seed, dtype));
+fn attention_outcome(shape: [usize; 3], prefix: usize, heads: usize, dtype: DType) -> Outcome {
+    let [batch, sequence, d_model] = shape;
+    let keys = [batch, prefix + sequence, d_model];
+    let (query, key, value) = (leaf(shape, 9, dtype), leaf(keys, 10, dtype), leaf(keys, 11, dtype));
     let options = AttentionOptions { heads, dropout: &rate(0.0) };
-    let output =
-        attention(query.clone(), key.clone(), value.clone(), &mask(batch, sequence), options);
+    let output = attention(
+        query.clone(),
+        key.clone(),
+        value.clone(),
+        &mask(batch, prefix + sequence),
+        options,
+    );
     let (outcome, gradients) = Outcome::new(&output);
     outcome
         .with("query", &query, &gradients)
@@ -158,7 +164,12 @@ proptest! {
 
     #[test]
     fn attention_is_plain_burns(batch in 1..5_usize, sequence in 1..40_usize, heads in 1..4_usize, d_head in 1..20_usize) {
-        both(|dtype| attention_outcome([batch, sequence, heads * d_head], heads, dtype));
+        both(|dtype| attention_outcome([batch, sequence, heads * d_head], 0, heads, dtype));
+    }
+
+    #[test]
+    fn attention_to_more_keys_is_plain_burns(batch in 1..5_usize, sequence in 1..20_usize, prefix in 1..9_usize, heads in 1..4_usize) {
+        both(|dtype| attention_outcome([batch, sequence, heads * 5], prefix, heads, dtype));
     }
 }
 

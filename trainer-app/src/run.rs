@@ -125,6 +125,7 @@ impl Run {
             outputs: task.subject.head().outputs(),
             pooling: config.model.pooling,
             head_dropout: base.config.hidden_dropout_prob,
+            head_hidden: None,
             seed: glue_data::derive_seed(config.seed, "task"),
         };
         let adapter = task_config.init(&bert)?;

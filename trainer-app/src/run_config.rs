@@ -83,7 +83,7 @@ pub struct ModelConfig {
     pub base: String,
     /// The method, by its name.
     pub method: Method,
-    /// Width of the bottlenecks.
+    /// Width of the bottlenecks, rank of the low-rank corrections or length of the prefixes.
     pub size: usize,
     /// Activation of the bottlenecks, where it is not the method's.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,7 +94,7 @@ pub struct ModelConfig {
     /// Sites of the bottlenecks in a layer, where they are not the method's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sites: Option<Sites>,
-    /// Layers with bottlenecks, where they are not the method's: `all`, `3..`, `0..4` (without 4) or `0,2,5`.
+    /// Layers in which something is inserted, where they are not the method's: `all`, `3..`, `0..4` (without 4) or `0,2,5`.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "layers_as_text")]
     pub adapt_layers: Option<Layers>,
     /// Layers of each bottleneck, where they are not the method's.
@@ -229,16 +229,17 @@ impl RunConfig {
     pub fn plan(&self) -> Plan {
         let mut plan = self.model.method.plan(self.model.size);
         let model = &self.model;
+        if let Some(layers) = &model.adapt_layers {
+            plan = plan.in_layers(layers);
+        }
         plan.bottleneck = plan.bottleneck.map(|method| BottleneckPlan {
-            layers: model.adapt_layers.clone().unwrap_or(method.layers),
             sites: model.sites.unwrap_or(method.sites),
             activation: model.activation.unwrap_or(method.activation),
             init_std: model.init_std.unwrap_or(method.init_std),
             inner_norm: model.inner_norm.unwrap_or(method.inner_norm),
             depth: model.depth.unwrap_or(method.depth),
             combine: model.combine.unwrap_or(method.combine),
-            placement: method.placement,
-            size: method.size,
+            ..method
         });
         // Where the lower layers have no adapters they are left alone altogether, so that their states can be kept.
         if let (Some(bottleneck), Tuned::LayerNorms) = (&plan.bottleneck, plan.tuned)
@@ -268,7 +269,7 @@ impl RunConfig {
 
     /// Name of a run that was given none: `houlsby-64-seed42`.
     pub fn default_name(&self) -> String {
-        let size = if self.model.method.has_adapters() {
+        let size = if self.model.method.has_size() {
             format!("-{}", self.model.size)
         } else {
             String::new()
@@ -285,7 +286,17 @@ impl RunConfig {
             | Method::HoulsbyCode
             | Method::Pfeiffer
             | Method::Parallel
+            | Method::ScaledParallel
+            | Method::Mam
             | Method::LayerNorm => (3e-4, 10),
+            // Hu et al. 2022, appendix D, table 9: 4e-4 or 5e-4 for most of GLUE's tasks.
+            Method::Lora => (5e-4, 10),
+            // Liu et al. 2022 ((IA)³), section 3.5.
+            Method::Ia3 => (3e-3, 10),
+            // Mao et al. 2022 (UniPELT), for a prefix out of a network on BERT-base and GLUE.
+            Method::Prefix => (2e-4, 10),
+            // Liu et al. 2022 (P-tuning v2), `run_script/run_boolq_bert.sh`: what trains as it is, trains slowly.
+            Method::PrefixFlat => (5e-3, 10),
             Method::TopLayers(_) | Method::Full => (1e-4, 3),
         };
         let decay =
@@ -298,7 +309,7 @@ impl RunConfig {
             model: ModelConfig {
                 base: "minilm".to_owned(),
                 method,
-                size: 64,
+                size: method.default_size(),
                 activation: None,
                 init_std: None,
                 sites: None,

@@ -7,18 +7,19 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 use burn_bert::BertInput;
-use burn_bert::insertion::{Insertions, Projection, Site};
+use burn_bert::insertion::{Insertions, Prefix, Projection, Site};
 use burn_fused::LayerNorm;
 
 use crate::adapted::AdaptedBert;
 use crate::task_adapter::TaskAdapter;
 
-/// A task whose bottlenecks in `layers` are left out; its norms stay, there too.
+/// A task without what it inserts in `layers`: bottlenecks, low-rank corrections, scales, prefixes; its norms stay,
+/// there too.
 #[derive(Debug, Clone)]
 pub struct Without<'a> {
     /// The task.
     pub task: &'a TaskAdapter,
-    /// The layers without a bottleneck, counted from 0.
+    /// The layers in which nothing is inserted, counted from 0.
     pub layers: Range<usize>,
 }
 
@@ -46,6 +47,13 @@ impl Insertions for Without<'_> {
         self.task.norm(site, hidden, norm)
     }
 
+    fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {
+        if self.layers.contains(&layer) {
+            return input;
+        }
+        self.task.project_input(layer, projection, input)
+    }
+
     fn project(
         &self,
         layer: usize,
@@ -53,7 +61,21 @@ impl Insertions for Without<'_> {
         input: &Tensor<3>,
         output: Tensor<3>,
     ) -> Tensor<3> {
+        if self.layers.contains(&layer) {
+            return output;
+        }
         self.task.project(layer, projection, input, output)
+    }
+
+    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
+        self.task.project_pooler(input, output)
+    }
+
+    fn prefix(&self, layer: usize, hidden: &Tensor<3>) -> Option<Prefix> {
+        if self.layers.contains(&layer) {
+            return None;
+        }
+        self.task.prefix(layer, hidden)
     }
 }
 

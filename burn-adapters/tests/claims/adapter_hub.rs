@@ -1,40 +1,45 @@
-//! Adapters trained with `AdapterHub` compute here what they compute there.
+//! Adapters trained with `AdapterHub` and `PEFT` compute here what they compute there.
 
-use burn::tensor::activation::tanh;
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_adapters::head::first_token;
-use burn_adapters::{Activation, AdaptedBert, Method, Placement, Plan, Tuned};
-use burn_bert::BertInput;
+use burn_adapters::{
+    Activation, AdaptedBert, BottleneckPlan, Closing, InnerNorm, LowRankPlan, Method, OuterNorm,
+    Plan, Pooling, PrefixGate, PrefixPlan, ScalePlan, Scaling, Skip, TaskAdapterConfig, Tuned,
+};
+use burn_bert::{BertInput, Projection};
 
 use crate::fixtures::{
-    Tensors, adapted, base, config, from_torch, hub_name, input, max_abs_difference, path, read,
-    with_tensors,
+    Tensors, adapted, base, config, input, max_abs_difference, path, read, with_tensors,
 };
+use crate::peers::{from_hub, from_peft};
 
 /// The peers' own single-precision results are up to 6e-6 off their double-precision ones.
 const TOLERANCE: f32 = 2e-5;
 
+/// A plan that tunes nothing of BERT: `AdapterHub` leaves the norms frozen.
+fn frozen() -> Plan {
+    Plan::without_insertions(Tuned::Nothing)
+}
+
 fn plan(method: Method, activation: Activation) -> Plan {
-    let mut plan = method.plan(8);
-    let bottleneck = plan.bottleneck.as_mut().unwrap();
-    bottleneck.activation = activation;
-    // AdapterHub leaves the norms frozen.
-    plan.tuned = Tuned::Nothing;
-    plan
+    let bottleneck = method.plan(8).bottleneck.map(|plan| BottleneckPlan { activation, ..plan });
+    Plan { bottleneck, ..frozen() }
 }
 
-fn fixture(name: &str, file: &str) -> Tensors {
-    read(path(&format!("adapters/{name}/{file}.safetensors")))
+fn outputs(name: &str) -> Tensors {
+    read(path(&format!("adapters/{name}/outputs.safetensors")))
 }
 
-/// A model with the adapter `name`, and the head of 3 classes that `head` has as `classifier.*`.
-fn model(name: &str, plan: Plan, adapter: &Tensors, head: &Tensors) -> AdaptedBert {
-    let model = adapted(base(&Device::flex()), &config(plan));
+/// The tensors of some files of the adapter `name`.
+fn files(name: &str, files: &[&str]) -> Tensors {
+    let files = files.iter().map(|file| read(path(&format!("adapters/{name}/{file}.safetensors"))));
+    files.flatten().collect()
+}
+
+/// A model all of whose trained parameters come from somewhere.
+fn model(config: &TaskAdapterConfig, get: impl Fn(&str) -> Option<TensorData>) -> AdaptedBert {
+    let model = adapted(base(&Device::flex()), config);
     let tensors = model.trained_parameters().into_iter().map(|parameter| {
-        let hub = hub_name(&parameter.path, name);
-        let data =
-            adapter.get(&hub).or_else(|| head.get(&hub)).unwrap_or_else(|| panic!("no {hub}"));
-        let data = from_torch(&parameter.path, data);
+        let data = get(&parameter.path).unwrap_or_else(|| panic!("no {}", parameter.path));
         (parameter.path, data)
     });
     let tensors = tensors.collect();
@@ -52,39 +57,29 @@ fn assert_close(what: &str, found: Tensor<2>, expected: &TensorData) {
 }
 
 /// The pooler and classifier of the sequence classification model.
-fn check_static_logits(name: &str, plan: Plan, adapter: &Tensors) {
-    let classifier = read(path("train/houlsby.init.safetensors"));
-    let model = model(name, plan, adapter, &classifier);
-    assert_close(name, model.forward(&texts()), &fixture(name, "outputs")["static_logits.f64"]);
+fn static_model(name: &str, plan: &Plan) -> AdaptedBert {
+    let mut tensors = files(name, &["adapter"]);
+    tensors.extend(read(path("train/houlsby.init.safetensors")));
+    model(&config(plan.clone()), |path| from_hub(path, name, &tensors))
 }
 
-/// The head of two layers on the first token, which is applied by hand.
-fn check_flexible_logits(name: &str, plan: Plan, adapter: &Tensors) {
-    let classifier = read(path("train/houlsby.init.safetensors"));
-    let model = model(name, plan, adapter, &classifier);
-    let head = fixture(name, "model_head");
-    let linear = |x: Tensor<2>, layer: usize| {
-        let weight =
-            Tensor::from_data(head[&format!("heads.{name}.{layer}.weight")].clone(), &x.device());
-        let bias = Tensor::<1>::from_data(
-            head[&format!("heads.{name}.{layer}.bias")].clone(),
-            &x.device(),
-        );
-        x.matmul(Tensor::<2>::transpose(weight)) + bias.unsqueeze()
+/// The head of two layers on the first token.
+fn flexible_model(name: &str, plan: &Plan) -> AdaptedBert {
+    let tensors = files(name, &["adapter", "model_head"]);
+    let config = TaskAdapterConfig {
+        pooling: Pooling::FirstToken,
+        head_hidden: Some(Activation::Tanh),
+        ..config(plan.clone())
     };
-    let pooled = first_token(model.bert.forward_with(&texts(), &model.task));
-    let logits = linear(tanh(linear(pooled, 1)), 4);
-    assert_close(
-        &format!("{name}, flexible head"),
-        logits,
-        &fixture(name, "outputs")["logits.f64"],
-    );
+    model(&config, |path| from_hub(path, name, &tensors))
 }
 
 fn check_both(name: &str, plan: &Plan) {
-    let adapter = fixture(name, "adapter");
-    check_static_logits(name, plan.clone(), &adapter);
-    check_flexible_logits(name, plan.clone(), &adapter);
+    let expected = outputs(name);
+    let found = static_model(name, plan).forward(&texts());
+    assert_close(name, found, &expected["static_logits.f64"]);
+    let found = flexible_model(name, plan).forward(&texts());
+    assert_close(&format!("{name}, flexible head"), found, &expected["logits.f64"]);
 }
 
 #[test]
@@ -99,36 +94,119 @@ fn pfeiffer_adapters_give_the_same_logits() {
 }
 
 #[test]
-fn parallel_adapters_give_the_same_logits() {
-    check_both("parallel", &Method::Parallel.plan(8));
+fn norms_inside_and_behind_give_the_same_logits() {
+    let bottleneck = Method::Pfeiffer.plan(8).bottleneck.map(|plan| BottleneckPlan {
+        inner_norm: InnerNorm::Layer,
+        outer_norm: OuterNorm::Sum,
+        skip: Skip::Read,
+        closing: Closing::Nothing,
+        ..plan
+    });
+    check_both("pfeiffer_ln", &Plan { bottleneck, ..frozen() });
 }
 
 #[test]
-fn a_learned_scaling_can_be_folded_into_the_way_up() {
-    let name = "scaled_parallel";
-    let mut plan = Method::Parallel.plan(8);
-    plan.bottleneck.as_mut().unwrap().placement = Placement::Parallel { scaling: 1.0 };
-    let file = fixture(name, "adapter");
-    let mut adapter = file.clone();
-    for (tensor, data) in &mut adapter {
-        if let Some((site, _)) = tensor.split_once(".adapter_up.") {
-            let scaling = file[&format!("{site}.scaling")].iter::<f32>().next().unwrap();
-            let scaled = data.iter::<f32>().map(|value| value * scaling).collect::<Vec<_>>();
-            *data = TensorData::new(scaled, data.shape().clone());
-        }
-    }
-    check_static_logits(name, plan.clone(), &adapter);
-    check_flexible_logits(name, plan, &adapter);
+fn parallel_adapters_give_the_same_logits() {
+    check_both("parallel", &Method::Parallel.plan(8));
+    check_both("scaled_parallel", &Method::ScaledParallel.plan(8));
+}
+
+fn low_rank(projections: &[Projection], alpha: f64) -> LowRankPlan {
+    LowRankPlan::new(projections.iter().copied().collect(), 4, alpha)
+}
+
+#[test]
+fn low_rank_corrections_give_the_same_logits() {
+    use Projection::{FeedForwardIn, FeedForwardOut, Key, Query, Value};
+    let plan =
+        |projections, alpha| Plan { low_rank: Some(low_rank(projections, alpha)), ..frozen() };
+    check_both("lora", &plan(&[Query, Value], 16.0));
+    check_both("lora_all", &plan(&[Query, Key, Value, FeedForwardIn, FeedForwardOut], 8.0));
+}
+
+#[test]
+fn scales_give_the_same_logits() {
+    check_both("ia3", &Method::Ia3.plan(1));
+}
+
+#[test]
+fn prefixes_give_the_same_logits() {
+    let plan = |width| Plan { prefix: Some(PrefixPlan::new(5, width)), ..frozen() };
+    check_both("prefix_tuning", &plan(Some(16)));
+    check_both("prefix_tuning_flat", &plan(None));
+}
+
+#[test]
+fn several_kinds_together_give_the_same_logits() {
+    let prefix = PrefixPlan::new(5, Some(16));
+    let mam = Plan { prefix: Some(prefix.clone()), ..Method::Parallel.plan(8) };
+    check_both("mam", &mam);
+
+    let bottleneck =
+        Method::Pfeiffer.plan(8).bottleneck.map(|plan| BottleneckPlan { gate: true, ..plan });
+    let low_rank =
+        LowRankPlan { gate: true, ..low_rank(&[Projection::Query, Projection::Value], 2.0) };
+    let unipelt = Plan {
+        bottleneck,
+        low_rank: Some(low_rank),
+        prefix: Some(PrefixPlan { gate: PrefixGate::Shared, ..prefix }),
+        ..frozen()
+    };
+    check_both("unipelt", &unipelt);
 }
 
 #[test]
 fn a_static_head_gives_the_same_logits() {
     let name = "houlsby_static";
-    let model = model(
-        name,
-        plan(Method::Houlsby, Activation::Swish),
-        &fixture(name, "adapter"),
-        &fixture(name, "model_head"),
-    );
-    assert_close(name, model.forward(&texts()), &fixture(name, "outputs")["logits.f64"]);
+    let tensors = files(name, &["adapter", "model_head"]);
+    let config = config(plan(Method::Houlsby, Activation::Swish));
+    let model = model(&config, |path| from_hub(path, name, &tensors));
+    assert_close(name, model.forward(&texts()), &outputs(name)["logits.f64"]);
+}
+
+fn peft_model(name: &str, plan: Plan) -> (AdaptedBert, Tensors) {
+    let file = |file: &str| read(path(&format!("peft/{name}/{file}.safetensors")));
+    let tensors = file("adapter_model");
+    (model(&config(plan), |path| from_peft(path, &tensors)), file("outputs"))
+}
+
+/// What `PEFT` calls `all-linear` has the pooler among them.
+fn peft_plans() -> [(&'static str, Plan); 3] {
+    use Projection::{AttentionOutput, FeedForwardOut, Key, Query, Value};
+    let all = LowRankPlan { pooler: true, ..low_rank(&Projection::ALL, 8.0) };
+    let scale = ScalePlan {
+        inputs: [AttentionOutput, FeedForwardOut].into(),
+        ..ScalePlan::new([Key, Value].into())
+    };
+    [
+        ("lora_qv", Plan { low_rank: Some(low_rank(&[Query, Value], 16.0)), ..frozen() }),
+        ("lora_all_linear", Plan { low_rank: Some(all), ..frozen() }),
+        ("ia3", Plan { scale: Some(scale), ..frozen() }),
+    ]
+}
+
+#[test]
+fn what_peft_trained_gives_the_same_logits() {
+    for (name, plan) in peft_plans() {
+        let (model, expected) = peft_model(name, plan);
+        assert_close(&format!("PEFT {name}"), model.forward(&texts()), &expected["logits.f64"]);
+    }
+}
+
+#[test]
+fn a_fixed_factor_is_that_factor_in_the_way_up() {
+    let scaled = |scaling| {
+        let bottleneck = Method::Houlsby.plan(8).bottleneck;
+        let bottleneck = bottleneck.map(|plan| BottleneckPlan { scaling, init_std: 0.5, ..plan });
+        adapted(base(&Device::flex()), &config(Plan { bottleneck, ..frozen() }))
+    };
+    let fixed = scaled(Scaling::Fixed(0.25)).forward(&texts());
+    let mut folded = scaled(Scaling::None);
+    for layer in &mut folded.task.layers {
+        for site in [&mut layer.attention, &mut layer.feed_forward] {
+            let up = &mut site.bottleneck.as_mut().unwrap().up;
+            up.weight = up.weight.clone().map(|weight| weight * 0.25);
+        }
+    }
+    assert_close("a fixed factor", folded.forward(&texts()), &fixed.into_data());
 }

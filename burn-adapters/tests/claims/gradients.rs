@@ -1,14 +1,15 @@
-//! Loss and gradients of one step equal `PyTorch`'s.
+//! Loss and gradients of one step equal `PyTorch`'s, and those of double precision.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
-use burn_adapters::{Tuned, classification_loss};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_adapters::{AdaptedBert, Method, Tuned, classification_loss};
 
 use crate::fixtures::{
-    Tensors, from_torch, hub_name, input, labels, max_abs, max_abs_difference, path, read,
-    training_start,
+    Tensors, adapted, all_tensors, base, config, from_torch, hub_name, input, labels, max_abs,
+    max_abs_difference, path, read, training_start, with_tensors,
 };
+use crate::samples::peers_plans;
 
 /// Relative to the largest entry of each gradient.
 const TOLERANCE: f32 = 1e-4;
@@ -76,6 +77,71 @@ fn check_gradients(kind: &str, tuned: Tuned) {
         }
     }
     println!("{kind} gradients: {worst:?}");
+}
+
+/// The model with every trained number moved a little, so that nothing that starts at 0 or 1 stays there.
+fn with_noise(model: AdaptedBert) -> AdaptedBert {
+    let tensors = all_tensors(&model).into_iter().filter(|(path, _)| model.trains(path));
+    let tensors = tensors.map(|(path, data)| {
+        let moved = data.iter::<f32>().enumerate().map(|(i, x)| x + 0.1 * (i as f32).sin());
+        let values: Vec<f32> = moved.collect();
+        (path, TensorData::new(values, data.shape().clone()))
+    });
+    let tensors = tensors.collect();
+    with_tensors(model, tensors)
+}
+
+/// The model in double precision, which has no kernels: its numbers are plain Burn's.
+fn in_double_precision(model: AdaptedBert) -> AdaptedBert {
+    struct Caster;
+
+    impl ModuleMapper for Caster {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let (id, device) = (param.id, param.lazy_device());
+            let data = param.val().into_data();
+            param.transform_for_load(Tensor::from_data(data, (&device, DType::F64)), id)
+        }
+    }
+
+    model.map(&mut Caster)
+}
+
+#[test]
+fn whatever_is_inserted_gets_the_gradients_of_double_precision() {
+    let device = Device::flex().autodiff();
+    let texts = read(path("inputs.safetensors"));
+    let gradients_of = |model: &AdaptedBert| {
+        let logits = model.forward(&input(&texts, "", &device));
+        let loss = classification_loss(logits, labels(&texts, "", &device));
+        let gradients = GradientsParams::from_grads(loss.backward(), model);
+        gradients_by_path(model, &gradients)
+    };
+    let methods = [Method::ScaledParallel, Method::Lora, Method::Ia3, Method::Prefix, Method::Mam];
+    let methods = methods.map(|method| (method.to_string(), method.plan(4)));
+    for (name, plan) in methods.into_iter().chain(peers_plans(4)) {
+        let model = with_noise(adapted(base(&device), &config(plan)));
+        let found = gradients_of(&model);
+        let expected = gradients_of(&in_double_precision(model.clone()));
+        assert_eq!(found.len(), model.trained_parameters().len());
+        let mut worst = (0.0, String::new());
+        for (path, gradient) in found {
+            let expected = &expected[&path];
+            let difference = max_abs_difference(&gradient, expected);
+            if path.contains(".key.b") && max_abs(expected) < ROUNDING {
+                continue;
+            }
+            let relative = difference / max_abs(expected);
+            assert!(
+                relative <= TOLERANCE,
+                "{name} {path}: {relative:e} of {:e}",
+                max_abs(expected)
+            );
+            if relative > worst.0 {
+                worst = (relative, path);
+            }
+        }
+        println!("{name}: {worst:?}");
+    }
 }
 
 #[test]

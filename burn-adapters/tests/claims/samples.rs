@@ -1,24 +1,100 @@
 //! Samples for laws that need no golden numbers.
 
 use burn::tensor::{Bool, Device, Int, Tensor};
-use burn_adapters::{BottleneckPlan, Combine, InnerNorm, Layers, Method, Plan, Sites};
-use burn_bert::BertInput;
+use burn_adapters::{
+    BottleneckPlan, Closing, Combine, InnerNorm, Layers, LowRankPlan, Method, OuterNorm, Plan,
+    PrefixGate, RankScaling, Scaling, Sites, Skip,
+};
+use burn_bert::{BertInput, Projection};
 
 /// One of each method.
-pub(crate) const METHODS: [Method; 7] = [
+pub(crate) const METHODS: [Method; 13] = [
     Method::Houlsby,
     Method::HoulsbyCode,
     Method::Pfeiffer,
     Method::Parallel,
+    Method::ScaledParallel,
+    Method::Lora,
+    Method::Ia3,
+    Method::Prefix,
+    Method::PrefixFlat,
+    Method::Mam,
     Method::LayerNorm,
     Method::TopLayers(1),
     Method::Full,
 ];
 
-/// Every method, and every extension of the paper's section 3.6: each switch alone, and together.
+/// Every method, every extension of the paper's section 3.6 and every switch of the peers: each alone, and together.
 pub(crate) fn plans(size: usize) -> Vec<(String, Plan)> {
-    let methods = METHODS.map(|method| (method.to_string(), method.plan(size)));
-    methods.into_iter().chain(extended_plans(size)).collect()
+    let methods = METHODS.map(|method| (method.to_string(), small(method.plan(size))));
+    methods.into_iter().chain(extended_plans(size)).chain(peers_plans(size)).collect()
+}
+
+/// The plan with a network for its prefixes that fits a small base.
+fn small(mut plan: Plan) -> Plan {
+    if let Some(prefix) = &mut plan.prefix {
+        prefix.length = 3;
+        prefix.reparameterization = prefix.reparameterization.map(|_| 16);
+    }
+    plan
+}
+
+/// What `AdapterHub` and `PEFT` can switch on.
+pub(crate) fn peers_plans(size: usize) -> Vec<(String, Plan)> {
+    type Switch = fn(&mut Plan, usize);
+    fn bottleneck(plan: &mut Plan) -> &mut BottleneckPlan {
+        plan.bottleneck.as_mut().unwrap()
+    }
+    fn low_rank(plan: &mut Plan) -> &mut LowRankPlan {
+        plan.low_rank.as_mut().unwrap()
+    }
+    let switches: [(&str, Method, Switch); 12] = [
+        ("skip sum", Method::Pfeiffer, |plan, _| bottleneck(plan).skip = Skip::Sum),
+        ("skip read", Method::Pfeiffer, |plan, _| bottleneck(plan).skip = Skip::Read),
+        ("outer norm", Method::Houlsby, |plan, _| bottleneck(plan).outer_norm = OuterNorm::Answer),
+        ("outer norm of the sum", Method::Houlsby, |plan, _| {
+            bottleneck(plan).outer_norm = OuterNorm::Sum;
+        }),
+        ("Adapter+", Method::Pfeiffer, |plan, _| {
+            let plan = bottleneck(plan);
+            (plan.skip, plan.closing) = (Skip::Read, Closing::Nothing);
+            plan.scaling = Scaling::PerChannel;
+        }),
+        ("gate", Method::Houlsby, |plan, _| bottleneck(plan).gate = true),
+        ("fixed factor", Method::Houlsby, |plan, _| {
+            bottleneck(plan).scaling = Scaling::Fixed(0.5);
+        }),
+        ("sizes", Method::Houlsby, |plan, size| {
+            bottleneck(plan).sizes = [(1, size + 1)].into();
+        }),
+        ("everywhere", Method::Lora, |plan, _| {
+            let plan = low_rank(plan);
+            plan.projections = Projection::ALL.into();
+            plan.pooler = true;
+            plan.scaling = RankScaling::RootRank;
+        }),
+        ("PEFT", Method::Ia3, |plan, _| {
+            let plan = plan.scale.as_mut().unwrap();
+            plan.outputs = [Projection::Key, Projection::Value].into();
+            plan.inputs = [Projection::AttentionOutput, Projection::FeedForwardOut].into();
+        }),
+        ("two gates", Method::PrefixFlat, |plan, _| {
+            plan.prefix.as_mut().unwrap().gate = PrefixGate::Separate;
+        }),
+        ("UniPELT", Method::Pfeiffer, |plan, size| {
+            bottleneck(plan).gate = true;
+            plan.low_rank = Method::Lora.plan(size).low_rank;
+            low_rank(plan).gate = true;
+            plan.prefix = Method::Prefix.plan(size).prefix;
+            plan.prefix.as_mut().unwrap().gate = PrefixGate::Shared;
+        }),
+    ];
+    let plans = switches.into_iter().map(|(name, method, switch)| {
+        let mut plan = method.plan(size);
+        switch(&mut plan, size);
+        (format!("{method}, {name}"), small(plan))
+    });
+    plans.collect()
 }
 
 /// Methods with extensions switched on.

@@ -1,7 +1,7 @@
 //! What trains, by name and number.
 
 use burn::tensor::Device;
-use burn_adapters::{Method, Pooling, TaskAdapterConfig};
+use burn_adapters::{Group, Method, Pooling, TaskAdapterConfig};
 use burn_bert::BertConfig;
 
 use crate::fixtures::{adapted, base, config};
@@ -29,8 +29,34 @@ fn baselines_of_bert_base_train_parts_of_it() {
 }
 
 #[test]
+fn corrections_scales_and_prefixes_of_bert_base_have_the_published_numbers() {
+    let adapters = |method: Method| {
+        let bert = BertConfig::bert_base().init(&Device::flex());
+        let plan = method.plan(method.default_size());
+        let table = adapted(bert, &config(plan)).trained_table();
+        table.rows.iter().find(|row| row.group == Group::Adapters).unwrap().parameters
+    };
+    // Hu et al. 2022, table 2: 0.3 million.
+    assert_eq!(adapters(Method::Lora), 12 * 2 * 8 * (768 + 768));
+    assert_eq!(adapters(Method::Ia3), 12 * (768 + 768 + 3072));
+    assert_eq!(adapters(Method::PrefixFlat), 12 * 30 * 2 * 768);
+    let network = 30 * 768 + (768 + 1) * 512 + (512 + 1) * 12 * 2 * 768;
+    assert_eq!(adapters(Method::Prefix), network);
+}
+
+#[test]
 fn every_trained_parameter_has_a_readable_path() {
-    let paths = [Method::Houlsby, Method::Pfeiffer, Method::TopLayers(1)].map(|method| {
+    let methods = [
+        Method::Houlsby,
+        Method::Pfeiffer,
+        Method::ScaledParallel,
+        Method::Lora,
+        Method::Ia3,
+        Method::Prefix,
+        Method::PrefixFlat,
+        Method::TopLayers(1),
+    ];
+    let paths = methods.map(|method| {
         let model = adapted(base(&Device::flex()), &config(method.plan(8)));
         let lines = model.trained_parameters().into_iter().map(|parameter| {
             let decays = if parameter.decays() { "decays" } else { "" };
@@ -44,14 +70,13 @@ fn every_trained_parameter_has_a_readable_path() {
 }
 
 #[test]
-fn weight_decay_spares_biases_and_norms() {
+fn weight_decay_spares_biases_norms_and_scales() {
     for (_, plan) in plans(8) {
         let model = adapted(base(&Device::flex()), &config(plan));
         let (decay, trained) = (model.weight_decay_group(), model.trained_group());
         for parameter in model.trained_parameters() {
-            let is_weight = parameter.path.ends_with(".weight");
-            assert_eq!(decay.matches(&parameter.id, None), is_weight, "{}", parameter.path);
-            assert_eq!(parameter.shape.len() == 2, is_weight, "{}", parameter.path);
+            let is_matrix = parameter.shape.len() == 2;
+            assert_eq!(decay.matches(&parameter.id, None), is_matrix, "{}", parameter.path);
             assert!(trained.matches(&parameter.id, None));
         }
     }

@@ -18,7 +18,7 @@ use super::tensor::{Rows, tensor};
 #[derive(Debug, Clone)]
 pub(crate) struct Heads {
     count: usize,
-    /// For each text, which positions hold a token.
+    /// For each text, which keys are of a token.
     tokens: Arc<[Vec<bool>]>,
     dropout: Option<Mask>,
 }
@@ -29,9 +29,9 @@ impl Heads {
         attention_mask: &Tensor<2, Bool>,
         dropout: Option<Mask>,
     ) -> Self {
-        let [_, sequence] = attention_mask.dims();
+        let [_, keys] = attention_mask.dims();
         let mask: Vec<bool> = attention_mask.to_data().iter::<bool>().collect();
-        Self { count, tokens: mask.chunks(sequence).map(<[bool]>::to_vec).collect(), dropout }
+        Self { count, tokens: mask.chunks(keys).map(<[bool]>::to_vec).collect(), dropout }
     }
 }
 
@@ -48,8 +48,10 @@ struct Text<'a> {
     d_model: usize,
     d_head: usize,
     scale: f32,
-    /// Positions up to the last token; keys behind it have probability 0.
+    /// Keys up to that of the last token; those behind it have probability 0.
     keys: usize,
+    /// Keys in all, by which the drops of one row are told from those of the next.
+    all_keys: usize,
     /// Which of those hold a token; none at all means that all weigh the same.
     tokens: &'a [bool],
 }
@@ -59,13 +61,15 @@ impl<'a> Text<'a> {
         let [_, sequence, d_model] = shape.dims();
         let d_head = d_model / heads.count;
         let tokens = &heads.tokens[text];
-        let keys = tokens.iter().rposition(|&token| token).map_or(sequence, |last| last + 1);
+        let all_keys = tokens.len();
+        let keys = tokens.iter().rposition(|&token| token).map_or(all_keys, |last| last + 1);
         Self {
             sequence,
             d_model,
             d_head,
             scale: 1.0 / (d_head as f32).sqrt(),
             keys,
+            all_keys,
             tokens: &tokens[..keys],
         }
     }
@@ -75,7 +79,7 @@ impl<'a> Text<'a> {
         Matrix::strided(&data[head * self.d_head..], self.sequence, self.d_head, self.d_model)
     }
 
-    /// Rows of one head, positions up to the last token.
+    /// Rows of one head, keys up to that of the last token.
     fn head_keys<'d>(&self, data: &'d [f32], head: usize) -> Matrix<'d> {
         Matrix::strided(&data[head * self.d_head..], self.keys, self.d_head, self.d_model)
     }
@@ -127,15 +131,16 @@ pub(super) fn forward(
     let mut normaliser = vec![0.0; batch * heads.count * sequence];
 
     let one_text = sequence * d_model;
+    let keys_of_one_text = key.shape()[1] * d_model;
     context
         .par_chunks_mut(one_text)
         .zip(normaliser.par_chunks_mut(heads.count * sequence))
         .enumerate()
         .for_each(|(index, (context, normaliser))| {
             let text = Text::new(&shape, heads, index);
-            let here = index * one_text..(index + 1) * one_text;
-            let (query, key) = (&query.data()[here.clone()], &key.data()[here.clone()]);
-            let value = &value.data()[here];
+            let query = &query.data()[index * one_text..(index + 1) * one_text];
+            let keys = index * keys_of_one_text..(index + 1) * keys_of_one_text;
+            let (key, value) = (&key.data()[keys.clone()], &value.data()[keys]);
             let mut scores = vec![0.0; sequence * text.keys];
             for (head, normaliser) in normaliser.chunks_exact_mut(sequence).enumerate() {
                 text.scores(query, key, head, &mut scores);
@@ -153,7 +158,7 @@ pub(super) fn forward(
                             *normaliser = most + total.ln();
                             let inverse = 1.0 / total;
                             if let Some(mask) = mask {
-                                let first = (sequence as u32).wrapping_mul(position);
+                                let first = (text.all_keys as u32).wrapping_mul(position);
                                 for (place, x) in (first..).zip(row) {
                                     *x *= inverse * mask.factor(place);
                                 }
@@ -194,20 +199,22 @@ pub(super) fn backward(
     let shape = query.shape();
     let [batch, sequence, d_model] = shape.dims();
     let one_text = sequence * d_model;
-    let mut gradients = [(); 3].map(|()| vec![0.0; batch * one_text]);
-    let [to_query, to_key, to_value] = &mut gradients;
+    let key_shape = key.shape();
+    let keys_of_one_text = key_shape[1] * d_model;
+    let [mut to_query, mut to_key, mut to_value] =
+        [one_text, keys_of_one_text, keys_of_one_text].map(|length| vec![0.0; batch * length]);
 
     to_query
         .par_chunks_mut(one_text)
-        .zip(to_key.par_chunks_mut(one_text))
-        .zip(to_value.par_chunks_mut(one_text))
+        .zip(to_key.par_chunks_mut(keys_of_one_text))
+        .zip(to_value.par_chunks_mut(keys_of_one_text))
         .enumerate()
         .for_each(|(index, ((to_query, to_key), to_value))| {
             let text = Text::new(&shape, heads, index);
-            let here = index * one_text..(index + 1) * one_text;
-            let gradient = &gradient.data()[here.clone()];
-            let (query, key) = (&query.data()[here.clone()], &key.data()[here.clone()]);
-            let value = &value.data()[here];
+            let queries = index * one_text..(index + 1) * one_text;
+            let (gradient, query) = (&gradient.data()[queries.clone()], &query.data()[queries]);
+            let keys = index * keys_of_one_text..(index + 1) * keys_of_one_text;
+            let (key, value) = (&key.data()[keys.clone()], &value.data()[keys]);
             let mut probabilities = vec![0.0; sequence * text.keys];
             let mut to_scores = vec![0.0; sequence * text.keys];
             for head in 0..heads.count {
@@ -235,7 +242,7 @@ pub(super) fn backward(
                             for p in probabilities.iter_mut() {
                                 *p = exp(*p - normaliser);
                             }
-                            let first = (sequence as u32).wrapping_mul(position);
+                            let first = (text.all_keys as u32).wrapping_mul(position);
                             if let Some(mask) = mask {
                                 for (place, g) in (first..).zip(to_scores.iter_mut()) {
                                     *g *= mask.factor(place);
@@ -281,5 +288,5 @@ pub(super) fn backward(
                 }
             }
         });
-    gradients.map(|gradient| tensor(gradient, shape.clone()))
+    [tensor(to_query, shape), tensor(to_key, key_shape.clone()), tensor(to_value, key_shape)]
 }

@@ -87,8 +87,7 @@ impl Cell {
     /// What tells the cell from its neighbours: `cola houlsby-64 3e-4 3 epochs seed 0`.
     pub fn describe(&self) -> String {
         let RunConfig { task, model, training, seed, .. } = &self.config;
-        let size =
-            if model.method.has_adapters() { format!("-{}", model.size) } else { String::new() };
+        let size = if model.method.has_size() { format!("-{}", model.size) } else { String::new() };
         let init = model.init_std.map(|std| format!(" σ {std:e}")).unwrap_or_default();
         let layers = model
             .adapt_layers
@@ -175,11 +174,13 @@ impl Grid {
         let layers: Vec<Layers> =
             self.adapt_layers.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
 
-        let has_adapters = common.model.method.has_adapters();
+        let method = common.model.method;
         let mut configs = vec![common];
-        // A method without adapters has nothing of these to vary.
-        if has_adapters {
+        // A method without these has nothing to vary.
+        if method.has_size() {
             vary(&mut configs, &axis(&self.sizes), |config, size| config.model.size = size);
+        }
+        if method.has_adapters() {
             vary(&mut configs, &axis(&layers), |config, layers| {
                 config.model.adapt_layers = (layers != Layers::All).then_some(layers);
             });

@@ -109,7 +109,7 @@ fn setting(group: &[(&RunConfig, &RunResult, bool)]) -> Setting {
     let mut group = group.to_vec();
     group.sort_by_key(|(config, ..)| config.seed);
     let model = &config.model;
-    let size = if model.method.has_adapters() { format!("-{}", model.size) } else { String::new() };
+    let size = if model.method.has_size() { format!("-{}", model.size) } else { String::new() };
     let layers = model.adapt_layers.as_ref().map(|layers| format!(" {layers}")).unwrap_or_default();
     let test = |result: &RunResult| result.judged.get("test")?.get(&result.metric)?.as_f64();
     let mut seconds: Vec<f64> =

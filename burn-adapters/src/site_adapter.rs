@@ -1,0 +1,95 @@
+//! What stands at one site of a layer: a bottleneck, the task's own norm, and how the two meet BERT's sum.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn_fused::LayerNorm;
+
+use crate::bottleneck::Bottleneck;
+use crate::bottleneck_plan::{BottleneckPlan, Closing, Combine, OuterNorm, Placement, Skip};
+
+/// What stands at one site.
+#[derive(Module, Debug)]
+pub struct SiteAdapter {
+    /// The adapter, if there is one.
+    pub bottleneck: Option<Bottleneck>,
+    /// The task's own norm, in the place of the base's.
+    pub norm: Option<LayerNorm>,
+    #[module(skip)]
+    placement: Placement,
+    #[module(skip)]
+    combine: Combine,
+    #[module(skip)]
+    skip: Skip,
+    #[module(skip)]
+    outer_norm: OuterNorm,
+    #[module(skip)]
+    closing: Closing,
+}
+
+impl SiteAdapter {
+    /// A site with a bottleneck as a plan has it, or without.
+    pub(crate) fn new(
+        plan: Option<&BottleneckPlan>,
+        bottleneck: Option<Bottleneck>,
+        norm: Option<LayerNorm>,
+    ) -> Self {
+        Self {
+            bottleneck,
+            norm,
+            placement: plan.map_or(Placement::Serial, |plan| plan.placement),
+            combine: plan.map_or(Combine::Add, |plan| plan.combine),
+            skip: plan.map_or(Skip::Made, |plan| plan.skip),
+            outer_norm: plan.map_or(OuterNorm::None, |plan| plan.outer_norm),
+            closing: plan.map_or(Closing::Norm, |plan| plan.closing),
+        }
+    }
+
+    /// The site's result; `base_norm` closes it where the task has no norm of its own.
+    ///
+    /// # Shapes
+    /// - residual, output, result: `[batch, sequence, d_model]`
+    pub(crate) fn forward(
+        &self,
+        residual: Tensor<3>,
+        output: Tensor<3>,
+        base_norm: &LayerNorm,
+    ) -> Tensor<3> {
+        let norm = self.norm.as_ref().unwrap_or(base_norm);
+        let Some(bottleneck) = &self.bottleneck else {
+            return norm.forward([output, residual]);
+        };
+        let read = match self.placement {
+            Placement::Serial => output.clone(),
+            Placement::AfterNorm => norm.forward([output.clone(), residual.clone()]),
+            Placement::Parallel { .. } => residual.clone(),
+        };
+        let answer = bottleneck.forward(read.clone());
+        let answer = match self.placement {
+            Placement::Serial | Placement::AfterNorm => answer,
+            Placement::Parallel { scaling } => answer * scaling,
+        };
+        let skip = match self.skip {
+            Skip::Made => output,
+            Skip::Sum => output + residual.clone(),
+            Skip::Read => read,
+        };
+        // `s · (1 + a)` is `s + s · a`, which the norm can sum with the residual.
+        let change = match self.combine {
+            Combine::Add => answer,
+            Combine::Multiply => answer * skip.clone(),
+        };
+        let outer_norm = bottleneck.outer_norm.as_ref();
+        match (self.outer_norm, outer_norm, self.closing) {
+            (OuterNorm::Sum, Some(outer), Closing::Norm) => {
+                norm.forward([outer.forward([change, skip]), residual])
+            }
+            (OuterNorm::Sum, Some(outer), Closing::Nothing) => outer.forward([change, skip]),
+            (_, Some(outer), Closing::Norm) => {
+                norm.forward([outer.forward(change), skip, residual])
+            }
+            (_, Some(outer), Closing::Nothing) => outer.forward(change) + skip,
+            (_, None, Closing::Norm) => norm.forward([change, skip, residual]),
+            (_, None, Closing::Nothing) => change + skip,
+        }
+    }
+}
