@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::bottleneck_plan::BottleneckPlan;
 use crate::error::AdapterError;
+use crate::inner_norm::InnerNorm;
 use crate::layers::Layers;
 use crate::low_rank::LowRankPlan;
-use crate::prefix::PrefixPlan;
+use crate::prefix::{PrefixGate, PrefixPlan};
 use crate::scale::ScalePlan;
 
 /// A way to tune a BERT for a task. Parts of several kinds go together: He et al. 2022 have prefixes and bottlenecks.
@@ -121,6 +122,15 @@ impl Plan {
         };
         self.inserted_layers().map(Layers::lowest).fold(tuned, usize::min)
     }
+
+    /// Whether something that is inserted looks at padding, so that a text's result depends on what it is batched with:
+    /// batch norms and gates do.
+    pub fn sees_padding(&self) -> bool {
+        let bottleneck = |plan: &BottleneckPlan| plan.gate || plan.inner_norm == InnerNorm::Batch;
+        self.bottleneck.as_ref().is_some_and(bottleneck)
+            || self.low_rank.as_ref().is_some_and(|plan| plan.gate)
+            || self.prefix.as_ref().is_some_and(|plan| plan.gate != PrefixGate::None)
+    }
 }
 
 #[cfg(test)]
@@ -134,10 +144,8 @@ mod tests {
     use super::*;
     use crate::bottleneck::{Activation, MAX_DEPTH};
     use crate::bottleneck_plan::{Closing, Combine, OuterNorm, Placement, Scaling, Sites, Skip};
-    use crate::inner_norm::InnerNorm;
     use crate::low_rank::RankScaling;
     use crate::method::Method;
-    use crate::prefix::PrefixGate;
 
     fn any_layers() -> impl Strategy<Value = Layers> {
         prop_oneof![

@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
-use burn_adapters::InnerNorm;
 use burn_bert::{Bert, BertConfig};
 use glue_data::{EncodedRows, TextEncoder};
 
@@ -121,8 +120,7 @@ impl Shared {
         let (base, task) = (self.base(&config.model)?, self.task(config)?);
         let plan = config.plan();
         let layer = plan.lowest_layer(base.bert.n_layers());
-        let sees_padding =
-            plan.bottleneck.as_ref().is_some_and(|plan| plan.inner_norm == InnerNorm::Batch);
+        let sees_padding = plan.sees_padding();
         let in_memory = match config.training.cache {
             StateCache::Off => return Ok(None),
             StateCache::Auto
@@ -143,7 +141,7 @@ impl Shared {
         );
         ensure!(
             !sees_padding,
-            "a batch norm inside the adapters reads padding, which kept states have not; use --cache off"
+            "batch norms and gates inside adapters read padding, which kept states have not; use --cache off"
         );
         let key = format!("{} {layer} {in_memory}", task_key(config));
         if let Some((_, kept)) = self.frozen.as_ref().filter(|(known, _)| *known == key) {
