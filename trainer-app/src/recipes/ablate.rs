@@ -53,13 +53,13 @@ impl Ablation {
 /// Runs `trainer ablate`.
 ///
 /// # Errors
-/// An adapter without bottlenecks; an adapter, base or rows that cannot be read; or a directory that cannot be written.
+/// An adapter that inserts nothing; an adapter, base or rows that cannot be read; or a directory that cannot be written.
 #[expect(clippy::print_stdout, reason = "the map is what was asked for")]
 pub fn run(args: &AblateArgs) -> Result<()> {
     let answerer = Answerer::load(&args.adapter, &args.inference)?;
     ensure!(
-        answerer.has_bottlenecks(),
-        "{} has no bottlenecks to leave out: its method is {}",
+        answerer.inserts(),
+        "{} inserts nothing that could be left out: its method is {}",
         args.adapter.display(),
         answerer.metadata.method
     );

@@ -64,9 +64,9 @@ impl Answerer {
         })
     }
 
-    /// Whether there is a bottleneck anywhere.
-    pub fn has_bottlenecks(&self) -> bool {
-        self.tuner.model.task.config().plan.bottleneck.is_some()
+    /// Whether the adapter inserts anything anywhere.
+    pub fn inserts(&self) -> bool {
+        self.tuner.model.task.config().plan.inserts()
     }
 
     /// The rows of a part of the adapter's task.
@@ -84,7 +84,7 @@ impl Answerer {
         Ok(spec.read(data, split)?)
     }
 
-    /// The rows with their logits for the adapter as it is (`None`) and without the bottlenecks of every span of
+    /// The rows with their logits for the adapter as it is (`None`) and without what it inserts in every span of
     /// layers.
     ///
     /// # Errors
