@@ -203,6 +203,21 @@ fn views_are_read_as_what_they_show() {
 }
 
 #[test]
+fn without_autodiff_more_keys_than_queries_are_the_same_too() {
+    let device = Device::flex();
+    let ([query, keys], options) =
+        ([[2, 5, 6], [2, 8, 6]], AttentionOptions { heads: 2, dropout: &rate(0.0) });
+    let mask = mask(2, 8).inner();
+    let run = |dtype| {
+        let tensor = |shape, seed| Tensor::<3>::from_data(numbers(shape, seed), (&device, dtype));
+        values(&attention(tensor(query, 9), tensor(keys, 10), tensor(keys, 11), &mask, options))
+    };
+    for (single, double) in run(DType::F32).into_iter().zip(run(DType::F64)) {
+        assert!((single - double).abs() < 1e-5, "{single} {double}");
+    }
+}
+
+#[test]
 fn a_text_without_tokens_weighs_all_positions_alike() {
     let device = Device::flex();
     let value = Tensor::<3>::from_data([[[1.0, 10.0], [3.0, 30.0]]], &device);

@@ -29,7 +29,7 @@ pub enum Command {
     Sweep(SweepArgs),
     /// Draw a sweep: tables and the paper's figures, as one HTML page
     Report(ReportArgs),
-    /// Score an adapter without the bottlenecks of every span of layers
+    /// Score an adapter without what it inserts in every span of layers
     Ablate(AblateArgs),
     /// Score an adapter on a task's validation or test rows
     Evaluate(EvaluateArgs),

@@ -20,7 +20,7 @@ use crate::devices;
 use crate::learner::step::{Forward, ScoredRow, Tuner, bert_input};
 use crate::rows;
 
-/// The rows without the bottlenecks of a span of layers, or of none.
+/// The rows without what is inserted in a span of layers, or in none.
 pub type SpanRows = (Option<Range<usize>>, Vec<ScoredRow>);
 
 /// An adapter that is ready to answer.
