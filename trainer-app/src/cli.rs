@@ -268,6 +268,9 @@ pub struct SweepArgs {
     /// Keep what large methods (full, top-K) trained, too
     #[arg(long)]
     pub keep_all: bool,
+    /// Write GLUE's submission files at the end, each task's with its best adapter on the validation rows
+    #[arg(long, value_name = "DIR")]
+    pub submission: Option<PathBuf>,
     /// Seconds between checkpoints inside an epoch
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub checkpoint_every: u64,

@@ -520,6 +520,23 @@ fn a_sweep_runs_every_cell_once_and_tells_the_best() {
 }
 
 #[test]
+fn a_sweep_ends_with_the_submission_files_of_its_best_adapters() {
+    let desk = Desk::new();
+    let folder = desk.path("glue/CoLA");
+    std::fs::create_dir_all(&folder).unwrap();
+    let rows = "s\t0\t\tone sentence\ns\t1\t\tanother sentence\n";
+    std::fs::write(folder.join("train.tsv"), rows.repeat(8)).unwrap();
+    std::fs::write(folder.join("dev.tsv"), rows.repeat(3)).unwrap();
+    std::fs::write(folder.join("test.tsv"), "index\tsentence\n0\tone\n1\ttwo\n2\tthree\n").unwrap();
+    let grid = SWEEP.replace("'helpdesk'", "'cola'").replace("limit = 32\n", "");
+    std::fs::write(desk.path("tiny.toml"), grid).unwrap();
+    desk.says("sweep tiny.toml --data glue --base base --device cpu --json --submission out");
+    let file = std::fs::read_to_string(desk.path("out/CoLA.tsv")).unwrap();
+    assert_eq!(file.lines().count(), 4, "{file}");
+    assert!(file.starts_with("index\tprediction\n0\t"), "{file}");
+}
+
+#[test]
 fn a_killed_sweep_goes_on_where_it_was() {
     let desk = Desk::new();
     std::fs::write(desk.path("tiny.toml"), SWEEP.replace("limit = 32", "limit = 256")).unwrap();

@@ -7,5 +7,6 @@ pub mod inference;
 pub mod inspect;
 pub mod predict;
 pub mod report;
+pub mod submission;
 pub mod sweep;
 pub mod train;

@@ -1,16 +1,15 @@
 //! `trainer predict`: labels for texts, or GLUE's submission files.
 
 use std::io::{BufRead, Write};
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use glue_data::{Example, Labels, Prediction, Split, submission, tasks};
+use glue_data::{Example, Labels, Prediction, tasks};
 use serde_json::{Map, Value, json};
 
-use crate::artifacts::write_atomically;
 use crate::cli::PredictArgs;
 use crate::learner::step::ScoredRow;
 use crate::recipes::inference::Answerer;
+use crate::recipes::submission;
 
 /// Runs `trainer predict`.
 ///
@@ -19,7 +18,7 @@ use crate::recipes::inference::Answerer;
 pub fn run(args: &PredictArgs) -> Result<()> {
     let answerer = Answerer::load(&args.adapter, &args.inference)?;
     if let Some(directory) = &args.submission {
-        return submit(args, &answerer, directory);
+        return submission::write(&answerer, args.data.as_deref(), directory);
     }
     let examples = read(args)?;
     ensure!(
@@ -109,38 +108,6 @@ fn softmax(logits: &[f32]) -> Vec<f64> {
     let powers: Vec<f64> = logits.iter().map(|logit| f64::from(logit - most).exp()).collect();
     let sum: f64 = powers.iter().sum();
     powers.into_iter().map(|power| power / sum).collect()
-}
-
-/// Writes a submission file for every unlabeled part of the adapter's task; an adapter for MNLI answers the
-/// diagnostics too, when they are there.
-#[expect(clippy::print_stderr, reason = "the files are told")]
-fn submit(args: &PredictArgs, answerer: &Answerer, directory: &Path) -> Result<()> {
-    let spec = tasks::lookup(&answerer.metadata.task)
-        .context("only GLUE's tasks have submission files")?;
-    std::fs::create_dir_all(directory)
-        .with_context(|| format!("making {}", directory.display()))?;
-    let mut parts: Vec<_> = Split::ALL.into_iter().map(|split| (spec, split)).collect();
-    if spec.name == "mnli" {
-        parts.push((tasks::lookup("ax")?, Split::Test));
-    }
-    let mut written = 0;
-    for (spec, split) in parts {
-        let Ok(part) = spec.part(split) else { continue };
-        let Some(file) = part.submission else { continue };
-        let examples = spec.read(args.data.as_deref(), split)?;
-        let scored = answerer.answer(&examples)?;
-        let predictions: Vec<Prediction> =
-            scored.iter().map(|row| answerer.task.labels.predict(&row.logits)).collect();
-        let path = directory.join(file);
-        write_atomically(
-            &path,
-            submission::submission(&answerer.task.labels, &predictions).as_bytes(),
-        )?;
-        eprintln!("{} ({} rows)", path.display(), predictions.len());
-        written += 1;
-    }
-    ensure!(written > 0, "{} is no task of GLUE's: it has no submission file", spec.name);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `trainer sweep`: every cell of a grid once, whatever happens in between, and a table of the best.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -9,9 +10,11 @@ use burn_adapters::{Method, Tuned};
 use glue_data::order::training_batches;
 
 use crate::artifacts::{RunDirectory, write_atomically};
-use crate::cli::SweepArgs;
+use crate::cli::{InferenceArgs, SweepArgs};
 use crate::devices;
 use crate::learner::quiet::Quiet;
+use crate::recipes::inference::Answerer;
+use crate::recipes::submission;
 use crate::run::{Run, RunResult, Watch};
 use crate::run_config::{RunConfig, default_pooling};
 use crate::shared::Shared;
@@ -43,7 +46,11 @@ pub fn run(args: &SweepArgs) -> Result<()> {
     }
     let stop = Stop::on_signals()?;
     sweep.run(&mut ledger, &mut shared, &stop)?;
-    sweep.tell(&ledger, &stop)
+    sweep.tell(&ledger, &stop)?;
+    match &args.submission {
+        Some(directory) if !stop.is_asked() => sweep.submit(&ledger, directory),
+        _ => Ok(()),
+    }
 }
 
 /// A sweep as it was asked for.
@@ -132,6 +139,10 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
+    fn run_directory(&self, config: &RunConfig, id: &str) -> Result<RunDirectory> {
+        RunDirectory::open_or_create(&self.directory.join("runs"), &config.task.name, id)
+    }
+
     /// One cell, from its checkpoint where it was stopped; `None` when it was stopped now.
     fn run_cell(
         &self,
@@ -140,8 +151,7 @@ impl<'a> Sweep<'a> {
         stop: &Stop,
         line: &indicatif::ProgressBar,
     ) -> Result<Option<RunResult>> {
-        let runs = self.directory.join("runs");
-        let directory = RunDirectory::open_or_create(&runs, &cell.config.task.name, &cell.id)?;
+        let directory = self.run_directory(&cell.config, &cell.id)?;
         if directory.is_finished() {
             // The process ended between the result and the ledger.
             let bytes = std::fs::read(directory.result()).context("reading the result")?;
@@ -189,6 +199,35 @@ impl<'a> Sweep<'a> {
                 self.directory.display()
             ),
         }
+    }
+
+    /// Writes GLUE's submission files with the adapter of each task that is the best on validation rows.
+    #[expect(clippy::print_stderr, reason = "what is left out is told")]
+    fn submit(&self, ledger: &Ledger, directory: &Path) -> Result<()> {
+        let mut best: BTreeMap<&str, (f64, PathBuf)> = BTreeMap::new();
+        for Cell { id, config } in &self.cells {
+            let task = config.task.name.as_str();
+            let Some(score) = ledger.get(id).and_then(score_of) else { continue };
+            let adapter = self.run_directory(config, id)?.adapter();
+            let is_better = best.get(task).is_none_or(|(known, _)| score > *known);
+            if is_better && adapter.is_file() && submission::has_one(task) {
+                best.insert(task, (score, adapter));
+            }
+        }
+        let inference = InferenceArgs {
+            base: Some(self.args.base.clone()),
+            device: self.args.device.clone(),
+            batch_size: 32,
+            json: false,
+        };
+        for (_, adapter) in best.values() {
+            let answerer = Answerer::load(adapter, &inference)?;
+            submission::write(&answerer, self.args.data.as_deref(), directory)?;
+        }
+        if best.is_empty() {
+            eprintln!("no adapter of a task of GLUE was kept, so there is nothing to submit");
+        }
+        Ok(())
     }
 
     #[expect(clippy::print_stdout, reason = "the plan is the output")]

@@ -1,0 +1,54 @@
+//! GLUE's submission files from an adapter: what `predict` and `sweep` share.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use glue_data::{Prediction, Split, submission, tasks};
+
+use crate::artifacts::write_atomically;
+use crate::recipes::inference::Answerer;
+
+/// Whether GLUE's server takes answers to a task.
+pub fn has_one(task: &str) -> bool {
+    let takes = |split: &Split| {
+        tasks::lookup(task)
+            .and_then(|spec| spec.part(*split))
+            .is_ok_and(|part| part.submission.is_some())
+    };
+    Split::ALL.iter().any(takes)
+}
+
+/// Writes a submission file for every unlabeled part of the adapter's task; an adapter for MNLI answers the
+/// diagnostics too.
+///
+/// # Errors
+/// A task that is not GLUE's, rows that cannot be read, or files that cannot be written.
+#[expect(clippy::print_stderr, reason = "the files are told")]
+pub fn write(answerer: &Answerer, data: Option<&Path>, directory: &Path) -> Result<()> {
+    let spec = tasks::lookup(&answerer.metadata.task)
+        .context("only GLUE's tasks have submission files")?;
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("making {}", directory.display()))?;
+    let mut parts: Vec<_> = Split::ALL.into_iter().map(|split| (spec, split)).collect();
+    if spec.name == "mnli" {
+        parts.push((tasks::lookup("ax")?, Split::Test));
+    }
+    let mut written = 0;
+    for (spec, split) in parts {
+        let Ok(part) = spec.part(split) else { continue };
+        let Some(file) = part.submission else { continue };
+        let examples = spec.read(data, split)?;
+        let scored = answerer.answer(&examples)?;
+        let predictions: Vec<Prediction> =
+            scored.iter().map(|row| answerer.task.labels.predict(&row.logits)).collect();
+        let path = directory.join(file);
+        write_atomically(
+            &path,
+            submission::submission(&answerer.task.labels, &predictions).as_bytes(),
+        )?;
+        eprintln!("{} ({} rows)", path.display(), predictions.len());
+        written += 1;
+    }
+    ensure!(written > 0, "{} is no task of GLUE's: it has no submission file", spec.name);
+    Ok(())
+}
