@@ -148,7 +148,12 @@ fn every_kind_of_method_learns_and_tells_what_it_inserts() {
             "prefix-2-seed42",
             "prefix    length 2, by a network of width 512\n          layers all\n",
         ),
-        ("scaled-parallel", "scaled-parallel-64-seed42", "adapters  size 64, relu\n"),
+        (
+            "scaled-parallel",
+            "scaled-parallel-64-seed42",
+            "adapters  size 64, relu\n          feed-forward in a layer, layers all\n          \
+             depth 1, inner norm none, add\n          scaling learned\n",
+        ),
     ] {
         let result = desk.says(&format!("{train} --method {method}"));
         let result: Value = serde_json::from_str(&result).unwrap();
