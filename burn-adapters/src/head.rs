@@ -295,6 +295,21 @@ mod tests {
     }
 
     #[test]
+    fn a_hidden_layer_stands_in_front_and_leaves_the_last_as_it_starts() {
+        let (device, stream) = (Device::flex(), InitStream::new(3));
+        let config = HeadConfig::new(8, 2);
+        let without = config.init(&stream, &device);
+        let with = config.with_hidden(Some(Activation::Tanh)).init(&stream, &device);
+        assert_eq!(with.num_params(), without.num_params() + 8 * 8 + 8);
+        let pooled = Tensor::<1, Int>::arange(0..24, &device).float().sin().reshape([3, 8]);
+        let hidden = with.hidden.as_ref().unwrap().forward(pooled.clone()).tanh();
+        let expected = without.forward(hidden).into_data();
+        with.forward(pooled)
+            .into_data()
+            .assert_approx_eq::<f32>(&expected, Tolerance::absolute(0.0));
+    }
+
+    #[test]
     fn a_head_starts_small_and_without_bias() {
         let head = HeadConfig::new(32, 3).init(&InitStream::new(0), &Device::flex());
         let weights = head.linear.weight.val().into_data().try_to_vec::<f32>().unwrap();

@@ -12,6 +12,7 @@ pub mod init;
 pub mod inner_norm;
 pub mod layers;
 pub mod low_rank;
+mod merge;
 pub mod method;
 pub mod norm;
 pub mod plan;

@@ -161,11 +161,12 @@ impl LowRank {
     /// # Panics
     /// If the last axis of `x` is not `d_input`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let [d_input, _] = self.a.dims();
+        let ([d_input, _], [_, d_output]) = (self.a.dims(), self.b.dims());
         let [batch, sequence, _] = x.dims();
         assert_shape!(x, [batch, sequence, d_input]);
-        let low = x.clone().matmul(self.a.val().unsqueeze()); // [batch, sequence, rank]
-        let change = low.matmul(self.b.val().unsqueeze()); // [batch, sequence, d_output]
+        // As one matrix, so that the gradients of the factors are one product each.
+        let low = x.clone().flatten::<2>(0, 1).matmul(self.a.val()); // [batch · sequence, rank]
+        let change = low.matmul(self.b.val()).reshape([batch, sequence, d_output]); // [batch, sequence, d_output]
         match &self.gate {
             Some(layer) => change * gate(x, layer),
             None => change * self.factor,

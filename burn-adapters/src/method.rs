@@ -110,7 +110,8 @@ impl Method {
             },
             Self::Parallel => Plan { bottleneck: parallel(4.0, Scaling::None), ..frozen },
             Self::ScaledParallel => Plan { bottleneck: parallel(1.0, Scaling::Learned), ..frozen },
-            // α = 16 for every rank: Hu et al. 2022, section 4.1, set it once and do not tune it.
+            // α = 16 for every rank, as Hu et al. 2022 have it for RoBERTa large (table 9): section 4.1 sets it once and
+            // does not tune it.
             Self::Lora => {
                 let projections = [Projection::Query, Projection::Value].into();
                 Plan { low_rank: Some(LowRankPlan::new(projections, size, 16.0)), ..frozen }

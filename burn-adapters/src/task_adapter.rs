@@ -199,6 +199,19 @@ impl TaskAdapter {
     pub fn config(&self) -> &TaskAdapterConfig {
         &self.config
     }
+
+    /// The task without its low-rank corrections and scales.
+    pub(crate) fn without_corrections(&self) -> Self {
+        let mut task = self.clone();
+        for layer in &mut task.layers {
+            layer.low_rank = Projections::from_fn(|_| None);
+            layer.scale_output = Projections::from_fn(|_| None);
+            layer.scale_input = Projections::from_fn(|_| None);
+        }
+        task.pooler = None;
+        (task.config.plan.low_rank, task.config.plan.scale) = (None, None);
+        task
+    }
 }
 
 impl Insertions for TaskAdapter {

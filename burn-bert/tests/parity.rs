@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_bert::{
-    Bert, BertConfig, BertInput, HiddenActivation, Insertions, Projection, Site, load, load_weights,
+    Bert, BertConfig, BertInput, HiddenActivation, Insertions, Prefix, Projection, Site, load,
+    load_weights,
 };
 use burn_fused::LayerNorm;
 use safetensors::SafeTensors;
@@ -261,32 +262,87 @@ impl Insertions for Spy {
         self.asked.borrow_mut().push(format!("{projection:?} {layer}"));
         output
     }
+
+    fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {
+        self.asked.borrow_mut().push(format!("what {projection:?} {layer} reads"));
+        input
+    }
+
+    fn project_pooler(&self, _input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
+        self.asked.borrow_mut().push("pooler".to_owned());
+        output
+    }
+
+    fn prefix(&self, layer: usize, _hidden: &Tensor<3>) -> Option<Prefix> {
+        self.asked.borrow_mut().push(format!("prefix {layer}"));
+        None
+    }
 }
 
 #[test]
 fn every_place_is_asked_once_and_in_order() {
     let spy = Spy::default();
     let bert = base();
-    assert_eq!(numbers(bert.forward_with(&texts(), &spy)), numbers(bert.forward(&texts())));
+    let hidden = bert.forward_with(&texts(), &spy);
+    assert_eq!(numbers(hidden.clone()), numbers(bert.forward(&texts())));
+    assert_eq!(numbers(bert.pool_with(hidden.clone(), &spy)), numbers(bert.pool(hidden)));
     insta::assert_snapshot!(spy.asked.take().join("\n"), @r"
     Embeddings
+    what Query 0 reads
     Query 0
+    what Key 0 reads
     Key 0
+    what Value 0 reads
     Value 0
+    prefix 0
+    what AttentionOutput 0 reads
     AttentionOutput 0
     Attention(0)
+    what FeedForwardIn 0 reads
     FeedForwardIn 0
+    what FeedForwardOut 0 reads
     FeedForwardOut 0
     FeedForward(0)
+    what Query 1 reads
     Query 1
+    what Key 1 reads
     Key 1
+    what Value 1 reads
     Value 1
+    prefix 1
+    what AttentionOutput 1 reads
     AttentionOutput 1
     Attention(1)
+    what FeedForwardIn 1 reads
     FeedForwardIn 1
+    what FeedForwardOut 1 reads
     FeedForwardOut 1
     FeedForward(1)
+    pooler
     ");
+}
+
+/// Puts the keys and values of all tokens before themselves.
+struct Twice<'a>(&'a Bert);
+
+impl Insertions for Twice<'_> {
+    fn prefix(&self, layer: usize, hidden: &Tensor<3>) -> Option<Prefix> {
+        let layer = &self.0.encoder.layer[layer];
+        let project = |projection| layer.projection(projection).forward(hidden.clone());
+        Some(Prefix { keys: project(Projection::Key), values: project(Projection::Value) })
+    }
+}
+
+#[test]
+fn keys_that_are_there_twice_weigh_as_much_as_once() {
+    let bert = base();
+    // A prefix is never masked, so that this holds for texts without padding.
+    let texts = texts();
+    let texts = BertInput { attention_mask: texts.attention_mask.clone().full_like(true), ..texts };
+    let (once, twice) = (bert.forward(&texts), bert.forward_with(&texts, &Twice(&bert)));
+    for (once, twice) in numbers(once).into_iter().zip(numbers(twice)) {
+        assert!((once - twice).abs() < 1e-5, "{once} {twice}");
+    }
 }
 
 /// Doubles the queries of the last layer.

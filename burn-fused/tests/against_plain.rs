@@ -203,6 +203,21 @@ fn views_are_read_as_what_they_show() {
 }
 
 #[test]
+fn without_autodiff_more_keys_than_queries_are_the_same_too() {
+    let device = Device::flex();
+    let ([query, keys], options) =
+        ([[2, 5, 6], [2, 8, 6]], AttentionOptions { heads: 2, dropout: &rate(0.0) });
+    let mask = mask(2, 8).inner();
+    let run = |dtype| {
+        let tensor = |shape, seed| Tensor::<3>::from_data(numbers(shape, seed), (&device, dtype));
+        values(&attention(tensor(query, 9), tensor(keys, 10), tensor(keys, 11), &mask, options))
+    };
+    for (single, double) in run(DType::F32).into_iter().zip(run(DType::F64)) {
+        assert!((single - double).abs() < 1e-5, "{single} {double}");
+    }
+}
+
+#[test]
 fn a_text_without_tokens_weighs_all_positions_alike() {
     let device = Device::flex();
     let value = Tensor::<3>::from_data([[[1.0, 10.0], [3.0, 30.0]]], &device);
@@ -247,16 +262,24 @@ fn the_device_seed_fixes_the_mask() {
 /// The gradient of attention with dropout, which has no plain counterpart with the same mask: by differences.
 #[test]
 fn attention_with_dropout_has_the_gradient_of_its_own_mask() {
+    for prefix in [0, 3] {
+        check_dropout_of_attention(prefix);
+    }
+}
+
+fn check_dropout_of_attention(prefix: usize) {
     let device = Device::flex().autodiff();
     let shape = [2, 7, 6];
-    let data = [9, 10, 11].map(|seed| numbers(shape, seed));
+    let keys = [2, prefix + 7, 6];
+    let shapes = [shape, keys, keys];
+    let data = [(9, shape), (10, keys), (11, keys)].map(|(seed, shape)| numbers(shape, seed));
     let layer = rate(0.3);
     let options = AttentionOptions { heads: 2, dropout: &layer };
     let weights = Tensor::<3>::from_data(numbers(shape, 99), (&device, DType::F32));
     let run = |leaves: &[Tensor<3>; 3]| {
         device.seed(3);
         let [query, key, value] = leaves.clone();
-        (attention(query, key, value, &mask(2, 7), options) * weights.clone()).sum()
+        (attention(query, key, value, &mask(2, prefix + 7), options) * weights.clone()).sum()
     };
     let leaves =
         data.map(|data| Tensor::<3>::from_data(data, (&device, DType::F32)).require_grad());
@@ -264,8 +287,11 @@ fn attention_with_dropout_has_the_gradient_of_its_own_mask() {
 
     device.seed(5);
     for (index, name) in ["query", "key", "value"].into_iter().enumerate() {
-        let direction =
-            Tensor::<3>::random(shape, Distribution::Uniform(-1.0, 1.0), &device.clone().inner());
+        let direction = Tensor::<3>::random(
+            shapes[index],
+            Distribution::Uniform(-1.0, 1.0),
+            &device.clone().inner(),
+        );
         let step = 1e-2;
         let moved = |sign: f64| {
             let mut moved = leaves.clone();
@@ -278,7 +304,7 @@ fn attention_with_dropout_has_the_gradient_of_its_own_mask() {
         let expected = (gradient * direction).sum().into_scalar::<f64>();
         assert!(
             (found - expected).abs() < 2e-3 * expected.abs().max(1.0),
-            "{name}: {found}, {expected}"
+            "{name}, {prefix} keys in front: {found}, {expected}"
         );
     }
 }

@@ -29,7 +29,7 @@ pub enum Command {
     Sweep(SweepArgs),
     /// Draw a sweep: tables and the paper's figures, as one HTML page
     Report(ReportArgs),
-    /// Score an adapter without the bottlenecks of every span of layers
+    /// Score an adapter without what it inserts in every span of layers
     Ablate(AblateArgs),
     /// Score an adapter on a task's validation or test rows
     Evaluate(EvaluateArgs),
@@ -102,10 +102,12 @@ pub struct TrainArgs {
     /// The base: `minilm`, a hub name such as bert-base-uncased, or a directory in Hugging Face layout [default: minilm]
     #[arg(long, value_name = "BASE", help_heading = "Model")]
     pub base: Option<String>,
-    /// How to train: houlsby, houlsby-code, pfeiffer, parallel, layer-norm, top-K (layers) or full [default: houlsby]
+    /// How to train: houlsby, houlsby-code, pfeiffer, parallel, scaled-parallel, lora, ia3, prefix, prefix-flat, mam,
+    /// layer-norm, top-K (layers) or full [default: houlsby]
     #[arg(long, value_name = "METHOD", help_heading = "Model")]
     pub method: Option<String>,
-    /// Size of the adapters' bottleneck [default: 64]
+    /// Size of the adapters: the bottleneck's width, lora's rank or the prefix's length [default: 64; lora: 8;
+    /// prefix and prefix-flat: 30]
     #[arg(long, value_name = "M", help_heading = "Model")]
     pub size: Option<usize>,
     /// Activation inside the adapters: relu, gelu, gelu_new, swish, tanh [default: the method's]

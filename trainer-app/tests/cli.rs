@@ -132,6 +132,52 @@ fn a_run_ends_with_a_score_and_an_adapter_that_answers() {
 }
 
 #[test]
+fn every_kind_of_method_learns_and_tells_what_it_inserts() {
+    let desk = Desk::new();
+    // Where the rank or the width is the method's own, `--size` is left out.
+    let train = TRAIN.replace("--size 4 --epochs 3", "--epochs 4");
+    for (method, name, told) in [
+        (
+            "lora",
+            "lora-8-seed42",
+            "low rank  rank 8, alpha 16\n          query, value, layers all\n",
+        ),
+        ("ia3", "ia3-seed42", "scales    results of key, value, feed-forward-in, layers all\n"),
+        (
+            "prefix --size 2",
+            "prefix-2-seed42",
+            "prefix    length 2, by a network of width 512\n          layers all\n",
+        ),
+        (
+            "scaled-parallel",
+            "scaled-parallel-64-seed42",
+            "adapters  size 64, relu\n          feed-forward in a layer, layers all\n          \
+             depth 1, inner norm none, add\n          scaling learned\n",
+        ),
+    ] {
+        let result = desk.says(&format!("{train} --method {method}"));
+        let result: Value = serde_json::from_str(&result).unwrap();
+        let score = result["score"].as_f64().unwrap();
+        assert!(score > result["majority"].as_f64().unwrap() + 0.3, "{method}: {result}");
+        let adapter = result["adapter"].as_str().unwrap();
+        assert!(adapter.contains(name), "{adapter}");
+        let inspected = desk.says(&format!("adapter inspect {adapter}"));
+        assert!(inspected.contains(told), "{inspected}");
+        let columns = "--text body --label team --base base --device cpu --json";
+        let scores = desk.says(&format!("evaluate {adapter} --input rows.csv {columns}"));
+        let scores: Value = serde_json::from_str(&scores).unwrap();
+        assert!(scores["scores"]["accuracy"].as_f64().unwrap() > 0.8, "{method}: {scores}");
+    }
+
+    let train = train.replace("--epochs 4", "--epochs 1 --adapt-layers 1..");
+    let result: Value =
+        serde_json::from_str(&desk.says(&format!("{train} --method lora --size 2 --name high")))
+            .unwrap();
+    let inspected = desk.says(&format!("adapter inspect {}", result["adapter"].as_str().unwrap()));
+    assert!(inspected.contains("rank 2") && inspected.contains("layers 1.."), "{inspected}");
+}
+
+#[test]
 fn mnli_is_judged_by_both_of_its_validation_sets() {
     let desk = Desk::new();
     let folder = desk.path("glue/MNLI");

@@ -5,6 +5,7 @@ use burn_adapters::{AdaptedBert, Method, Without, ablate_spans};
 use burn_bert::{BertConfig, BertInput};
 
 use crate::fixtures::{adapted, base, config};
+use crate::gradients::with_noise;
 use crate::samples::{plans, some_input};
 
 fn naively(model: &AdaptedBert, input: &BertInput) -> Vec<(std::ops::Range<usize>, TensorData)> {
@@ -63,6 +64,22 @@ fn what_is_left_out_matters_and_what_is_not_there_does_not() {
     // The task's norms are still those of the base.
     for (layers, logits) in shared(&model, &input) {
         assert_eq!(logits, if layers.contains(&1) { without.clone() } else { whole.clone() });
+    }
+}
+
+#[test]
+fn without_every_layer_plain_bert_is_left() {
+    let device = Device::flex();
+    let input = some_input(&device);
+    let methods = [Method::Lora, Method::Ia3, Method::Prefix, Method::PrefixFlat, Method::Mam];
+    for method in methods {
+        let model = with_noise(adapted(base(&device), &config(method.plan(4))));
+        let plain = model.read(model.bert.forward(&input), &input.attention_mask).into_data();
+        assert_ne!(model.forward(&input).into_data(), plain, "{method}");
+        let spans = shared(&model, &input);
+        let (_, found) = spans.iter().find(|(layers, _)| *layers == (0..2)).unwrap();
+        assert_eq!(*found, plain, "{method}");
+        assert!(spans.iter().filter(|(_, logits)| *logits == plain).count() == 1, "{method}");
     }
 }
 

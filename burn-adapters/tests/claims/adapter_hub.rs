@@ -13,7 +13,7 @@ use crate::fixtures::{
 use crate::peers::{from_hub, from_peft};
 
 /// The peers' own single-precision results are up to 6e-6 off their double-precision ones.
-const TOLERANCE: f32 = 2e-5;
+pub(crate) const TOLERANCE: f32 = 2e-5;
 
 /// A plan that tunes nothing of BERT: `AdapterHub` leaves the norms frozen.
 fn frozen() -> Plan {
@@ -46,7 +46,7 @@ fn model(config: &TaskAdapterConfig, get: impl Fn(&str) -> Option<TensorData>) -
     with_tensors(model, tensors)
 }
 
-fn texts() -> BertInput {
+pub(crate) fn texts() -> BertInput {
     input(&read(path("inputs.safetensors")), "", &Device::flex())
 }
 
@@ -57,7 +57,7 @@ fn assert_close(what: &str, found: Tensor<2>, expected: &TensorData) {
 }
 
 /// The pooler and classifier of the sequence classification model.
-fn static_model(name: &str, plan: &Plan) -> AdaptedBert {
+pub(crate) fn static_model(name: &str, plan: &Plan) -> AdaptedBert {
     let mut tensors = files(name, &["adapter"]);
     tensors.extend(read(path("train/houlsby.init.safetensors")));
     model(&config(plan.clone()), |path| from_hub(path, name, &tensors))
@@ -115,18 +115,23 @@ fn low_rank(projections: &[Projection], alpha: f64) -> LowRankPlan {
     LowRankPlan::new(projections.iter().copied().collect(), 4, alpha)
 }
 
-#[test]
-fn low_rank_corrections_give_the_same_logits() {
+/// `AdapterHub`'s fixtures that weights of BERT's can hold.
+pub(crate) fn hub_corrections() -> [(&'static str, Plan); 3] {
     use Projection::{FeedForwardIn, FeedForwardOut, Key, Query, Value};
     let plan =
         |projections, alpha| Plan { low_rank: Some(low_rank(projections, alpha)), ..frozen() };
-    check_both("lora", &plan(&[Query, Value], 16.0));
-    check_both("lora_all", &plan(&[Query, Key, Value, FeedForwardIn, FeedForwardOut], 8.0));
+    [
+        ("lora", plan(&[Query, Value], 16.0)),
+        ("lora_all", plan(&[Query, Key, Value, FeedForwardIn, FeedForwardOut], 8.0)),
+        ("ia3", Method::Ia3.plan(1)),
+    ]
 }
 
 #[test]
-fn scales_give_the_same_logits() {
-    check_both("ia3", &Method::Ia3.plan(1));
+fn low_rank_corrections_and_scales_give_the_same_logits() {
+    for (name, plan) in hub_corrections() {
+        check_both(name, &plan);
+    }
 }
 
 #[test]
@@ -164,14 +169,14 @@ fn a_static_head_gives_the_same_logits() {
     assert_close(name, model.forward(&texts()), &outputs(name)["logits.f64"]);
 }
 
-fn peft_model(name: &str, plan: Plan) -> (AdaptedBert, Tensors) {
+pub(crate) fn peft_model(name: &str, plan: Plan) -> (AdaptedBert, Tensors) {
     let file = |file: &str| read(path(&format!("peft/{name}/{file}.safetensors")));
     let tensors = file("adapter_model");
     (model(&config(plan), |path| from_peft(path, &tensors)), file("outputs"))
 }
 
 /// What `PEFT` calls `all-linear` has the pooler among them.
-fn peft_plans() -> [(&'static str, Plan); 3] {
+pub(crate) fn peft_plans() -> [(&'static str, Plan); 3] {
     use Projection::{AttentionOutput, FeedForwardOut, Key, Query, Value};
     let all = LowRankPlan { pooler: true, ..low_rank(&Projection::ALL, 8.0) };
     let scale = ScalePlan {

@@ -80,7 +80,7 @@ fn check_gradients(kind: &str, tuned: Tuned) {
 }
 
 /// The model with every trained number moved a little, so that nothing that starts at 0 or 1 stays there.
-fn with_noise(model: AdaptedBert) -> AdaptedBert {
+pub(crate) fn with_noise(model: AdaptedBert) -> AdaptedBert {
     let tensors = all_tensors(&model).into_iter().filter(|(path, _)| model.trains(path));
     let tensors = tensors.map(|(path, data)| {
         let moved = data.iter::<f32>().enumerate().map(|(i, x)| x + 0.1 * (i as f32).sin());

@@ -12,6 +12,7 @@ mod files;
 mod fixtures;
 mod gradients;
 mod laws;
+mod merging;
 mod peers;
 mod samples;
 mod spans;

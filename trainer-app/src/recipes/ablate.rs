@@ -1,4 +1,4 @@
-//! `trainer ablate`: the score without the bottlenecks of every span of layers, as a map.
+//! `trainer ablate`: the score without what an adapter inserts in every span of layers, as a map.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -25,13 +25,13 @@ pub struct Ablation {
     pub rows: usize,
     /// Number of layers.
     pub layers: usize,
-    /// With every bottleneck.
+    /// With everything that is inserted.
     pub whole: f64,
     /// Without those of a span.
     pub spans: Vec<SpanScore>,
 }
 
-/// The score without the bottlenecks of some layers.
+/// The score without what is inserted in some layers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SpanScore {
     /// The first of the layers, counted from 0.
@@ -43,7 +43,7 @@ pub struct SpanScore {
 }
 
 impl Ablation {
-    /// The score without the bottlenecks of `first` to `last`.
+    /// The score without what is inserted in `first` to `last`.
     pub fn score(&self, first: usize, last: usize) -> Option<f64> {
         let found = self.spans.iter().find(|span| (span.first, span.last) == (first, last));
         found.map(|span| span.score)
@@ -53,13 +53,13 @@ impl Ablation {
 /// Runs `trainer ablate`.
 ///
 /// # Errors
-/// An adapter without bottlenecks; an adapter, base or rows that cannot be read; or a directory that cannot be written.
+/// An adapter that inserts nothing; an adapter, base or rows that cannot be read; or a directory that cannot be written.
 #[expect(clippy::print_stdout, reason = "the map is what was asked for")]
 pub fn run(args: &AblateArgs) -> Result<()> {
     let answerer = Answerer::load(&args.adapter, &args.inference)?;
     ensure!(
-        answerer.has_bottlenecks(),
-        "{} has no bottlenecks to leave out: its method is {}",
+        answerer.inserts(),
+        "{} inserts nothing that could be left out: its method is {}",
         args.adapter.display(),
         answerer.metadata.method
     );

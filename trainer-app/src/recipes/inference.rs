@@ -20,7 +20,7 @@ use crate::devices;
 use crate::learner::step::{Forward, ScoredRow, Tuner, bert_input};
 use crate::rows;
 
-/// The rows without the bottlenecks of a span of layers, or of none.
+/// The rows without what is inserted in a span of layers, or in none.
 pub type SpanRows = (Option<Range<usize>>, Vec<ScoredRow>);
 
 /// An adapter that is ready to answer.
@@ -64,9 +64,9 @@ impl Answerer {
         })
     }
 
-    /// Whether there is a bottleneck anywhere.
-    pub fn has_bottlenecks(&self) -> bool {
-        self.tuner.model.task.config().plan.bottleneck.is_some()
+    /// Whether the adapter inserts anything anywhere.
+    pub fn inserts(&self) -> bool {
+        self.tuner.model.task.config().plan.inserts()
     }
 
     /// The rows of a part of the adapter's task.
@@ -84,7 +84,7 @@ impl Answerer {
         Ok(spec.read(data, split)?)
     }
 
-    /// The rows with their logits for the adapter as it is (`None`) and without the bottlenecks of every span of
+    /// The rows with their logits for the adapter as it is (`None`) and without what it inserts in every span of
     /// layers.
     ///
     /// # Errors

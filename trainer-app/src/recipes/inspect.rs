@@ -1,12 +1,13 @@
 //! What is here: `trainer devices`, `trainer base`, `trainer adapter inspect`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
-use burn_adapters::HeadKind;
 use burn_adapters::file::native;
-use burn_bert::BertConfig;
-use serde_json::json;
+use burn_adapters::{BottleneckPlan, HeadKind, Plan};
+use burn_bert::{BertConfig, Projection};
+use serde_json::{Value, json};
 
 use crate::base::Base;
 use crate::cli::{BaseArgs, DevicesArgs};
@@ -79,11 +80,9 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
         println!("score     {} {:.4} on the validation rows", score.metric, score.value);
     }
     println!("method    {}", metadata.method);
-    if let Some(bottleneck) = &header.config.plan.bottleneck {
-        println!("adapters  size {}, {}", bottleneck.size, bottleneck.activation.name());
-        println!("          {} in a layer, layers {}", bottleneck.sites.name(), bottleneck.layers);
-        let (depth, inner_norm) = (bottleneck.depth, bottleneck.inner_norm.name());
-        println!("          depth {depth}, inner norm {inner_norm}, {}", bottleneck.combine.name());
+    inserted(&header.config.plan)?;
+    if let Some(activation) = header.config.head_hidden {
+        println!("head      a hidden layer with {}", activation.name());
     }
     println!("pooling   {}", header.config.pooling.name());
     println!("length    {} tokens at most", metadata.max_length);
@@ -96,4 +95,67 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
         header.tensors.values().map(|shape| shape.iter().product::<usize>()).sum();
     println!("tensors   {} with {parameters} parameters", header.tensors.len());
     Ok(())
+}
+
+/// Tells what a plan inserts.
+#[expect(clippy::print_stdout, reason = "a part of the header")]
+fn inserted(plan: &Plan) -> Result<()> {
+    if let Some(bottleneck) = &plan.bottleneck {
+        println!("adapters  size {}, {}", bottleneck.size, bottleneck.activation.name());
+        println!("          {} in a layer, layers {}", bottleneck.sites.name(), bottleneck.layers);
+        let (depth, inner_norm) = (bottleneck.depth, bottleneck.inner_norm.name());
+        println!("          depth {depth}, inner norm {inner_norm}, {}", bottleneck.combine.name());
+        let switches = switches(bottleneck)?;
+        if !switches.is_empty() {
+            println!("          {}", switches.join(", "));
+        }
+    }
+    if let Some(low_rank) = &plan.low_rank {
+        let gate = if low_rank.gate { ", gated" } else { "" };
+        println!("low rank  rank {}, alpha {}{gate}", low_rank.rank, low_rank.alpha);
+        let pooler = if low_rank.pooler { ", pooler" } else { "" };
+        let projections = names(&low_rank.projections);
+        println!("          {projections}{pooler}, layers {}", low_rank.layers);
+    }
+    if let Some(scale) = &plan.scale {
+        println!("scales    results of {}, layers {}", names(&scale.outputs), scale.layers);
+        if !scale.inputs.is_empty() {
+            println!("          inputs of {}", names(&scale.inputs));
+        }
+    }
+    if let Some(prefix) = &plan.prefix {
+        let network =
+            prefix.reparameterization.map(|width| format!(", by a network of width {width}"));
+        println!("prefix    length {}{}", prefix.length, network.unwrap_or_default());
+        println!("          layers {}", prefix.layers);
+    }
+    Ok(())
+}
+
+/// What is switched on besides what every bottleneck has: a plan in JSON leaves out what is off.
+fn switches(bottleneck: &BottleneckPlan) -> Result<Vec<String>> {
+    const OF_EVERY_ONE: [&str; 9] = [
+        "layers",
+        "sites",
+        "placement",
+        "size",
+        "activation",
+        "init_std",
+        "inner_norm",
+        "depth",
+        "combine",
+    ];
+    let Value::Object(fields) = serde_json::to_value(bottleneck)? else { return Ok(Vec::new()) };
+    let switched = fields.iter().filter(|(name, _)| !OF_EVERY_ONE.contains(&name.as_str()));
+    let switched = switched.map(|(name, value)| match value {
+        Value::Bool(_) => name.clone(),
+        Value::String(value) => format!("{name} {value}"),
+        value => format!("{name} {value}"),
+    });
+    Ok(switched.collect())
+}
+
+fn names(projections: &BTreeSet<Projection>) -> String {
+    let names: Vec<_> = projections.iter().map(|projection| projection.name()).collect();
+    names.join(", ")
 }

@@ -1,0 +1,74 @@
+//! Low-rank corrections and scales put into a base's own weights, so that they cost nothing at inference.
+//! Hu et al. 2022, section 4.1, *No Additional Inference Latency*.
+
+use burn::module::Param;
+use burn::nn::Linear;
+use burn_bert::Projection;
+
+use crate::adapted::AdaptedBert;
+use crate::error::AdapterError;
+use crate::low_rank::LowRank;
+use crate::scale::Scale;
+
+impl AdaptedBert {
+    /// The same model with its low-rank corrections and scales in the weights of its base, and a task without them.
+    ///
+    /// Bottlenecks, prefixes, norms and head stay with the task: no weights of BERT's can hold them.
+    /// The base is a copy; it is another one than before, with another fingerprint, and of no use to other tasks.
+    ///
+    /// # Errors
+    /// If the corrections have gates, which see the text.
+    pub fn merged(&self) -> Result<Self, AdapterError> {
+        let mut bert = self.bert.clone();
+        for (layer, adapter) in bert.encoder.layer.iter_mut().zip(&self.task.layers) {
+            for projection in Projection::ALL {
+                let inserted = Inserted {
+                    low_rank: adapter.low_rank.get(projection),
+                    input: adapter.scale_input.get(projection),
+                    output: adapter.scale_output.get(projection),
+                };
+                inserted.merge_into(layer.projection_mut(projection))?;
+            }
+        }
+        if let Some(pooler) = &mut bert.pooler {
+            let low_rank = self.task.pooler.as_ref();
+            Inserted { low_rank, input: None, output: None }.merge_into(&mut pooler.dense)?;
+        }
+        Self::new(bert, self.task.without_corrections())
+    }
+}
+
+/// What stands at one projection.
+struct Inserted<'a> {
+    low_rank: Option<&'a LowRank>,
+    input: Option<&'a Scale>,
+    output: Option<&'a Scale>,
+}
+
+impl Inserted<'_> {
+    /// `W` becomes `diag(input) (W + s A B) diag(output)`, and the bias `b diag(output)`.
+    ///
+    /// What changes gets a parameter id of its own: an optimizer works by id, and the base it came from has the old one.
+    fn merge_into(&self, dense: &mut Linear) -> Result<(), AdapterError> {
+        let Self { low_rank, input, output } = self;
+        if low_rank.is_none() && input.is_none() && output.is_none() {
+            return Ok(());
+        }
+        let mut weight = dense.weight.val(); // [d_input, d_output]
+        if let Some(low_rank) = low_rank {
+            weight = weight + low_rank.weight().ok_or(AdapterError::GatedMerge)?;
+        }
+        if let Some(input) = input {
+            weight = weight * input.factors.val().unsqueeze_dim(1);
+        }
+        if let Some(output) = output {
+            weight = weight * output.factors.val().unsqueeze_dim(0);
+            dense.bias = dense
+                .bias
+                .take()
+                .map(|bias| Param::from_tensor((bias.val() * output.factors.val()).detach()));
+        }
+        dense.weight = Param::from_tensor(weight.detach());
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! Corrections and scales in the base's own weights compute what they compute beside it.
+
+use burn::module::list_param_ids;
+use burn::tensor::Device;
+use burn_adapters::Method;
+use burn_bert::Projection;
+
+use crate::adapter_hub::{TOLERANCE, hub_corrections, peft_model, peft_plans, static_model, texts};
+use crate::fixtures::{adapted, all_tensors, base, config, max_abs_difference, path, read};
+use crate::gradients::with_noise;
+use crate::samples::plans;
+
+#[test]
+fn merged_weights_give_the_logits_of_the_peers() {
+    let hub = hub_corrections().map(|(name, plan)| {
+        let expected = read(path(&format!("adapters/{name}/outputs.safetensors")));
+        // AdapterHub's own merge of scales leaves the bias out, so that what it computes without one is the measure.
+        (name, static_model(name, &plan), expected["static_logits.f64"].clone())
+    });
+    let peft = peft_plans().map(|(name, plan)| {
+        let (model, expected) = peft_model(name, plan);
+        (name, model, expected["logits_merged"].clone())
+    });
+    for (name, model, expected) in hub.into_iter().chain(peft) {
+        let merged = model.merged().unwrap();
+        let difference = max_abs_difference(&merged.forward(&texts()).into_data(), &expected);
+        println!("{name}: {difference:e}");
+        assert!(difference <= TOLERANCE, "{name}: {difference:e}");
+    }
+}
+
+#[test]
+fn a_merged_task_keeps_what_no_weights_can_hold_and_the_base_stays() {
+    for (name, plan) in plans(4) {
+        let gated = plan.low_rank.as_ref().is_some_and(|plan| plan.gate);
+        let model = with_noise(adapted(base(&Device::flex()), &config(plan)));
+        let before = all_tensors(&model.bert);
+        let merged = model.merged();
+        assert_eq!(all_tensors(&model.bert), before, "{name}");
+        if gated {
+            assert!(merged.unwrap_err().to_string().contains("gates"), "{name}");
+            continue;
+        }
+        let merged = merged.unwrap();
+        let plan = &merged.task.config().plan;
+        assert!(plan.low_rank.is_none() && plan.scale.is_none(), "{name}");
+        let paths: Vec<_> =
+            merged.trained_parameters().into_iter().map(|parameter| parameter.path).collect();
+        let kept = model.trained_parameters().into_iter().map(|parameter| parameter.path);
+        let kept: Vec<_> = kept
+            .filter(|path| !path.contains(".low_rank.") && !path.contains(".scale_"))
+            .filter(|path| !path.starts_with("task.pooler."))
+            .collect();
+        assert_eq!(paths, kept, "{name}");
+        let difference = max_abs_difference(
+            &merged.forward(&texts()).into_data(),
+            &model.forward(&texts()).into_data(),
+        );
+        assert!(difference <= TOLERANCE, "{name}: {difference:e}");
+    }
+}
+
+#[test]
+fn merged_weights_are_parameters_of_their_own() {
+    let model = adapted(base(&Device::flex()), &config(Method::Lora.plan(4)));
+    let merged = model.merged().unwrap();
+    let ids = list_param_ids(&model);
+    for (layer, merged) in model.bert.encoder.layer.iter().zip(&merged.bert.encoder.layer) {
+        for projection in Projection::ALL {
+            let changed = [Projection::Query, Projection::Value].contains(&projection);
+            let merged = merged.projection(projection).weight.id;
+            assert_eq!(layer.projection(projection).weight.id != merged, changed);
+            assert_eq!(ids.contains(&merged), !changed);
+        }
+    }
+}
