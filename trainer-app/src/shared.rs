@@ -65,7 +65,7 @@ impl Shared {
             Arc::clone(loaded)
         } else {
             let base = Base::locate(&model.base)?;
-            let config = BertConfig::from_json_file(&base.directory().join("config.json"))?;
+            let config = BertConfig::from_directory(base.directory())?;
             let config = match model.dropout {
                 Some(dropout) => config.with_dropout(dropout),
                 None => config,
