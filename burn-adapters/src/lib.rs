@@ -16,6 +16,10 @@ pub mod trained;
 
 pub use adapted::AdaptedBert;
 pub use bottleneck::{Activation, Bottleneck, BottleneckConfig, MAX_DEPTH};
+pub use compose::average::{Average, average_weights};
+pub use compose::dropped::Dropped;
+pub use compose::fusion::{Fusion, fuse};
+pub use compose::stack::Stack;
 pub use compose::without::{Without, ablate_spans};
 pub use error::AdapterError;
 pub use head::{

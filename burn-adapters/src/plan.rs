@@ -202,7 +202,7 @@ impl BottleneckPlan {
 /// A plan by its name.
 ///
 /// Written and read by [`Display`](fmt::Display) and [`FromStr`]: `houlsby`, `houlsby-code`, `pfeiffer`, `parallel`,
-/// `layer-norm`, `top-3` (any number of layers), `full`.
+/// `layer-norm`, `top-3` (any number of layers), `full`, `fusion`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Method {
@@ -222,12 +222,22 @@ pub enum Method {
     TopLayers(usize),
     /// Everything: the paper's main baseline.
     Full,
+    /// Pfeiffer et al. 2021, AdapterFusion: attention over trained adapters, which [`fuse`](crate::fuse) is given.
+    Fusion,
 }
 
 impl Method {
     /// The names, for a help text.
-    pub const NAMES: [&'static str; 7] =
-        ["houlsby", "houlsby-code", "pfeiffer", "parallel", "layer-norm", "top-<k>", "full"];
+    pub const NAMES: [&'static str; 8] = [
+        "houlsby",
+        "houlsby-code",
+        "pfeiffer",
+        "parallel",
+        "layer-norm",
+        "top-<k>",
+        "full",
+        "fusion",
+    ];
 
     /// The plan, with adapters of width `size`; the methods without adapters ignore the size.
     pub fn plan(self, size: usize) -> Plan {
@@ -266,6 +276,7 @@ impl Method {
             Self::LayerNorm => (None, Tuned::LayerNorms),
             Self::TopLayers(layers) => (None, Tuned::TopLayers(layers)),
             Self::Full => (None, Tuned::Everything),
+            Self::Fusion => (None, Tuned::Nothing),
         };
         Plan { bottleneck, tuned }
     }
@@ -286,6 +297,7 @@ impl fmt::Display for Method {
             Self::LayerNorm => f.write_str("layer-norm"),
             Self::TopLayers(layers) => write!(f, "top-{layers}"),
             Self::Full => f.write_str("full"),
+            Self::Fusion => f.write_str("fusion"),
         }
     }
 }
@@ -302,6 +314,7 @@ impl FromStr for Method {
             "parallel" => Ok(Self::Parallel),
             "layer-norm" => Ok(Self::LayerNorm),
             "full" => Ok(Self::Full),
+            "fusion" => Ok(Self::Fusion),
             _ => {
                 let layers = name.strip_prefix("top-").and_then(|layers| layers.parse().ok());
                 layers.map(Self::TopLayers).ok_or_else(unknown)
@@ -330,7 +343,7 @@ mod tests {
 
     use super::*;
 
-    const METHODS: [Method; 7] = [
+    const METHODS: [Method; 8] = [
         Method::Houlsby,
         Method::HoulsbyCode,
         Method::Pfeiffer,
@@ -338,6 +351,7 @@ mod tests {
         Method::LayerNorm,
         Method::TopLayers(3),
         Method::Full,
+        Method::Fusion,
     ];
 
     fn any_plan() -> impl Strategy<Value = Plan> {

@@ -9,6 +9,7 @@ use burn_fused::LayerNorm;
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::{Bottleneck, BottleneckConfig};
+use crate::compose::fusion::Fusion;
 use crate::error::AdapterError;
 use crate::head::{Head, HeadConfig, Pooling};
 use crate::init::InitStream;
@@ -29,6 +30,12 @@ pub struct TaskAdapterConfig {
     pub head_dropout: f64,
     /// Seed of every weight that starts at random.
     pub seed: u64,
+    /// Plans of the trained adapters that are fused, in their order; empty for a task with adapters of its own.
+    ///
+    /// A file leaves it out where it is empty, so that files from before it existed and files that do without are the
+    /// same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fused: Vec<Plan>,
 }
 
 /// What a task puts into a BERT, and the head that reads the result.
@@ -41,6 +48,8 @@ pub struct TaskAdapter {
     pub layers: Vec<LayerAdapter>,
     /// The task's own norm of the embeddings.
     pub embeddings_norm: Option<LayerNorm>,
+    /// Trained adapters of others, and the attention over them.
+    pub fusion: Option<Fusion>,
     /// What reads the pooled text.
     pub head: Head,
     #[module(skip)]
@@ -127,6 +136,9 @@ impl TaskAdapterConfig {
         Ok(TaskAdapter {
             layers: layers.collect(),
             embeddings_norm: own_norm(embeddings_norm),
+            fusion: (!self.fused.is_empty())
+                .then(|| Fusion::init(self, bert, &stream.child("fusion")))
+                .transpose()?,
             head: HeadConfig::new(bert.d_model(), self.outputs)
                 .with_dropout(self.head_dropout)
                 .init(&stream.child("head"), &device),
@@ -140,9 +152,82 @@ impl TaskAdapter {
     pub fn config(&self) -> &TaskAdapterConfig {
         &self.config
     }
+
+    /// The task's own norm at a site, in the place of the base's.
+    pub fn own_norm(&self, site: Site) -> Option<&LayerNorm> {
+        match site {
+            Site::Embeddings => self.embeddings_norm.as_ref(),
+            _ => site_of(&self.layers, site)?.norm.as_ref(),
+        }
+    }
+
+    /// What the task adds to what a sub-layer made, if anything stands there; `base_norm` is BERT's own at the site.
+    ///
+    /// # Shapes
+    /// - residual, output, result: `[batch, sequence, d_model]`
+    pub fn change(
+        &self,
+        site: Site,
+        residual: &Tensor<3>,
+        output: &Tensor<3>,
+        base_norm: &LayerNorm,
+    ) -> Option<Tensor<3>> {
+        let norm = self.own_norm(site).unwrap_or(base_norm);
+        site_of(&self.layers, site)
+            .and_then(|own| own.change(residual, output, norm))
+            .or_else(|| self.fusion.as_ref()?.change(site, residual, output, norm))
+    }
+}
+
+/// What stands at a site; the embeddings have nothing but a norm.
+pub(crate) fn site_of(layers: &[LayerAdapter], site: Site) -> Option<&SiteAdapter> {
+    match site {
+        Site::Embeddings => None,
+        Site::Attention(layer) => Some(&layers[layer].attention),
+        Site::FeedForward(layer) => Some(&layers[layer].feed_forward),
+    }
 }
 
 impl SiteAdapter {
+    /// What the bottleneck reads; `norm` is the one that closes the site.
+    ///
+    /// # Shapes
+    /// - residual, output, result: `[batch, sequence, d_model]`
+    pub(crate) fn read(
+        &self,
+        residual: &Tensor<3>,
+        output: &Tensor<3>,
+        norm: &LayerNorm,
+    ) -> Tensor<3> {
+        match self.placement {
+            Placement::Serial => output.clone(),
+            Placement::AfterNorm => norm.forward([output.clone(), residual.clone()]),
+            Placement::Parallel { .. } => residual.clone(),
+        }
+    }
+
+    /// What the bottleneck adds to what the sub-layer made, if there is a bottleneck.
+    ///
+    /// # Shapes
+    /// - residual, output, result: `[batch, sequence, d_model]`
+    pub(crate) fn change(
+        &self,
+        residual: &Tensor<3>,
+        output: &Tensor<3>,
+        norm: &LayerNorm,
+    ) -> Option<Tensor<3>> {
+        let answer = self.bottleneck.as_ref()?.forward(self.read(residual, output, norm));
+        let answer = match self.placement {
+            Placement::Parallel { scaling } => answer * scaling,
+            Placement::Serial | Placement::AfterNorm => answer,
+        };
+        Some(match self.combine {
+            Combine::Add => answer,
+            // `h · (1 + a)` is `h + h · a`.
+            Combine::Multiply => answer * output.clone(),
+        })
+    }
+
     /// The site's result; `base_norm` closes it where the task has no norm of its own.
     ///
     /// # Shapes
@@ -183,21 +268,20 @@ impl Insertions for TaskAdapter {
         output: Tensor<3>,
         norm: &LayerNorm,
     ) -> Tensor<3> {
-        match site {
-            Site::Attention(layer) => self.layers[layer].attention.forward(residual, output, norm),
-            Site::FeedForward(layer) => {
-                self.layers[layer].feed_forward.forward(residual, output, norm)
-            }
-            Site::Embeddings => self.norm(site, output + residual, norm),
+        if let Some(fusion) = &self.fusion {
+            let norm = self.own_norm(site).unwrap_or(norm);
+            return match fusion.change(site, &residual, &output, norm) {
+                Some(change) => norm.forward([change, output, residual]),
+                None => norm.forward([output, residual]),
+            };
+        }
+        match site_of(&self.layers, site) {
+            Some(own) => own.forward(residual, output, norm),
+            None => self.norm(site, output + residual, norm),
         }
     }
 
     fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
-        let own = match site {
-            Site::Embeddings => self.embeddings_norm.as_ref(),
-            Site::Attention(layer) => self.layers[layer].attention.norm.as_ref(),
-            Site::FeedForward(layer) => self.layers[layer].feed_forward.norm.as_ref(),
-        };
-        own.unwrap_or(norm).forward(hidden)
+        self.own_norm(site).unwrap_or(norm).forward(hidden)
     }
 }

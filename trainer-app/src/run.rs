@@ -124,6 +124,7 @@ impl Run {
             pooling: config.model.pooling,
             head_dropout: base.config.hidden_dropout_prob,
             seed: glue_data::derive_seed(config.seed, "task"),
+            fused: Vec::new(),
         };
         let adapter = task_config.init(&bert)?;
         let tuner = Tuner { model: AdaptedBert::new(bert, adapter)? };

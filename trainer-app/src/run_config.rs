@@ -252,7 +252,8 @@ impl RunConfig {
             | Method::HoulsbyCode
             | Method::Pfeiffer
             | Method::Parallel
-            | Method::LayerNorm => (3e-4, 10),
+            | Method::LayerNorm
+            | Method::Fusion => (3e-4, 10),
             Method::TopLayers(_) | Method::Full => (1e-4, 3),
         };
         let decay =

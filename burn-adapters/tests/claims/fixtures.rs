@@ -65,7 +65,14 @@ pub(crate) fn labels(tensors: &Tensors, prefix: &str, device: &Device) -> Tensor
 
 /// A task of 3 classes on the paper's pooler, without dropout.
 pub(crate) fn config(plan: Plan) -> TaskAdapterConfig {
-    TaskAdapterConfig { plan, outputs: 3, pooling: Pooling::Pooler, head_dropout: 0.0, seed: 1 }
+    TaskAdapterConfig {
+        plan,
+        outputs: 3,
+        pooling: Pooling::Pooler,
+        head_dropout: 0.0,
+        seed: 1,
+        fused: Vec::new(),
+    }
 }
 
 pub(crate) fn adapted(bert: Bert, config: &TaskAdapterConfig) -> AdaptedBert {
