@@ -15,4 +15,5 @@ mod gradients;
 mod laws;
 mod samples;
 mod spans;
+mod tensorflow;
 mod trained;
