@@ -13,7 +13,7 @@ use burn::optim::ModuleOptimizer;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity, Score};
-use burn_adapters::{AdaptedBert, TaskAdapterConfig, TrainedTable};
+use burn_adapters::{AdaptedBert, TaskAdapterConfig, TrainedTable, fuse};
 use glue_data::tasks::squad::answers;
 use glue_data::{Batch, EncodedRows, PadToLongest, Prediction, Task, baseline};
 use serde::{Deserialize, Serialize};
@@ -126,7 +126,16 @@ impl Run {
             seed: glue_data::derive_seed(config.seed, "task"),
             fused: Vec::new(),
         };
-        let adapter = task_config.init(&bert)?;
+        let adapter = if config.model.fuse.is_empty() {
+            task_config.init(&bert)?
+        } else {
+            let fingerprint = base.fingerprint()?;
+            let adapters = config.model.fuse.iter().map(|path| {
+                let (trained, _) = native::load(path, bert.clone(), &fingerprint)?;
+                Ok(trained.task)
+            });
+            fuse(&task_config, adapters.collect::<Result<_>>()?, &bert)?
+        };
         let tuner = Tuner { model: AdaptedBert::new(bert, adapter)? };
         Ok(Self { config, device: shared.device().clone(), base, task, tuner })
     }

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{ExecutionError, Tensor};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use burn_adapters::{AdaptedBert, classification_loss, regression_loss, span_loss};
-use burn_bert::BertInput;
+use burn_bert::{BertInput, Insertions};
 use glue_data::{Batch, Label, Targets};
 
 /// A BERT with its task, as burn-train's learner wants it.
@@ -56,7 +56,12 @@ impl Tuner {
             let loss = span_loss(logits.clone(), spans.clone());
             return Forward { loss, logits: logits.swap_dims(1, 2).reshape([batch, 2 * sequence]) };
         }
-        let logits = self.model.forward(&input);
+        self.forward_with(batch, &self.model.task)
+    }
+
+    /// Logits and loss of a batch whose texts have one answer each, with other insertions than the task's own.
+    pub fn forward_with(&self, batch: &Batch, insertions: &dyn Insertions) -> Forward {
+        let logits = self.model.forward_with(&bert_input(batch), insertions);
         let loss = match &batch.targets {
             Targets::Classes(labels) => classification_loss(logits.clone(), labels.clone()),
             Targets::Scores(scores) => regression_loss(logits.clone(), scores.clone()),

@@ -35,7 +35,7 @@ pub fn devices(args: &DevicesArgs) -> Result<()> {
 #[expect(clippy::print_stdout, reason = "the place is what was asked for")]
 pub fn base(args: &BaseArgs) -> Result<()> {
     let base = Base::locate(&args.base)?;
-    let config = BertConfig::from_json_file(&base.directory().join("config.json"))?;
+    let config = BertConfig::from_directory(base.directory())?;
     let (directory, fingerprint) = (base.directory().display(), base.fingerprint()?);
     if args.json {
         println!(
@@ -84,6 +84,9 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
         println!("          {} in a layer, layers {}", bottleneck.sites.name(), bottleneck.layers);
         let (depth, inner_norm) = (bottleneck.depth, bottleneck.inner_norm.name());
         println!("          depth {depth}, inner norm {inner_norm}, {}", bottleneck.combine.name());
+    }
+    if !header.config.fused.is_empty() {
+        println!("fuses     {} adapters, which are in the file", header.config.fused.len());
     }
     println!("pooling   {}", header.config.pooling.name());
     println!("length    {} tokens at most", metadata.max_length);

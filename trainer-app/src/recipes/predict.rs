@@ -17,7 +17,9 @@ use crate::recipes::inference::Answerer;
 /// # Errors
 /// An adapter, base or texts that cannot be read.
 pub fn run(args: &PredictArgs) -> Result<()> {
-    let answerer = Answerer::load(&args.adapter, &args.inference)?;
+    let mut answerer = Answerer::load(&args.adapter, &args.inference)?;
+    let (stack_on, drop_layers) = (&args.compose.stack_on, &args.compose.drop_layers);
+    answerer.compose(stack_on.as_deref(), drop_layers.as_deref())?;
     if let Some(directory) = &args.submission {
         return submit(args, &answerer, directory);
     }
@@ -26,7 +28,7 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         !examples.is_empty(),
         "there are no texts; give some on standard input, one a line, or name a file with --input"
     );
-    let scored = answerer.answer(&examples)?;
+    let scored = answerer.answer(&examples)?.rows;
     let mut out = std::io::stdout().lock();
     for (example, row) in examples.iter().zip(&scored) {
         let line = if args.inference.json {
@@ -128,7 +130,7 @@ fn submit(args: &PredictArgs, answerer: &Answerer, directory: &Path) -> Result<(
         let Ok(part) = spec.part(split) else { continue };
         let Some(file) = part.submission else { continue };
         let examples = spec.read(args.data.as_deref(), split)?;
-        let scored = answerer.answer(&examples)?;
+        let scored = answerer.answer(&examples)?.rows;
         let predictions: Vec<Prediction> =
             scored.iter().map(|row| answerer.task.labels.predict(&row.logits)).collect();
         let path = directory.join(file);
