@@ -3,13 +3,13 @@
 
 use burn::module::{Module, ModuleMapper, Param, ParamGroup};
 use burn::tensor::{Bool, Tensor};
-use burn_bert::{Bert, BertInput};
+use burn_bert::{Bert, BertInput, Insertions};
 
 use crate::error::{AdapterError, BaseShape};
 use crate::head::{Pooling, first_token, mean_of_tokens};
 use crate::plan::Tuned;
 use crate::task_adapter::TaskAdapter;
-use crate::trained::{TrainedParameter, is_running_statistic, trains};
+use crate::trained::{TrainedParameter, is_fused, is_running_statistic, trains};
 
 /// A base and a task on it.
 ///
@@ -49,7 +49,17 @@ impl AdaptedBert {
     /// - input: `[batch, sequence]` each
     /// - result: `[batch, outputs]`
     pub fn forward(&self, input: &BertInput) -> Tensor<2> {
-        let hidden = self.bert.forward_with(input, &self.task); // [batch, sequence, d_model]
+        self.forward_with(input, &self.task)
+    }
+
+    /// The same with other insertions than the task's own, such as those of [`compose`](crate::compose); its head reads
+    /// the result.
+    ///
+    /// # Shapes
+    /// - input: `[batch, sequence]` each
+    /// - result: `[batch, outputs]`
+    pub fn forward_with(&self, input: &BertInput, insertions: &dyn Insertions) -> Tensor<2> {
+        let hidden = self.bert.forward_with(input, insertions); // [batch, sequence, d_model]
         self.read(hidden, &input.attention_mask)
     }
 
@@ -107,10 +117,10 @@ impl AdaptedBert {
         trains(path, config.plan.tuned, config.pooling, self.task.layers.len())
     }
 
-    /// Whether an adapter file and a checkpoint hold the tensor at a path of this module: it trains, or it is a running
-    /// statistic of a batch norm that does.
+    /// Whether an adapter file and a checkpoint hold the tensor at a path of this module: it trains, it is a running
+    /// statistic of a batch norm that does, or it belongs to an adapter that is fused.
     pub fn keeps(&self, path: &str) -> bool {
-        self.trains(path) || is_running_statistic(path)
+        self.trains(path) || is_running_statistic(path) || is_fused(path)
     }
 
     /// The trained parameters to which weight decay applies, for

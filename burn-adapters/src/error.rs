@@ -118,6 +118,35 @@ pub enum AdapterError {
     )]
     NoPooler,
 
+    /// Weights of which no mean can be taken.
+    #[error(
+        "the weights of the mean are {weights:?}, expected one for each adapter, with a sum above 0"
+    )]
+    AverageWeights {
+        /// What was given.
+        weights: Vec<f64>,
+    },
+
+    /// Adapters whose tensors do not stand for one another.
+    #[error("adapter {} of those to be averaged has another plan, pooling or head than the first; only adapters of one kind have a mean", index + 1)]
+    AverageOfUnlike {
+        /// The first that differs, counted from 0.
+        index: usize,
+    },
+
+    /// A fusion of no adapters.
+    #[error("there is no adapter to fuse; name one or more")]
+    NothingToFuse,
+
+    /// An adapter that cannot stay as it is while a fusion over it trains.
+    #[error(
+        "an adapter cannot be fused ({found}); expected bottlenecks on a base that was not tuned, without a batch norm inside"
+    )]
+    Unfusable {
+        /// What is in the way.
+        found: String,
+    },
+
     /// A task made for another base.
     #[error(
         "the task was made for a base of {} layers, {} wide, but this base has {} layers and is {} wide",
@@ -139,6 +168,34 @@ pub enum AdapterError {
         described: usize,
         /// Outputs of the model.
         found: usize,
+    },
+
+    /// A checkpoint of TensorFlow's that cannot be read.
+    #[error("cannot read the checkpoint {}", path.display())]
+    Checkpoint {
+        /// The checkpoint, as TensorFlow names it.
+        path: PathBuf,
+        /// What its reader says.
+        #[source]
+        source: burn_bert::BertError,
+    },
+
+    /// A checkpoint without adapters.
+    #[error("the checkpoint {} holds no adapters: {name} is missing; it is that of a base, or of another method", path.display())]
+    NoAdapters {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The tensor that was looked for.
+        name: String,
+    },
+
+    /// A checkpoint of adapters on another base.
+    #[error("the adapters in the checkpoint {} were trained on another base: its tensor {tensor} is not this base's", path.display())]
+    CheckpointOfOtherBase {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The first tensor that differs.
+        tensor: String,
     },
 
     /// The file system refused a write.

@@ -28,6 +28,10 @@ pub use bottleneck::{Activation, Bottleneck, BottleneckConfig, MAX_DEPTH};
 pub use bottleneck_plan::{
     BottleneckPlan, Closing, Combine, OuterNorm, Placement, Scaling, Sites, Skip,
 };
+pub use compose::average::{Average, average_weights};
+pub use compose::dropped::Dropped;
+pub use compose::fusion::{Fusion, fuse};
+pub use compose::stack::Stack;
 pub use compose::without::{Without, ablate_spans};
 pub use error::AdapterError;
 pub use head::{

@@ -18,7 +18,7 @@ use crate::scale::ScalePlan;
 ///
 /// Written and read by [`Display`](fmt::Display) and [`FromStr`]: `houlsby`, `houlsby-code`, `pfeiffer`, `parallel`,
 /// `scaled-parallel`, `lora`, `ia3`, `prefix`, `prefix-flat`, `mam`, `layer-norm`, `top-3` (any number of layers),
-/// `full`.
+/// `full`, `fusion`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Method {
@@ -54,11 +54,13 @@ pub enum Method {
     TopLayers(usize),
     /// Everything: the paper's main baseline.
     Full,
+    /// Pfeiffer et al. 2021, AdapterFusion: attention over trained adapters, which [`fuse`](crate::fuse) is given.
+    Fusion,
 }
 
 impl Method {
     /// The names, for a help text.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 14] = [
         "houlsby",
         "houlsby-code",
         "pfeiffer",
@@ -72,6 +74,7 @@ impl Method {
         "layer-norm",
         "top-<k>",
         "full",
+        "fusion",
     ];
 
     /// The plan, with adapters of a size: the width of bottlenecks, the rank of low-rank corrections, or the length of
@@ -131,6 +134,7 @@ impl Method {
             Self::LayerNorm => Plan::without_insertions(Tuned::LayerNorms),
             Self::TopLayers(layers) => Plan::without_insertions(Tuned::TopLayers(layers)),
             Self::Full => Plan::without_insertions(Tuned::Everything),
+            Self::Fusion => frozen,
         }
     }
 
@@ -173,6 +177,7 @@ impl fmt::Display for Method {
             Self::LayerNorm => f.write_str("layer-norm"),
             Self::TopLayers(layers) => write!(f, "top-{layers}"),
             Self::Full => f.write_str("full"),
+            Self::Fusion => f.write_str("fusion"),
         }
     }
 }
@@ -195,6 +200,7 @@ impl FromStr for Method {
             "mam" => Ok(Self::Mam),
             "layer-norm" => Ok(Self::LayerNorm),
             "full" => Ok(Self::Full),
+            "fusion" => Ok(Self::Fusion),
             _ => {
                 let layers = name.strip_prefix("top-").and_then(|layers| layers.parse().ok());
                 layers.map(Self::TopLayers).ok_or_else(unknown)
@@ -221,7 +227,7 @@ impl TryFrom<String> for Method {
 mod tests {
     use super::*;
 
-    const METHODS: [Method; 13] = [
+    const METHODS: [Method; 14] = [
         Method::Houlsby,
         Method::HoulsbyCode,
         Method::Pfeiffer,
@@ -235,6 +241,7 @@ mod tests {
         Method::LayerNorm,
         Method::TopLayers(3),
         Method::Full,
+        Method::Fusion,
     ];
 
     #[test]
@@ -268,7 +275,13 @@ mod tests {
     #[test]
     fn a_size_is_asked_for_where_it_means_something() {
         for method in METHODS {
-            let without = [Method::Ia3, Method::LayerNorm, Method::TopLayers(3), Method::Full];
+            let without = [
+                Method::Ia3,
+                Method::LayerNorm,
+                Method::TopLayers(3),
+                Method::Full,
+                Method::Fusion,
+            ];
             let expected = !without.contains(&method);
             assert_eq!(method.has_size(), expected, "{method}");
             method.plan(method.default_size()).check(6).unwrap();

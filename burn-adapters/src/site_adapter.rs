@@ -44,6 +44,83 @@ impl SiteAdapter {
         }
     }
 
+    /// What the bottleneck reads; `norm` is the one that closes the site.
+    ///
+    /// # Shapes
+    /// - residual, output, result: `[batch, sequence, d_model]`
+    pub(crate) fn read(
+        &self,
+        residual: &Tensor<3>,
+        output: &Tensor<3>,
+        norm: &LayerNorm,
+    ) -> Tensor<3> {
+        match self.placement {
+            Placement::Serial => output.clone(),
+            Placement::AfterNorm => norm.forward([output.clone(), residual.clone()]),
+            Placement::Parallel { .. } => residual.clone(),
+        }
+    }
+
+    fn answer(&self, bottleneck: &Bottleneck, read: Tensor<3>) -> Tensor<3> {
+        let answer = bottleneck.forward(read);
+        match self.placement {
+            Placement::Serial | Placement::AfterNorm => answer,
+            Placement::Parallel { scaling } => answer * scaling,
+        }
+    }
+
+    /// What the bottleneck adds to what the sub-layer made, if there is a bottleneck.
+    ///
+    /// Where its answer is added to something else, the difference is part of the change; where the site closes with
+    /// nothing, whoever asks closes it with a norm all the same.
+    ///
+    /// # Shapes
+    /// - residual, output, result: `[batch, sequence, d_model]`
+    pub(crate) fn change(
+        &self,
+        residual: &Tensor<3>,
+        output: &Tensor<3>,
+        norm: &LayerNorm,
+    ) -> Option<Tensor<3>> {
+        let bottleneck = self.bottleneck.as_ref()?;
+        let read = self.read(residual, output, norm);
+        let answer = self.answer(bottleneck, read.clone());
+        // What is added to, beyond what the sub-layer made.
+        let beyond = match self.skip {
+            Skip::Made => None,
+            Skip::Sum => Some(residual.clone()),
+            Skip::Read => Some(read - output.clone()),
+        };
+        let skip = beyond.iter().fold(output.clone(), |skip, beyond| skip + beyond.clone());
+        let change = match self.combine {
+            Combine::Add => answer,
+            Combine::Multiply => answer * skip.clone(),
+        };
+        let change = match (self.outer_norm, &bottleneck.outer_norm) {
+            (OuterNorm::Sum, Some(outer)) => outer.forward([change, skip.clone()]) - skip,
+            (_, Some(outer)) => outer.forward(change),
+            (_, None) => change,
+        };
+        Some(beyond.into_iter().fold(change, |change, beyond| change + beyond))
+    }
+
+    /// Closes the site over what a sub-layer made, with all changes in it; `base_norm` is used where the task has no norm
+    /// of its own.
+    ///
+    /// # Shapes
+    /// - residual, output, result: `[batch, sequence, d_model]`
+    pub(crate) fn close(
+        &self,
+        residual: Tensor<3>,
+        output: Tensor<3>,
+        base_norm: &LayerNorm,
+    ) -> Tensor<3> {
+        match self.closing {
+            Closing::Norm => self.norm.as_ref().unwrap_or(base_norm).forward([output, residual]),
+            Closing::Nothing => output,
+        }
+    }
+
     /// The site's result; `base_norm` closes it where the task has no norm of its own.
     ///
     /// # Shapes
@@ -58,16 +135,8 @@ impl SiteAdapter {
         let Some(bottleneck) = &self.bottleneck else {
             return norm.forward([output, residual]);
         };
-        let read = match self.placement {
-            Placement::Serial => output.clone(),
-            Placement::AfterNorm => norm.forward([output.clone(), residual.clone()]),
-            Placement::Parallel { .. } => residual.clone(),
-        };
-        let answer = bottleneck.forward(read.clone());
-        let answer = match self.placement {
-            Placement::Serial | Placement::AfterNorm => answer,
-            Placement::Parallel { scaling } => answer * scaling,
-        };
+        let read = self.read(&residual, &output, norm);
+        let answer = self.answer(bottleneck, read.clone());
         let skip = match self.skip {
             Skip::Made => output,
             Skip::Sum => output + residual.clone(),

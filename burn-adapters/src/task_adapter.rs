@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::{Activation, BottleneckConfig};
 use crate::bottleneck_plan::BottleneckPlan;
+use crate::compose::fusion::Fusion;
 use crate::error::AdapterError;
 use crate::head::{Head, HeadConfig, Pooling};
 use crate::init::InitStream;
@@ -39,6 +40,12 @@ pub struct TaskAdapterConfig {
     pub head_hidden: Option<Activation>,
     /// Seed of every weight that starts at random.
     pub seed: u64,
+    /// Plans of the trained adapters that are fused, in their order; empty for a task with adapters of its own.
+    ///
+    /// A file leaves it out where it is empty, so that files from before it existed and files that do without are the
+    /// same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fused: Vec<Plan>,
 }
 
 /// What a task puts into a BERT, and the head that reads the result.
@@ -56,6 +63,8 @@ pub struct TaskAdapter {
     pub prefix: Option<PrefixSource>,
     /// The correction of the pooler.
     pub pooler: Option<LowRank>,
+    /// Trained adapters of others, and the attention over them.
+    pub fusion: Option<Fusion>,
     /// What reads the pooled text.
     pub head: Head,
     #[module(skip)]
@@ -119,6 +128,9 @@ impl TaskAdapterConfig {
                 let shape = pooler.dense.weight.lazy_shape().dims();
                 plan.config(shape).init(&stream.child("pooler"), &device)
             }),
+            fusion: (!self.fused.is_empty())
+                .then(|| Fusion::init(self, bert, &stream.child("fusion")))
+                .transpose()?,
             head: HeadConfig::new(bert.d_model(), self.outputs)
                 .with_dropout(self.head_dropout)
                 .with_hidden(self.head_hidden)
@@ -200,6 +212,48 @@ impl TaskAdapter {
         &self.config
     }
 
+    /// The task's own norm at a site, in the place of the base's.
+    pub fn own_norm(&self, site: Site) -> Option<&LayerNorm> {
+        match site {
+            Site::Embeddings => self.embeddings_norm.as_ref(),
+            _ => site_of(&self.layers, site)?.norm.as_ref(),
+        }
+    }
+
+    /// What the task adds to what a sub-layer made, if anything stands there; `base_norm` is BERT's own at the site.
+    ///
+    /// # Shapes
+    /// - residual, output, result: `[batch, sequence, d_model]`
+    pub fn change(
+        &self,
+        site: Site,
+        residual: &Tensor<3>,
+        output: &Tensor<3>,
+        base_norm: &LayerNorm,
+    ) -> Option<Tensor<3>> {
+        let norm = self.own_norm(site).unwrap_or(base_norm);
+        site_of(&self.layers, site)
+            .and_then(|own| own.change(residual, output, norm))
+            .or_else(|| self.fusion.as_ref()?.change(site, residual, output, norm))
+    }
+
+    /// Closes a site as the task does, over what a sub-layer made, with all changes in it.
+    ///
+    /// # Shapes
+    /// - residual, output, result: `[batch, sequence, d_model]`
+    pub(crate) fn close(
+        &self,
+        site: Site,
+        residual: Tensor<3>,
+        output: Tensor<3>,
+        base_norm: &LayerNorm,
+    ) -> Tensor<3> {
+        match site_of(&self.layers, site) {
+            Some(own) => own.close(residual, output, base_norm),
+            None => self.norm(site, output + residual, base_norm),
+        }
+    }
+
     /// The task without its low-rank corrections and scales.
     pub(crate) fn without_corrections(&self) -> Self {
         let mut task = self.clone();
@@ -214,6 +268,15 @@ impl TaskAdapter {
     }
 }
 
+/// What stands at a site; the embeddings have nothing but a norm.
+pub(crate) fn site_of(layers: &[LayerAdapter], site: Site) -> Option<&SiteAdapter> {
+    match site {
+        Site::Embeddings => None,
+        Site::Attention(layer) => Some(&layers[layer].attention),
+        Site::FeedForward(layer) => Some(&layers[layer].feed_forward),
+    }
+}
+
 impl Insertions for TaskAdapter {
     fn add_and_norm(
         &self,
@@ -222,22 +285,21 @@ impl Insertions for TaskAdapter {
         output: Tensor<3>,
         norm: &LayerNorm,
     ) -> Tensor<3> {
-        match site {
-            Site::Attention(layer) => self.layers[layer].attention.forward(residual, output, norm),
-            Site::FeedForward(layer) => {
-                self.layers[layer].feed_forward.forward(residual, output, norm)
-            }
-            Site::Embeddings => self.norm(site, output + residual, norm),
+        if let Some(fusion) = &self.fusion {
+            let norm = self.own_norm(site).unwrap_or(norm);
+            return match fusion.change(site, &residual, &output, norm) {
+                Some(change) => norm.forward([change, output, residual]),
+                None => norm.forward([output, residual]),
+            };
+        }
+        match site_of(&self.layers, site) {
+            Some(own) => own.forward(residual, output, norm),
+            None => self.norm(site, output + residual, norm),
         }
     }
 
     fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
-        let own = match site {
-            Site::Embeddings => self.embeddings_norm.as_ref(),
-            Site::Attention(layer) => self.layers[layer].attention.norm.as_ref(),
-            Site::FeedForward(layer) => self.layers[layer].feed_forward.norm.as_ref(),
-        };
-        own.unwrap_or(norm).forward(hidden)
+        self.own_norm(site).unwrap_or(norm).forward(hidden)
     }
 
     fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {

@@ -29,8 +29,12 @@ impl TrainedParameter {
     ///
     /// Google's code decides by name as well (`exclude_from_weight_decay` in its `optimization.py`); a norm's
     /// parameters are called `gamma` and `beta` here.
+    /// The value matrices of a fusion start as the identity, and should not be drawn away from it.
     pub fn decays(&self) -> bool {
-        matches!(last_segment(&self.path), "weight" | "a" | "b" | "embedding" | "flat")
+        let is_value = self.group == Group::Fusion && self.path.ends_with(".value.weight");
+        let decays =
+            matches!(last_segment(&self.path), "weight" | "a" | "b" | "embedding" | "flat");
+        decays && !is_value
     }
 }
 
@@ -43,6 +47,8 @@ fn last_segment(path: &str) -> &str {
 pub enum Group {
     /// Whatever is inserted: bottlenecks with their norms, low-rank corrections, scales, prefixes.
     Adapters,
+    /// The attention over fused adapters.
+    Fusion,
     /// Norms: the task's own, or the base's where the base trains.
     LayerNorms,
     /// The task's head.
@@ -60,6 +66,7 @@ impl Group {
     pub fn name(self) -> &'static str {
         match self {
             Self::Adapters => "adapters",
+            Self::Fusion => "fusion",
             Self::LayerNorms => "LayerNorms",
             Self::Head => "head",
             Self::Embeddings => "base: embeddings",
@@ -73,6 +80,8 @@ impl Group {
             Self::Adapters
         } else if matches!(last_segment(path), "gamma" | "beta") {
             Self::LayerNorms
+        } else if path.starts_with("task.fusion.") {
+            Self::Fusion
         } else if path.starts_with("task.head.") {
             Self::Head
         } else if path.starts_with("task.") {
@@ -92,9 +101,14 @@ pub(crate) fn is_running_statistic(path: &str) -> bool {
     matches!(last_segment(path), "running_mean" | "running_var")
 }
 
+/// Whether a tensor belongs to an adapter that is fused, by its path: it is the task's, and does not train.
+pub(crate) fn is_fused(path: &str) -> bool {
+    path.starts_with("task.fusion.adapters.")
+}
+
 /// Whether a parameter trains, by its path in an [`AdaptedBert`] whose base has `n_layers` layers.
 pub(crate) fn trains(path: &str, tuned: Tuned, pooling: Pooling, n_layers: usize) -> bool {
-    if is_running_statistic(path) {
+    if is_running_statistic(path) || is_fused(path) {
         return false;
     }
     let Some(path) = path.strip_prefix("bert.") else {
@@ -211,7 +225,7 @@ impl AdaptedBert {
         self.parameters(|path| self.trains(path))
     }
 
-    /// Every parameter that trains, and the running statistics that move along: what an adapter file holds.
+    /// Every parameter that an adapter file holds.
     pub(crate) fn kept_parameters(&self) -> Vec<TrainedParameter> {
         self.parameters(|path| self.keeps(path))
     }

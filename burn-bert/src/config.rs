@@ -111,6 +111,16 @@ impl BertConfig {
         }
     }
 
+    /// Reads the configuration of a directory: Hugging Face's `config.json`, or Google's `bert_config.json`.
+    ///
+    /// # Errors
+    /// A file that is not there or cannot be read, is no JSON, lacks a key, or describes another kind of model.
+    pub fn from_directory(directory: &Path) -> Result<Self, BertError> {
+        let google = directory.join("bert_config.json");
+        let path = directory.join("config.json");
+        Self::from_json_file(if path.is_file() || !google.is_file() { &path } else { &google })
+    }
+
     /// Reads a `config.json`.
     ///
     /// # Errors

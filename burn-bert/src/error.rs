@@ -43,7 +43,7 @@ pub enum BertError {
     },
     /// A directory without weights.
     #[error(
-        "{directory} holds no weights: expected model.safetensors, model.safetensors.index.json or pytorch_model.bin"
+        "{directory} holds no weights: expected model.safetensors, model.safetensors.index.json, pytorch_model.bin or bert_model.ckpt.index"
     )]
     NoWeights {
         /// The directory.
@@ -106,6 +106,16 @@ pub enum TensorProblem {
         found: Vec<usize>,
         /// What the configuration asks for.
         expected: Vec<usize>,
+    },
+    /// Its numbers are of another type.
+    #[error("{name} is of TensorFlow's number type {found}, expected {expected} (32-bit floats)")]
+    Number {
+        /// Its name in the checkpoint.
+        name: String,
+        /// A value of TensorFlow's enumeration `DataType`.
+        found: i32,
+        /// That of 32-bit floats.
+        expected: i32,
     },
     /// Two tensors stand for one.
     #[error("{name} is there twice, once under another spelling")]

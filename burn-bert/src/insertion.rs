@@ -69,6 +69,17 @@ pub struct Prefix {
     pub values: Tensor<3>,
 }
 
+impl Prefix {
+    /// This prefix with another behind it.
+    #[must_use]
+    pub fn followed_by(self, next: Self) -> Self {
+        Self {
+            keys: Tensor::cat(vec![self.keys, next.keys], 1),
+            values: Tensor::cat(vec![self.values, next.values], 1),
+        }
+    }
+}
+
 /// What a task puts into a BERT that itself does not change.
 ///
 /// The encoder asks at each place and goes on with the answer; every default leaves BERT as it is.

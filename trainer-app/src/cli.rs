@@ -93,19 +93,29 @@ Examples:
   trainer train
   trainer train --task cola --data glue --method houlsby --size 64 --learning-rate 1e-3
   trainer train --train mails.csv --text body --label team --epochs 10
+  trainer train --task rte --data glue --fuse mnli.safetensors,qqp.safetensors
   trainer train --resume")]
 pub struct TrainArgs {
     /// Where the rows come from.
     #[command(flatten)]
     pub task: TaskArgs,
 
-    /// The base: `minilm`, a hub name such as bert-base-uncased, or a directory in Hugging Face layout [default: minilm]
+    /// The base: `minilm`, a hub name such as bert-base-uncased, or a directory in Hugging Face's or Google's layout [default: minilm]
     #[arg(long, value_name = "BASE", help_heading = "Model")]
     pub base: Option<String>,
     /// How to train: houlsby, houlsby-code, pfeiffer, parallel, scaled-parallel, lora, ia3, prefix, prefix-flat, mam,
     /// layer-norm, top-K (layers) or full [default: houlsby]
     #[arg(long, value_name = "METHOD", help_heading = "Model")]
     pub method: Option<String>,
+    /// Train attention over trained adapters of this base instead of adapters (AdapterFusion): their files, with commas
+    #[arg(
+        long,
+        value_name = "FILES",
+        value_delimiter = ',',
+        conflicts_with = "method",
+        help_heading = "Model"
+    )]
+    pub fuse: Vec<PathBuf>,
     /// Size of the adapters: the bottleneck's width, lora's rank or the prefix's length [default: 64; lora: 8;
     /// prefix and prefix-flat: 30]
     #[arg(long, value_name = "M", help_heading = "Model")]
@@ -326,7 +336,8 @@ pub struct AblateArgs {
 Examples:
   trainer evaluate runs/helpdesk/houlsby-64-seed42/adapter.safetensors
   trainer evaluate cola.safetensors --data glue --split validation --json
-  trainer evaluate mails.safetensors --input new.csv --text body --label team")]
+  trainer evaluate mails.safetensors --input new.csv --text body --label team
+  trainer evaluate cola.safetensors --data glue --drop-layers each")]
 pub struct EvaluateArgs {
     /// The adapter file
     pub adapter: PathBuf,
@@ -345,6 +356,9 @@ pub struct EvaluateArgs {
     /// Column of the label
     #[arg(long, value_name = "COL", requires = "input")]
     pub label: Option<String>,
+    /// What is put around the adapter.
+    #[command(flatten)]
+    pub compose: ComposeArgs,
     /// How the adapter is run.
     #[command(flatten)]
     pub inference: InferenceArgs,
@@ -373,9 +387,24 @@ pub struct PredictArgs {
     /// Directory that holds the tasks' data in the published layout
     #[arg(long, value_name = "DIR", requires = "submission")]
     pub data: Option<PathBuf>,
+    /// What is put around the adapter.
+    #[command(flatten)]
+    pub compose: ComposeArgs,
     /// How the adapter is run.
     #[command(flatten)]
     pub inference: InferenceArgs,
+}
+
+/// What is put under a trained adapter, and what is left out of it.
+#[derive(Debug, Clone, Args)]
+pub struct ComposeArgs {
+    /// Stack it on another adapter of the same base, which comes first at each site; head and norms stay its own
+    #[arg(long, value_name = "ADAPTER")]
+    pub stack_on: Option<PathBuf>,
+    /// Leave everything of the adapter out of these layers, as 0..3 (0 to 2), so that plain BERT runs there; `evaluate`
+    /// also takes `each`: a table of score and time for 0, 1, ... lowest layers
+    #[arg(long, value_name = "RANGE")]
+    pub drop_layers: Option<String>,
 }
 
 /// Columns of an input file.
@@ -468,4 +497,51 @@ pub enum AdapterCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Average the weights of adapters of one kind into one adapter
+    Average(AverageArgs),
+    /// Turn a checkpoint of the paper's code (google-research/adapter-bert) into an adapter file
+    ImportTensorflow(ImportTensorflowArgs),
+}
+
+/// Arguments of `trainer adapter average`.
+#[derive(Debug, Clone, Args)]
+pub struct AverageArgs {
+    /// Adapter files of one method, size and set of labels, on one base
+    #[arg(required = true, num_args = 2..)]
+    pub adapters: Vec<PathBuf>,
+    /// How much each counts, relative to the others [default: alike]
+    #[arg(long, value_name = "WEIGHTS", value_delimiter = ',')]
+    pub weights: Vec<f64>,
+    /// The base they were trained on [default: the one named in the first file]
+    #[arg(long, value_name = "BASE")]
+    pub base: Option<String>,
+    /// The adapter file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Arguments of `trainer adapter import-tensorflow`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  trainer adapter import-tensorflow out/model.ckpt-5000 --base uncased_L-12_H-768_A-12 \\
+    --task mrpc --labels not_equivalent,equivalent --out mrpc.safetensors")]
+pub struct ImportTensorflowArgs {
+    /// The checkpoint as TensorFlow names it: out/model.ckpt-5000 for out/model.ckpt-5000.index
+    pub checkpoint: PathBuf,
+    /// The base it was trained on: a directory with Google's checkpoint or Hugging Face's, or a hub name
+    #[arg(long, value_name = "BASE")]
+    pub base: String,
+    /// Name of the task
+    #[arg(long, value_name = "NAME")]
+    pub task: String,
+    /// The classes, in the order of the code's get_labels()
+    #[arg(long, value_name = "LABELS", required = true, value_delimiter = ',')]
+    pub labels: Vec<String>,
+    /// Longest text in tokens
+    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
+    pub max_length: usize,
+    /// The adapter file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
 }

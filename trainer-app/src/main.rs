@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use trainer_app::cli::{AdapterCommand, Cli, Command};
-use trainer_app::recipes::{ablate, data, evaluate, inspect, predict, report, sweep, train};
+use trainer_app::recipes::{
+    ablate, adapter, data, evaluate, inspect, predict, report, sweep, train,
+};
 
 #[expect(clippy::print_stderr, reason = "an error is told where talk goes")]
 fn main() -> ExitCode {
@@ -18,9 +20,11 @@ fn main() -> ExitCode {
         Command::Devices(args) => inspect::devices(&args),
         Command::Data { command } => data::run(&command),
         Command::Base(args) => inspect::base(&args),
-        Command::Adapter { command: AdapterCommand::Inspect { adapter, json } } => {
-            inspect::adapter(&adapter, json)
-        }
+        Command::Adapter { command } => match command {
+            AdapterCommand::Inspect { adapter, json } => inspect::adapter(&adapter, json),
+            AdapterCommand::Average(args) => adapter::average(&args),
+            AdapterCommand::ImportTensorflow(args) => adapter::import_tensorflow(&args),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,7 +13,7 @@ use burn::optim::ModuleOptimizer;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity, Score};
-use burn_adapters::{AdaptedBert, TaskAdapterConfig, TrainedTable};
+use burn_adapters::{AdaptedBert, TaskAdapterConfig, TrainedTable, fuse};
 use glue_data::tasks::squad::answers;
 use glue_data::{Batch, EncodedRows, PadToLongest, Prediction, Task, baseline};
 use serde::{Deserialize, Serialize};
@@ -127,8 +127,18 @@ impl Run {
             head_dropout: base.config.hidden_dropout_prob,
             head_hidden: None,
             seed: glue_data::derive_seed(config.seed, "task"),
+            fused: Vec::new(),
         };
-        let adapter = task_config.init(&bert)?;
+        let adapter = if config.model.fuse.is_empty() {
+            task_config.init(&bert)?
+        } else {
+            let fingerprint = base.fingerprint()?;
+            let adapters = config.model.fuse.iter().map(|path| {
+                let (trained, _) = native::load(path, bert.clone(), &fingerprint)?;
+                Ok(trained.task)
+            });
+            fuse(&task_config, adapters.collect::<Result<_>>()?, &bert)?
+        };
         let tuner = Tuner { model: AdaptedBert::new(bert, adapter)? };
         let frozen = shared.frozen(&config)?;
         Ok(Self { config, device: shared.device().clone(), base, task, frozen, tuner })

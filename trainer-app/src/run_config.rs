@@ -83,6 +83,9 @@ pub struct ModelConfig {
     pub base: String,
     /// The method, by its name.
     pub method: Method,
+    /// Files of the adapters that are fused; for the method `fusion` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fuse: Vec<PathBuf>,
     /// Width of the bottlenecks, rank of the low-rank corrections or length of the prefixes.
     pub size: usize,
     /// Activation of the bottlenecks, where it is not the method's.
@@ -191,6 +194,7 @@ impl RunConfig {
             Some(path) => Self::read(path)?,
             None => Self::defaults(match &args.method {
                 Some(name) => name.parse()?,
+                None if !args.fuse.is_empty() => Method::Fusion,
                 None => Method::Houlsby,
             }),
         };
@@ -288,7 +292,8 @@ impl RunConfig {
             | Method::Parallel
             | Method::ScaledParallel
             | Method::Mam
-            | Method::LayerNorm => (3e-4, 10),
+            | Method::LayerNorm
+            | Method::Fusion => (3e-4, 10),
             // Hu et al. 2022, appendix D, table 9: 4e-4 or 5e-4 for most of GLUE's tasks.
             Method::Lora => (5e-4, 10),
             // Liu et al. 2022 ((IA)³), section 3.5.
@@ -309,6 +314,7 @@ impl RunConfig {
             model: ModelConfig {
                 base: "minilm".to_owned(),
                 method,
+                fuse: Vec::new(),
                 size: method.default_size(),
                 activation: None,
                 init_std: None,
@@ -354,6 +360,10 @@ impl RunConfig {
         }
         if let Some(name) = &args.method {
             model.method = name.parse()?;
+        }
+        if !args.fuse.is_empty() {
+            model.method = Method::Fusion;
+            model.fuse.clone_from(&args.fuse);
         }
         set(&mut model.size, args.size);
         if let Some(name) = &args.activation {
@@ -425,6 +435,14 @@ impl RunConfig {
             weight_decay,
             ..
         } = self.training;
+        let fuses = self.model.method == Method::Fusion;
+        ensure!(
+            fuses != self.model.fuse.is_empty(),
+            "the method is {}, and {} adapters are named to be fused; only fusion has such, and needs one or more: \
+             --fuse A,B,C",
+            self.model.method,
+            self.model.fuse.len()
+        );
         ensure!(epochs > 0, "epochs is 0, expected 1 or more");
         ensure!(batch_size > 0, "batch_size is 0, expected 1 or more");
         ensure!(accumulate > 0, "accumulate is 0, expected 1 or more");

@@ -68,7 +68,7 @@ impl Shared {
             Arc::clone(loaded)
         } else {
             let base = Base::locate(&model.base)?;
-            let config = BertConfig::from_json_file(&base.directory().join("config.json"))?;
+            let config = BertConfig::from_directory(base.directory())?;
             let config = match model.dropout {
                 Some(dropout) => config.with_dropout(dropout),
                 None => config,
@@ -119,7 +119,9 @@ impl Shared {
     pub fn frozen(&mut self, config: &RunConfig) -> Result<Option<Arc<FrozenTask>>> {
         let (base, task) = (self.base(&config.model)?, self.task(config)?);
         let plan = config.plan();
-        let layer = plan.lowest_layer(base.bert.n_layers());
+        // Fused adapters are not in the plan.
+        let layer =
+            if config.model.fuse.is_empty() { plan.lowest_layer(base.bert.n_layers()) } else { 0 };
         let sees_padding = plan.sees_padding();
         let in_memory = match config.training.cache {
             StateCache::Off => return Ok(None),

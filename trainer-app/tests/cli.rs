@@ -1,6 +1,8 @@
 //! `trainer` as a user types it, on a tiny BERT with rows of one's own.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod compose;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -312,7 +314,10 @@ fn a_killed_run_with_running_statistics_goes_on_to_the_same_bits() {
 }
 
 fn check_killed_run(switches: &str) {
-    let desk = Desk::new();
+    check_killed(&Desk::new(), switches);
+}
+
+fn check_killed(desk: &Desk, switches: &str) {
     desk.says(&format!("{TRAIN} {switches} --name whole"));
     let mut child = desk
         .command(&format!("{TRAIN} {switches} --name killed --checkpoint-every 0"))

@@ -31,16 +31,12 @@ impl Insertions for Without<'_> {
         output: Tensor<3>,
         norm: &LayerNorm,
     ) -> Tensor<3> {
-        let own = match site {
-            Site::Attention(layer) if self.layers.contains(&layer) => {
-                &self.task.layers[layer].attention.norm
+        match site {
+            Site::Attention(layer) | Site::FeedForward(layer) if self.layers.contains(&layer) => {
+                self.task.own_norm(site).unwrap_or(norm).forward([output, residual])
             }
-            Site::FeedForward(layer) if self.layers.contains(&layer) => {
-                &self.task.layers[layer].feed_forward.norm
-            }
-            _ => return self.task.add_and_norm(site, residual, output, norm),
-        };
-        own.as_ref().unwrap_or(norm).forward([output, residual])
+            _ => self.task.add_and_norm(site, residual, output, norm),
+        }
     }
 
     fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {

@@ -2,3 +2,4 @@
 
 pub mod native;
 pub mod probe;
+pub mod tensorflow;

@@ -238,7 +238,7 @@ fn check_head(metadata: &AdapterMetadata, config: &TaskAdapterConfig) -> Result<
 }
 
 /// The name in a file of the parameter at a path of an [`AdaptedBert`].
-fn name_in_file(path: &str) -> &str {
+pub(crate) fn name_in_file(path: &str) -> &str {
     path.strip_prefix("task.").unwrap_or(path)
 }
 
@@ -246,7 +246,8 @@ fn is_finite(data: &TensorData) -> bool {
     data.iter::<f32>().all(f32::is_finite)
 }
 
-fn kept_weights(model: &AdaptedBert) -> BTreeMap<String, TensorData> {
+/// The tensors of a model that its file holds, by their names in the file.
+pub(crate) fn kept_weights(model: &AdaptedBert) -> BTreeMap<String, TensorData> {
     struct Reader<'a> {
         model: &'a AdaptedBert,
         path: Vec<String>,
@@ -319,7 +320,11 @@ fn read_weights(
     Ok(weights)
 }
 
-fn put_weights(model: AdaptedBert, weights: BTreeMap<String, TensorData>) -> AdaptedBert {
+/// The model with these tensors in the place of its own; names without a parameter are passed over.
+pub(crate) fn put_weights(
+    model: AdaptedBert,
+    weights: BTreeMap<String, TensorData>,
+) -> AdaptedBert {
     struct Writer {
         path: Vec<String>,
         weights: BTreeMap<String, TensorData>,

@@ -72,6 +72,7 @@ pub(crate) fn config(plan: Plan) -> TaskAdapterConfig {
         head_dropout: 0.0,
         head_hidden: None,
         seed: 1,
+        fused: Vec::new(),
     }
 }
 

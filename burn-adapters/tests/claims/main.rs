@@ -7,6 +7,7 @@
 
 mod ablation;
 mod adapter_hub;
+mod compose;
 mod extensions;
 mod files;
 mod fixtures;
@@ -16,4 +17,5 @@ mod merging;
 mod peers;
 mod samples;
 mod spans;
+mod tensorflow;
 mod trained;

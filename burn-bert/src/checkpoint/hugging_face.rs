@@ -1,92 +1,25 @@
 //! Checkpoints in Hugging Face's layout: `model.safetensors`, whole or in shards, or `pytorch_model.bin`.
 //! Prefix, old LayerNorm names and heads are dealt with by one rename table.
-//!
-//! Tensors are read one by one from the mapped file straight into their parameters, so that the weights are in memory
-//! once.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::store::burn_pack::Tensor as StoredTensor;
 use burn::store::{ModuleStore, PytorchStore, SafetensorsStore, bridge};
-use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::Deserialize;
 
-use crate::config::BertConfig;
-use crate::error::{BertError, TensorProblem};
-use crate::model::Bert;
+use super::fill::{Checkpoint, Stored};
+use crate::error::BertError;
 
-/// Reads `config.json` and the weights of a directory.
+/// What a directory holds of an encoder.
 ///
 /// # Errors
-/// Anything in the directory that is missing, damaged or not a BERT's; tensors are listed all at once.
-pub fn load(directory: &Path, device: &Device) -> Result<Bert, BertError> {
-    let config = BertConfig::from_json_file(&directory.join("config.json"))?;
-    load_weights(&config, directory, device)
+/// Weights that are missing or damaged.
+pub(super) fn read(directory: &Path) -> Result<Checkpoint, BertError> {
+    let tensors = read_files(directory)?;
+    Ok(Checkpoint { tensors, name_of, is_transposed })
 }
 
-/// Reads the weights of a directory into a BERT of the given configuration, which may differ from that of the
-/// directory in what is not a shape (dropout).
-///
-/// # Errors
-/// Weights that are missing, damaged or not those of the configuration; tensors are listed all at once.
-pub fn load_weights(
-    config: &BertConfig,
-    directory: &Path,
-    device: &Device,
-) -> Result<Bert, BertError> {
-    config.check()?;
-    let mut problems = Vec::new();
-    let mut stored = BTreeMap::new();
-    for tensor in read_files(directory)? {
-        let Some(path) = path_of(&tensor.tensor.name) else { continue };
-        if let Some(twice) = stored.insert(path, tensor) {
-            problems.push(TensorProblem::Twice { name: twice.tensor.name.clone() });
-        }
-    }
-
-    let mut bert = config.init(device);
-    if !stored.keys().any(|path| path.starts_with("pooler.")) {
-        bert.pooler = None;
-    }
-    let mut shapes = Shapes::default();
-    bert.visit(&mut shapes);
-    for (path, burn_shape) in &shapes.found {
-        let expected = checkpoint_shape(path, burn_shape);
-        match stored.get(path) {
-            None => problems.push(TensorProblem::Missing { name: name_of(path), expected }),
-            Some(File { tensor, .. }) if tensor.shape.to_vec() != expected => {
-                let (name, found) = (tensor.name.clone(), tensor.shape.to_vec());
-                problems.push(TensorProblem::Shape { name, found, expected });
-            }
-            Some(_) => {}
-        }
-    }
-    for (_, File { tensor, .. }) in
-        stored.iter().filter(|(path, _)| !shapes.found.contains_key(*path))
-    {
-        problems.push(TensorProblem::LeftOver {
-            name: tensor.name.clone(),
-            found: tensor.shape.to_vec(),
-        });
-    }
-    if !problems.is_empty() {
-        return Err(BertError::Tensors { directory: directory.to_owned(), problems });
-    }
-
-    let mut filler = Filler { stored, path: Vec::new(), error: None };
-    let bert = bert.map(&mut filler);
-    filler.error.map_or(Ok(bert), Err)
-}
-
-/// A tensor that was found in a file, not read yet.
-struct File {
-    path: PathBuf,
-    tensor: StoredTensor,
-}
-
-fn read_files(directory: &Path) -> Result<Vec<File>, BertError> {
+fn read_files(directory: &Path) -> Result<Vec<Stored>, BertError> {
     let (whole, index, pickle) = (
         directory.join("model.safetensors"),
         directory.join("model.safetensors.index.json"),
@@ -124,16 +57,24 @@ fn shards(index: &Path) -> Result<Vec<String>, BertError> {
     Ok(shards)
 }
 
-fn read_file<S: ModuleStore>(store: &mut S, path: &Path) -> Result<Vec<File>, BertError> {
+fn read_file<S: ModuleStore>(store: &mut S, path: &Path) -> Result<Vec<Stored>, BertError> {
     if !path.is_file() {
         let source = std::io::Error::from(std::io::ErrorKind::NotFound);
         return Err(BertError::Read { path: path.to_owned(), source });
     }
     let tensors = store.get_all_tensors().map_err(|error| damaged(path, error))?;
-    Ok(tensors
-        .values()
-        .map(|tensor| File { path: path.to_owned(), tensor: tensor.clone() })
-        .collect())
+    let stored = tensors.values().filter_map(|tensor| {
+        let (tensor, path) = (tensor.clone(), path.to_owned());
+        Some(Stored {
+            path: path_of(&tensor.name)?,
+            name: tensor.name.clone(),
+            shape: tensor.shape.to_vec(),
+            read: Box::new(move || {
+                bridge::into_data(tensor).map_err(|error| damaged(&path, error))
+            }),
+        })
+    });
+    Ok(stored.collect())
 }
 
 fn damaged(path: &Path, error: impl std::fmt::Display) -> BertError {
@@ -171,84 +112,6 @@ fn name_of(path: &str) -> String {
 /// The matrix of a linear layer is stored as `[d_output, d_input]`; Burn has it the other way round.
 fn is_transposed(path: &str) -> bool {
     path.ends_with(".weight") && !path.contains("_embeddings.")
-}
-
-fn checkpoint_shape(path: &str, burn_shape: &[usize]) -> Vec<usize> {
-    let mut shape = burn_shape.to_vec();
-    if is_transposed(path) {
-        shape.reverse();
-    }
-    shape
-}
-
-/// A matrix the other way round, in memory too: a transposed view would be put in order again in every forward.
-fn transposed(matrix: &TensorData) -> TensorData {
-    let [rows, columns] = [matrix.shape()[0], matrix.shape()[1]];
-    let values: Vec<f32> = matrix.iter::<f32>().collect();
-    let turned =
-        (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied());
-    TensorData::new(turned.collect::<Vec<_>>(), [columns, rows])
-}
-
-/// Collects the shape of every parameter without drawing its weights.
-#[derive(Default)]
-struct Shapes {
-    path: Vec<String>,
-    found: BTreeMap<String, Vec<usize>>,
-}
-
-impl ModuleVisitor for Shapes {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.found.insert(self.path.join("."), param.lazy_shape().to_vec());
-    }
-}
-
-/// Puts the stored tensors into the parameters, one after the other.
-struct Filler {
-    stored: BTreeMap<String, File>,
-    path: Vec<String>,
-    error: Option<BertError>,
-}
-
-impl ModuleMapper for Filler {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
-        // Every parameter was found in the files before; after an error nothing more is read.
-        let Some(File { path: file, tensor }) =
-            self.stored.remove(&path).filter(|_| self.error.is_none())
-        else {
-            return param;
-        };
-        let data = match bridge::into_data(tensor) {
-            Ok(data) => data.convert_dtype(DType::F32),
-            Err(error) => {
-                self.error = Some(damaged(&file, error));
-                return param;
-            }
-        };
-        let device = param.lazy_device();
-        let data = if is_transposed(&path) { transposed(&data) } else { data };
-        let tensor = Tensor::<D>::from_data(data, &device);
-        // A fresh parameter can be trained; where nothing can be differentiated there is nothing to say.
-        let tensor = if device.is_autodiff() { tensor.require_grad() } else { tensor };
-        Param::initialized(param.id, tensor)
-    }
 }
 
 #[cfg(test)]

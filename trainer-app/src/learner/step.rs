@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{ExecutionError, Tensor};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use burn_adapters::{AdaptedBert, classification_loss, regression_loss, span_loss};
-use burn_bert::BertInput;
+use burn_bert::{BertInput, Insertions};
 use glue_data::{Batch, Label, Targets};
 
 /// A BERT with its task, as burn-train's learner wants it.
@@ -49,8 +49,12 @@ pub struct ScoredRow {
 impl Tuner {
     /// Logits and loss of a batch.
     pub fn forward(&self, batch: &Batch) -> Forward {
-        let hidden = self.model.bert.forward_with(&bert_input(batch), &self.model.task);
-        self.read(hidden, batch)
+        self.forward_with(batch, &self.model.task)
+    }
+
+    /// The same with other insertions than the task's own.
+    pub fn forward_with(&self, batch: &Batch, insertions: &dyn Insertions) -> Forward {
+        self.read(self.model.bert.forward_with(&bert_input(batch), insertions), batch)
     }
 
     /// The same from the states that enter a layer, below which the task has nothing.

@@ -1,12 +1,22 @@
-//! `trainer evaluate`: an adapter's scores on labeled rows.
+//! `trainer evaluate`: an adapter's scores on labeled rows, and what dropping its lowest layers costs and saves.
 
 use anyhow::{Context, Result};
+use burn_adapters::Layers;
 use glue_data::{Example, tasks};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::cli::EvaluateArgs;
 use crate::recipes::inference::Answerer;
 use crate::rows;
+
+/// What `--drop-layers` is given for a table of every number of layers.
+const EACH: &str = "each";
+
+/// Scores, and the time they took.
+struct Judged {
+    scores: Map<String, Value>,
+    seconds_per_text: f64,
+}
 
 /// Runs `trainer evaluate`.
 ///
@@ -14,23 +24,93 @@ use crate::rows;
 /// An adapter, base or rows that cannot be read, or rows without labels.
 #[expect(clippy::print_stdout, reason = "the scores are what was asked for")]
 pub fn run(args: &EvaluateArgs) -> Result<()> {
-    let answerer = Answerer::load(&args.adapter, &args.inference)?;
+    let mut answerer = Answerer::load(&args.adapter, &args.inference)?;
+    let each = args.compose.drop_layers.as_deref() == Some(EACH);
+    answerer.compose(
+        args.compose.stack_on.as_deref(),
+        args.compose.drop_layers.as_deref().filter(|_| !each),
+    )?;
     let (examples, what) = read(args, &answerer)?;
-    let judged = answerer.answer(&examples)?;
-    let scores = rows::scores(&answerer.task, judged.iter())
-        .context("these rows have no labels to judge by")?;
+    if each {
+        return tell_each(&mut answerer, &examples, &what, args.inference.json);
+    }
+    let Judged { scores, seconds_per_text } = judge(&answerer, &examples)?;
     if args.inference.json {
         println!(
             "{}",
-            json!({ "task": answerer.task.name, "rows": examples.len(), "on": what, "scores": scores })
+            json!({
+                "task": answerer.task.name,
+                "rows": examples.len(),
+                "on": what,
+                "scores": scores,
+                "seconds_per_text": seconds_per_text,
+            })
         );
     } else {
         println!("{}: {} rows ({what})", answerer.task.name, examples.len());
         for (metric, score) in &scores {
             println!("  {metric:<10} {:.4}", score.as_f64().unwrap_or(f64::NAN));
         }
+        println!("  {:<10} {:.2}", "ms a text", 1e3 * seconds_per_text);
     }
     Ok(())
+}
+
+/// Judges the adapter without its lowest 0, 1, … layers.
+#[expect(clippy::print_stdout, reason = "the table is what was asked for")]
+fn tell_each(
+    answerer: &mut Answerer,
+    examples: &[Example],
+    what: &str,
+    as_json: bool,
+) -> Result<()> {
+    // The first pass of a process is slower than those that follow.
+    answerer.answer(&examples[..examples.len().min(answerer.batch_size())])?;
+    let mut rows = Vec::new();
+    for layers in 0..=answerer.n_layers() {
+        answerer.drop_layers(Layers::Only((0..layers).collect()));
+        rows.push((layers, judge(answerer, examples)?));
+    }
+    if as_json {
+        let dropped = rows.into_iter().map(|(layers, judged)| {
+            json!({
+                "layers": layers,
+                "scores": judged.scores,
+                "seconds_per_text": judged.seconds_per_text,
+            })
+        });
+        let dropped: Vec<_> = dropped.collect();
+        println!(
+            "{}",
+            json!({ "task": answerer.task.name, "rows": examples.len(), "on": what, "dropped": dropped })
+        );
+        return Ok(());
+    }
+    println!("{}: {} rows ({what})", answerer.task.name, examples.len());
+    // Without any layer dropped there is a row at least.
+    let metrics: Vec<_> = rows[0].1.scores.keys().collect();
+    print!("  {:<15}", "layers dropped");
+    for metric in &metrics {
+        print!(" {metric:>10}");
+    }
+    println!(" {:>10}", "ms a text");
+    for (layers, judged) in &rows {
+        let dropped = if *layers == 0 { "none".to_owned() } else { format!("0..{layers}") };
+        print!("  {dropped:<15}");
+        for metric in &metrics {
+            print!(" {:>10.4}", judged.scores[*metric].as_f64().unwrap_or(f64::NAN));
+        }
+        println!(" {:>10.2}", 1e3 * judged.seconds_per_text);
+    }
+    Ok(())
+}
+
+fn judge(answerer: &Answerer, examples: &[Example]) -> Result<Judged> {
+    let answers = answerer.answer(examples)?;
+    let scores = rows::scores(&answerer.task, answers.rows.iter())
+        .context("these rows have no labels to judge by")?;
+    let seconds_per_text = answers.time.as_secs_f64() / examples.len().max(1) as f64;
+    Ok(Judged { scores, seconds_per_text })
 }
 
 fn read(args: &EvaluateArgs, answerer: &Answerer) -> Result<(Vec<Example>, String)> {

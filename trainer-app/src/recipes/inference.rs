@@ -3,15 +3,16 @@
 use std::io::IsTerminal;
 use std::ops::Range;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{Device, Tensor};
-use burn_adapters::HeadKind;
 use burn_adapters::compose::without::ablate_spans;
 use burn_adapters::file::native::{self, AdapterMetadata};
-use burn_bert::BertConfig;
+use burn_adapters::{Dropped, HeadKind, Layers, Stack, TaskAdapter};
+use burn_bert::{BertConfig, Insertions};
 use glue_data::order::scoring_batches;
-use glue_data::{EncodedRows, Example, Labels, Metric, Split, Task, TextEncoder, tasks};
+use glue_data::{Batch, EncodedRows, Example, Labels, Metric, Split, Task, TextEncoder, tasks};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::base::Base;
@@ -23,6 +24,14 @@ use crate::rows;
 /// The rows without what is inserted in a span of layers, or in none.
 pub type SpanRows = (Option<Range<usize>>, Vec<ScoredRow>);
 
+/// Rows that went through a model, in their order.
+pub struct Answers {
+    /// With their logits.
+    pub rows: Vec<ScoredRow>,
+    /// How long the model took.
+    pub time: Duration,
+}
+
 /// An adapter that is ready to answer.
 pub struct Answerer {
     /// What its file says.
@@ -30,6 +39,8 @@ pub struct Answerer {
     /// What it predicts and how that is judged.
     pub task: Task,
     tuner: Tuner,
+    below: Vec<TaskAdapter>,
+    dropped: Layers,
     encoder: TextEncoder,
     bert_config: BertConfig,
     device: Device,
@@ -47,7 +58,7 @@ impl Answerer {
         let base = Base::locate(name)
             .with_context(|| format!("locating the base of {}", adapter.display()))?;
         let device = devices::resolve(&args.device)?;
-        let bert_config = BertConfig::from_json_file(&base.directory().join("config.json"))?;
+        let bert_config = BertConfig::from_directory(base.directory())?;
         let bert = burn_bert::load_weights(&bert_config, base.directory(), &device)?;
         let (model, metadata) = native::load(adapter, bert, &base.fingerprint()?)?;
         let encoder = TextEncoder::from_directory(base.directory(), metadata.max_length)?;
@@ -57,6 +68,8 @@ impl Answerer {
             metadata,
             task,
             tuner,
+            below: Vec::new(),
+            dropped: no_layers(),
             encoder,
             bert_config,
             device,
@@ -64,9 +77,53 @@ impl Answerer {
         })
     }
 
+    /// Puts the adapter on another one, and leaves layers of it out, where either is asked for.
+    ///
+    /// # Errors
+    /// An adapter file that cannot be read or belongs to another base, or a layer that the base does not have.
+    pub fn compose(&mut self, stack_on: Option<&Path>, drop_layers: Option<&str>) -> Result<()> {
+        if let Some(path) = stack_on {
+            let bert = self.tuner.model.bert.clone();
+            let (below, _) = native::load(path, bert, &self.metadata.base.fingerprint)?;
+            self.below = vec![below.task];
+        }
+        if let Some(text) = drop_layers {
+            let layers: Layers = text.parse()?;
+            let highest = match &layers {
+                Layers::All => None,
+                Layers::From(first) => Some(*first),
+                Layers::Only(layers) => layers.last().copied(),
+            };
+            let n_layers = self.n_layers();
+            ensure!(
+                highest.is_none_or(|highest| highest < n_layers),
+                "--drop-layers {text} goes beyond the base's {n_layers} layers (0 to {})",
+                n_layers.saturating_sub(1)
+            );
+            self.drop_layers(layers);
+        }
+        Ok(())
+    }
+
+    /// Leaves everything of the adapter, and of what it stands on, out of some layers.
+    pub fn drop_layers(&mut self, layers: Layers) {
+        self.dropped = layers;
+    }
+
+    /// Layers of the base.
+    pub fn n_layers(&self) -> usize {
+        self.tuner.model.bert.n_layers()
+    }
+
+    /// Rows a batch.
+    pub fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
     /// Whether the adapter inserts anything anywhere.
     pub fn inserts(&self) -> bool {
-        self.tuner.model.task.config().plan.inserts()
+        let task = &self.tuner.model.task;
+        task.config().plan.inserts() || task.fusion.is_some()
     }
 
     /// The rows of a part of the adapter's task.
@@ -91,7 +148,8 @@ impl Answerer {
     /// A text that cannot be tokenized.
     pub fn answer_without_spans(&self, examples: &[Example]) -> Result<Vec<SpanRows>> {
         let encoded = rows::encode(&self.encoder, &self.bert_config, examples)?;
-        let mut spans = vec![(None, run(&self.tuner, &encoded, self.batch_size, &self.device))];
+        let whole = run(&self.tuner, &encoded, self.batch_size, &self.device);
+        let mut spans = vec![(None, whole)];
         let batches = scoring_batches(&encoded.lengths(), self.batch_size);
         let bar = rows_bar(encoded.rows().len());
         for indices in batches {
@@ -116,10 +174,21 @@ impl Answerer {
     ///
     /// # Errors
     /// A text that cannot be tokenized.
-    pub fn answer(&self, examples: &[Example]) -> Result<Vec<ScoredRow>> {
+    pub fn answer(&self, examples: &[Example]) -> Result<Answers> {
         let encoded = rows::encode(&self.encoder, &self.bert_config, examples)?;
-        Ok(run(&self.tuner, &encoded, self.batch_size, &self.device))
+        let task = &self.tuner.model.task;
+        let stack = Stack { below: &self.below, task };
+        let insertions: &dyn Insertions = if self.below.is_empty() { task } else { &stack };
+        let insertions = Dropped { insertions, layers: &self.dropped };
+        let forward = |batch: &Batch| self.tuner.forward_with(batch, &insertions);
+        let start = Instant::now();
+        let rows = run_with(forward, &encoded, self.batch_size, &self.device);
+        Ok(Answers { rows, time: start.elapsed() })
     }
+}
+
+fn no_layers() -> Layers {
+    Layers::Only(std::collections::BTreeSet::new())
 }
 
 /// Sends rows through a model; they come back in their order.
@@ -129,12 +198,21 @@ pub fn run(
     batch_size: usize,
     device: &Device,
 ) -> Vec<ScoredRow> {
+    run_with(|batch| tuner.forward(batch), encoded, batch_size, device)
+}
+
+fn run_with(
+    forward: impl Fn(&Batch) -> Forward,
+    encoded: &EncodedRows,
+    batch_size: usize,
+    device: &Device,
+) -> Vec<ScoredRow> {
     let batches = scoring_batches(&encoded.lengths(), batch_size);
     let bar = rows_bar(encoded.rows().len());
     let mut scored = vec![None; encoded.rows().len()];
     for indices in batches {
         let batch = rows::batch(encoded, &indices, device);
-        let output = tuner.forward(&batch).read(&batch.labels);
+        let output = forward(&batch).read(&batch.labels);
         bar.inc(indices.len() as u64);
         for (index, row) in indices.into_iter().zip(output.scored) {
             scored[index] = Some(row);

@@ -36,7 +36,7 @@ pub fn devices(args: &DevicesArgs) -> Result<()> {
 #[expect(clippy::print_stdout, reason = "the place is what was asked for")]
 pub fn base(args: &BaseArgs) -> Result<()> {
     let base = Base::locate(&args.base)?;
-    let config = BertConfig::from_json_file(&base.directory().join("config.json"))?;
+    let config = BertConfig::from_directory(base.directory())?;
     let (directory, fingerprint) = (base.directory().display(), base.fingerprint()?);
     if args.json {
         println!(
@@ -83,6 +83,9 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
     inserted(&header.config.plan)?;
     if let Some(activation) = header.config.head_hidden {
         println!("head      a hidden layer with {}", activation.name());
+    }
+    if !header.config.fused.is_empty() {
+        println!("fuses     {} adapters, which are in the file", header.config.fused.len());
     }
     println!("pooling   {}", header.config.pooling.name());
     println!("length    {} tokens at most", metadata.max_length);

@@ -16,7 +16,9 @@ use crate::recipes::submission;
 /// # Errors
 /// An adapter, base or texts that cannot be read.
 pub fn run(args: &PredictArgs) -> Result<()> {
-    let answerer = Answerer::load(&args.adapter, &args.inference)?;
+    let mut answerer = Answerer::load(&args.adapter, &args.inference)?;
+    let (stack_on, drop_layers) = (&args.compose.stack_on, &args.compose.drop_layers);
+    answerer.compose(stack_on.as_deref(), drop_layers.as_deref())?;
     if let Some(directory) = &args.submission {
         return submission::write(&answerer, args.data.as_deref(), directory);
     }
@@ -25,7 +27,7 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         !examples.is_empty(),
         "there are no texts; give some on standard input, one a line, or name a file with --input"
     );
-    let scored = answerer.answer(&examples)?;
+    let scored = answerer.answer(&examples)?.rows;
     let mut out = std::io::stdout().lock();
     for (example, row) in examples.iter().zip(&scored) {
         let line = if args.inference.json {

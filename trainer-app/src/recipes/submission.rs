@@ -38,7 +38,7 @@ pub fn write(answerer: &Answerer, data: Option<&Path>, directory: &Path) -> Resu
         let Ok(part) = spec.part(split) else { continue };
         let Some(file) = part.submission else { continue };
         let examples = spec.read(data, split)?;
-        let scored = answerer.answer(&examples)?;
+        let scored = answerer.answer(&examples)?.rows;
         let predictions: Vec<Prediction> =
             scored.iter().map(|row| answerer.task.labels.predict(&row.logits)).collect();
         let path = directory.join(file);

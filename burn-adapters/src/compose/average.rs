@@ -1,0 +1,132 @@
+//! The mean of several tasks: of their weights, which is one task again, or of what they make at each site.
+//!
+//! Weights: `average_adapter` of `AdapterHub`, and Chronopoulou et al. 2023.
+//! Outputs: `compose_average` in
+//! <https://github.com/adapter-hub/adapters/blob/v1.3.0/src/adapters/methods/adapter_layer_base.py>, but for a fault
+//! there: after it has weighted the outputs it divides by their number once more, so that the sub-layer's own output is
+//! halved for two adapters. Here it is not.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Tensor, TensorData};
+use burn_bert::insertion::{Insertions, Prefix, Projection, Site};
+use burn_fused::LayerNorm;
+
+use crate::adapted::AdaptedBert;
+use crate::error::AdapterError;
+use crate::file::native::{kept_weights, put_weights};
+use crate::task_adapter::TaskAdapter;
+
+/// The model whose trained tensors are the weighted means of those of some models, head and running statistics
+/// included; everything else is the first one's.
+///
+/// The weights are relative: they are divided by their sum.
+///
+/// # Errors
+/// If there is no model, the weights have no positive sum, or the models differ in plan, pooling or head.
+pub fn average_weights(models: &[(AdaptedBert, f64)]) -> Result<AdaptedBert, AdapterError> {
+    let sum: f64 = models.iter().map(|(_, weight)| weight).sum();
+    let Some((first, _)) = models.first().filter(|_| sum.is_finite() && sum > 0.0) else {
+        let weights = models.iter().map(|(_, weight)| *weight).collect();
+        return Err(AdapterError::AverageWeights { weights });
+    };
+    let alike = |model: &AdaptedBert| {
+        let (model, first) = (model.task.config(), first.task.config());
+        (&model.plan, &model.fused, model.pooling, model.outputs, model.head_hidden)
+            == (&first.plan, &first.fused, first.pooling, first.outputs, first.head_hidden)
+    };
+    if let Some(index) = models.iter().position(|(model, _)| !alike(model)) {
+        return Err(AdapterError::AverageOfUnlike { index });
+    }
+    let mut means: BTreeMap<String, (Vec<f64>, Vec<usize>)> = BTreeMap::new();
+    for (model, weight) in models {
+        for (name, data) in kept_weights(model) {
+            let (mean, _) = means
+                .entry(name)
+                .or_insert_with(|| (vec![0.0; data.num_elements()], data.shape().to_vec()));
+            for (mean, value) in mean.iter_mut().zip(data.iter::<f64>()) {
+                *mean += weight / sum * value;
+            }
+        }
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "the tensors are single precision")]
+    let single = |mean: Vec<f64>| mean.into_iter().map(|value| value as f32).collect::<Vec<_>>();
+    let means =
+        means.into_iter().map(|(name, (mean, shape))| (name, TensorData::new(single(mean), shape)));
+    Ok(put_weights(first.clone(), means.collect()))
+}
+
+/// Some tasks side by side: what they make of a sub-layer's output is averaged at each site.
+///
+/// Norms of their own close the same sum, and the results are averaged: the norm of the mean γ and β.
+#[derive(Debug, Clone)]
+pub struct Average<'a> {
+    /// The tasks, one or more, with weights that sum to 1.
+    pub tasks: Vec<(&'a TaskAdapter, f64)>,
+}
+
+impl Average<'_> {
+    /// The weighted sum of what each task says; `None` where none says anything.
+    fn mean(&self, of: impl Fn(&TaskAdapter) -> Option<Tensor<3>>) -> Option<Tensor<3>> {
+        let weighted =
+            self.tasks.iter().filter_map(|(task, weight)| of(task).map(|said| said * *weight));
+        weighted.reduce(|sum, next| sum + next)
+    }
+}
+
+impl Insertions for Average<'_> {
+    fn add_and_norm(
+        &self,
+        site: Site,
+        residual: Tensor<3>,
+        output: Tensor<3>,
+        norm: &LayerNorm,
+    ) -> Tensor<3> {
+        let output = match self.mean(|task| task.change(site, &residual, &output, norm)) {
+            Some(change) => output + change,
+            None => output,
+        };
+        let closed =
+            self.mean(|task| Some(task.close(site, residual.clone(), output.clone(), norm)));
+        closed.unwrap_or(output)
+    }
+
+    fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
+        if self.tasks.iter().all(|(task, _)| task.own_norm(site).is_none()) {
+            return norm.forward(hidden);
+        }
+        let mean = self.mean(|task| Some(task.norm(site, hidden.clone(), norm)));
+        mean.unwrap_or(hidden)
+    }
+
+    fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {
+        let mean = self.mean(|task| Some(task.project_input(layer, projection, input.clone())));
+        mean.unwrap_or(input)
+    }
+
+    fn project(
+        &self,
+        layer: usize,
+        projection: Projection,
+        input: &Tensor<3>,
+        output: Tensor<3>,
+    ) -> Tensor<3> {
+        // A task that corrects nothing gives back what it was given.
+        let mean = self.mean(|task| Some(task.project(layer, projection, input, output.clone())));
+        mean.unwrap_or(output)
+    }
+
+    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
+        let weighted = self
+            .tasks
+            .iter()
+            .map(|(task, weight)| task.project_pooler(input, output.clone()) * *weight);
+        weighted.reduce(|sum, next| sum + next).unwrap_or(output)
+    }
+
+    /// Prefixes cannot be averaged; they stand one after the other.
+    fn prefix(&self, layer: usize, hidden: &Tensor<3>) -> Option<Prefix> {
+        let prefixes = self.tasks.iter().filter_map(|(task, _)| task.prefix(layer, hidden));
+        prefixes.reduce(Prefix::followed_by)
+    }
+}

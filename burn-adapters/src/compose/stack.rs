@@ -1,0 +1,74 @@
+//! Tasks one upon the other at each site, as `AdapterHub`'s `Stack`: what one made of a sub-layer's output is what the
+//! next one reads.
+//!
+//! <https://github.com/adapter-hub/adapters/blob/v1.3.0/src/adapters/methods/adapter_layer_base.py>, `compose_stack`.
+
+use burn::tensor::Tensor;
+use burn_bert::insertion::{Insertions, Prefix, Projection, Site};
+use burn_fused::LayerNorm;
+
+use crate::task_adapter::TaskAdapter;
+
+/// Some tasks, one after the other at each site; the norms that close the sites are the last one's.
+///
+/// With `h` what a sub-layer made and `x` what it read, the first makes `h₁ = h + A₁`, the second `h₂ = h₁ + A₂`, where
+/// each `A` reads as its placement says: `h` or `h₁` for serial adapters, `LN(h + x)` or `LN(h₁ + x)` after the norm, and
+/// always `x` in parallel.
+/// (`AdapterHub` keeps only the last of stacked parallel adapters.)
+#[derive(Debug, Clone)]
+pub struct Stack<'a> {
+    /// All but the last, lowest first.
+    pub below: &'a [TaskAdapter],
+    /// The last, whose head should read the result.
+    pub task: &'a TaskAdapter,
+}
+
+impl Stack<'_> {
+    fn tasks(&self) -> impl Iterator<Item = &TaskAdapter> {
+        self.below.iter().chain([self.task])
+    }
+}
+
+impl Insertions for Stack<'_> {
+    fn add_and_norm(
+        &self,
+        site: Site,
+        residual: Tensor<3>,
+        output: Tensor<3>,
+        norm: &LayerNorm,
+    ) -> Tensor<3> {
+        let output = self.tasks().fold(output, |output, task| {
+            match task.change(site, &residual, &output, norm) {
+                Some(change) => output + change,
+                None => output,
+            }
+        });
+        self.task.close(site, residual, output, norm)
+    }
+
+    fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
+        self.task.norm(site, hidden, norm)
+    }
+
+    fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {
+        self.tasks().fold(input, |input, task| task.project_input(layer, projection, input))
+    }
+
+    fn project(
+        &self,
+        layer: usize,
+        projection: Projection,
+        input: &Tensor<3>,
+        output: Tensor<3>,
+    ) -> Tensor<3> {
+        self.tasks().fold(output, |output, task| task.project(layer, projection, input, output))
+    }
+
+    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
+        self.tasks().fold(output, |output, task| task.project_pooler(input, output))
+    }
+
+    fn prefix(&self, layer: usize, hidden: &Tensor<3>) -> Option<Prefix> {
+        self.tasks().filter_map(|task| task.prefix(layer, hidden)).reduce(Prefix::followed_by)
+    }
+}

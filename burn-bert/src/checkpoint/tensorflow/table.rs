@@ -1,0 +1,197 @@
+//! The table that a checkpoint's index is: sorted keys with values, in blocks with checksums, as LevelDB writes it.
+//!
+//! <https://github.com/google/leveldb/blob/1.23/doc/table_format.md>; TensorFlow has a copy of that code.
+//! The crates that read such tables (`sstable`, `rusty-leveldb`) panic on a file that was cut short, and a checkpoint
+//! that was fetched may be.
+
+use std::collections::BTreeMap;
+
+/// Ends every table.
+const MAGIC: [u8; 8] = 0xdb47_7524_8b80_fb57_u64.to_le_bytes();
+/// Two handles of at most 20 bytes, and the magic number.
+const FOOTER: usize = 48;
+/// What follows a block: how it is compressed, and its checksum.
+const TRAILER: usize = 5;
+
+/// A key and its value.
+type Entry = (Vec<u8>, Vec<u8>);
+
+/// All values of a table by their keys, or what is wrong with it.
+pub(super) fn entries(table: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, String> {
+    let cut_short = || "it was cut short".to_owned();
+    let footer = table.len().checked_sub(FOOTER).ok_or_else(cut_short)?;
+    let (_, mut footer) = table.split_at(footer);
+    if !footer.ends_with(&MAGIC) {
+        return Err("it does not end as a table does".to_owned());
+    }
+    let _meta_index = Handle::read(&mut footer)?;
+    let index = Handle::read(&mut footer)?;
+    let mut found = BTreeMap::new();
+    for (_, handle) in index.block(table)? {
+        found.extend(Handle::read(&mut &handle[..])?.block(table)?);
+    }
+    Ok(found)
+}
+
+/// Where a block is.
+struct Handle {
+    offset: usize,
+    size: usize,
+}
+
+impl Handle {
+    fn read(bytes: &mut &[u8]) -> Result<Self, String> {
+        Ok(Self { offset: varint(bytes)?, size: varint(bytes)? })
+    }
+
+    /// The entries of the block in their order.
+    fn block(&self, table: &[u8]) -> Result<Vec<Entry>, String> {
+        let outside = || format!("it has no block of {} bytes at {}", self.size, self.offset);
+        let end = self.offset.checked_add(self.size).ok_or_else(outside)?;
+        let contents = table.get(self.offset..end).ok_or_else(outside)?;
+        let trailer = table.get(end..).and_then(<[u8]>::first_chunk::<TRAILER>);
+        let [compression, checksum @ ..] = *trailer.ok_or_else(outside)?;
+        let found = crc32c::crc32c_append(crc32c::crc32c(contents), &[compression]);
+        if masked(found) != u32::from_le_bytes(checksum) {
+            return Err(format!("the checksum of its block at {} is wrong", self.offset));
+        }
+        if compression != 0 {
+            return Err(format!(
+                "its block at {} is compressed, which TensorFlow's checkpoints are not",
+                self.offset
+            ));
+        }
+        entries_of_block(contents)
+    }
+}
+
+/// Entries share the beginning of their keys; behind them is a list of the places where they do not, for a search that
+/// is not needed here.
+fn entries_of_block(contents: &[u8]) -> Result<Vec<Entry>, String> {
+    let damaged = || "a block of it is damaged".to_owned();
+    let (rest, restarts) = contents.split_last_chunk::<4>().ok_or_else(damaged)?;
+    let restarts = u32::from_le_bytes(*restarts) as usize;
+    let end = restarts.checked_mul(4).and_then(|bytes| rest.len().checked_sub(bytes));
+    let mut rest = &rest[..end.ok_or_else(damaged)?];
+
+    let mut entries = Vec::new();
+    let mut key: Vec<u8> = Vec::new();
+    while !rest.is_empty() {
+        let (shared, own, value) = (varint(&mut rest)?, varint(&mut rest)?, varint(&mut rest)?);
+        if shared > key.len() {
+            return Err(damaged());
+        }
+        key.truncate(shared);
+        key.extend(rest.split_off(..own).ok_or_else(damaged)?);
+        entries.push((key.clone(), rest.split_off(..value).ok_or_else(damaged)?.to_owned()));
+    }
+    Ok(entries)
+}
+
+fn varint(bytes: &mut &[u8]) -> Result<usize, String> {
+    prost::decode_length_delimiter(bytes).map_err(|error| format!("a length in it: {error}"))
+}
+
+/// A checksum as it is stored: turned and moved, because the checksum of bytes that hold their checksum is worth little.
+pub(super) fn masked(checksum: u32) -> u32 {
+    checksum.rotate_right(15).wrapping_add(0xa282_ead8)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A table as LevelDB's builder makes it, with so many entries a block.
+    fn table(entries: &BTreeMap<Vec<u8>, Vec<u8>>, entries_a_block: usize, kind: u8) -> Vec<u8> {
+        let varint = |length: usize, into: &mut Vec<u8>| {
+            prost::encode_length_delimiter(length, into).unwrap();
+        };
+        let mut table = Vec::new();
+        let mut block = |entries: &[(&[u8], &[u8])]| -> Vec<u8> {
+            let (mut contents, mut last): (Vec<u8>, &[u8]) = (Vec::new(), &[]);
+            for (key, value) in entries {
+                let shared = last.iter().zip(*key).take_while(|(a, b)| a == b).count();
+                for length in [shared, key.len() - shared, value.len()] {
+                    varint(length, &mut contents);
+                }
+                contents.extend(&key[shared..]);
+                contents.extend(*value);
+                last = key;
+            }
+            // One place to start: the first.
+            contents.extend([0, 0, 0, 0, 1, 0, 0, 0]);
+            let mut handle = Vec::new();
+            varint(table.len(), &mut handle);
+            varint(contents.len(), &mut handle);
+            let checksum = crc32c::crc32c_append(crc32c::crc32c(&contents), &[kind]);
+            table.extend(contents);
+            table.push(kind);
+            table.extend(masked(checksum).to_le_bytes());
+            handle
+        };
+        let entries: Vec<(&[u8], &[u8])> =
+            entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice())).collect();
+        let handles: Vec<(&[u8], Vec<u8>)> = entries
+            .chunks(entries_a_block)
+            .map(|entries| (entries[entries.len() - 1].0, block(entries)))
+            .collect();
+        let handles: Vec<(&[u8], &[u8])> =
+            handles.iter().map(|(key, handle)| (*key, handle.as_slice())).collect();
+        let mut footer = [block(&[]), block(&handles)].concat();
+        footer.resize(FOOTER - MAGIC.len(), 0);
+        [table, footer, MAGIC.to_vec()].concat()
+    }
+
+    fn any_entries() -> impl Strategy<Value = BTreeMap<Vec<u8>, Vec<u8>>> {
+        let bytes = |lengths| proptest::collection::vec(0..4_u8, lengths);
+        proptest::collection::btree_map(bytes(0..6), bytes(0..300), 1..40)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20))]
+        #[test]
+        fn tables_of_many_blocks_are_read(found in any_entries(), entries_a_block in 1..9_usize) {
+            prop_assert_eq!(entries(&table(&found, entries_a_block, 0)), Ok(found));
+        }
+
+        #[test]
+        fn a_table_with_any_byte_changed_is_read_alike_or_refused(
+            found in any_entries(), place in any::<prop::sample::Index>(), bit in 0..8_u32
+        ) {
+            let mut bytes = table(&found, 5, 0);
+            let place = place.index(bytes.len());
+            bytes[place] ^= 1 << bit;
+            // Padding and the handle of the meta index say nothing.
+            if let Ok(read) = entries(&bytes) {
+                prop_assert_eq!(read, found);
+                prop_assert!(place >= bytes.len() - FOOTER);
+            }
+        }
+
+        #[test]
+        fn a_table_that_was_cut_short_is_refused(
+            found in any_entries(), end in any::<prop::sample::Index>()
+        ) {
+            let bytes = table(&found, 5, 0);
+            prop_assert!(entries(&bytes[..end.index(bytes.len())]).is_err());
+        }
+
+        #[test]
+        fn no_bytes_are_too_strange_to_be_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = entries(&[&bytes[..], &MAGIC].concat());
+            let _ = entries_of_block(&bytes);
+        }
+    }
+
+    #[test]
+    fn compressed_blocks_are_refused() {
+        let found = BTreeMap::from([(b"a".to_vec(), b"b".to_vec())]);
+        let refused = entries(&table(&found, 1, 1)).unwrap_err();
+        assert!(
+            refused.ends_with("is compressed, which TensorFlow's checkpoints are not"),
+            "{refused}"
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! Checkpoints as TensorFlow itself wrote them, whole and damaged.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use burn_bert::checkpoint::tensorflow::TensorBundle;
+use burn_bert::{BertConfig, load};
+
+use crate::{check_encoder, fixture, numbers, texts};
+
+const INDEX: &str = "bert_model.ckpt.index";
+const DATA: &str = "bert_model.ckpt.data-00000-of-00001";
+
+/// A copy of the checkpoint, changed.
+fn changed(change: impl FnOnce(&Path)) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for file in ["bert_config.json", INDEX, DATA] {
+        std::fs::copy(fixture("google").join(file), directory.path().join(file)).unwrap();
+    }
+    change(directory.path());
+    directory
+}
+
+fn check_refused(change: impl FnOnce(&Path), sentences: &[&str]) {
+    let directory = changed(change);
+    let error = load(directory.path(), &Device::flex()).unwrap_err().to_string();
+    for sentence in sentences {
+        assert!(error.contains(sentence), "{sentence}: {error}");
+    }
+}
+
+#[test]
+fn a_checkpoint_of_tensorflows_is_the_same_bert() {
+    let bert = load(&fixture("google"), &Device::flex()).unwrap();
+    check_encoder(&bert, &texts());
+    let hugging_face = load(&fixture("base"), &Device::flex()).unwrap();
+    assert_eq!(numbers(bert.forward(&texts())), numbers(hugging_face.forward(&texts())));
+}
+
+#[test]
+fn a_bundle_tells_names_and_shapes() {
+    let bundle = TensorBundle::open(&fixture("google").join("bert_model.ckpt")).unwrap();
+    assert_eq!(bundle.names().count(), 41);
+    assert_eq!(bundle.shape("bert/encoder/layer_0/output/dense/kernel"), Some(vec![64, 32]));
+    assert_eq!(bundle.shape("bert/encoder/layer_2/output/dense/kernel"), None);
+    assert_eq!(numbers_of(&bundle, "cls/seq_relationship/output_weights"), [1.0; 64]);
+    let error = bundle.read("bert/decoder").unwrap_err().to_string();
+    assert!(error.contains("bert/decoder"), "{error}");
+}
+
+fn numbers_of(bundle: &TensorBundle, name: &str) -> Vec<f32> {
+    bundle.read(name).unwrap().iter::<f32>().collect()
+}
+
+#[test]
+fn a_tensor_with_a_changed_bit_is_named() {
+    check_refused(
+        |directory| {
+            let path = directory.join(DATA);
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[0] ^= 1;
+            std::fs::write(path, bytes).unwrap();
+        },
+        // The first by the alphabet.
+        &[DATA, "the tensor bert/embeddings/LayerNorm/beta has a wrong checksum", "fetch it again"],
+    );
+}
+
+#[test]
+fn a_checkpoint_that_was_cut_short_is_told() {
+    let cut = |file: &'static str, part: fn(usize) -> usize| {
+        move |directory: &Path| {
+            let path = directory.join(file);
+            let bytes = std::fs::read(&path).unwrap();
+            std::fs::write(path, &bytes[..part(bytes.len())]).unwrap();
+        }
+    };
+    for part in [|_| 0, |length| length / 2, |length: usize| length - 1] as [fn(usize) -> usize; 3]
+    {
+        check_refused(cut(INDEX, part), &[INDEX, "is not a whole file of weights"]);
+    }
+    check_refused(cut(DATA, |length| length / 2), &[DATA, "ends behind the file's"]);
+    check_refused(|directory| std::fs::remove_file(directory.join(DATA)).unwrap(), &[DATA]);
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_named_as_google_names_them() {
+    let configured = |key: &'static str, value: usize| {
+        move |directory: &Path| {
+            let path = directory.join("bert_config.json");
+            let text = std::fs::read_to_string(&path).unwrap();
+            let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+            config[key] = value.into();
+            std::fs::write(path, config.to_string()).unwrap();
+        }
+    };
+    check_refused(
+        configured("num_hidden_layers", 3),
+        &["bert/encoder/layer_2/attention/self/query/kernel [32, 32] is missing"],
+    );
+    check_refused(
+        configured("num_hidden_layers", 1),
+        &["bert/encoder/layer_1/output/LayerNorm/gamma [32] is left over"],
+    );
+    check_refused(
+        configured("intermediate_size", 48),
+        &["bert/encoder/layer_0/intermediate/dense/kernel is [32, 64], expected [32, 48]"],
+    );
+}
+
+#[test]
+fn googles_configuration_is_read_where_there_is_no_other() {
+    let config = BertConfig::from_directory(&fixture("google")).unwrap();
+    assert_eq!(config, BertConfig::from_directory(&fixture("base")).unwrap());
+    let error = BertConfig::from_directory(Path::new("nowhere")).unwrap_err().to_string();
+    assert!(error.contains("config.json"), "{error}");
+}
