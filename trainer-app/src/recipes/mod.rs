@@ -1,6 +1,7 @@
 //! One job each, readable alone.
 
 pub mod ablate;
+pub mod bench;
 pub mod data;
 pub mod evaluate;
 pub mod inference;
