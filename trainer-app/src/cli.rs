@@ -35,6 +35,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Label texts with an adapter
     Predict(PredictArgs),
+    /// Time training steps and inference on the CPU, beside the peers where asked
+    Bench(BenchArgs),
     /// List the devices that this build can train on
     Devices(DevicesArgs),
     /// List, fetch and check the tasks' data
@@ -433,6 +435,29 @@ pub struct InferenceArgs {
     /// JSON on standard output: one object a line
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `trainer bench`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Every case runs in a process of its own, so that its peak of memory is its own; `cargo xtask bench --peer` makes a
+Python with the peers and runs them in turn with ours.")]
+pub struct BenchArgs {
+    /// A Python with torch, transformers, adapters and peft, to run the peers in turn with ours
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// Threads of both sides [default: as many as there are]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Fewer steps, one process a case
+    #[arg(long)]
+    pub quick: bool,
+    /// JSON on standard output: one object a case
+    #[arg(long)]
+    pub json: bool,
+    /// One case as JSON: what the program hands to itself
+    #[arg(long, hide = true)]
+    pub case: Option<String>,
 }
 
 /// Arguments of `trainer devices`.

@@ -3,6 +3,7 @@
 
 pub mod artifacts;
 pub mod base;
+pub mod bench;
 pub mod cli;
 pub mod devices;
 pub mod fetch;

@@ -214,7 +214,7 @@ impl Run {
             seed: self.config.seed,
             checkpoint_every: watch.checkpoint_every,
             run: directory.clone(),
-            keep: self.keeper(directory)?,
+            keep: self.keeper(directory),
             outcome: Arc::clone(&outcome),
         };
         let interrupter = Interrupter::new();
@@ -254,25 +254,30 @@ impl Run {
     }
 
     /// Writes the adapter of an epoch that is the best so far.
-    fn keeper(&self, directory: &RunDirectory) -> Result<Keep> {
+    fn keeper(&self, directory: &RunDirectory) -> Keep {
         let path = directory.adapter();
-        let metadata = AdapterMetadata {
-            method: self.config.model.method.to_string(),
-            task: self.config.task.name.clone(),
-            head: self.task.subject.head(),
-            score: None,
-            max_length: self.config.model.max_length,
-            base: BaseIdentity {
-                name: self.base.base.name().to_owned(),
-                fingerprint: self.base.fingerprint()?,
-            },
-        };
+        let base = Arc::clone(&self.base);
+        let method = self.config.model.method.to_string();
+        let task = self.config.task.name.clone();
+        let head = self.task.subject.head();
+        let max_length = self.config.model.max_length;
         let metric = self.task.judge.metric().to_owned();
-        Ok(Box::new(move |tuner, report| {
-            let score = Some(Score { metric: metric.clone(), value: report.score });
-            native::save(&path, &tuner.model, &AdapterMetadata { score, ..metadata.clone() })?;
+        Box::new(move |tuner, report| {
+            let metadata = AdapterMetadata {
+                method: method.clone(),
+                task: task.clone(),
+                head: head.clone(),
+                score: Some(Score { metric: metric.clone(), value: report.score }),
+                max_length,
+                // Asked for only now: it is computed while the first epoch trains.
+                base: BaseIdentity {
+                    name: base.base.name().to_owned(),
+                    fingerprint: base.fingerprint()?,
+                },
+            };
+            native::save(&path, &tuner.model, &metadata)?;
             Ok(())
-        }))
+        })
     }
 
     fn result(

@@ -1,9 +1,10 @@
 //! What runs share: bases in memory and tokenised tasks, each read once however many runs there are.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use burn::tensor::Device;
 use burn_bert::{Bert, BertConfig};
 use glue_data::{EncodedRows, TextEncoder};
@@ -31,6 +32,8 @@ pub struct LoadedBase {
     pub config: BertConfig,
     bert: Bert,
     fingerprint: OnceLock<String>,
+    /// What reads the weights for the fingerprint while the run starts.
+    hashing: Mutex<Option<JoinHandle<Result<String>>>>,
 }
 
 /// What a task is about, tokenised for a base.
@@ -73,10 +76,13 @@ impl Shared {
                 Some(dropout) => config.with_dropout(dropout),
                 None => config,
             };
+            // A run needs the fingerprint when it saves an adapter, and hashing takes longer than loading.
+            let hashed = base.clone();
+            let hashing = Mutex::new(Some(std::thread::spawn(move || hashed.fingerprint())));
             let device = self.device.clone().autodiff();
             let bert = burn_bert::load_weights(&config, base.directory(), &device)?;
             let fingerprint = OnceLock::new();
-            let loaded = Arc::new(LoadedBase { base, config, bert, fingerprint });
+            let loaded = Arc::new(LoadedBase { base, config, bert, fingerprint, hashing });
             self.bases.insert(key, Arc::clone(&loaded));
             loaded
         };
@@ -180,7 +186,7 @@ impl LoadedBase {
         self.bert.clone()
     }
 
-    /// What an adapter file knows its base by.
+    /// What an adapter file knows its base by; waits for what computes it since the base was loaded.
     ///
     /// # Errors
     /// Weights that cannot be read.
@@ -188,7 +194,13 @@ impl LoadedBase {
         if let Some(fingerprint) = self.fingerprint.get() {
             return Ok(fingerprint.clone());
         }
-        let fingerprint = self.base.fingerprint()?;
+        let hashing = self.hashing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let fingerprint = match hashing {
+            Some(hashing) => hashing
+                .join()
+                .map_err(|_| anyhow!("reading the weights of {} broke off", self.base.name()))??,
+            None => self.base.fingerprint()?,
+        };
         Ok(self.fingerprint.get_or_init(|| fingerprint).clone())
     }
 }

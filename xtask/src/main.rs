@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stderr, reason = "a chore says what it does")]
 
+mod bench;
 mod ci;
 mod device;
 mod test;
@@ -36,6 +37,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Time a training step and inference, beside the peers with --peer
+    Bench(bench::BenchArgs),
     /// Run every test, with the build that training uses
     Test,
     /// Run everything that has to pass before a change lands, cheapest first
@@ -61,6 +64,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             train::run(&shell, ["train".to_owned()].into_iter().chain(arguments).collect())
         }
         Command::Trainer { arguments } => train::run(&shell, arguments),
+        Command::Bench(args) => bench::run(&shell, args),
         Command::Test => test::run(&shell),
         Command::Ci => ci::run(&shell),
     }

@@ -14,6 +14,11 @@ pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
 /// Builds `trainer` with a back-end and returns its path.
 pub(crate) fn build(shell: &Shell, backend: Backend) -> Result<PathBuf> {
     let features: Vec<&str> =
@@ -21,15 +26,18 @@ pub(crate) fn build(shell: &Shell, backend: Backend) -> Result<PathBuf> {
     cmd!(shell, "cargo build --release --locked --package trainer-app {features...}")
         .quiet()
         .run()?;
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| workspace().join("target"), PathBuf::from);
-    Ok(target.join("release").join(format!("trainer{}", std::env::consts::EXE_SUFFIX)))
+    Ok(target().join("release").join(format!("trainer{}", std::env::consts::EXE_SUFFIX)))
 }
 
 /// Builds `trainer` for the device among the arguments and runs it in the caller's directory.
 pub(crate) fn run(shell: &Shell, arguments: Vec<String>) -> Result<()> {
     let (backend, why) = device::choose(&arguments);
     eprintln!("building for {backend:?}: {why}");
+    run_on(shell, backend, arguments)
+}
+
+/// The same for a back-end that was chosen.
+pub(crate) fn run_on(shell: &Shell, backend: Backend, arguments: Vec<String>) -> Result<()> {
     let trainer = build(shell, backend)?;
     become_program(Command::new(&trainer).args(arguments))
         .with_context(|| format!("running {}", trainer.display()))

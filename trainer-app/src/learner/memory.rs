@@ -18,6 +18,16 @@ pub fn resident_bytes() -> Option<u64> {
     system.process(this).map(sysinfo::Process::memory)
 }
 
+/// The most memory that this process ever had resident, in bytes; `None` where the system does not tell (it does on
+/// Linux).
+pub fn peak_bytes() -> Option<u64> {
+    // `VmHWM:     1234 kB`
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

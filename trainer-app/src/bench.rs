@@ -1,0 +1,308 @@
+//! The cases of the benchmark, and how one is measured: the step that a run does, on texts of given lengths.
+//! What is told about it is in [`recipes::bench`](crate::recipes::bench).
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::Device;
+use burn_adapters::{AdaptedBert, Method, Pooling, TaskAdapterConfig};
+use burn_bert::BertConfig;
+use glue_data::order::training_batches;
+use glue_data::{Encoded, EncodedRows, Label, derive_seed};
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::base::Base;
+use crate::learner::clip::clip_to_global_norm;
+use crate::learner::memory;
+use crate::learner::optimizer::build_optimizer;
+use crate::learner::step::Tuner;
+use crate::rows;
+use crate::run_config::RunConfig;
+
+/// What is measured of each workload; `lora` is the peers' alone.
+pub const METHODS: [&str; 5] = ["houlsby", "layer-norm", "full", "inference", "lora"];
+
+/// Drives ids, order and dropout.
+const SEED: u64 = 0;
+const SIZE: usize = 64;
+const BATCHES_OF_COLA: usize = 16;
+
+/// How many of CoLA's 8551 training sentences have so many tokens, `[CLS]` and `[SEP]` included: counted with the
+/// tokenizer of `minilm` (BERT's uncased vocabulary).
+const COLA_LENGTHS: [(usize, usize); 34] = [
+    (4, 7),
+    (5, 129),
+    (6, 310),
+    (7, 649),
+    (8, 979),
+    (9, 1154),
+    (10, 1129),
+    (11, 916),
+    (12, 797),
+    (13, 574),
+    (14, 452),
+    (15, 334),
+    (16, 235),
+    (17, 182),
+    (18, 145),
+    (19, 125),
+    (20, 96),
+    (21, 66),
+    (22, 67),
+    (23, 66),
+    (24, 41),
+    (25, 26),
+    (26, 21),
+    (27, 17),
+    (28, 6),
+    (29, 8),
+    (30, 6),
+    (31, 1),
+    (32, 8),
+    (33, 1),
+    (35, 1),
+    (37, 1),
+    (40, 1),
+    (47, 1),
+];
+
+/// A base with texts of some lengths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Workload {
+    /// MiniLM, 32 texts of 128 tokens.
+    Minilm128,
+    /// MiniLM, batches of 32 texts as long as CoLA's.
+    MinilmCola,
+    /// A BERT of base size with random weights, 8 texts of 128 tokens.
+    BertBase128,
+}
+
+/// One case; both sides read it as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// The base and its texts.
+    pub workload: Workload,
+    /// One of [`METHODS`].
+    pub method: String,
+    /// Width of the adapters.
+    pub size: usize,
+    /// Tokens of each text of each batch of a pass.
+    pub batches: Vec<Vec<usize>>,
+    /// Passes that are timed, after one that is not.
+    pub passes: usize,
+}
+
+/// What a case cost.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// Seconds of a step: each pass's mean, and the median of the passes.
+    pub seconds: f64,
+    /// Tokens of a step, padding not counted.
+    pub tokens: f64,
+    /// The most memory that was resident, in MiB; none where the system does not tell.
+    pub peak_mib: Option<u64>,
+}
+
+impl Workload {
+    /// All, in the order of the table.
+    pub const ALL: [Self; 3] = [Self::Minilm128, Self::MinilmCola, Self::BertBase128];
+
+    /// What the table calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Minilm128 => "MiniLM 32x128",
+            Self::MinilmCola => "MiniLM CoLA",
+            Self::BertBase128 => "BERT-base 8x128",
+        }
+    }
+
+    /// Tokens of each text of each batch of a pass.
+    fn batches(self) -> Vec<Vec<usize>> {
+        match self {
+            Self::Minilm128 => vec![vec![128; 32]],
+            Self::BertBase128 => vec![vec![128; 8]],
+            Self::MinilmCola => {
+                let all: Vec<usize> = COLA_LENGTHS
+                    .iter()
+                    .flat_map(|(length, count)| std::iter::repeat_n(*length, *count))
+                    .collect();
+                let texts = 32 * BATCHES_OF_COLA;
+                // Evenly spaced quantiles: as CoLA's distribution as so few texts can be.
+                let mut lengths: Vec<usize> =
+                    (0..texts).map(|text| all[(2 * text + 1) * all.len() / (2 * texts)]).collect();
+                lengths.shuffle(&mut ChaCha8Rng::seed_from_u64(SEED));
+                let batches = training_batches(&lengths, 32, SEED, 1);
+                batches
+                    .into_iter()
+                    .map(|batch| batch.into_iter().map(|row| lengths[row]).collect())
+                    .collect()
+            }
+        }
+    }
+}
+
+impl Job {
+    /// A case of the table; `quick` times fewer steps.
+    pub fn new(workload: Workload, method: &str, quick: bool) -> Self {
+        let batches = workload.batches();
+        let passes = match (quick, batches.len()) {
+            (true, 1) => 3,
+            (true, _) => 1,
+            (false, 1) => 10,
+            (false, _) => 3,
+        };
+        Self { workload, method: method.to_owned(), size: SIZE, batches, passes }
+    }
+}
+
+impl Figure {
+    /// The median time of some processes and the most memory; none of none.
+    pub fn median(figures: &[Self]) -> Option<Self> {
+        let tokens = figures.first()?.tokens;
+        let seconds = median(figures.iter().map(|figure| figure.seconds).collect());
+        let peak_mib = figures.iter().filter_map(|figure| figure.peak_mib).max();
+        Some(Self { seconds, tokens, peak_mib })
+    }
+
+    /// Throughput, padding not counted.
+    pub fn tokens_per_second(&self) -> f64 {
+        self.tokens / self.seconds
+    }
+}
+
+/// Whether this program can measure a method.
+pub fn is_ours(method: &str) -> bool {
+    method == "inference" || method.parse::<Method>().is_ok()
+}
+
+/// Whether a peer can.
+pub fn has_peer(method: &str) -> bool {
+    method != "layer-norm"
+}
+
+/// Measures one case in this process.
+///
+/// # Errors
+/// A base or a method that is not there.
+pub fn measure(job: &Job) -> Result<Figure> {
+    ensure!(job.passes > 0 && !job.batches.is_empty(), "the case has no batches or no passes");
+    let device = Device::flex().autodiff();
+    let infers = job.method == "inference";
+    let method = if infers { Method::Houlsby } else { job.method.parse()? };
+    let (config, bert) = if job.workload == Workload::BertBase128 {
+        let config = BertConfig::bert_base();
+        let bert = config.init(&device);
+        (config, bert)
+    } else {
+        let directory = Base::locate("minilm")?.directory().to_owned();
+        let config = BertConfig::from_json_file(&directory.join("config.json"))?;
+        let bert = burn_bert::load_weights(&config, &directory, &device)?;
+        (config, bert)
+    };
+    let task = TaskAdapterConfig {
+        plan: method.plan(job.size),
+        outputs: 2,
+        pooling: Pooling::Pooler,
+        head_dropout: config.hidden_dropout_prob,
+        head_hidden: None,
+        seed: SEED,
+        fused: Vec::new(),
+    }
+    .init(&bert)?;
+    let mut tuner = Tuner { model: AdaptedBert::new(bert, task)? };
+    let training = RunConfig::defaults(method).training;
+    let mut optimizer = build_optimizer(&training, &tuner);
+    let rows = texts(&job.batches, config.vocab_size);
+    let valid = tuner.valid();
+
+    let mut passes = Vec::new();
+    for pass in 0..=job.passes {
+        let started = Instant::now();
+        for (index, lengths) in job.batches.iter().enumerate() {
+            let first: usize = job.batches[..index].iter().map(Vec::len).sum();
+            let indices: Vec<usize> = (first..first + lengths.len()).collect();
+            if infers {
+                let batch = rows::batch(&rows, &indices, &device.clone().inner());
+                black_box(valid.forward(&batch).read(&batch.labels));
+                continue;
+            }
+            device.seed(derive_seed(SEED, &format!("step/{pass}/{index}")));
+            let batch = rows::batch(&rows, &indices, &device);
+            let forward = tuner.forward(&batch);
+            let backward = forward.loss.clone().backward();
+            let gradients = GradientsParams::from_grads(backward, &tuner);
+            black_box(forward.read(&batch.labels));
+            let (gradients, _) = clip_to_global_norm(&tuner, gradients, training.clip);
+            tuner = optimizer.step(1e-4, tuner, gradients);
+        }
+        // The first pass fills caches and pools.
+        if pass > 0 {
+            passes.push(started.elapsed().as_secs_f64() / job.batches.len() as f64);
+        }
+    }
+    let tokens: usize = job.batches.iter().flatten().sum();
+    Ok(Figure {
+        seconds: median(passes),
+        tokens: tokens as f64 / job.batches.len() as f64,
+        peak_mib: memory::peak_bytes().map(|bytes| bytes / (1 << 20)),
+    })
+}
+
+/// Texts of random words, in the order of the batches.
+fn texts(batches: &[Vec<usize>], vocabulary: usize) -> EncodedRows {
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    // The vocabulary's first thousand are special and unused tokens; a vocabulary is far below 2³².
+    let words = 1000..u32::try_from(vocabulary).unwrap_or(u32::MAX);
+    let texts = batches.iter().flatten().enumerate().map(|(text, length)| Encoded {
+        ids: (0..*length).map(|_| random.random_range(words.clone())).collect(),
+        type_ids: vec![0; *length],
+        label: Some(Label::Class(text % 2)),
+    });
+    EncodedRows::from(texts.collect::<Vec<_>>())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lengths_are_distributed_as_those_of_cola() {
+        let (texts, tokens) =
+            COLA_LENGTHS.iter().fold((0, 0), |(texts, tokens), (length, count)| {
+                (texts + count, tokens + length * count)
+            });
+        assert_eq!(texts, 8551);
+        let drawn: Vec<usize> = Workload::MinilmCola.batches().concat();
+        assert_eq!(drawn.len(), 512);
+        let mean = drawn.iter().sum::<usize>() as f64 / drawn.len() as f64;
+        assert!((mean - tokens as f64 / texts as f64).abs() < 0.1, "{mean}");
+    }
+
+    #[test]
+    fn a_case_goes_through_json_and_back() {
+        let job = Job::new(Workload::MinilmCola, "houlsby", true);
+        let text = serde_json::to_string(&job).unwrap();
+        assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
+    }
+
+    #[test]
+    fn processes_are_told_by_their_median_time_and_their_most_memory() {
+        let figure = |seconds, mib| Figure { seconds, tokens: 6.0, peak_mib: Some(mib) };
+        let figures = [figure(9.0, 1), figure(2.0, 7), figure(3.0, 2)];
+        assert_eq!(Figure::median(&figures), Some(figure(3.0, 7)));
+        assert!((figures[2].tokens_per_second() - 2.0).abs() < 1e-12);
+        assert_eq!(Figure::median(&[]), None);
+    }
+}

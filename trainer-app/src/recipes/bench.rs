@@ -1,0 +1,171 @@
+//! `trainer bench`: what a step costs on this machine, each case in a process of its own so that its memory is its own.
+//! What the cases are, and how one is measured, is in [`bench`](crate::bench).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use sysinfo::System;
+
+use crate::base::Base;
+use crate::bench::{self, Figure, Job, Workload};
+use crate::cli::BenchArgs;
+
+/// The peers' side of the benchmark.
+const PEERS: &str = include_str!("../../../goldens/bench_peers.py");
+
+/// Processes of each case; with peers ours and theirs take turns.
+const ROUNDS: usize = 3;
+
+/// What all rounds of a case have in common, in the order of the table.
+#[derive(Debug, Serialize)]
+struct Row {
+    workload: &'static str,
+    method: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ours: Option<Figure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<Figure>,
+}
+
+/// Runs `trainer bench`.
+///
+/// # Errors
+/// A base that cannot be found, or a case or a peer that fails.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are told")]
+pub fn run(args: &BenchArgs) -> Result<()> {
+    let available = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = args.threads.unwrap_or(available);
+    ensure!(threads > 0, "--threads is 0, expected at least 1");
+    if let Some(case) = &args.case {
+        let figure = bench::measure(&serde_json::from_str(case).context("reading --case")?)?;
+        println!("{}", serde_json::to_string(&figure)?);
+        return Ok(());
+    }
+    // Fetched before anything is timed.
+    let base = Base::locate("minilm")?;
+    let rounds = if args.quick { 1 } else { ROUNDS };
+    let mut rows = Vec::new();
+    for workload in Workload::ALL {
+        for method in bench::METHODS {
+            let job = Job::new(workload, method, args.quick);
+            eprintln!("{}, {method}", workload.name());
+            let (mut ours, mut peers) = (Vec::new(), Vec::new());
+            for _ in 0..rounds {
+                if bench::is_ours(method) {
+                    ours.push(own_process(&job, threads)?);
+                }
+                if let Some(python) = &args.python
+                    && bench::has_peer(method)
+                {
+                    peers.push(peer_process(python, &job, base.directory(), threads)?);
+                }
+            }
+            let row = Row {
+                workload: workload.name(),
+                method,
+                ours: Figure::median(&ours),
+                peer: Figure::median(&peers),
+            };
+            if row.ours.is_some() || row.peer.is_some() {
+                rows.push(row);
+            }
+        }
+    }
+    let versions = args.python.as_deref().map(peer_versions).transpose()?;
+    if args.json {
+        for row in &rows {
+            println!("{}", serde_json::to_string(row)?);
+        }
+        return Ok(());
+    }
+    println!("{}", table(&rows, args.python.is_some()));
+    let cpus = System::new_with_specifics(
+        sysinfo::RefreshKind::nothing().with_cpu(sysinfo::CpuRefreshKind::nothing()),
+    );
+    let brand = cpus.cpus().first().map_or("an unknown CPU", |cpu| cpu.brand().trim());
+    println!(
+        "\n{brand}, {threads} of {available} threads; trainer {}; medians of {rounds} processes, f32, dropout 0.1",
+        env!("CARGO_PKG_VERSION")
+    );
+    for (package, version) in versions.iter().flatten() {
+        println!("{package} {version}");
+    }
+    Ok(())
+}
+
+fn own_process(job: &Job, threads: usize) -> Result<Figure> {
+    let program = std::env::current_exe().context("looking for this program")?;
+    let mut command = Command::new(program);
+    command.args(["bench", "--case"]).arg(serde_json::to_string(job)?);
+    command.env("RAYON_NUM_THREADS", threads.to_string());
+    figure_of(&mut command)
+}
+
+fn peer_process(python: &Path, job: &Job, base: &Path, threads: usize) -> Result<Figure> {
+    let mut command = Command::new(python);
+    command.args(["-c", PEERS]).arg(serde_json::to_string(job)?).arg(base);
+    command.arg(threads.to_string()).env("OMP_NUM_THREADS", threads.to_string());
+    figure_of(&mut command)
+}
+
+/// Versions of what the peers run on, by package.
+fn peer_versions(python: &Path) -> Result<BTreeMap<String, String>> {
+    output_of(Command::new(python).args(["-c", PEERS, "--versions"]))
+}
+
+fn figure_of(command: &mut Command) -> Result<Figure> {
+    output_of(command)
+}
+
+/// The last line that a program prints, as JSON.
+fn output_of<T: serde::de::DeserializeOwned>(command: &mut Command) -> Result<T> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output =
+        command.stderr(Stdio::inherit()).output().with_context(|| format!("running {program}"))?;
+    ensure!(output.status.success(), "{program} ended with {}", output.status);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().last().with_context(|| format!("{program} printed nothing"))?;
+    serde_json::from_str(line).with_context(|| format!("reading what {program} printed: {line}"))
+}
+
+fn table(rows: &[Row], with_peers: bool) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    let mut header = vec!["", "", "s/step", "tokens/s", "MiB"];
+    if with_peers {
+        header.extend(["peer s/step", "tokens/s", "MiB", "times as fast", "of its memory"]);
+    }
+    table.set_header(header);
+    let figure = |figure: &Option<Figure>| match figure {
+        Some(figure) => [
+            format!("{:.3}", figure.seconds),
+            format!("{:.0}", figure.tokens_per_second()),
+            figure.peak_mib.map_or_else(String::new, |mib| mib.to_string()),
+        ],
+        None => Default::default(),
+    };
+    for row in rows {
+        let mut cells = vec![row.workload.to_owned(), row.method.to_owned()];
+        cells.extend(figure(&row.ours));
+        if with_peers {
+            cells.extend(figure(&row.peer));
+            if let (Some(ours), Some(peer)) = (&row.ours, &row.peer) {
+                cells.push(format!("{:.2}", peer.seconds / ours.seconds));
+                let share = ours
+                    .peak_mib
+                    .zip(peer.peak_mib)
+                    .map(|(ours, peer)| format!("{:.2}", ours as f64 / peer as f64));
+                cells.push(share.unwrap_or_default());
+            }
+        }
+        table.add_row(cells);
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}

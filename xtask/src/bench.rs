@@ -1,0 +1,74 @@
+//! Times the trainer, beside the peers where asked: makes a Python for them below the target folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use xshell::{Shell, cmd};
+
+use crate::device::Backend;
+use crate::train;
+
+/// The peers, pinned; `docs/performance.md` compares with these.
+const PACKAGES: [&str; 4] =
+    ["torch==2.9.1", "transformers==4.57.6", "adapters==1.3.0", "peft==0.18.1"];
+
+#[derive(Args)]
+pub(crate) struct BenchArgs {
+    /// Run the peers in turn with ours
+    #[arg(long)]
+    peer: bool,
+    /// A Python that has the peers already [default: one is made below the target folder, several GB, once]
+    #[arg(long, value_name = "PATH", requires = "peer")]
+    python: Option<PathBuf>,
+    /// Threads of both sides [default: as many as there are]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// JSON on standard output: one object a case
+    #[arg(long)]
+    json: bool,
+    /// Fewer steps, one process a case
+    #[arg(long)]
+    quick: bool,
+}
+
+pub(crate) fn run(shell: &Shell, args: BenchArgs) -> Result<()> {
+    let BenchArgs { peer, python, threads, json, quick } = args;
+    let mut arguments = vec!["bench".to_owned()];
+    if peer {
+        let python = match python {
+            Some(python) => python,
+            None => peers(shell)?,
+        };
+        let python = python.to_str().context("the path of the Python is no text")?;
+        arguments.extend(["--python".to_owned(), python.to_owned()]);
+    }
+    if let Some(threads) = threads {
+        arguments.extend(["--threads".to_owned(), threads.to_string()]);
+    }
+    arguments.extend(json.then(|| "--json".to_owned()));
+    arguments.extend(quick.then(|| "--quick".to_owned()));
+    train::run_on(shell, Backend::Cpu, arguments)
+}
+
+/// A Python with the peers, made once.
+fn peers(shell: &Shell) -> Result<PathBuf> {
+    let environment = train::target().join("peers");
+    let bin = if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" };
+    let python = environment.join(bin);
+    // Written when all of it is there: an environment that broke off is made again.
+    let whole = environment.join("complete");
+    if is_complete(&whole) {
+        return Ok(python);
+    }
+    cmd!(shell, "python3 -m venv --clear {environment}").run()?;
+    cmd!(shell, "{python} -m pip install --quiet {PACKAGES...}").run()?;
+    ensure!(python.is_file(), "{} is missing after pip has installed", python.display());
+    shell.write_file(&whole, PACKAGES.join("\n"))?;
+    Ok(python)
+}
+
+/// Whether the packages that are wanted today were installed.
+fn is_complete(mark: &Path) -> bool {
+    std::fs::read_to_string(mark).is_ok_and(|text| text == PACKAGES.join("\n"))
+}
