@@ -163,8 +163,11 @@ fn mnli_is_judged_by_both_of_its_validation_sets() {
 #[test]
 fn two_devices_learn_as_one_does() {
     let desk = Desk::new();
-    let losses = |name: &str, devices: &str| -> Vec<f64> {
-        let line = TRAIN.replace("--device cpu", devices);
+    let losses = |name: &str, devices: &str, method: &str| -> Vec<f64> {
+        let line = TRAIN
+            .replace("--device cpu", devices)
+            .replace("--size 4", method)
+            .replace("--lr 1e-2", "--lr 1e-3");
         // Seven rows, so that the two shares are not equal.
         let line = line.replace("--batch-size 8", "--batch-size 7");
         desk.says(&format!("{line} --dropout 0 --name {name}"));
@@ -176,11 +179,14 @@ fn two_devices_learn_as_one_does() {
             .map(|line| line["loss"].as_f64().unwrap())
             .collect()
     };
-    let (one, two) = (losses("one", "--device cpu"), losses("two", "--devices cpu,cpu"));
-    assert_eq!(one.len(), two.len());
-    assert!(one.len() > 40, "{} steps", one.len());
-    for (step, (one, two)) in one.iter().zip(&two).enumerate() {
-        assert!((one - two).abs() <= 1e-5 * one.abs(), "step {step}: {one} and {two}");
+    for (method, switches) in [("adapters", "--size 4"), ("full", "--method full")] {
+        let one = losses(&format!("{method}-one"), "--device cpu", switches);
+        let two = losses(&format!("{method}-two"), "--devices cpu,cpu", switches);
+        assert_eq!(one.len(), two.len());
+        assert!(one.len() > 40, "{} steps", one.len());
+        for (step, (one, two)) in one.iter().zip(&two).enumerate() {
+            assert!((one - two).abs() <= 1e-5 * one.abs(), "{method} {step}: {one} and {two}");
+        }
     }
     let refused = desk.refuses(&format!("{TRAIN} --devices cpu,cpu"));
     assert!(refused.contains("cannot be used with"), "{refused}");

@@ -143,7 +143,7 @@ enum End {
     Stopped,
 }
 
-/// The model on a further device. What trains is all in the task, so that the base is copied there once.
+/// The model on a further device.
 struct Replica {
     device: Device,
     model: Tuner,
@@ -156,6 +156,16 @@ impl Replica {
             Self { model: model.clone().fork(&device), device }
         };
         devices.iter().map(replica).collect()
+    }
+
+    /// Takes over what a step has changed: the task, and the base only where it trains, since it is large.
+    fn follow(&mut self, model: &Tuner) {
+        let trained = model.model.trained_parameters();
+        if trained.iter().any(|parameter| parameter.path.starts_with("bert.")) {
+            self.model = model.clone().fork(&self.device);
+        } else {
+            self.model.model.task = model.model.task.clone().fork(&self.device);
+        }
     }
 }
 
@@ -295,7 +305,7 @@ impl Running<'_> {
         let rate = recipe.schedule.at(self.progress.steps);
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);
         for replica in &mut self.replicas {
-            replica.model.model.task = self.model.model.task.clone().fork(&replica.device);
+            replica.follow(&self.model);
         }
         self.progress.steps += 1;
         self.progress.loss_sum += output.loss;
