@@ -196,6 +196,9 @@ pub struct TrainArgs {
     /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1 [default: auto]
     #[arg(long, value_name = "DEVICE", help_heading = "Run")]
     pub device: Option<String>,
+    /// Several devices that share every batch, as cuda:0,cuda:1
+    #[arg(long, value_name = "DEVICES", conflicts_with = "device", help_heading = "Run")]
+    pub devices: Option<String>,
     /// Directory that holds the runs
     #[arg(long, value_name = "DIR", default_value = "runs", help_heading = "Run")]
     pub runs: PathBuf,

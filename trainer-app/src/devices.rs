@@ -47,6 +47,16 @@ pub fn resolve(name: &str) -> Result<Device> {
     }
 }
 
+/// The devices of some names with commas between, as `cuda:0,cuda:1`, and the first of them before the rest.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_all(names: &str) -> Result<(Device, Vec<Device>)> {
+    let mut names = names.split(',').map(str::trim);
+    let first = resolve(names.next().unwrap_or_default())?;
+    Ok((first, names.map(resolve).collect::<Result<_>>()?))
+}
+
 /// Every device that this build can train on.
 pub fn list() -> Vec<DeviceEntry> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -152,6 +162,8 @@ mod tests {
             sentence("tpu").starts_with("there is no device `tpu`; choose auto, cpu, wgpu or cuda")
         );
         assert!(sentence("cuda:x").contains("the index `x`"));
+        let several = resolve_all("cpu,tpu").unwrap_err().to_string();
+        assert!(several.starts_with("there is no device `tpu`"), "{several}");
         if !gpu::is_built_in("cuda") {
             assert!(sentence("cuda").starts_with("this build has no cuda; build one that has it"));
         }

@@ -105,6 +105,7 @@ pub struct Watch {
 pub struct Run {
     config: RunConfig,
     device: burn::tensor::Device,
+    replicas: Vec<burn::tensor::Device>,
     base: Arc<LoadedBase>,
     task: Arc<LoadedTask>,
     frozen: Option<Arc<FrozenTask>>,
@@ -141,7 +142,8 @@ impl Run {
         };
         let tuner = Tuner { model: AdaptedBert::new(bert, adapter)? };
         let frozen = shared.frozen(&config)?;
-        Ok(Self { config, device: shared.device().clone(), base, task, frozen, tuner })
+        let (device, replicas) = (shared.device().clone(), shared.replicas().to_vec());
+        Ok(Self { config, device, replicas, base, task, frozen, tuner })
     }
 
     /// What trains.
@@ -212,6 +214,7 @@ impl Run {
             patience: training.patience,
             give_up_after: watch.give_up_after,
             seed: self.config.seed,
+            replicas: self.replicas.clone(),
             checkpoint_every: watch.checkpoint_every,
             run: directory.clone(),
             keep: self.keeper(directory),

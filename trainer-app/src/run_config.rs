@@ -25,7 +25,7 @@ pub struct RunConfig {
     pub version: u32,
     /// Drives every random choice.
     pub seed: u64,
-    /// `auto`, `cpu`, `wgpu` or `cuda`, with an index as in `cuda:1`.
+    /// `auto`, `cpu`, `wgpu` or `cuda`, with an index as in `cuda:1`; several that share every batch, as `cuda:0,cuda:1`.
     pub device: String,
     /// Where the rows come from.
     pub task: TaskConfig,
@@ -351,7 +351,7 @@ impl RunConfig {
         }
         self.task.limit = args.limit.or(self.task.limit);
         set(&mut self.seed, args.seed);
-        set(&mut self.device, args.device.clone());
+        set(&mut self.device, args.device.clone().or_else(|| args.devices.clone()));
 
         let model = &mut self.model;
         if let Some(base) = &args.base {

@@ -18,6 +18,7 @@ use crate::subject::{Material, Subject};
 /// A device, and what was read for it so far.
 pub struct Shared {
     device: Device,
+    replicas: Vec<Device>,
     bases: HashMap<String, Arc<LoadedBase>>,
     tasks: HashMap<String, Arc<LoadedTask>>,
     /// Those of one task and layer: the next run of a sweep most likely wants the same, and they are large.
@@ -53,7 +54,24 @@ pub struct LoadedTask {
 impl Shared {
     /// Nothing read yet.
     pub fn new(device: Device) -> Self {
-        Self { device, bases: HashMap::new(), tasks: HashMap::new(), frozen: None }
+        Self {
+            device,
+            replicas: Vec::new(),
+            bases: HashMap::new(),
+            tasks: HashMap::new(),
+            frozen: None,
+        }
+    }
+
+    /// The same with further devices that take their share of every batch.
+    #[must_use]
+    pub fn with_replicas(self, replicas: Vec<Device>) -> Self {
+        Self { replicas, ..self }
+    }
+
+    /// The further devices.
+    pub fn replicas(&self) -> &[Device] {
+        &self.replicas
     }
 
     /// The device.

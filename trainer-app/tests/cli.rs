@@ -209,6 +209,56 @@ fn mnli_is_judged_by_both_of_its_validation_sets() {
 }
 
 #[test]
+fn two_devices_learn_as_one_does() {
+    let desk = Desk::new();
+    let losses = |name: &str, devices: &str, method: &str| -> Vec<f64> {
+        let line = TRAIN
+            .replace("--device cpu", devices)
+            .replace("--size 4", method)
+            .replace("--lr 1e-2", "--lr 1e-3");
+        // Seven rows, so that the two shares are not equal.
+        let line = line.replace("--batch-size 8", "--batch-size 7");
+        desk.says(&format!("{line} --dropout 0 --name {name}"));
+        let text = std::fs::read_to_string(desk.path(&format!("runs/rows/{name}/metrics.jsonl")));
+        let lines = text.unwrap();
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .filter(|line| line["kind"] == "step")
+            .map(|line| line["loss"].as_f64().unwrap())
+            .collect()
+    };
+    for (method, switches) in [("adapters", "--size 4"), ("full", "--method full")] {
+        let one = losses(&format!("{method}-one"), "--device cpu", switches);
+        let two = losses(&format!("{method}-two"), "--devices cpu,cpu", switches);
+        assert_eq!(one.len(), two.len());
+        assert!(one.len() > 40, "{} steps", one.len());
+        for (step, (one, two)) in one.iter().zip(&two).enumerate() {
+            assert!((one - two).abs() <= 1e-5 * one.abs(), "{method} {step}: {one} and {two}");
+        }
+    }
+    let refused = desk.refuses(&format!("{TRAIN} --devices cpu,cpu"));
+    assert!(refused.contains("cannot be used with"), "{refused}");
+}
+
+/// A graph that outlives its step is some 0.5 MiB here, so that 450 of them would be far above the margin.
+#[test]
+fn a_long_run_holds_no_more_memory_than_a_short_one() {
+    let desk = Desk::new();
+    let held = |epochs: usize| {
+        let line = TRAIN.replace("--epochs 3", &format!("--epochs {epochs} --name e{epochs}"));
+        let result: Value = serde_json::from_str(&desk.says(&line)).unwrap();
+        let steps =
+            std::fs::read_to_string(desk.path(&format!("runs/rows/e{epochs}/metrics.jsonl")));
+        let steps = steps.unwrap().lines().filter(|line| line.contains(r#""kind":"step""#)).count();
+        (steps, result["memory_mib"].as_u64().unwrap())
+    };
+    // The allocator has its arenas after a few epochs; validation and checkpoints come with every one.
+    let ((few, short), (many, long)) = (held(4), held(30));
+    assert!(many >= few + 400, "{few} and {many} steps");
+    assert!(long <= short + 16, "{short} MiB after {few} steps, {long} MiB after {many}");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bits_and_another_does_not() {
     let desk = Desk::new();
     let adapter = |name: &str| {

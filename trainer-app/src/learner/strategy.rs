@@ -68,6 +68,8 @@ pub struct ResumableLoop {
     pub give_up_after: Option<usize>,
     /// Names every random stream.
     pub seed: u64,
+    /// Devices beside the model's own that take their share of every batch.
+    pub replicas: Vec<Device>,
     /// Time between checkpoints inside an epoch.
     pub checkpoint_every: Duration,
     /// Where everything is saved.
@@ -104,6 +106,7 @@ impl SupervisedLearningStrategy<Tuner> for ResumableLoop {
         let mut running = Running {
             recipe: self,
             device: model.devices().into_iter().next().unwrap_or_default(),
+            replicas: Replica::all(&model, &self.replicas),
             model,
             optimizer: self.optimizer.clone(),
             progress: self.progress.clone(),
@@ -140,6 +143,32 @@ enum End {
     Stopped,
 }
 
+/// The model on a further device.
+struct Replica {
+    device: Device,
+    model: Tuner,
+}
+
+impl Replica {
+    fn all(model: &Tuner, devices: &[Device]) -> Vec<Self> {
+        let replica = |device: &Device| {
+            let device = device.clone().autodiff();
+            Self { model: model.clone().fork(&device), device }
+        };
+        devices.iter().map(replica).collect()
+    }
+
+    /// Takes over what a step has changed: the task, and the base only where it trains, since it is large.
+    fn follow(&mut self, model: &Tuner) {
+        let trained = model.model.trained_parameters();
+        if trained.iter().any(|parameter| parameter.path.starts_with("bert.")) {
+            self.model = model.clone().fork(&self.device);
+        } else {
+            self.model.model.task = model.model.task.clone().fork(&self.device);
+        }
+    }
+}
+
 /// The loop while it runs.
 struct Running<'a> {
     recipe: &'a ResumableLoop,
@@ -150,6 +179,7 @@ struct Running<'a> {
     interrupter: Interrupter,
     metrics: Option<MetricsFile>,
     device: Device,
+    replicas: Vec<Replica>,
     started: Instant,
     saved: Instant,
 }
@@ -229,19 +259,39 @@ impl Running<'_> {
     fn step(&mut self, batches: &[Vec<usize>]) -> Result<StepOutput> {
         let recipe = self.recipe;
         let started = Instant::now();
-        self.device.seed(derive_seed(recipe.seed, &format!("step/{}", self.progress.steps)));
+        let stream = format!("step/{}", self.progress.steps);
+        self.device.seed(derive_seed(recipe.seed, &stream));
         let mut gradients = GradientsAccumulator::new();
         let mut output = StepOutput::default();
+        let states = recipe.frozen.as_ref().map(|frozen| &frozen.train);
         for indices in batches {
-            let batch = rows::batch(&recipe.train, indices, &self.device);
-            let states = recipe.frozen.as_ref().map(|frozen| &frozen.train);
-            let forward = forward(&self.model, states, indices, &batch)?;
-            let share = 1.0 / batches.len() as f64;
-            let backward = (forward.loss.clone() * share).backward();
-            gradients.accumulate(&self.model, GradientsParams::from_grads(backward, &self.model));
-            let part = forward.read(&batch.labels);
-            output.loss += share * part.loss;
-            output.scored.extend(part.scored);
+            let rows_each = indices.len().div_ceil(1 + self.replicas.len()).max(1);
+            let mut computing = Vec::new();
+            for (number, part) in indices.chunks(rows_each).enumerate() {
+                let (model, device) = match number.checked_sub(1) {
+                    None => (&self.model, &self.device),
+                    Some(replica) => {
+                        let Replica { model, device } = &self.replicas[replica];
+                        device
+                            .seed(derive_seed(recipe.seed, &format!("{stream}/replica/{number}")));
+                        (model, device)
+                    }
+                };
+                let batch = rows::batch(&recipe.train, part, device);
+                let forward = forward(model, states, part, &batch)?;
+                // A part's loss is the mean of its rows.
+                let share = part.len() as f64 / (indices.len() * batches.len()) as f64;
+                let backward = (forward.loss.clone() * share).backward();
+                let towards = GradientsParams::from_grads(backward, model);
+                computing.push((share, forward, batch.labels, towards));
+            }
+            // Read only now: a GPU computes on while the next one gets its work.
+            for (share, forward, labels, towards) in computing {
+                gradients.accumulate(&self.model, towards.to_device(&self.device, &self.model));
+                let part = forward.read(&labels);
+                output.loss += share * part.loss;
+                output.scored.extend(part.scored);
+            }
         }
         if !output.loss.is_finite() {
             bail!(
@@ -254,6 +304,9 @@ impl Running<'_> {
         let (gradients, norm) = clip_to_global_norm(&self.model, gradients.grads(), recipe.clip);
         let rate = recipe.schedule.at(self.progress.steps);
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+        for replica in &mut self.replicas {
+            replica.follow(&self.model);
+        }
         self.progress.steps += 1;
         self.progress.loss_sum += output.loss;
         output.gradient_norm = Some(norm);

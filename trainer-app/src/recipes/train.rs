@@ -30,8 +30,9 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         Some((config, directory)) => (config, Some(directory)),
         None => (RunConfig::resolve(args)?, None),
     };
-    let device = devices::resolve(args.device.as_deref().unwrap_or(&config.device))?;
-    let mut shared = Shared::new(device);
+    let asked = args.device.as_ref().or(args.devices.as_ref()).unwrap_or(&config.device);
+    let (device, replicas) = devices::resolve_all(asked)?;
+    let mut shared = Shared::new(device).with_replicas(replicas);
     eprintln!("{}", shared.task(&config)?.subject.describe());
     let run = Run::prepare(config.clone(), &mut shared)?;
     eprintln!("\n{}", run.table());
