@@ -238,15 +238,15 @@ fn check_head(metadata: &AdapterMetadata, config: &TaskAdapterConfig) -> Result<
 }
 
 /// The name in a file of the parameter at a path of an [`AdaptedBert`].
-fn name_in_file(path: &str) -> &str {
+pub(super) fn name_in_file(path: &str) -> &str {
     path.strip_prefix("task.").unwrap_or(path)
 }
 
-fn is_finite(data: &TensorData) -> bool {
+pub(super) fn is_finite(data: &TensorData) -> bool {
     data.iter::<f32>().all(f32::is_finite)
 }
 
-fn kept_weights(model: &AdaptedBert) -> BTreeMap<String, TensorData> {
+pub(super) fn kept_weights(model: &AdaptedBert) -> BTreeMap<String, TensorData> {
     struct Reader<'a> {
         model: &'a AdaptedBert,
         path: Vec<String>,
@@ -319,7 +319,10 @@ fn read_weights(
     Ok(weights)
 }
 
-fn put_weights(model: AdaptedBert, weights: BTreeMap<String, TensorData>) -> AdaptedBert {
+pub(super) fn put_weights(
+    model: AdaptedBert,
+    weights: BTreeMap<String, TensorData>,
+) -> AdaptedBert {
     struct Writer {
         path: Vec<String>,
         weights: BTreeMap<String, TensorData>,
@@ -349,7 +352,7 @@ fn put_weights(model: AdaptedBert, weights: BTreeMap<String, TensorData>) -> Ada
     model.map(&mut Writer { path: Vec::new(), weights })
 }
 
-fn write_aside(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_aside(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let mut builder = tempfile::Builder::new();
     // A temporary file is its owner's alone; an adapter is as readable as any other file.

@@ -7,6 +7,7 @@
 
 mod ablation;
 mod adapter_hub;
+mod exchange;
 mod extensions;
 mod files;
 mod fixtures;
