@@ -195,7 +195,7 @@ fn settings_that_cannot_be_honored_are_named() {
     check("\"stochastic_depth\": 0.0", "\"stochastic_depth\": 0.1", "`stochastic_depth` is 0.1");
     check("\"swish\"", "\"leakyrelu\"", "`non_linearity` is \"leakyrelu\", expected relu");
     check("\"use_gating\"", "\"use_magic\": 7, \"use_gating\"", "`use_magic` is 7");
-    check("\"reduction_factor\": 4", "\"reduction_factor\": 1e-9", "asks for a size of");
+    check("\"reduction_factor\": 4", "\"reduction_factor\": 1e-9", "ask for a size of");
     check("\"reduction_factor\": 4", "\"reduction_factor\": 2", "expected [16, 32]");
     check("\"hidden_size\": 32", "\"hidden_size\": 33", "`hidden_size` is 33, expected 32");
     check("\"name\": \"houlsby\"", "\"name\": \"../../houlsby\"", "missing");
