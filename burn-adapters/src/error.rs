@@ -324,6 +324,65 @@ pub enum AdapterError {
         /// Largest difference allowed.
         tolerance: f32,
     },
+
+    /// JSON of somebody else's that is none, or has another form.
+    #[error("{} is not the JSON that is expected there", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where the JSON breaks off the pattern.
+        #[source]
+        source: serde_json::Error,
+    },
+
+    /// A setting that cannot be honored.
+    #[error("{}: `{key}` is {found}, expected {expected}", path.display())]
+    Setting {
+        /// The file.
+        path: PathBuf,
+        /// Name of the setting.
+        key: String,
+        /// Its value, as JSON.
+        found: String,
+        /// What would be understood.
+        expected: String,
+    },
+
+    /// A directory without what its format has.
+    #[error("{} holds none of {expected}", directory.display())]
+    NoFile {
+        /// The directory.
+        directory: PathBuf,
+        /// Names of the files that were looked for.
+        expected: String,
+    },
+
+    /// Tensors that cannot be read.
+    #[error("{} cannot be read as a file of tensors: {reason}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What the reader stumbled over.
+        reason: String,
+    },
+
+    /// A directory with an adapter but no head.
+    #[error("{} holds no head that gives the adapter's answers; name the labels to start an untrained one", directory.display())]
+    NoHead {
+        /// The directory.
+        directory: PathBuf,
+    },
+
+    /// Something that a format of somebody else's has no place for.
+    #[error("{format} has no place for {what}; {remedy}")]
+    NoPlace {
+        /// Name of the format.
+        format: &'static str,
+        /// What cannot be written.
+        what: String,
+        /// What to do instead.
+        remedy: &'static str,
+    },
 }
 
 /// What a task must know of a base to fit it.

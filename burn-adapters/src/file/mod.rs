@@ -1,5 +1,13 @@
-//! Adapters as files.
+//! Adapters as files: our own, and those of other people's packages.
 
+pub mod adapter_hub;
+mod foreign;
+mod layout;
 pub mod native;
+pub mod peft;
+mod pickle;
 pub mod probe;
+mod settings;
 pub mod tensorflow;
+
+pub use foreign::Imported;

@@ -242,7 +242,7 @@ pub(crate) fn name_in_file(path: &str) -> &str {
     path.strip_prefix("task.").unwrap_or(path)
 }
 
-fn is_finite(data: &TensorData) -> bool {
+pub(super) fn is_finite(data: &TensorData) -> bool {
     data.iter::<f32>().all(f32::is_finite)
 }
 
@@ -354,7 +354,7 @@ pub(crate) fn put_weights(
     model.map(&mut Writer { path: Vec::new(), weights })
 }
 
-fn write_aside(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_aside(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let mut builder = tempfile::Builder::new();
     // A temporary file is its owner's alone; an adapter is as readable as any other file.

@@ -8,6 +8,7 @@
 mod ablation;
 mod adapter_hub;
 mod compose;
+mod exchange;
 mod extensions;
 mod files;
 mod fixtures;

@@ -1,0 +1,134 @@
+//! `AdapterHub`'s heads: one or two linear layers of its own, or the `classifier` of a model that has one.
+//!
+//! <https://github.com/adapter-hub/adapters/blob/v1.3.0/src/adapters/heads/base.py>
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::super::settings::Settings;
+use super::FORMAT;
+use super::config::{ACTIVATIONS, activation, no_place};
+use crate::adapted::AdaptedBert;
+use crate::bottleneck::Activation;
+use crate::error::AdapterError;
+use crate::head::{HeadKind, Pooling};
+
+/// A head as its settings describe it.
+pub(super) struct HubHead {
+    /// Its name, or none where it is the model's own `classifier`.
+    pub(super) name: Option<String>,
+    /// What its outputs mean.
+    pub(super) kind: HeadKind,
+    /// What it reads.
+    pub(super) pooling: Pooling,
+    /// Activation of its hidden layer, if it has one.
+    pub(super) hidden: Option<Activation>,
+}
+
+impl HubHead {
+    /// Reads `head_config.json`.
+    pub(super) fn read(path: &Path) -> Result<Self, AdapterError> {
+        let mut file = Settings::read(path)?;
+        let old = !matches!(file.take("version"), Some(Value::String(_)));
+        let Some(mut config) = file.object("config")? else {
+            let outputs = file.size("num_labels", 2)?;
+            let kind = kind(&mut file, outputs)?;
+            return Ok(Self { name: None, kind, pooling: Pooling::Pooler, hidden: None });
+        };
+        let name = file.text("name", "default")?;
+        let head_type = config.text("head_type", "classification")?;
+        if head_type != "classification" {
+            return Err(config.refuse("head_type", &json!(head_type), "classification"));
+        }
+        let outputs = config.size("num_labels", 2)?;
+        let kind = kind(&mut config, outputs)?;
+        let activation_name = config.text("activation_function", "tanh")?;
+        let hidden = match config.size("layers", 2)? {
+            1 => None,
+            2 => Some(activation(&activation_name, old).ok_or_else(|| {
+                config.refuse("activation_function", &json!(activation_name), ACTIVATIONS)
+            })?),
+            layers => return Err(config.refuse("layers", &json!(layers), "1 or 2")),
+        };
+        if !config.flag("bias", true)? {
+            return Err(config.refuse("bias", &json!(false), "true"));
+        }
+        let pooling =
+            if config.flag("use_pooler", false)? { Pooling::Pooler } else { Pooling::FirstToken };
+        config.skip(&["dropout_prob"]);
+        config.finish()?;
+        Ok(Self { name: Some(name), kind, pooling, hidden })
+    }
+}
+
+/// Labels in the order of their numbers; one output is a regression.
+fn kind(settings: &mut Settings, outputs: usize) -> Result<HeadKind, AdapterError> {
+    const LABELS: &str = "label2id";
+    let label_ids = settings.take(LABELS).unwrap_or(json!({}));
+    if outputs == 1 {
+        return Ok(HeadKind::Regression);
+    }
+    let refuse = || {
+        let expected = format!("the numbers from 0 to {} for {outputs} labels", outputs.max(1) - 1);
+        settings.refuse(LABELS, &label_ids, &expected)
+    };
+    let map = label_ids.as_object().ok_or_else(refuse)?;
+    if map.is_empty() {
+        // A file may give millions of outputs and no names; a head of that size has no tensors to go with it.
+        return (outputs <= MAX_UNNAMED)
+            .then(|| numbered_labels(outputs))
+            .ok_or_else(|| settings.refuse("num_labels", &json!(outputs), "fewer labels"));
+    }
+    let by_id: Option<BTreeMap<u64, &String>> =
+        map.iter().map(|(label, id)| Some((id.as_u64()?, label))).collect();
+    let by_id = by_id.ok_or_else(refuse)?;
+    let in_order = by_id.keys().copied().eq(0..outputs as u64);
+    if !in_order || map.len() != outputs {
+        return Err(refuse());
+    }
+    Ok(HeadKind::Classification { labels: by_id.into_values().cloned().collect() })
+}
+
+const MAX_UNNAMED: usize = 1 << 20;
+
+/// Labels that nobody named, as `transformers` calls them.
+pub(in crate::file) fn numbered_labels(outputs: usize) -> HeadKind {
+    HeadKind::Classification { labels: (0..outputs).map(|id| format!("LABEL_{id}")).collect() }
+}
+
+/// `label2id` of a head.
+fn label_ids(kind: &HeadKind) -> Map<String, Value> {
+    let HeadKind::Classification { labels } = kind else {
+        return [("LABEL_0".to_owned(), json!(0))].into_iter().collect();
+    };
+    labels.iter().enumerate().map(|(id, label)| (label.clone(), json!(id))).collect()
+}
+
+/// The `config` of a model's head.
+pub(super) fn settings(model: &AdaptedBert, kind: &HeadKind) -> Result<Value, AdapterError> {
+    let config = model.task.config();
+    let pooler = match (config.pooling, kind) {
+        (_, HeadKind::Span) => return Err(no_place("a head that finds answers in texts")),
+        (Pooling::Pooler, _) => true,
+        (Pooling::FirstToken, _) => false,
+        (Pooling::Mean, _) => {
+            return Err(AdapterError::NoPlace {
+                format: FORMAT,
+                what: "a head that reads the mean over the tokens".to_owned(),
+                remedy: "train with the pooling `first-token` or `pooler`",
+            });
+        }
+    };
+    Ok(json!({
+        "head_type": "classification",
+        "num_labels": config.outputs,
+        "layers": if config.head_hidden.is_some() { 2 } else { 1 },
+        "activation_function": config.head_hidden.map(Activation::name),
+        "label2id": label_ids(kind),
+        "use_pooler": pooler,
+        "bias": true,
+        "dropout_prob": config.head_dropout,
+    }))
+}

@@ -1,0 +1,148 @@
+//! The names that `AdapterHub` gives to what is a parameter here, without the prefix `bert.`.
+
+use burn_bert::Projection;
+
+use super::super::layout::{Axes, Part, Place};
+
+/// What names depend on.
+pub(super) struct Names {
+    /// Name of the adapter.
+    pub(super) adapter: String,
+    /// Name of the head, or none where it is called `classifier`.
+    pub(super) head: Option<String>,
+    /// Whether the head has a hidden layer.
+    pub(super) hidden: bool,
+    /// Whether a norm stands before the way down.
+    pub(super) inner_norm: bool,
+    /// The layers with prefixes.
+    pub(super) prefix_layers: Vec<usize>,
+}
+
+impl Names {
+    /// Where a parameter is, by its path in a task.
+    pub(super) fn place(&self, path: &str) -> Option<Place> {
+        let adapter = &self.adapter;
+        if let Some(rest) = path.strip_prefix("head.") {
+            let (layer, kind) = rest.split_once('.')?;
+            let Some(head) = &self.head else {
+                return (layer == "linear").then(|| Place::linear(format!("classifier.{kind}")));
+            };
+            // Dropout is 0, the first linear layer 1, the activation 2, dropout again 3.
+            let index = if layer == "linear" && self.hidden { 4 } else { 1 };
+            return Some(Place::linear(format!("heads.{head}.{index}.{kind}")));
+        }
+        if let Some(rest) = path.strip_prefix("embeddings_norm.") {
+            return norm(format!("embeddings.LayerNorm.{rest}"));
+        }
+        if let Some(rest) = path.strip_prefix("prefix.") {
+            let prefix = self_prefix(adapter);
+            return match rest.strip_prefix("down.") {
+                Some(kind) => Some(Place::linear(format!("{prefix}.control_trans.0.{kind}"))),
+                None => Some(Place::whole(format!("{prefix}.wte.weight"), Axes::Same)),
+            };
+        }
+        let (index, rest) = path.strip_prefix("layers.")?.split_once('.')?;
+        let (part, rest) = rest.split_once('.')?;
+        let layer = format!("encoder.layer.{index}");
+        match part {
+            "low_rank" | "scale_output" => {
+                let (projection, rest) = rest.split_once('.')?;
+                let dense = format!("{layer}.{}.loras.{adapter}", dense(projection)?);
+                Some(match rest {
+                    "a" => Place::whole(format!("{dense}.lora_A"), Axes::Transposed),
+                    "b" => Place::whole(format!("{dense}.lora_B"), Axes::Transposed),
+                    "factors" => Place::whole(format!("{dense}.lora_B"), Axes::Column),
+                    gate => Place::linear(format!("{dense}.{gate}")),
+                })
+            }
+            "prefix" => self.prefix(&layer, index.parse().ok()?, rest),
+            "attention" => self.site(&format!("{layer}.attention.output"), rest),
+            "feed_forward" => self.site(&format!("{layer}.output"), rest),
+            _ => None,
+        }
+    }
+
+    fn prefix(&self, layer: &str, index: usize, rest: &str) -> Option<Place> {
+        if rest.starts_with("gate.") {
+            let gates = format!("{layer}.attention.self.prefix_tuning.prefix_gates");
+            let kind = rest.strip_prefix("gate.")?;
+            return Some(Place::linear(format!("{gates}.{}.{kind}", self.adapter)));
+        }
+        let index = self.prefix_layers.iter().position(|layer| *layer == index)?;
+        let part = Some(Part { index, of: self.prefix_layers.len() });
+        let prefix = self_prefix(&self.adapter);
+        Some(match rest.strip_prefix("up.") {
+            Some(kind) => {
+                Place { part, ..Place::linear(format!("{prefix}.control_trans.2.{kind}")) }
+            }
+            None => Place { name: format!("{prefix}.control_trans"), axes: Axes::Flat, part },
+        })
+    }
+
+    fn site(&self, site: &str, rest: &str) -> Option<Place> {
+        if let Some(rest) = rest.strip_prefix("norm.") {
+            return norm(format!("{site}.LayerNorm.{rest}"));
+        }
+        let adapter = format!("{site}.adapters.{}", self.adapter);
+        let rest = rest.strip_prefix("bottleneck.")?;
+        if rest == "scaling" {
+            return Some(Place::whole(format!("{adapter}.scaling"), Axes::Same));
+        }
+        let (module, kind) = rest.split_once('.')?;
+        match module {
+            "down" if self.inner_norm => {
+                Some(Place::linear(format!("{adapter}.adapter_down.1.{kind}")))
+            }
+            "down" => Some(Place::linear(format!("{adapter}.adapter_down.0.{kind}"))),
+            "up" => Some(Place::linear(format!("{adapter}.adapter_up.{kind}"))),
+            "gate" => Some(Place::linear(format!("{adapter}.gate.{kind}"))),
+            "layer_norm" => norm(format!("{adapter}.adapter_norm_before.{kind}")),
+            "outer_norm" => norm(format!("{adapter}.adapter_norm_after.{kind}")),
+            _ => None,
+        }
+    }
+}
+
+/// The other names under which the package writes a tensor that it uses in several places.
+pub(super) fn copies(name: &str, n_layers: usize) -> Vec<String> {
+    if let Some((adapter, kind)) = name.split_once(".adapter_norm_before.") {
+        return vec![format!("{adapter}.adapter_down.0.{kind}")];
+    }
+    let Some(rest) = name.strip_prefix("prefix_tuning.") else { return Vec::new() };
+    let layers = 0..n_layers;
+    layers
+        .map(|layer| format!("encoder.layer.{layer}.attention.self.prefix_tuning.pool.{rest}"))
+        .collect()
+}
+
+fn self_prefix(adapter: &str) -> String {
+    format!("prefix_tuning.prefix_tunings.{adapter}.self_prefix")
+}
+
+/// The name of a norm's parameter, which is `gamma` or `beta` here.
+fn norm(name: String) -> Option<Place> {
+    let (norm, kind) = name.rsplit_once('.')?;
+    let kind = match kind {
+        "gamma" => "weight",
+        "beta" => "bias",
+        _ => return None,
+    };
+    Some(Place::whole(format!("{norm}.{kind}"), Axes::Same))
+}
+
+/// A projection's linear layer in a checkpoint, by the name of the field that corrects it.
+pub(in crate::file) fn dense(field: &str) -> Option<&'static str> {
+    Projection::ALL.into_iter().zip(DENSE).find_map(|(projection, dense)| {
+        (projection.name().replace('-', "_") == field).then_some(dense)
+    })
+}
+
+/// In the order of [`Projection::ALL`].
+pub(in crate::file) const DENSE: [&str; 6] = [
+    "attention.self.query",
+    "attention.self.key",
+    "attention.self.value",
+    "attention.output.dense",
+    "intermediate.dense",
+    "output.dense",
+];
