@@ -147,6 +147,13 @@ pub enum AdapterError {
         found: String,
     },
 
+    /// A task that cannot share a batch with others.
+    #[error("a task with {found} cannot share a batch with others; run it in batches of its own")]
+    WillNotMix {
+        /// What stands against it.
+        found: &'static str,
+    },
+
     /// A task made for another base.
     #[error(
         "the task was made for a base of {} layers, {} wide, but this base has {} layers and is {} wide",

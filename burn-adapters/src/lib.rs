@@ -31,6 +31,7 @@ pub use bottleneck_plan::{
 pub use compose::average::{Average, average_weights};
 pub use compose::dropped::Dropped;
 pub use compose::fusion::{Fusion, fuse};
+pub use compose::per_row::{PerRow, TaskSet};
 pub use compose::stack::Stack;
 pub use compose::without::{Without, ablate_spans};
 pub use error::AdapterError;

@@ -16,6 +16,7 @@ mod gradients;
 mod laws;
 mod merging;
 mod peers;
+mod per_row;
 mod samples;
 mod spans;
 mod tensorflow;
