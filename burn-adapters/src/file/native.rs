@@ -152,9 +152,19 @@ pub fn load(
 ) -> Result<(AdaptedBert, AdapterMetadata), AdapterError> {
     let bytes = std::fs::read(path)
         .map_err(|source| AdapterError::Read { path: path.to_owned(), source })?;
+    load_bytes(path, &bytes, bert, fingerprint)
+}
+
+/// The same from the bytes of a file; `path` is where they are from, for the errors.
+pub(super) fn load_bytes(
+    path: &Path,
+    bytes: &[u8],
+    bert: Bert,
+    fingerprint: &str,
+) -> Result<(AdaptedBert, AdapterMetadata), AdapterError> {
     let not_safetensors = |source| AdapterError::NotSafetensors { path: path.to_owned(), source };
-    let (_, table) = SafeTensors::read_metadata(&bytes).map_err(not_safetensors)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(not_safetensors)?;
+    let (_, table) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
+    let file = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
     let AdapterHeader { metadata, config, probe, .. } = parse_header(path, &table)?;
 
     let base = &metadata.base;
@@ -183,10 +193,19 @@ pub fn load(
 /// If the file cannot be read, is not whole, or is of another kind or version.
 pub fn read_header(path: &Path) -> Result<AdapterHeader, AdapterError> {
     let read = |source| AdapterError::Read { path: path.to_owned(), source };
-    let not_safetensors = |source| AdapterError::NotSafetensors { path: path.to_owned(), source };
-
-    let mut file = File::open(path).map_err(read)?;
+    let file = File::open(path).map_err(read)?;
     let file_len = file.metadata().map_err(read)?.len();
+    header_from(path, file, file_len)
+}
+
+/// The same from where a file of so many bytes begins; `path` is where that is, for the errors.
+pub(super) fn header_from(
+    path: &Path,
+    mut file: impl Read,
+    file_len: u64,
+) -> Result<AdapterHeader, AdapterError> {
+    let read = |source| AdapterError::Read { path: path.to_owned(), source };
+    let not_safetensors = |source| AdapterError::NotSafetensors { path: path.to_owned(), source };
     let mut prefix = [0_u8; 8];
     if file_len < 8 {
         return Err(not_safetensors(SafeTensorError::HeaderTooSmall));

@@ -7,6 +7,7 @@
 
 mod ablation;
 mod adapter_hub;
+mod bank;
 mod compose;
 mod exchange;
 mod extensions;
