@@ -113,10 +113,37 @@ impl Base {
     /// # Errors
     /// Weights that cannot be read.
     pub fn fingerprint(&self) -> Result<String> {
+        let files = self.weights()?;
+        if let [whole] = files.as_slice()
+            && WEIGHTS.iter().any(|name| whole.ends_with(name))
+        {
+            return fetch::sha256(whole);
+        }
+        let mut hasher = Sha256::new();
+        for shard in &files {
+            hasher.update(fetch::sha256(shard)?);
+        }
+        Ok(fetch::hexadecimal(&hasher.finalize()))
+    }
+
+    /// Bytes of its weights.
+    ///
+    /// # Errors
+    /// Weights that cannot be looked at.
+    pub fn bytes(&self) -> Result<u64> {
+        let bytes = self.weights()?.into_iter().map(|file| {
+            let metadata = std::fs::metadata(&file);
+            Ok(metadata.with_context(|| format!("looking at {}", file.display()))?.len())
+        });
+        bytes.sum()
+    }
+
+    /// The files of its weights: the one, or the shards in their order.
+    fn weights(&self) -> Result<Vec<PathBuf>> {
         if let Some(whole) =
             WEIGHTS.iter().map(|file| self.directory.join(file)).find(|path| path.is_file())
         {
-            return fetch::sha256(&whole);
+            return Ok(vec![whole]);
         }
         let entries = std::fs::read_dir(&self.directory)
             .with_context(|| format!("reading the directory {}", self.directory.display()))?;
@@ -128,11 +155,7 @@ impl Base {
             google || path.extension().is_some_and(|extension| extension == "safetensors")
         });
         shards.sort();
-        let mut hasher = Sha256::new();
-        for shard in &shards {
-            hasher.update(fetch::sha256(shard)?);
-        }
-        Ok(fetch::hexadecimal(&hasher.finalize()))
+        Ok(shards)
     }
 }
 

@@ -16,6 +16,7 @@ pub mod report;
 pub mod rows;
 pub mod run;
 pub mod run_config;
+pub mod serve;
 pub mod shared;
 pub mod stop;
 pub mod subject;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use trainer_app::cli::{AdapterCommand, Cli, Command};
 use trainer_app::recipes::{
-    ablate, adapter, bench, data, evaluate, inspect, predict, report, sweep, train,
+    ablate, adapter, bank, bench, data, evaluate, inspect, predict, report, sweep, train,
 };
 
 #[expect(clippy::print_stderr, reason = "an error is told where talk goes")]
@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         Command::Ablate(args) => ablate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Bank { command } => bank::run(&command),
+        Command::Serve(args) => trainer_app::serve::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Devices(args) => inspect::devices(&args),
         Command::Data { command } => data::run(&command),

@@ -105,7 +105,8 @@ fn json_line(answerer: &Answerer, example: &Example, row: &ScoredRow) -> Value {
     Value::Object(line)
 }
 
-fn softmax(logits: &[f32]) -> Vec<f64> {
+/// The probabilities of logits.
+pub(crate) fn softmax(logits: &[f32]) -> Vec<f64> {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let powers: Vec<f64> = logits.iter().map(|logit| f64::from(logit - most).exp()).collect();
     let sum: f64 = powers.iter().sum();

@@ -1,0 +1,144 @@
+//! Texts that wait, and the worker that makes batches of them.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use burn::data::dataloader::batcher::Batcher;
+use burn::tensor::Device;
+use glue_data::{Encoded, PadToLongest};
+
+use super::metrics::Metrics;
+use super::resident::{Place, Resident};
+use crate::learner::step::bert_input;
+
+/// Texts that may wait; a request beyond that is told to come back.
+pub(super) const CAPACITY: usize = 1024;
+/// Tokens of a batch, padding included.
+const BATCH_TOKENS: usize = 8192;
+/// How long the first text of a batch waits for company.
+const COMPANY: Duration = Duration::from_millis(3);
+
+/// A text that waits for its logits.
+pub(super) struct Job {
+    pub(super) resident: Arc<Resident>,
+    pub(super) task: String,
+    pub(super) place: Place,
+    pub(super) text: Encoded,
+    /// Which text of its request this is.
+    pub(super) number: usize,
+    pub(super) answer: Sender<(usize, Vec<f32>)>,
+}
+
+impl Job {
+    /// Whether the text can be in a batch that begins with another.
+    fn fits(&self, first: &Self) -> bool {
+        Arc::ptr_eq(&self.resident, &first.resident)
+            && match (self.place, first.place) {
+                (Place::Mixed(_), Place::Mixed(_)) => true,
+                (Place::Alone, Place::Alone) => self.task == first.task,
+                _ => false,
+            }
+    }
+}
+
+/// Texts in the order in which they came.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    closed: bool,
+}
+
+impl Queue {
+    /// Puts all of a request's texts into the queue, or none where there is no room.
+    pub(super) fn offer(&self, jobs: Vec<Job>) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.jobs.len() + jobs.len() > CAPACITY {
+            return false;
+        }
+        waiting.jobs.extend(jobs);
+        self.changed.notify_all();
+        true
+    }
+
+    /// How many texts wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).jobs.len()
+    }
+
+    /// Nothing more comes.
+    pub(super) fn close(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.changed.notify_all();
+    }
+
+    /// The next batch: the first text, and those behind it that go with it; `None` when the queue is closed and empty.
+    fn take(&self) -> Option<Vec<Job>> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting =
+            self.changed.wait_while(waiting, |waiting| waiting.jobs.is_empty() && !waiting.closed);
+        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        let until = Instant::now() + COMPANY;
+        while !waiting.closed && !is_full(&waiting.jobs) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let woken = self.changed.wait_timeout(waiting, left);
+            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let mut batch: Vec<Job> = vec![waiting.jobs.pop_front()?];
+        let mut longest = batch[0].text.ids.len();
+        let mut place = 0;
+        while place < waiting.jobs.len() {
+            let next = &waiting.jobs[place];
+            let length = longest.max(next.text.ids.len());
+            if next.fits(&batch[0]) && length * (batch.len() + 1) <= BATCH_TOKENS {
+                longest = length;
+                batch.extend(waiting.jobs.remove(place));
+            } else {
+                place += 1;
+            }
+        }
+        Some(batch)
+    }
+}
+
+fn is_full(jobs: &VecDeque<Job>) -> bool {
+    let longest = jobs.iter().map(|job| job.text.ids.len()).max().unwrap_or_default();
+    longest * jobs.len() >= BATCH_TOKENS
+}
+
+/// Runs batches until the queue is closed and empty.
+pub(super) fn work(queue: &Queue, metrics: &Metrics, device: &Device) {
+    while let Some(batch) = queue.take() {
+        metrics.batches.fetch_add(1, Ordering::Relaxed);
+        metrics.batched_texts.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        let first = &batch[0];
+        let texts = batch.iter().map(|job| job.text.clone()).collect();
+        let input = bert_input(&PadToLongest::default().batch(texts, device));
+        let places: Option<Vec<usize>> = batch
+            .iter()
+            .map(|job| match job.place {
+                Place::Mixed(place) => Some(place),
+                Place::Alone => None,
+            })
+            .collect();
+        let logits = match places {
+            Some(places) => first.resident.run_mixed(&places, &input, device),
+            None => first.resident.run_alone(&first.task, &input),
+        };
+        for (job, logits) in batch.into_iter().zip(logits) {
+            // Whoever asked may have gone.
+            let _ = job.answer.send((job.number, logits));
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The tasks in memory: those of the bank as it is now.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use burn::module::Module;
+use burn::tensor::Device;
+use burn_adapters::compose::per_row::mixes;
+use burn_adapters::file::bank::{Bank, Entry};
+use burn_adapters::file::native::AdapterMetadata;
+use burn_adapters::{AdaptedBert, HeadKind, PerRow, TaskSet};
+use burn_bert::{Bert, BertConfig, BertInput};
+use glue_data::TextEncoder;
+
+use crate::base::Base;
+use crate::recipes::bank::load_base;
+
+/// A bank that is served, and what of it is in memory.
+pub(super) struct Residents {
+    bert: Bert,
+    base: Base,
+    pub(super) bert_config: BertConfig,
+    fingerprint: String,
+    now: Mutex<(Bank, Arc<Resident>)>,
+}
+
+/// The tasks of a bank at one time. A request keeps its own, whatever is added or removed meanwhile.
+pub(super) struct Resident {
+    pub(super) bert: Bert,
+    pub(super) tasks: BTreeMap<String, Served>,
+    set: TaskSet,
+    /// Of each longest length.
+    encoders: BTreeMap<usize, TextEncoder>,
+}
+
+/// A task that is served.
+#[derive(Clone)]
+pub(super) struct Served {
+    pub(super) metadata: AdapterMetadata,
+    pub(super) place: Place,
+    model: Arc<AdaptedBert>,
+    entry: Entry,
+}
+
+/// How a task's texts are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// With those of other tasks; the number in the set.
+    Mixed(usize),
+    /// In batches of its own.
+    Alone,
+}
+
+impl Residents {
+    /// Opens a bank and loads its tasks.
+    pub(super) fn open(path: &Path, base: Option<&str>, device: &Device) -> Result<Self> {
+        let bank = Bank::open(path)?;
+        let (bert, fingerprint, base) = load_base(&bank, base, device)?;
+        let bert = bert.valid();
+        let bert_config = BertConfig::from_directory(base.directory())?;
+        let resident = load(&bank, &bert, &fingerprint, &base, &BTreeMap::new())?;
+        let now = Mutex::new((bank, Arc::new(resident)));
+        Ok(Self { bert, base, bert_config, fingerprint, now })
+    }
+
+    /// The tasks as the bank has them now; only what was added since is read.
+    pub(super) fn current(&self) -> Result<Arc<Resident>> {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        if !now.0.is_current()? {
+            let bank = Bank::open(now.0.path())?;
+            let known = &now.1.tasks;
+            let resident = load(&bank, &self.bert, &self.fingerprint, &self.base, known)?;
+            *now = (bank, Arc::new(resident));
+        }
+        Ok(now.1.clone())
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "what is not served is told where talk goes")]
+fn load(
+    bank: &Bank,
+    bert: &Bert,
+    fingerprint: &str,
+    base: &Base,
+    known: &BTreeMap<String, Served>,
+) -> Result<Resident> {
+    let mut tasks = BTreeMap::new();
+    let mut mixed = 0;
+    for (name, entry) in &bank.index().entries {
+        let unchanged = known.get(name).filter(|served| served.entry == *entry);
+        let (model, metadata) = match unchanged {
+            Some(served) => (served.model.clone(), served.metadata.clone()),
+            None => match bank.load(name, bert.clone(), fingerprint) {
+                Ok((model, metadata)) => (Arc::new(model.valid()), metadata),
+                // One damaged adapter does not take the others down.
+                Err(error) => {
+                    eprintln!("`{name}` is not served: {:#}", anyhow::Error::from(error));
+                    continue;
+                }
+            },
+        };
+        if metadata.head == HeadKind::Span {
+            eprintln!("`{name}` is not served: it finds answers in paragraphs");
+            continue;
+        }
+        let place = if mixes(model.task.config()).is_ok() {
+            mixed += 1;
+            Place::Mixed(mixed - 1)
+        } else {
+            Place::Alone
+        };
+        let entry = entry.clone();
+        tasks.insert(name.clone(), Served { metadata, place, model, entry });
+    }
+    let together: Vec<_> = tasks
+        .values()
+        .filter(|served| served.place != Place::Alone)
+        .map(|served| &served.model.task)
+        .collect();
+    let set = TaskSet::new(bert, &together)?;
+    let mut encoders = BTreeMap::new();
+    for served in tasks.values() {
+        let length = served.metadata.max_length;
+        if let Slot::Vacant(slot) = encoders.entry(length) {
+            slot.insert(TextEncoder::from_directory(base.directory(), length)?);
+        }
+    }
+    Ok(Resident { bert: bert.clone(), tasks, set, encoders })
+}
+
+impl Resident {
+    /// The encoder of a task's texts.
+    pub(super) fn encoder(&self, task: &Served) -> Result<&TextEncoder> {
+        self.encoders.get(&task.metadata.max_length).context("every length has its encoder")
+    }
+
+    /// Logits of texts of tasks that mix.
+    pub(super) fn run_mixed(
+        &self,
+        places: &[usize],
+        input: &BertInput,
+        device: &Device,
+    ) -> Vec<Vec<f32>> {
+        let rows: Vec<_> = places.iter().copied().map(Some).collect();
+        PerRow::new(&self.set, &rows, device).forward(&self.bert, input)
+    }
+
+    /// Logits of texts of one task.
+    pub(super) fn run_alone(&self, task: &str, input: &BertInput) -> Vec<Vec<f32>> {
+        let Some(served) = self.tasks.get(task) else { return Vec::new() };
+        let logits = served.model.forward(input);
+        let outputs = logits.dims()[1];
+        let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        values.chunks(outputs).map(<[f32]>::to_vec).collect()
+    }
+}

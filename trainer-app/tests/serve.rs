@@ -1,0 +1,409 @@
+//! `trainer bank` and `trainer serve` as they are used: over the command line and a real socket, on a tiny BERT.
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use burn::tensor::Device;
+use burn_adapters::file::native::{AdapterMetadata, BaseIdentity, save};
+use burn_adapters::{AdaptedBert, HeadKind, Method, Pooling, TaskAdapterConfig};
+use serde_json::{Value, json};
+use trainer_app::base::Base;
+
+/// A directory with a tiny base and adapters on it.
+struct Desk {
+    directory: tempfile::TempDir,
+    words: Vec<String>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let base = directory.path().join("base");
+        std::fs::create_dir(&base).unwrap();
+        for file in ["config.json", "model.safetensors"] {
+            let fixture = crates.join("burn-adapters/tests/fixtures/base").join(file);
+            std::fs::copy(fixture, base.join(file)).unwrap();
+        }
+        let vocabulary = crates.join("glue-data/tests/fixtures/vocab.txt");
+        std::fs::copy(&vocabulary, base.join("vocab.txt")).unwrap();
+        let words = std::fs::read_to_string(vocabulary).unwrap();
+        let whole = |word: &&str| !word.starts_with('#') && !word.starts_with('[');
+        let words = words.lines().filter(whole).map(str::to_owned).collect();
+        let desk = Self { directory, words };
+        desk.says("bank create tasks.bank --base base");
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+        command.current_dir(self.directory.path()).args(line.split_whitespace());
+        command
+    }
+
+    fn says(&self, line: &str) -> String {
+        let output = self.command(line).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn refuses(&self, line: &str) -> String {
+        let output = self.command(line).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && !said.contains("panicked"), "{line}: {said}");
+        said
+    }
+
+    /// Writes a fresh adapter with so many labels (1 is a score).
+    fn write(&self, task: &str, method: Method, outputs: usize) -> String {
+        let base = Base::locate(self.path("base").to_str().unwrap()).unwrap();
+        let bert = burn_bert::load(base.directory(), &Device::flex()).unwrap();
+        let mut plan = method.plan(2 + outputs);
+        if let Some(prefix) = &mut plan.prefix {
+            prefix.length = 3;
+        }
+        let config = TaskAdapterConfig {
+            plan,
+            outputs,
+            pooling: Pooling::Mean,
+            head_dropout: 0.1,
+            head_hidden: None,
+            seed: outputs as u64,
+            fused: Vec::new(),
+        };
+        let task_adapter = config.init(&bert).unwrap();
+        let model = AdaptedBert::new(bert, task_adapter).unwrap();
+        let labels = ["a", "b", "c", "d"][..outputs].iter().map(ToString::to_string).collect();
+        let metadata = AdapterMetadata {
+            method: method.to_string(),
+            task: task.to_owned(),
+            head: if outputs == 1 {
+                HeadKind::Regression
+            } else {
+                HeadKind::Classification { labels }
+            },
+            score: None,
+            max_length: 16,
+            base: BaseIdentity {
+                name: self.path("base").to_str().unwrap().to_owned(),
+                fingerprint: base.fingerprint().unwrap(),
+            },
+        };
+        let file = format!("{task}.safetensors");
+        save(&self.path(&file), &model, &metadata).unwrap();
+        file
+    }
+
+    fn add(&self, task: &str, method: Method, outputs: usize) {
+        let file = self.write(task, method, outputs);
+        self.says(&format!("bank add tasks.bank {file}"));
+    }
+
+    /// What `trainer predict` says of a text.
+    fn predicts(&self, task: &str, text: &str) -> Value {
+        std::fs::write(self.path("text"), text).unwrap();
+        let line = format!("predict {task}.safetensors --input text --device cpu --json");
+        serde_json::from_str(&self.says(&line)).unwrap()
+    }
+
+    fn serve(&self, more: &str) -> Server {
+        let line = format!("serve --bank tasks.bank --device cpu --listen 127.0.0.1:0 {more}");
+        let mut child = self.command(&line).stderr(Stdio::piped()).spawn().unwrap();
+        let mut told = String::new();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        while !told.contains("http://") {
+            told.clear();
+            assert!(stderr.read_line(&mut told).unwrap() > 0, "it ended before it listened");
+        }
+        let address = told.trim().split("http://").nth(1).unwrap().trim_end_matches('/').to_owned();
+        // Whatever else it says must not fill the pipe.
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        Server { child, address }
+    }
+}
+
+/// A server that runs; it is killed where a test fails.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    fn agent() -> ureq::Agent {
+        ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into()
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        let response = Self::agent().get(format!("http://{}{path}", self.address)).call();
+        let mut response = response.unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
+    fn post(&self, body: &str) -> (u16, Value) {
+        let response = Self::agent().post(format!("http://{}/v1/predict", self.address)).send(body);
+        let mut response = response.unwrap();
+        let text = response.body_mut().read_to_string().unwrap();
+        (response.status().as_u16(), serde_json::from_str(&text).unwrap())
+    }
+
+    fn predicts(&self, inputs: &Value) -> Vec<Value> {
+        let (status, answer) = self.post(&json!({ "inputs": inputs }).to_string());
+        assert_eq!(status, 200, "{answer}");
+        answer["predictions"].as_array().unwrap().clone()
+    }
+
+    /// The value of a line of `/metrics`.
+    fn count(&self, name: &str) -> f64 {
+        let (_, text) = self.get("/metrics");
+        let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("{name} is not in {text}"))
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+}
+
+fn check_same(served: &Value, predicted: &Value) {
+    if let Some(score) = predicted["score"].as_f64() {
+        assert!((served["score"].as_f64().unwrap() - score).abs() < 1e-4);
+        return;
+    }
+    for (label, share) in predicted["probabilities"].as_object().unwrap() {
+        let found = served["probabilities"][label].as_f64().unwrap();
+        assert!((found - share.as_f64().unwrap()).abs() < 1e-5, "{served} {predicted}");
+    }
+}
+
+#[test]
+fn a_bank_is_made_listed_verified_and_emptied() {
+    let desk = Desk::new();
+    let files = [desk.write("one", Method::Houlsby, 2), desk.write("two", Method::Lora, 3)];
+    let told = desk.says(&format!("bank add tasks.bank {}", files.join(" ")));
+    assert_eq!(told.lines().count(), 2);
+    assert!(told.contains("% of the base"), "{told}");
+    let listed = desk.says("bank list tasks.bank --json");
+    let listed: Vec<Value> =
+        listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(listed[0]["task"], "one");
+    assert_eq!(listed[1]["bytes"], std::fs::metadata(desk.path("two.safetensors")).unwrap().len());
+    assert!(desk.says("bank list tasks.bank").contains("2 tasks on"));
+    assert_eq!(desk.says("bank verify tasks.bank --device cpu").matches("sound").count(), 2);
+
+    desk.says(&format!("bank add tasks.bank {} --name again", files[0]));
+    assert!(
+        desk.refuses(&format!("bank add tasks.bank {}", files[0]))
+            .contains("has a task `one` already")
+    );
+    desk.says("bank remove tasks.bank one again");
+    assert!(desk.refuses("bank remove tasks.bank one").contains("it has two"));
+
+    // A damaged weight is found, and named.
+    let mut bytes = std::fs::read(desk.path("tasks.bank")).unwrap();
+    let weights = std::fs::read(desk.path("two.safetensors")).unwrap();
+    let at = bytes.windows(weights.len()).position(|window| window == weights).unwrap();
+    bytes[at + weights.len() - 30] ^= 0x55;
+    std::fs::write(desk.path("tasks.bank"), bytes).unwrap();
+    let error = desk.refuses("bank verify tasks.bank --device cpu");
+    assert!(error.contains("1 of 1 tasks in tasks.bank are not sound"), "{error}");
+}
+
+#[test]
+fn a_program_that_is_killed_while_it_adds_leaves_a_bank() {
+    let desk = Desk::new();
+    desk.add("one", Method::Houlsby, 2);
+    let file = desk.write("two", Method::Houlsby, 3);
+    let mut added = 0;
+    for round in 0..6_u64 {
+        let mut child = desk
+            .command(&format!("bank add tasks.bank {file} --name two-{round}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Each round a little later; `kill` is SIGKILL.
+        for _ in 0..round * 40 {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let listed = desk.says("bank list tasks.bank --json");
+        assert!(listed.lines().next().unwrap().contains("\"one\""), "{listed}");
+        assert!(listed.lines().count() > added);
+        added = listed.lines().count() - 1;
+    }
+    desk.says(&format!("bank add tasks.bank {file}"));
+    assert_eq!(
+        desk.says("bank verify tasks.bank --device cpu").matches("sound").count(),
+        added + 2
+    );
+}
+
+#[test]
+fn mixed_tasks_answer_as_predict_does() {
+    let desk = Desk::new();
+    desk.add("serial", Method::Houlsby, 2);
+    desk.add("low-rank", Method::Lora, 3);
+    desk.add("score", Method::Pfeiffer, 1);
+    // This one does not mix, and is run in batches of its own.
+    desk.add("prefix", Method::PrefixFlat, 4);
+    let server = desk.serve("");
+    let text = |number: usize| format!("{} {}", desk.words[number], desk.words[number + 5]);
+    let tasks = ["serial", "score", "prefix", "low-rank", "serial"];
+    let inputs: Vec<Value> = tasks
+        .iter()
+        .enumerate()
+        .map(|(number, task)| json!({ "task": task, "text": text(number) }))
+        .collect();
+    let served = server.predicts(&json!(inputs));
+    for (number, task) in tasks.iter().enumerate() {
+        assert_eq!(served[number]["task"], *task);
+        check_same(&served[number], &desk.predicts(task, &text(number)));
+    }
+    let (status, listed) = server.get("/v1/tasks");
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!((status, listed["tasks"].as_array().unwrap().len()), (200, 4));
+    assert_eq!(server.get("/healthz"), (200, "ok\n".to_owned()));
+    let (_, page) = server.get("/");
+    assert!(
+        page.contains("<title>") && !page.contains("https://"),
+        "the page needs nothing from elsewhere"
+    );
+    // Three of the four tasks share a batch.
+    assert!(server.count("trainer_batched_texts_total") >= 5.0);
+    assert!(server.count("trainer_batches_total") <= 3.0);
+}
+
+#[test]
+fn requests_at_the_same_time_share_batches() {
+    let desk = Desk::new();
+    desk.add("one", Method::Houlsby, 2);
+    desk.add("two", Method::Parallel, 3);
+    let server = desk.serve("");
+    let body = |task: &str| json!([{ "task": task, "text": desk.words[3] }]);
+    let rounds = 40;
+    // Each thread asks again when it has its answer, so that two requests are under way most of the time.
+    std::thread::scope(|scope| {
+        for task in ["one", "two"] {
+            let (server, body) = (&server, body(task));
+            scope.spawn(move || (0..rounds).for_each(|_| drop(server.predicts(&body))));
+        }
+    });
+    let (batches, texts) =
+        (server.count("trainer_batches_total"), server.count("trainer_batched_texts_total"));
+    assert!((texts - f64::from(2 * rounds)).abs() < 0.5);
+    assert!(batches < texts, "{batches} batches for {texts} texts");
+}
+
+#[test]
+fn what_cannot_be_answered_is_a_sentence() {
+    let desk = Desk::new();
+    desk.add("one", Method::Houlsby, 2);
+    let server = desk.serve("");
+    let refused = |body: &str, expected: u16, part: &str| {
+        let (status, answer) = server.post(body);
+        let sentence = answer["error"].as_str().unwrap();
+        assert!(status == expected && sentence.contains(part), "{status}: {sentence}");
+    };
+    refused(
+        r#"{"inputs": [{"task": "none", "text": "a"}]}"#,
+        404,
+        "there is no task `none`; the tasks are one",
+    );
+    refused("{", 400, "the body is not");
+    refused(r#"{"inputs": [{"task": "one"}]}"#, 400, "missing field `text`");
+    refused(
+        r#"{"inputs": [{"task": "one", "text": "a", "txet2": "b"}]}"#,
+        400,
+        "unknown field `txet2`",
+    );
+    let many = vec![json!({ "task": "one", "text": "a" }); 257];
+    refused(
+        &json!({ "inputs": many }).to_string(),
+        413,
+        "there are 257 texts, expected 256 at most",
+    );
+    let long = json!({ "inputs": [{ "task": "one", "text": "a ".repeat(600_000) }] });
+    refused(&long.to_string(), 413, "longer than 1048576 bytes");
+    assert_eq!(server.get("/v2").0, 404);
+    assert_eq!(server.get("/v1/predict").0, 405);
+    // And it goes on.
+    assert_eq!(server.predicts(&json!([{ "task": "one", "text": "a" }])).len(), 1);
+    assert_eq!(server.predicts(&json!([])).len(), 0);
+}
+
+#[test]
+fn other_machines_need_a_token() {
+    let desk = Desk::new();
+    desk.add("one", Method::Houlsby, 2);
+    let error = desk.refuses("serve --bank tasks.bank --device cpu --listen 0.0.0.0:0");
+    assert!(
+        error.contains("0.0.0.0:0 can be reached from other machines; give a --token"),
+        "{error}"
+    );
+    let server = desk.serve("--token secret");
+    assert_eq!(server.get("/v1/tasks").0, 401);
+    assert_eq!(server.get("/healthz").0, 200);
+    let url = format!("http://{}/v1/tasks", server.address);
+    for (token, status) in [("secret", 200), ("secreT", 401)] {
+        let request = Server::agent().get(&url).header("Authorization", format!("Bearer {token}"));
+        assert_eq!(request.call().unwrap().status().as_u16(), status);
+    }
+}
+
+#[test]
+fn a_task_that_is_added_is_served_and_one_that_is_removed_is_not() {
+    let desk = Desk::new();
+    desk.add("one", Method::Houlsby, 2);
+    let server = desk.serve("");
+    let two = json!([{ "task": "two", "text": "a" }, { "task": "one", "text": "a" }]);
+    assert_eq!(server.post(&json!({ "inputs": two }).to_string()).0, 404);
+    desk.add("two", Method::Lora, 3);
+    let served = server.predicts(&two);
+    check_same(&served[0], &desk.predicts("two", "a"));
+    check_same(&served[1], &desk.predicts("one", "a"));
+    desk.says("bank remove tasks.bank two");
+    assert_eq!(server.post(&json!({ "inputs": two }).to_string()).0, 404);
+}
+
+#[cfg(unix)]
+#[test]
+fn who_asked_before_the_end_is_answered() {
+    let desk = Desk::new();
+    desk.add("one", Method::Houlsby, 2);
+    let mut server = desk.serve("");
+    let body =
+        json!({ "inputs": vec![json!({ "task": "one", "text": "a b c" }); 200] }).to_string();
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    // The head and a part of the body are there when the signal comes; the rest comes after it.
+    write!(stream, "POST /v1/predict HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
+    stream.write_all(&body.as_bytes()[..100]).unwrap();
+    stream.flush().unwrap();
+    // An answer to somebody else, so that the thread of the first has its request by now.
+    while server.get("/healthz").0 != 200 {}
+    let kill =
+        Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    stream.write_all(&body.as_bytes()[100..]).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(answer.matches("\"label\"").count(), 200);
+    assert!(server.child.wait().unwrap().success());
+    assert!(TcpStream::connect(&server.address).is_err());
+}
