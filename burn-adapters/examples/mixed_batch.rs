@@ -59,7 +59,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         single.push(seconds(|| drop(models[0].forward(&input).into_data())));
         for ((tasks, set), seconds_of) in sets.iter().zip(&mut mixed) {
             let rows: Vec<_> = (0..ROWS).map(|row| Some(row % tasks)).collect();
-            seconds_of.push(seconds(|| drop(PerRow::new(set, &rows, &device).forward(&bert, &input))));
+            seconds_of
+                .push(seconds(|| drop(PerRow::new(set, &rows, &device).forward(&bert, &input))));
         }
     }
     println!("{ROWS} texts of {tokens} tokens, the median of {ROUNDS} rounds");
@@ -68,7 +69,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     for ((tasks, _), seconds) in sets.iter().zip(mixed) {
         let seconds = median(seconds);
         let speed = ROWS as f64 / seconds;
-        println!("{:<24} {speed:>8.1} texts/s  {:.2} of that", format!("{tasks} mixed"), alone / seconds);
+        println!(
+            "{:<24} {speed:>8.1} texts/s  {:.2} of that",
+            format!("{tasks} mixed"),
+            alone / seconds
+        );
     }
     Ok(())
 }

@@ -270,10 +270,10 @@ fn mixed_tasks_answer_as_predict_does() {
         .enumerate()
         .map(|(number, task)| json!({ "task": task, "text": text(number) }))
         .collect();
-    let served = server.predicts(&json!(inputs));
+    let answered = server.predicts(&json!(inputs));
     for (number, task) in tasks.iter().enumerate() {
-        assert_eq!(served[number]["task"], *task);
-        check_same(&served[number], &desk.predicts(task, &text(number)));
+        assert_eq!(answered[number]["task"], *task);
+        check_same(&answered[number], &desk.predicts(task, &text(number)));
     }
     let (status, listed) = server.get("/v1/tasks");
     let listed: Value = serde_json::from_str(&listed).unwrap();
@@ -374,9 +374,9 @@ fn a_task_that_is_added_is_served_and_one_that_is_removed_is_not() {
     let two = json!([{ "task": "two", "text": "a" }, { "task": "one", "text": "a" }]);
     assert_eq!(server.post(&json!({ "inputs": two }).to_string()).0, 404);
     desk.add("two", Method::Lora, 3);
-    let served = server.predicts(&two);
-    check_same(&served[0], &desk.predicts("two", "a"));
-    check_same(&served[1], &desk.predicts("one", "a"));
+    let answered = server.predicts(&two);
+    check_same(&answered[0], &desk.predicts("two", "a"));
+    check_same(&answered[1], &desk.predicts("one", "a"));
     desk.says("bank remove tasks.bank two");
     assert_eq!(server.post(&json!({ "inputs": two }).to_string()).0, 404);
 }
