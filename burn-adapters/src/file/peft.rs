@@ -22,6 +22,7 @@ use super::settings::Settings;
 use crate::adapted::AdaptedBert;
 use crate::error::{AdapterError, TensorProblems};
 use crate::head::{HeadKind, Pooling};
+use crate::layers::Layers;
 use crate::low_rank::{LowRankPlan, RankScaling};
 use crate::plan::{Plan, Tuned};
 use crate::scale::ScalePlan;
@@ -30,6 +31,9 @@ use crate::task_adapter::TaskAdapterConfig;
 const FORMAT: &str = "PEFT";
 const CONFIG: &str = "adapter_config.json";
 const PREFIX: &str = "base_model.model.";
+/// Before the number of a layer.
+const ENCODER: &str = "bert.encoder.layer.";
+const POOLER: &str = "bert.pooler.dense";
 /// Of BERT; a file does not say what the base had.
 const HEAD_DROPOUT: f64 = 0.1;
 
@@ -48,7 +52,7 @@ pub fn read(
     if task_type != "SEQ_CLS" {
         return Err(settings.refuse("task_type", &json!(task_type), "SEQ_CLS"));
     }
-    let plan = plan(settings)?;
+    let plan = plan(settings, bert.n_layers())?;
     let path = find(directory, &["adapter_model.safetensors", "adapter_model.bin"])?;
     let mut tensors = Tensors::new();
     for (name, data) in read_tensors(&path)? {
@@ -83,7 +87,7 @@ pub fn read(
     Ok(Imported { model, name: "default".to_owned(), head, warnings: Vec::new() })
 }
 
-fn plan(mut settings: Settings) -> Result<Plan, AdapterError> {
+fn plan(mut settings: Settings, n_layers: usize) -> Result<Plan, AdapterError> {
     let mut plan = Plan::without_insertions(Tuned::Nothing);
     let kind = settings.text("peft_type", "")?;
     // Where the adapter came from, how it starts and what it drops out; and the head, which is looked for anyway.
@@ -102,8 +106,8 @@ fn plan(mut settings: Settings) -> Result<Plan, AdapterError> {
         "ensure_weight_tying",
     ]);
     match kind.as_str() {
-        "LORA" => plan.low_rank = Some(low_rank(&mut settings)?),
-        "IA3" => plan.scale = Some(scale(&mut settings)?),
+        "LORA" => plan.low_rank = Some(low_rank(&mut settings, n_layers)?),
+        "IA3" => plan.scale = Some(scale(&mut settings, n_layers)?),
         "LN_TUNING" => {
             settings.skip(&["target_modules"]);
             settings.must_be_off(&["exclude_modules"])?;
@@ -117,32 +121,69 @@ fn plan(mut settings: Settings) -> Result<Plan, AdapterError> {
     Ok(plan)
 }
 
-/// The projections that a list of endings hits, and whether the pooler's is among them.
-fn targets(modules: &[String]) -> (BTreeSet<Projection>, bool) {
-    let hits = |dense: &str| {
-        modules.iter().any(|module| {
-            dense
-                .strip_suffix(module.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+/// What a list of modules hits: names, or endings of names that begin after a dot.
+struct Targets {
+    layers: Layers,
+    projections: BTreeSet<Projection>,
+    pooler: bool,
+}
+
+impl Targets {
+    /// All layers that are hit have to be hit alike.
+    fn of(modules: &[String], n_layers: usize) -> Option<Self> {
+        let hits = |name: &str| {
+            let ends = |module: &String| {
+                name.strip_suffix(module.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            };
+            modules.iter().any(ends)
+        };
+        let of_layer = |layer: usize| -> BTreeSet<Projection> {
+            let named = Projection::ALL.into_iter().zip(DENSE);
+            let hit = named.filter(|(_, dense)| hits(&format!("{ENCODER}{layer}.{dense}")));
+            hit.map(|(projection, _)| projection).collect()
+        };
+        let layers: Vec<_> = (0..n_layers)
+            .map(|layer| (layer, of_layer(layer)))
+            .filter(|(_, projections)| !projections.is_empty())
+            .collect();
+        let projections = layers.first().map(|(_, first)| first.clone()).unwrap_or_default();
+        let alike = layers.iter().all(|(_, of_layer)| *of_layer == projections);
+        let all = layers.is_empty() || layers.len() == n_layers;
+        alike.then(|| Self {
+            layers: if all {
+                Layers::All
+            } else {
+                Layers::Only(layers.into_iter().map(|(layer, _)| layer).collect())
+            },
+            projections,
+            pooler: hits(POOLER),
         })
-    };
-    let projections = Projection::ALL.into_iter().zip(DENSE);
-    let projections = projections.filter(|(_, dense)| hits(&format!("encoder.layer.{dense}")));
-    (projections.map(|(projection, _)| projection).collect(), hits("pooler.dense"))
+    }
 }
 
-fn target_modules(settings: &mut Settings) -> Result<Vec<String>, AdapterError> {
+/// The modules of a setting, if there are any.
+fn targets(
+    settings: &mut Settings,
+    key: &str,
+    n_layers: usize,
+) -> Result<Option<Targets>, AdapterError> {
+    let Some(modules) = settings.texts(key)? else { return Ok(None) };
+    let alike = Targets::of(&modules, n_layers);
+    let expected = "the same modules in every layer that has any";
+    alike.map(Some).ok_or_else(|| settings.refuse(key, &json!(modules), expected))
+}
+
+fn target_modules(settings: &mut Settings, n_layers: usize) -> Result<Targets, AdapterError> {
     const KEY: &str = "target_modules";
-    let Some(modules) = settings.texts(KEY)? else {
-        return Err(settings.refuse(KEY, &Value::Null, "a list of modules"));
-    };
-    Ok(modules)
+    let targets = targets(settings, KEY, n_layers)?;
+    targets.ok_or_else(|| settings.refuse(KEY, &Value::Null, "a list of modules"))
 }
 
-fn low_rank(settings: &mut Settings) -> Result<LowRankPlan, AdapterError> {
+fn low_rank(settings: &mut Settings, n_layers: usize) -> Result<LowRankPlan, AdapterError> {
     let (rank, alpha) = (settings.size("r", 8)?, settings.number("lora_alpha", 8.0)?);
-    let (projections, pooler) = targets(&target_modules(settings)?);
-    let mut plan = LowRankPlan { pooler, ..LowRankPlan::new(projections, rank, alpha) };
+    let Targets { layers, projections, pooler } = target_modules(settings, n_layers)?;
+    let mut plan = LowRankPlan { layers, pooler, ..LowRankPlan::new(projections, rank, alpha) };
     if settings.flag("use_rslora", false)? {
         plan.scaling = RankScaling::RootRank;
     }
@@ -165,21 +206,18 @@ fn low_rank(settings: &mut Settings) -> Result<LowRankPlan, AdapterError> {
     Ok(plan)
 }
 
-fn scale(settings: &mut Settings) -> Result<ScalePlan, AdapterError> {
-    let (all, pooler) = targets(&target_modules(settings)?);
-    let (inputs, _) = targets(&settings.texts("feedforward_modules")?.unwrap_or_default());
+fn scale(settings: &mut Settings, n_layers: usize) -> Result<ScalePlan, AdapterError> {
+    let Targets { layers, projections, pooler } = target_modules(settings, n_layers)?;
+    let inputs = targets(settings, "feedforward_modules", n_layers)?;
     if pooler {
-        return Err(settings.refuse(
-            "target_modules",
-            &json!("dense"),
-            "projections of the encoder",
-        ));
+        let expected = "projections of the encoder, without the pooler's";
+        return Err(settings.refuse("target_modules", &json!("dense"), expected));
     }
     settings.must_be_off(&["fan_in_fan_out", "exclude_modules"])?;
-    let inputs: BTreeSet<_> = inputs.intersection(&all).copied().collect();
-    let mut plan = ScalePlan::new(all.difference(&inputs).copied().collect());
-    plan.inputs = inputs;
-    Ok(plan)
+    let inputs = inputs.map(|inputs| inputs.projections).unwrap_or_default();
+    let inputs: BTreeSet<_> = inputs.intersection(&projections).copied().collect();
+    let outputs = projections.difference(&inputs).copied().collect();
+    Ok(ScalePlan { layers, outputs, inputs })
 }
 
 /// Where a parameter is, by its path in a task, without the prefixes.
@@ -252,7 +290,7 @@ pub fn write_directory(
         let remedy = "train with the pooling `pooler`, which BertForSequenceClassification has";
         return Err(no_place("a head that is not one layer on the pooler", remedy));
     }
-    let settings = settings(&config.plan, base)?;
+    let settings = settings(&config.plan, base, model.bert.n_layers())?;
     let tensors: Tensors = tensors_of(directory, FORMAT, model, place)?
         .into_iter()
         .map(|(name, data)| {
@@ -265,26 +303,20 @@ pub fn write_directory(
     write_json(&directory.join(CONFIG), &settings)
 }
 
-fn settings(plan: &Plan, base: &str) -> Result<Value, AdapterError> {
+fn settings(plan: &Plan, base: &str, n_layers: usize) -> Result<Value, AdapterError> {
     let no_place = |what: &str| AdapterError::NoPlace {
         format: FORMAT,
         what: what.to_owned(),
         remedy: "export to AdapterHub, or keep our own file",
     };
-    // A list of full names is as good as endings, and says which layers.
-    let modules = |layers: &crate::layers::Layers, projections: &BTreeSet<Projection>| match layers
-    {
-        crate::layers::Layers::All => {
-            let named = Projection::ALL.into_iter().zip(DENSE);
-            let named = named.filter(|(projection, _)| projections.contains(projection));
-            let endings = named.map(|(projection, dense)| match projection {
-                // `output.dense` alone would be the end of the attention's as well.
-                Projection::FeedForwardOut => ".output.dense".to_owned(),
-                _ => dense.to_owned(),
-            });
-            Ok(endings.collect::<Vec<String>>())
-        }
-        _ => Err(no_place("corrections of some layers only")),
+    // Whole names: an ending such as `output.dense` would hit the attention's as well.
+    let modules = |layers: &Layers, projections: &BTreeSet<Projection>| -> Vec<String> {
+        let named = || Projection::ALL.into_iter().zip(DENSE);
+        let of_layer = |layer: usize| {
+            let named = named().filter(|(projection, _)| projections.contains(projection));
+            named.map(move |(_, dense)| format!("{ENCODER}{layer}.{dense}"))
+        };
+        (0..n_layers).filter(|layer| layers.contains(*layer)).flat_map(of_layer).collect()
     };
     let common = json!({
         "task_type": "SEQ_CLS",
@@ -297,9 +329,9 @@ fn settings(plan: &Plan, base: &str) -> Result<Value, AdapterError> {
         _ if plan.bottleneck.is_some() => return Err(no_place("a bottleneck")),
         _ if plan.prefix.is_some() => return Err(no_place("a prefix with a head")),
         (Some(low_rank), None, Tuned::Nothing) if !low_rank.gate => {
-            let mut targets = modules(&low_rank.layers, &low_rank.projections)?;
+            let mut targets = modules(&low_rank.layers, &low_rank.projections);
             if low_rank.pooler {
-                targets.push("pooler.dense".to_owned());
+                targets.push(POOLER.to_owned());
             }
             json!({
                 "peft_type": "LORA",
@@ -312,8 +344,8 @@ fn settings(plan: &Plan, base: &str) -> Result<Value, AdapterError> {
             })
         }
         (None, Some(scale), Tuned::Nothing) if scale.inputs.is_disjoint(&scale.outputs) => {
-            let inputs = modules(&scale.layers, &scale.inputs)?;
-            let mut targets = modules(&scale.layers, &scale.outputs)?;
+            let inputs = modules(&scale.layers, &scale.inputs);
+            let mut targets = modules(&scale.layers, &scale.outputs);
             targets.extend(inputs.clone());
             json!({ "peft_type": "IA3", "target_modules": targets, "feedforward_modules": inputs })
         }
