@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         Command::Adapter { command } => match command {
             AdapterCommand::Inspect { adapter, json } => inspect::adapter(&adapter, json),
             AdapterCommand::Average(args) => adapter::average(&args),
+            AdapterCommand::Import(args) => adapter::import(&args),
+            AdapterCommand::Export(args) => adapter::export(&args),
             AdapterCommand::ImportTensorflow(args) => adapter::import_tensorflow(&args),
         },
     };

@@ -1,16 +1,17 @@
-//! `trainer adapter average` and `trainer adapter import-tensorflow`: adapter files made without training.
+//! `trainer adapter average`, `import`, `export` and `import-tensorflow`: adapter files made without training, and
+//! what other people's packages load.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
-use burn_adapters::file::tensorflow;
+use burn_adapters::file::{adapter_hub, peft, tensorflow};
 use burn_adapters::{AdaptedBert, HeadKind, average_weights};
 use burn_bert::Bert;
 
 use crate::base::Base;
-use crate::cli::{AverageArgs, ImportTensorflowArgs};
+use crate::cli::{AverageArgs, DirectoryFormat, ExportArgs, ImportArgs, ImportTensorflowArgs};
 use crate::devices;
 
 /// Runs `trainer adapter average`.
@@ -46,6 +47,78 @@ pub fn average(args: &AverageArgs) -> Result<()> {
     let mean = average_weights(&models)?;
     let said = said.context("there is no adapter to average")?;
     write(&args.out, &mean, &AdapterMetadata { score: None, ..said })
+}
+
+/// Runs `trainer adapter import`.
+///
+/// # Errors
+/// A directory that cannot be read, that says something no plan can say, or that belongs to a base of another shape;
+/// or a file that cannot be written.
+pub fn import(args: &ImportArgs) -> Result<()> {
+    let (bert, base) = load_base(&args.base)?;
+    let is_peft = ["adapter_model.safetensors", "adapter_model.bin"]
+        .iter()
+        .any(|file| args.directory.join(file).is_file());
+    let format = args.format.unwrap_or(if is_peft {
+        DirectoryFormat::Peft
+    } else {
+        DirectoryFormat::AdapterHub
+    });
+    let labels = (!args.labels.is_empty()).then(|| args.labels.clone());
+    let (method, imported) = match format {
+        DirectoryFormat::AdapterHub => {
+            ("adapter-hub", adapter_hub::read(&args.directory, bert, labels)?)
+        }
+        DirectoryFormat::Peft => ("peft", peft::read(&args.directory, bert, labels)?),
+    };
+    warn(&imported.warnings);
+    let metadata = AdapterMetadata {
+        method: method.to_owned(),
+        task: args.task.clone().unwrap_or(imported.name),
+        head: imported.head,
+        score: None,
+        max_length: args.max_length,
+        base,
+    };
+    write(&args.out, &imported.model, &metadata)
+}
+
+/// Runs `trainer adapter export`.
+///
+/// # Errors
+/// An adapter that cannot be read, something for which the format has no place, or a file that cannot be written.
+#[expect(clippy::print_stdout, reason = "the directory is what was asked for")]
+pub fn export(args: &ExportArgs) -> Result<()> {
+    let header = native::read_header(&args.adapter)?;
+    let name = args.base.as_deref().unwrap_or(&header.metadata.base.name);
+    let (bert, base) = load_base(name)?;
+    let (model, metadata) = native::load(&args.adapter, bert, &base.fingerprint)?;
+    match args.format {
+        DirectoryFormat::AdapterHub => {
+            let name = args.name.clone().unwrap_or_else(|| metadata.task.replace('.', "-"));
+            let layer_norms = args.with_layer_norms;
+            let lost = adapter_hub::write_directory(
+                &args.out,
+                &model,
+                &name,
+                &metadata.head,
+                layer_norms,
+            )?;
+            warn(&lost);
+        }
+        DirectoryFormat::Peft => {
+            peft::write_directory(&args.out, &model, &metadata.head, &base.name)?;
+        }
+    }
+    println!("{}", args.out.display());
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "a warning is told where talk goes")]
+fn warn(sentences: &[String]) {
+    for sentence in sentences {
+        eprintln!("warning: {sentence}");
+    }
 }
 
 /// Runs `trainer adapter import-tensorflow`.
