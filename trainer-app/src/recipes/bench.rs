@@ -1,5 +1,5 @@
 //! `trainer bench`: what a step costs on this machine, each case in a process of its own so that its memory is its own.
-//! What the cases are, and how one is measured, is in [`bench`](crate::bench).
+//! What the cases are, and how one is measured, is in `bench.rs`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

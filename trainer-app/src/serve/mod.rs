@@ -1,7 +1,7 @@
 //! `trainer serve`: all tasks of a bank over HTTP, texts of different tasks in one batch.
 //!
-//! Threads of [`http`] read requests and tokenize; one worker owns the device and runs batches, which are made up of
-//! whatever lies in the [`queue`], whoever asked for it.
+//! Threads of `http` read requests and tokenize; one worker owns the device and runs batches, which are made up of
+//! whatever lies in the `queue`, whoever asked for it.
 
 mod http;
 mod metrics;
