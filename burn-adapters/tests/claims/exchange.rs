@@ -262,29 +262,3 @@ proptest! {
         }
     }
 }
-
-#[test]
-fn leave_for_python() {
-    let out = Path::new("/tmp/formats-out");
-    for (name, directory) in directories("adapters") {
-        let Ok(imported) = read_hub(&directory) else { continue };
-        adapter_hub::write_directory(
-            &out.join("hub").join(&name),
-            &imported.model,
-            "mine",
-            &imported.head,
-            false,
-        )
-        .unwrap();
-    }
-    for (name, directory) in directories("peft") {
-        let Ok(imported) = read_peft(&directory) else { continue };
-        peft::write_directory(
-            &out.join("peft").join(&name),
-            &imported.model,
-            &imported.head,
-            "tiny",
-        )
-        .unwrap();
-    }
-}
