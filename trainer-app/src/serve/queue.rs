@@ -58,10 +58,10 @@ struct Waiting {
 }
 
 impl Queue {
-    /// Puts all of a request's texts into the queue, or none where there is no room.
+    /// Puts all of a request's texts into the queue, or none where there is no room or nobody to run them.
     pub(super) fn offer(&self, jobs: Vec<Job>) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.jobs.len() + jobs.len() > CAPACITY {
+        if waiting.closed || waiting.jobs.len() + jobs.len() > CAPACITY {
             return false;
         }
         waiting.jobs.extend(jobs);
@@ -74,13 +74,15 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).jobs.len()
     }
 
-    /// Nothing more comes.
+    /// Nothing more comes, and who still waits is told so: the way to answer is gone with the text.
     pub(super) fn close(&self) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.closed = true;
+        waiting.jobs.clear();
         self.changed.notify_all();
     }
 
-    /// The next batch: the first text, and those behind it that go with it; `None` when the queue is closed and empty.
+    /// The next batch: the first text, and those behind it that go with it; `None` when the queue is closed.
     fn take(&self) -> Option<Vec<Job>> {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting =
@@ -117,8 +119,18 @@ fn is_full(jobs: &VecDeque<Job>) -> bool {
     longest * jobs.len() >= BATCH_TOKENS
 }
 
-/// Runs batches until the queue is closed and empty.
+/// Closes the queue when the worker ends, however it ends: nobody waits for a worker that broke.
+struct Closing<'a>(&'a Queue);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Runs batches until the queue is closed.
 pub(super) fn work(queue: &Queue, metrics: &Metrics, device: &Device) {
+    let _closing = Closing(queue);
     while let Some(batch) = queue.take() {
         metrics.batches.fetch_add(1, Ordering::Relaxed);
         metrics.batched_texts.fetch_add(batch.len() as u64, Ordering::Relaxed);
