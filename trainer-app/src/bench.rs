@@ -158,7 +158,9 @@ impl Job {
             (false, 1) => 10,
             (false, _) => 3,
         };
-        Self { workload, method: method.to_owned(), size: SIZE, batches, passes }
+        // Inference is with Houlsby's adapters; everything else has its own usual size, LoRA a rank of 8.
+        let size = method.parse().map_or(SIZE, Method::default_size);
+        Self { workload, method: method.to_owned(), size, batches, passes }
     }
 }
 
@@ -295,6 +297,12 @@ mod tests {
         let job = Job::new(Workload::MinilmCola, "houlsby", true);
         let text = serde_json::to_string(&job).unwrap();
         assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
+    }
+
+    #[test]
+    fn each_method_has_its_usual_size() {
+        let size = |method| Job::new(Workload::Minilm128, method, true).size;
+        assert_eq!((size("houlsby"), size("lora"), size("inference")), (64, 8, 64));
     }
 
     #[test]
