@@ -173,12 +173,12 @@ impl Shared {
         if let Some((_, kept)) = self.frozen.as_ref().filter(|(known, _)| *known == key) {
             return Ok(Some(Arc::clone(kept)));
         }
-        let directory = own_cache()?.join("states");
-        let fingerprint = base.fingerprint()?;
-        let place = if in_memory {
-            Place::Memory
-        } else {
-            Place::Disk { directory: &directory, fingerprint: &fingerprint }
+        // The fingerprint is waited for only where a file is named after it.
+        let on_disk =
+            if in_memory { None } else { Some((own_cache()?.join("states"), base.fingerprint()?)) };
+        let place = match &on_disk {
+            None => Place::Memory,
+            Some((directory, fingerprint)) => Place::Disk { directory, fingerprint },
         };
         let states = |rows| FrozenStates::of(&base.bert, rows, layer, place);
         let kept = Arc::new(FrozenTask {
