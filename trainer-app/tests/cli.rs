@@ -2,12 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod compose;
+mod tiny_base;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
+use tiny_base::lay_tiny_base;
 
 /// A directory with a tiny base and rows that a single word decides.
 struct Desk {
@@ -17,23 +19,11 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let base = directory.path().join("base");
-        std::fs::create_dir(&base).unwrap();
-        for file in ["config.json", "model.safetensors"] {
-            let fixture = crates.join("burn-adapters/tests/fixtures/base").join(file);
-            std::fs::copy(fixture, base.join(file)).unwrap();
-        }
-        let vocabulary = crates.join("glue-data/tests/fixtures/vocab.txt");
-        std::fs::copy(&vocabulary, base.join("vocab.txt")).unwrap();
-
-        let words = std::fs::read_to_string(vocabulary).unwrap();
-        let whole = |word: &&str| !word.starts_with('#') && !word.starts_with('[');
-        let words: Vec<&str> = words.lines().filter(whole).collect();
+        let words = lay_tiny_base(directory.path());
         let mut rows = String::from("id,body,team\n");
         for row in 0..160 {
-            let (class, decides) = [("x", words[0]), ("y", words[1])][row % 2];
-            let filler = words[2 + row % (words.len() - 2)];
+            let (class, decides) = [("x", &words[0]), ("y", &words[1])][row % 2];
+            let filler = &words[2 + row % (words.len() - 2)];
             writeln!(rows, "{row},{filler} {decides} {filler},{class}").unwrap();
         }
         std::fs::write(directory.path().join("rows.csv"), rows).unwrap();

@@ -1,15 +1,18 @@
 //! `trainer bank` and `trainer serve` as they are used: over the command line and a real socket, on a tiny BERT.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod tiny_base;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use burn::tensor::Device;
 use burn_adapters::file::native::{AdapterMetadata, BaseIdentity, save};
 use burn_adapters::{AdaptedBert, HeadKind, Method, Pooling, TaskAdapterConfig};
 use serde_json::{Value, json};
+use tiny_base::lay_tiny_base;
 use trainer_app::base::Base;
 
 /// A directory with a tiny base and adapters on it.
@@ -21,18 +24,7 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let base = directory.path().join("base");
-        std::fs::create_dir(&base).unwrap();
-        for file in ["config.json", "model.safetensors"] {
-            let fixture = crates.join("burn-adapters/tests/fixtures/base").join(file);
-            std::fs::copy(fixture, base.join(file)).unwrap();
-        }
-        let vocabulary = crates.join("glue-data/tests/fixtures/vocab.txt");
-        std::fs::copy(&vocabulary, base.join("vocab.txt")).unwrap();
-        let words = std::fs::read_to_string(vocabulary).unwrap();
-        let whole = |word: &&str| !word.starts_with('#') && !word.starts_with('[');
-        let words = words.lines().filter(whole).map(str::to_owned).collect();
+        let words = lay_tiny_base(directory.path());
         let desk = Self { directory, words };
         desk.says("bank create tasks.bank --base base");
         desk
