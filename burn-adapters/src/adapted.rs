@@ -111,6 +111,35 @@ impl AdaptedBert {
         self.task.head.forward_tokens(hidden)
     }
 
+    /// The same numbers without gradients: dropout goes on, and going forward keeps nothing for going back.
+    ///
+    /// `no_grad` of a clone would take the gradients of parameters that were never read from both.
+    #[must_use]
+    pub fn untracked(&self) -> Self {
+        struct Detach;
+
+        impl ModuleMapper for Detach {
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                param.map(Tensor::detach)
+            }
+        }
+
+        self.clone().map(&mut Detach)
+    }
+
+    /// The lowest layer with something of the task in it; nothing below has to be differentiated unless the
+    /// [embeddings](Self::tunes_embeddings) are tuned.
+    pub fn lowest_layer(&self) -> usize {
+        let config = self.task.config();
+        // Fused adapters are not in the plan.
+        if config.fused.is_empty() { config.plan.lowest_layer(self.bert.n_layers()) } else { 0 }
+    }
+
+    /// Whether something below the first layer trains.
+    pub fn tunes_embeddings(&self) -> bool {
+        matches!(self.task.config().plan.tuned, Tuned::LayerNorms | Tuned::Everything)
+    }
+
     /// Whether the parameter at a path of this module trains.
     pub fn trains(&self, path: &str) -> bool {
         let config = self.task.config();

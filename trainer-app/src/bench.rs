@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use burn::module::Module;
-use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use burn_adapters::{AdaptedBert, Method, Pooling, TaskAdapterConfig};
 use burn_bert::BertConfig;
@@ -18,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::base::Base;
+use crate::learner::backward::{Activations, gradients};
 use crate::learner::clip::clip_to_global_norm;
 use crate::learner::memory;
 use crate::learner::optimizer::build_optimizer;
@@ -25,8 +25,12 @@ use crate::learner::step::Tuner;
 use crate::rows;
 use crate::run_config::RunConfig;
 
-/// What is measured of each workload; `lora` is the peers' alone.
-pub const METHODS: [&str; 5] = ["houlsby", "layer-norm", "full", "inference", "lora"];
+/// What is measured of each workload: training by a method, Houlsby's with [`CHECKPOINTED`], or inference with it.
+pub const METHODS: [&str; 6] = ["houlsby", CHECKPOINTED, "layer-norm", "full", INFERENCE, "lora"];
+/// Houlsby's adapters with gradient checkpointing.
+const CHECKPOINTED: &str = "checkpointed";
+/// The forward pass, with Houlsby's adapters.
+const INFERENCE: &str = "inference";
 
 /// Drives ids, order and dropout.
 const SEED: u64 = 0;
@@ -158,7 +162,7 @@ impl Job {
             (false, 1) => 10,
             (false, _) => 3,
         };
-        // Inference is with Houlsby's adapters; everything else has its own usual size, LoRA a rank of 8.
+        // What is no method is Houlsby's; everything else has its own usual size, LoRA a rank of 8.
         let size = method.parse().map_or(SIZE, Method::default_size);
         Self { workload, method: method.to_owned(), size, batches, passes }
     }
@@ -181,12 +185,12 @@ impl Figure {
 
 /// Whether this program can measure a method.
 pub fn is_ours(method: &str) -> bool {
-    method == "inference" || method.parse::<Method>().is_ok()
+    [CHECKPOINTED, INFERENCE].contains(&method) || method.parse::<Method>().is_ok()
 }
 
 /// Whether a peer can.
 pub fn has_peer(method: &str) -> bool {
-    method != "layer-norm"
+    !["layer-norm", CHECKPOINTED].contains(&method)
 }
 
 /// Measures one case in this process.
@@ -196,8 +200,11 @@ pub fn has_peer(method: &str) -> bool {
 pub fn measure(job: &Job) -> Result<Figure> {
     ensure!(job.passes > 0 && !job.batches.is_empty(), "the case has no batches or no passes");
     let device = Device::flex().autodiff();
-    let infers = job.method == "inference";
-    let method = if infers { Method::Houlsby } else { job.method.parse()? };
+    let infers = job.method == INFERENCE;
+    let method = match job.method.as_str() {
+        CHECKPOINTED | INFERENCE => Method::Houlsby,
+        method => method.parse()?,
+    };
     let (config, bert) = if job.workload == Workload::BertBase128 {
         let config = BertConfig::bert_base();
         let bert = config.init(&device);
@@ -235,11 +242,14 @@ pub fn measure(job: &Job) -> Result<Figure> {
                 black_box(valid.forward(&batch).read(&batch.labels));
                 continue;
             }
-            device.seed(derive_seed(SEED, &format!("step/{pass}/{index}")));
+            let seed = derive_seed(SEED, &format!("step/{pass}/{index}"));
+            device.seed(seed);
+            let activations = match job.method.as_str() {
+                CHECKPOINTED => Activations::Recomputed { seed },
+                _ => Activations::Kept,
+            };
             let batch = rows::batch(&rows, &indices, &device);
-            let forward = tuner.forward(&batch);
-            let backward = forward.loss.clone().backward();
-            let gradients = GradientsParams::from_grads(backward, &tuner);
+            let (forward, gradients) = gradients(&tuner, None, &batch, 1.0, activations);
             black_box(forward.read(&batch.labels));
             let (gradients, _) = clip_to_global_norm(&tuner, gradients, training.clip);
             tuner = optimizer.step(1e-4, tuner, gradients);

@@ -210,6 +210,7 @@ impl Run {
             steps_per_epoch,
             batch_size: training.batch_size,
             accumulate: training.accumulate,
+            gradient_checkpointing: training.gradient_checkpointing,
             clip: training.clip,
             patience: training.patience,
             give_up_after: watch.give_up_after,

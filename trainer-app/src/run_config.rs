@@ -146,6 +146,9 @@ pub struct TrainingConfig {
     /// Where the states below the lowest tuned layer are kept between epochs.
     #[serde(default, skip_serializing_if = "StateCache::is_auto")]
     pub cache: StateCache,
+    /// Whether each layer runs again going back, instead of keeping its activations.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gradient_checkpointing: bool,
 }
 
 /// Where the hidden states that enter the lowest tuned layer are kept, so that epochs start there.
@@ -339,6 +342,7 @@ impl RunConfig {
                 clip: 1.0,
                 patience: None,
                 cache: StateCache::Auto,
+                gradient_checkpointing: false,
             },
         }
     }
@@ -402,6 +406,7 @@ impl RunConfig {
         set(&mut training.clip, args.clip);
         training.patience = args.patience.or(training.patience);
         set(&mut training.cache, args.cache);
+        training.gradient_checkpointing |= args.gradient_checkpointing;
         let keeps_length = args.max_length.is_some() || args.config.is_some();
         self.fit_to_subject(keeps_length);
         Ok(())
@@ -467,6 +472,12 @@ impl RunConfig {
                 "dropout is {dropout}, expected a rate from 0 to below 1"
             );
         }
+        ensure!(
+            !self.training.gradient_checkpointing
+                || self.model.inner_norm != Some(InnerNorm::Batch),
+            "gradient checkpointing runs every layer twice, and batch norms would count every batch twice; leave out \
+             --gradient-checkpointing or take --inner-norm layer"
+        );
         ensure!(self.task.limit != Some(0), "limit is 0, expected 1 row or more");
         Ok(())
     }

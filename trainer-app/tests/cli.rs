@@ -30,6 +30,18 @@ impl Desk {
         Self { directory }
     }
 
+    /// The losses of every step of a run on the rows.
+    fn losses(&self, line: &str, name: &str) -> Vec<f64> {
+        self.says(&format!("{line} --name {name}"));
+        let lines = std::fs::read_to_string(self.path(&format!("runs/rows/{name}/metrics.jsonl")));
+        let lines = lines.unwrap();
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .filter(|line| line["kind"] == "step")
+            .map(|line| line["loss"].as_f64().unwrap())
+            .collect()
+    }
+
     /// Puts questions there in SQuAD's layout: the answer is the word after the one that is asked for.
     fn write_questions(&self) {
         let words = std::fs::read_to_string(self.path("base").join("vocab.txt")).unwrap();
@@ -201,21 +213,14 @@ fn mnli_is_judged_by_both_of_its_validation_sets() {
 #[test]
 fn two_devices_learn_as_one_does() {
     let desk = Desk::new();
-    let losses = |name: &str, devices: &str, method: &str| -> Vec<f64> {
+    let losses = |name: &str, devices: &str, method: &str| {
         let line = TRAIN
             .replace("--device cpu", devices)
             .replace("--size 4", method)
             .replace("--lr 1e-2", "--lr 1e-3");
         // Seven rows, so that the two shares are not equal.
         let line = line.replace("--batch-size 8", "--batch-size 7");
-        desk.says(&format!("{line} --dropout 0 --name {name}"));
-        let text = std::fs::read_to_string(desk.path(&format!("runs/rows/{name}/metrics.jsonl")));
-        let lines = text.unwrap();
-        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines
-            .filter(|line| line["kind"] == "step")
-            .map(|line| line["loss"].as_f64().unwrap())
-            .collect()
+        desk.losses(&format!("{line} --dropout 0"), name)
     };
     for (method, switches) in [("adapters", "--size 4"), ("full", "--method full")] {
         let one = losses(&format!("{method}-one"), "--device cpu", switches);
@@ -228,6 +233,20 @@ fn two_devices_learn_as_one_does() {
     }
     let refused = desk.refuses(&format!("{TRAIN} --devices cpu,cpu"));
     assert!(refused.contains("cannot be used with"), "{refused}");
+}
+
+#[test]
+fn layers_that_run_again_learn_as_layers_that_are_kept() {
+    let desk = Desk::new();
+    let line = format!("{} --dropout 0", TRAIN.replace("--lr 1e-2", "--lr 1e-3"));
+    let kept = desk.losses(&line, "kept");
+    let again = desk.losses(&format!("{line} --gradient-checkpointing"), "again");
+    assert_eq!(kept.len(), again.len());
+    for (step, (kept, again)) in kept.iter().zip(&again).enumerate() {
+        assert!((kept - again).abs() <= 1e-5 * kept.abs(), "{step}: {kept} and {again}");
+    }
+    let refused = desk.refuses(&format!("{line} --gradient-checkpointing --inner-norm batch"));
+    assert!(refused.contains("batch norms would count every batch twice"), "{refused}");
 }
 
 /// A graph that outlives its step is some 0.5 MiB here, so that 450 of them would be far above the margin.

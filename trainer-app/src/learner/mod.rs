@@ -1,5 +1,6 @@
 //! How a task is trained: steps, the loop around them, optimizer, schedule, and what the dashboard shows.
 
+pub mod backward;
 pub mod bert_adam;
 pub mod checkpoint;
 pub mod clip;

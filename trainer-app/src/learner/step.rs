@@ -15,6 +15,15 @@ pub struct Tuner {
     pub model: AdaptedBert,
 }
 
+/// States that enter a layer below which the task has nothing.
+#[derive(Debug, Clone)]
+pub struct Entering {
+    /// The layer.
+    pub layer: usize,
+    /// `[batch, sequence, d_model]`
+    pub hidden: Tensor<3>,
+}
+
 /// Loss and logits, still on the device.
 #[derive(Debug)]
 pub struct Forward {
@@ -57,12 +66,14 @@ impl Tuner {
         self.read(self.model.bert.forward_with(&bert_input(batch), insertions), batch)
     }
 
-    /// The same from the states that enter a layer, below which the task has nothing.
-    pub fn forward_from(&self, layer: usize, hidden: Tensor<3>, batch: &Batch) -> Forward {
+    /// The same from the states that enter a layer, where there are such.
+    pub fn forward_from(&self, entering: Option<Entering>, batch: &Batch) -> Forward {
+        let Some(Entering { layer, hidden }) = entering else { return self.forward(batch) };
         self.read(self.model.run_from(layer, hidden, &batch.attention_mask), batch)
     }
 
-    fn read(&self, hidden: Tensor<3>, batch: &Batch) -> Forward {
+    /// The same from the states above the last layer.
+    pub fn read(&self, hidden: Tensor<3>, batch: &Batch) -> Forward {
         if let Targets::Spans(spans) = &batch.targets {
             let logits = self.model.read_tokens(hidden); // [batch, sequence, 2]
             let [batch, sequence, _] = logits.dims();

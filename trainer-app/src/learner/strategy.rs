@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use burn::data::dataloader::Progress as SplitProgress;
 use burn::module::Module;
-use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsAccumulator, ModuleOptimizer};
 use burn::tensor::Device;
 use burn::train::checkpoint::CheckpointerError;
 use burn::train::{
@@ -18,12 +18,13 @@ use burn::train::{
     SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
 };
 use glue_data::order::{scoring_batches, training_batches};
-use glue_data::{Batch, EncodedRows, derive_seed};
+use glue_data::{EncodedRows, derive_seed};
 
+use super::backward::{self, Activations};
 use super::checkpoint::{Checkpoint, EpochReport, Progress};
 use super::clip::clip_to_global_norm;
 use super::schedule::Schedule;
-use super::step::{Forward, ScoredRow, StepOutput, Tuner};
+use super::step::{Entering, ScoredRow, StepOutput, Tuner};
 use crate::artifacts::RunDirectory;
 use crate::frozen::{FrozenStates, FrozenTask};
 use crate::judge::Judge;
@@ -60,6 +61,8 @@ pub struct ResumableLoop {
     pub batch_size: usize,
     /// Batches of an optimizer step.
     pub accumulate: usize,
+    /// Whether only the states between layers are kept for going back.
+    pub gradient_checkpointing: bool,
     /// Largest global norm of the gradients.
     pub clip: f64,
     /// Epochs without a better score before the run stops.
@@ -264,7 +267,7 @@ impl Running<'_> {
         let mut gradients = GradientsAccumulator::new();
         let mut output = StepOutput::default();
         let states = recipe.frozen.as_ref().map(|frozen| &frozen.train);
-        for indices in batches {
+        for (batch_number, indices) in batches.iter().enumerate() {
             let rows_each = indices.len().div_ceil(1 + self.replicas.len()).max(1);
             let mut computing = Vec::new();
             for (number, part) in indices.chunks(rows_each).enumerate() {
@@ -278,11 +281,17 @@ impl Running<'_> {
                     }
                 };
                 let batch = rows::batch(&recipe.train, part, device);
-                let forward = forward(model, states, part, &batch)?;
+                let entering = entering(states, part, device)?;
                 // A part's loss is the mean of its rows.
                 let share = part.len() as f64 / (indices.len() * batches.len()) as f64;
-                let backward = (forward.loss.clone() * share).backward();
-                let towards = GradientsParams::from_grads(backward, model);
+                let activations = if recipe.gradient_checkpointing {
+                    let name = format!("{stream}/batch/{batch_number}/part/{number}");
+                    Activations::Recomputed { seed: derive_seed(recipe.seed, &name) }
+                } else {
+                    Activations::Kept
+                };
+                let (forward, towards) =
+                    backward::gradients(model, entering, &batch, share, activations);
                 computing.push((share, forward, batch.labels, towards));
             }
             // Read only now: a GPU computes on while the next one gets its work.
@@ -327,7 +336,8 @@ impl Running<'_> {
         for (index, indices) in batches.iter().enumerate() {
             let batch = rows::batch(&recipe.validation, indices, &device);
             let states = recipe.frozen.as_ref().map(|frozen| &frozen.validation);
-            let output = forward(&model, states, indices, &batch)?.read(&batch.labels);
+            let output = model.forward_from(entering(states, indices, &device)?, &batch);
+            let output = output.read(&batch.labels);
             loss_sum += output.loss * indices.len() as f64;
             for (row, scored) in indices.iter().zip(&output.scored) {
                 answered[*row] = Some(scored.clone());
@@ -386,14 +396,14 @@ impl Running<'_> {
     }
 }
 
-/// A batch through the whole model, or from its rows' kept states up.
-fn forward(
-    model: &Tuner,
+/// The kept states of some rows.
+fn entering(
     states: Option<&FrozenStates>,
-    indices: &[usize],
-    batch: &Batch,
-) -> Result<Forward> {
-    let Some(states) = states else { return Ok(model.forward(batch)) };
-    let hidden = states.batch(indices, &batch.input_ids.device())?;
-    Ok(model.forward_from(states.layer(), hidden, batch))
+    rows: &[usize],
+    device: &Device,
+) -> Result<Option<Entering>> {
+    let entering = |states: &FrozenStates| {
+        Ok(Entering { layer: states.layer(), hidden: states.batch(rows, device)? })
+    };
+    states.map(entering).transpose()
 }

@@ -1,0 +1,234 @@
+//! Gradients of a batch's loss, with the activations in between kept or computed again.
+//! What is done with gradients (averaging, clipping, the optimizer) is elsewhere.
+
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::Tensor;
+use burn_adapters::AdaptedBert;
+use glue_data::{Batch, derive_seed};
+
+use super::step::{Entering, Forward, Tuner, bert_input};
+
+/// Where the activations come from that going back needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activations {
+    /// They were kept going forward.
+    Kept,
+    /// Only the states between layers were kept; each layer runs again (gradient checkpointing, Chen et al. 2016).
+    ///
+    /// The seed names the random streams of the layers, so that dropout drops the same again.
+    Recomputed {
+        /// Of this step and no other.
+        seed: u64,
+    },
+}
+
+/// Loss and logits of a batch, and the gradients of a share of its loss.
+pub fn gradients(
+    tuner: &Tuner,
+    entering: Option<Entering>,
+    batch: &Batch,
+    share: f64,
+    activations: Activations,
+) -> (Forward, GradientsParams) {
+    if let Activations::Recomputed { seed } = activations {
+        return layer_by_layer(tuner, entering, batch, share, seed);
+    }
+    let forward = tuner.forward_from(entering, batch);
+    let gradients = (forward.loss.clone() * share).backward();
+    (forward, GradientsParams::from_grads(gradients, tuner))
+}
+
+fn layer_by_layer(
+    tuner: &Tuner,
+    entering: Option<Entering>,
+    batch: &Batch,
+    share: f64,
+    seed: u64,
+) -> (Forward, GradientsParams) {
+    let AdaptedBert { bert, task } = &tuner.model;
+    let (input, mask) = (bert_input(batch), &batch.attention_mask);
+    let device = mask.device();
+    let reseed = |part: &str| device.seed(derive_seed(seed, part));
+    let run = |model: &AdaptedBert, layer: usize, hidden: Tensor<3>| {
+        reseed(&format!("layer/{layer}"));
+        model.bert.run_layers(layer..layer + 1, hidden, mask, &model.task)
+    };
+
+    let untracked = tuner.model.untracked();
+    let reads_text = entering.is_none();
+    let Entering { layer: first, mut hidden } = entering.unwrap_or_else(|| {
+        reseed("embeddings");
+        Entering { layer: 0, hidden: untracked.bert.embed(&input, &untracked.task) }
+    });
+    let mut states = Vec::new();
+    for layer in first..bert.n_layers() {
+        states.push(hidden.clone());
+        hidden = run(&untracked, layer, hidden);
+    }
+
+    let mut sum = GradientsAccumulator::new();
+    reseed("head");
+    let hidden = hidden.detach().require_grad();
+    let forward = tuner.read(hidden.clone(), batch);
+    let mut gradients = (forward.loss.clone() * share).backward();
+    let mut above = hidden.grad_remove(&mut gradients);
+    sum.accumulate(tuner, GradientsParams::from_grads(gradients, tuner));
+    let lowest = tuner.model.lowest_layer().max(first);
+    for (index, state) in states.into_iter().enumerate().skip(lowest - first).rev() {
+        let Some(gradient) = above else { break };
+        let state = state.detach().require_grad();
+        let output = run(&tuner.model, first + index, state.clone());
+        let mut gradients = pulled_back(output, gradient).backward();
+        above = state.grad_remove(&mut gradients);
+        sum.accumulate(tuner, GradientsParams::from_grads(gradients, tuner));
+    }
+    if let Some(gradient) = above.filter(|_| reads_text && tuner.model.tunes_embeddings()) {
+        reseed("embeddings");
+        let gradients = pulled_back(bert.embed(&input, task), gradient).backward();
+        sum.accumulate(tuner, GradientsParams::from_grads(gradients, tuner));
+    }
+    (forward, sum.grads())
+}
+
+/// A number whose gradients are those of the loss, given the loss's gradient towards `output`.
+fn pulled_back(output: Tensor<3>, gradient: Tensor<3>) -> Tensor<1> {
+    (output * Tensor::from_inner(gradient)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::{Module, ModuleVisitor, Param};
+    use burn::tensor::Device;
+    use burn_adapters::{Layers, Method, Plan, Pooling, TaskAdapterConfig, Tuned};
+    use burn_bert::BertConfig;
+    use glue_data::{Encoded, EncodedRows, Label};
+
+    use super::*;
+    use crate::learner::clip::global_norm;
+    use crate::rows;
+
+    const SEED: u64 = 7;
+
+    /// Four layers.
+    fn tuner(plan: Plan, dropout: f64, device: &Device) -> Tuner {
+        device.seed(1);
+        let config = BertConfig {
+            vocab_size: 30,
+            hidden_size: 16,
+            num_hidden_layers: 4,
+            num_attention_heads: 2,
+            intermediate_size: 32,
+            max_position_embeddings: 16,
+            initializer_range: 0.3,
+            hidden_dropout_prob: dropout,
+            attention_probs_dropout_prob: dropout,
+            ..BertConfig::bert_base()
+        };
+        let bert = config.init(device);
+        let task = TaskAdapterConfig {
+            plan,
+            outputs: 3,
+            pooling: Pooling::Pooler,
+            head_dropout: dropout,
+            head_hidden: None,
+            seed: 2,
+            fused: Vec::new(),
+        }
+        .init(&bert)
+        .unwrap();
+        // Its weights are drawn when first read, from the stream that dropout draws from as well.
+        bert.pool(bert.forward(&bert_input(&batch(device))));
+        Tuner { model: AdaptedBert::new(bert, task).unwrap() }
+    }
+
+    fn batch(device: &Device) -> Batch {
+        let texts = [5, 9, 7].map(|length: u32| Encoded {
+            ids: (0..length).map(|token| (token * 7 + length) % 30).collect(),
+            type_ids: (0..length).map(|token| u32::from(token > 3)).collect(),
+            label: Some(Label::Class(length as usize % 3)),
+        });
+        rows::batch(&EncodedRows::from(texts.to_vec()), &[0, 1, 2], device)
+    }
+
+    /// The whole graph at once, each part with the stream that [`layer_by_layer`] gives it.
+    fn in_one_graph(tuner: &Tuner, batch: &Batch, share: f64) -> (Forward, GradientsParams) {
+        let AdaptedBert { bert, task } = &tuner.model;
+        let reseed = |part: &str| batch.input_ids.device().seed(derive_seed(SEED, part));
+        reseed("embeddings");
+        let mut hidden = bert.embed(&bert_input(batch), task);
+        for layer in 0..bert.n_layers() {
+            reseed(&format!("layer/{layer}"));
+            hidden = bert.run_layers(layer..layer + 1, hidden, &batch.attention_mask, task);
+        }
+        reseed("head");
+        let forward = tuner.read(hidden, batch);
+        let gradients = (forward.loss.clone() * share).backward();
+        (forward, GradientsParams::from_grads(gradients, tuner))
+    }
+
+    /// Asserts that two modules' gradients are one another's, and returns of how many parameters.
+    fn assert_alike(tuner: &Tuner, found: &GradientsParams, expected: &GradientsParams) -> usize {
+        struct Compare<'a> {
+            found: &'a GradientsParams,
+            expected: &'a GradientsParams,
+            compared: usize,
+        }
+
+        impl ModuleVisitor for Compare<'_> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                let gradient = |of: &GradientsParams| of.get::<D>(param.id);
+                let (found, expected) = (gradient(self.found), gradient(self.expected));
+                assert_eq!(found.is_some(), expected.is_some());
+                let Some((found, expected)) = found.zip(expected) else { return };
+                let largest: f32 = expected.clone().abs().max().into_scalar();
+                let apart: f32 = (found - expected).abs().max().into_scalar();
+                assert!(apart <= 1e-4 * largest + 1e-7, "{apart} of {largest}");
+                self.compared += 1;
+            }
+        }
+
+        let mut compare = Compare { found, expected, compared: 0 };
+        tuner.visit(&mut compare);
+        compare.compared
+    }
+
+    #[test]
+    fn layers_that_run_again_give_the_gradients_of_one_graph() {
+        let device = Device::flex().autodiff();
+        let upper = Method::Houlsby.plan(4).in_layers(&Layers::From(2));
+        let plans = [
+            Method::Houlsby.plan(4),
+            Method::Prefix.plan(3),
+            Method::Lora.plan(2),
+            Method::LayerNorm.plan(1),
+            Method::TopLayers(2).plan(1),
+            Method::Full.plan(1),
+            Plan { tuned: Tuned::LayerNormsFrom(2), ..upper },
+        ];
+        for plan in plans {
+            let name = format!("{plan:?}");
+            let (tuner, batch) = (tuner(plan, 0.1, &device), batch(&device));
+            let (forward, expected) = in_one_graph(&tuner, &batch, 0.5);
+            let again = Activations::Recomputed { seed: SEED };
+            let (found, gradients_found) = gradients(&tuner, None, &batch, 0.5, again);
+            assert_eq!(found.loss.into_data(), forward.loss.into_data(), "{name}");
+            let compared = assert_alike(&tuner, &gradients_found, &expected);
+            assert_eq!(compared, tuner.model.trained_parameters().len(), "{name}");
+            assert!(global_norm(&tuner, &expected) > 1e-3, "{name}");
+        }
+    }
+
+    #[test]
+    fn kept_states_are_where_layers_that_run_again_begin() {
+        let device = Device::flex().autodiff();
+        let plan = Method::Lora.plan(2).in_layers(&Layers::From(2));
+        let (tuner, batch) = (tuner(plan, 0.0, &device), batch(&device));
+        let hidden = tuner.model.bert.embed(&bert_input(&batch), &());
+        let hidden = tuner.model.bert.run_layers(0..2, hidden, &batch.attention_mask, &());
+        let entering = || Some(Entering { layer: 2, hidden: hidden.clone().detach() });
+        let (_, kept) = gradients(&tuner, entering(), &batch, 1.0, Activations::Kept);
+        let again = Activations::Recomputed { seed: SEED };
+        let (_, found) = gradients(&tuner, entering(), &batch, 1.0, again);
+        assert!(assert_alike(&tuner, &found, &kept) > 4);
+    }
+}
