@@ -34,7 +34,8 @@ impl Embeddings {
         let words = self.word_embeddings.forward(input.input_ids.clone());
         let types = self.token_type_embeddings.forward(input.token_type_ids.clone());
         let positions = self.position_embeddings.forward(positions.unsqueeze()); // [1, sequence, d_model]
-        let hidden = words + types + positions;
+        // Whatever the precision of the tables, hidden states have that of the norms.
+        let hidden = (words + types + positions).cast(self.layer_norm.gamma.val().dtype());
         dropout(insertions.norm(Site::Embeddings, hidden, &self.layer_norm), &self.dropout)
     }
 }

@@ -10,6 +10,7 @@ pub mod feed_forward;
 pub mod insertion;
 pub mod model;
 pub mod pooler;
+pub mod precision;
 mod projection;
 pub mod residual;
 
@@ -18,3 +19,4 @@ pub use config::{BertConfig, HiddenActivation};
 pub use error::{BertError, TensorProblem};
 pub use insertion::{Insertions, Prefix, Projection, Site};
 pub use model::{Bert, BertInput};
+pub use precision::Precision;

@@ -34,23 +34,28 @@ pub enum Targets {
     Unknown,
 }
 
-/// Makes a [`Batch`] as long as its longest text.
+/// Makes a [`Batch`] as long as its longest text, or a little longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PadToLongest {
     /// The id of `[PAD]`.
     pub pad_id: u32,
+    /// Lengths are multiples of this, so that there are few of them: a GPU compiles and tunes its kernels for each.
+    pub length_step: usize,
+    /// As long as this at most, unless a text is longer.
+    pub at_most: usize,
 }
 
 impl Default for PadToLongest {
-    /// `[PAD]` is 0 in every published BERT.
+    /// As long as the longest; `[PAD]` is 0 in every published BERT.
     fn default() -> Self {
-        Self { pad_id: 0 }
+        Self { pad_id: 0, length_step: 1, at_most: usize::MAX }
     }
 }
 
 impl Batcher<Encoded, Batch> for PadToLongest {
     fn batch(&self, items: Vec<Encoded>, device: &Device) -> Batch {
-        let sequence = items.iter().map(|item| item.ids.len()).max().unwrap_or(0);
+        let longest = items.iter().map(|item| item.ids.len()).max().unwrap_or(0);
+        let sequence = longest.next_multiple_of(self.length_step).min(self.at_most).max(longest);
         let shape = [items.len(), sequence];
         let padded = |values: fn(&Encoded) -> &[u32], pad: u32| {
             let values: Vec<i32> = items
@@ -127,7 +132,7 @@ mod tests {
             type_ids: vec![1; ids.len()],
             label: Some(Label::Class(class)),
         };
-        let batch = PadToLongest { pad_id: 9 }
+        let batch = PadToLongest { pad_id: 9, ..PadToLongest::default() }
             .batch(vec![row(&[1, 2, 3], 1), row(&[4], 0)], &Device::flex());
         let numbers = |tensor: Tensor<2, Int>| tensor.into_data().iter::<i64>().collect::<Vec<_>>();
         assert_eq!(numbers(batch.input_ids), [1, 2, 3, 4, 9, 9]);
@@ -136,6 +141,18 @@ mod tests {
         assert_eq!(mask.iter::<bool>().collect::<Vec<_>>(), [true, true, true, true, false, false]);
         let Targets::Classes(classes) = batch.targets else { panic!("classes were given") };
         assert_eq!(classes.into_data().iter::<i64>().collect::<Vec<_>>(), [1, 0]);
+    }
+
+    #[test]
+    fn lengths_go_in_steps_as_far_as_they_may() {
+        let sequence = |length: usize, at_most| {
+            let row = Encoded { ids: vec![7; length], type_ids: vec![0; length], label: None };
+            let padding = PadToLongest { length_step: 8, at_most, ..PadToLongest::default() };
+            let batch = padding.batch(vec![row], &Device::flex());
+            batch.attention_mask.dims()[1]
+        };
+        assert_eq!([sequence(1, 100), sequence(8, 100), sequence(9, 100)], [8, 8, 16]);
+        assert_eq!([sequence(9, 12), sequence(13, 12)], [12, 13]);
     }
 
     #[test]

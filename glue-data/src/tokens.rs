@@ -78,7 +78,7 @@ impl TextEncoder {
             type_ids: encoding.get_type_ids().to_vec(),
             label: example.label,
         });
-        Ok(EncodedRows { rows: rows.collect() })
+        Ok(rows.collect::<Vec<_>>().into())
     }
 
     /// The same tokenizer for texts that are put together and cut elsewhere.
@@ -170,11 +170,13 @@ fn from_vocabulary(directory: &Path) -> Result<Tokenizer, String> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncodedRows {
     rows: Arc<[Encoded]>,
+    longest: usize,
 }
 
 impl From<Vec<Encoded>> for EncodedRows {
     fn from(rows: Vec<Encoded>) -> Self {
-        Self { rows: rows.into() }
+        let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
+        Self { rows: rows.into(), longest }
     }
 }
 
@@ -182,6 +184,11 @@ impl EncodedRows {
     /// The rows themselves.
     pub fn rows(&self) -> &[Encoded] {
         &self.rows
+    }
+
+    /// Tokens of the longest row.
+    pub fn longest(&self) -> usize {
+        self.longest
     }
 
     /// Tokens of each row, special ones included.

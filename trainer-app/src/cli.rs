@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use burn_bert::Precision;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::learner::schedule::Decay;
@@ -160,6 +161,9 @@ pub struct TrainArgs {
     /// Dropout of hidden states, attention and head [default: the base's, 0.1]
     #[arg(long, value_name = "RATE", help_heading = "Model")]
     pub dropout: Option<f64>,
+    /// Precision of the base's matrices: f32, bf16 or f16; adapters, norms and sums are in f32 [default: f32]
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    pub precision: Option<Precision>,
 
     /// Passes over the training rows [default: the method's]
     #[arg(long, value_name = "N", help_heading = "Training")]
@@ -447,6 +451,9 @@ pub struct InferenceArgs {
     /// Rows per batch
     #[arg(long, value_name = "ROWS", default_value_t = 32)]
     pub batch_size: usize,
+    /// Precision of the base's matrices: f32, bf16 or f16
+    #[arg(long, value_name = "NAME", default_value = "f32")]
+    pub precision: Precision,
     /// JSON on standard output: one object a line
     #[arg(long)]
     pub json: bool,

@@ -1,7 +1,8 @@
 //! One flag becomes one device, or a sentence that says why not.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
+use burn_bert::Precision;
 use serde::Serialize;
 
 /// A device as `trainer devices` lists it.
@@ -57,6 +58,24 @@ pub fn resolve_all(names: &str) -> Result<(Device, Vec<Device>)> {
     Ok((first, names.map(resolve).collect::<Result<_>>()?))
 }
 
+/// Refuses a precision in which a device cannot compute.
+///
+/// # Errors
+/// If it cannot.
+pub fn check_precision(device: &Device, precision: Precision) -> Result<()> {
+    ensure!(
+        device.supports_dtype(precision.dtype()),
+        "{} cannot compute in {precision}; choose another --precision, or leave it out for f32",
+        describe(device)
+    );
+    Ok(())
+}
+
+/// The step in which the lengths of batches grow on a device: a GPU compiles and tunes its kernels for each length.
+pub fn length_step(device: &Device) -> usize {
+    if is_cpu(device) { 1 } else { 32 }
+}
+
 /// Every device that this build can train on.
 pub fn list() -> Vec<DeviceEntry> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -98,8 +117,11 @@ pub fn list() -> Vec<DeviceEntry> {
 
 /// A device in words.
 pub fn describe(device: &Device) -> String {
-    let name = format!("{device:?}");
-    if name.to_lowercase().contains("flex") { "cpu".to_owned() } else { name }
+    if is_cpu(device) { "cpu".to_owned() } else { format!("{device:?}") }
+}
+
+fn is_cpu(device: &Device) -> bool {
+    format!("{device:?}").to_lowercase().contains("flex")
 }
 
 mod gpu {

@@ -103,16 +103,18 @@ impl FrozenStates {
         self.layer
     }
 
-    /// Some rows, with zeros as far as the longest.
+    /// Some rows, with zeros as far as the sequence goes.
     ///
     /// # Shapes
     /// - result: `[batch, sequence, d_model]`
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn batch(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>> {
+    ///
+    /// # Panics
+    /// If a row is longer than the sequence.
+    pub fn batch(&self, rows: &[usize], sequence: usize, device: &Device) -> Result<Tensor<3>> {
         let length = |row: usize| self.starts[row + 1] - self.starts[row];
-        let sequence = rows.iter().map(|row| length(*row)).max().unwrap_or(0);
         let stride = sequence * self.d_model;
         let mut values = vec![0.0; rows.len() * stride];
         for (row, place) in rows.iter().zip(values.chunks_mut(stride.max(1))) {
@@ -244,8 +246,9 @@ mod tests {
     fn largest_difference(states: &FrozenStates, bert: &Bert, rows: &EncodedRows) -> f32 {
         let device = Device::flex();
         let order = [2, 0, 3, 1];
-        let kept = states.batch(&order, &device).unwrap();
         let input = bert_input(&rows::batch(rows, &order, &device));
+        let [_, sequence] = input.input_ids.dims();
+        let kept = states.batch(&order, sequence, &device).unwrap();
         let hidden = bert.run_layers(0..2, bert.embed(&input, &()), &input.attention_mask, &());
         let mask = input.attention_mask.float().unsqueeze_dim::<3>(2);
         ((hidden - kept) * mask).abs().max().into_scalar::<f32>()

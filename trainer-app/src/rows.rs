@@ -12,6 +12,7 @@ use glue_data::{
 };
 use serde_json::{Map, Value};
 
+use crate::devices;
 use crate::learner::step::ScoredRow;
 use crate::run_config::{RunConfig, TaskConfig};
 
@@ -149,7 +150,12 @@ pub fn check(bert: &BertConfig, rows: &EncodedRows) -> Result<()> {
 /// Some rows as a batch on a device.
 pub fn batch(rows: &EncodedRows, indices: &[usize], device: &Device) -> Batch {
     let items = indices.iter().map(|index| rows.rows()[*index].clone()).collect();
-    PadToLongest::default().batch(items, device)
+    let padding = PadToLongest {
+        length_step: devices::length_step(device),
+        at_most: rows.longest(),
+        ..PadToLongest::default()
+    };
+    padding.batch(items, device)
 }
 
 /// The scores of rows whose labels are known; none when there are no such rows.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use burn_adapters::{
     Activation, BottleneckPlan, Combine, InnerNorm, Layers, Method, Plan, Pooling, Sites, Tuned,
 };
+use burn_bert::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::write_atomically;
@@ -116,6 +117,9 @@ pub struct ModelConfig {
     /// Dropout everywhere, where it is not the base's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout: Option<f64>,
+    /// Precision of the base's matrices; what trains is in single precision.
+    #[serde(default, skip_serializing_if = "is_single")]
+    pub precision: Precision,
 }
 
 /// How it is trained.
@@ -329,6 +333,7 @@ impl RunConfig {
                 pooling: default_pooling("minilm"),
                 max_length: 128,
                 dropout: None,
+                precision: Precision::F32,
             },
             training: TrainingConfig {
                 epochs,
@@ -393,6 +398,7 @@ impl RunConfig {
         }
         set(&mut model.max_length, args.max_length);
         model.dropout = args.dropout.or(model.dropout);
+        set(&mut model.precision, args.precision);
 
         let training = &mut self.training;
         set(&mut training.epochs, args.epochs);
@@ -473,6 +479,13 @@ impl RunConfig {
             );
         }
         ensure!(
+            self.model.precision == Precision::F32
+                || !matches!(self.plan().tuned, Tuned::Everything | Tuned::TopLayers(_)),
+            "{} trains the base itself, which has to be in single precision for that; leave out --precision {}",
+            self.model.method,
+            self.model.precision
+        );
+        ensure!(
             !self.training.gradient_checkpointing
                 || self.model.inner_norm != Some(InnerNorm::Batch),
             "gradient checkpointing runs every layer twice, and batch norms would count every batch twice; leave out \
@@ -529,6 +542,11 @@ fn by_name<T: Copy>(
         let names: Vec<_> = all.iter().map(|value| name_of(*value)).collect();
         format!("there is no {what} `{name}`; choose one of {}", names.join(", "))
     })
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_single(precision: &Precision) -> bool {
+    *precision == Precision::F32
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {

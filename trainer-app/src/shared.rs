@@ -10,6 +10,7 @@ use burn_bert::{Bert, BertConfig};
 use glue_data::{EncodedRows, TextEncoder};
 
 use crate::base::{Base, own_cache};
+use crate::devices;
 use crate::frozen::{self, FrozenStates, FrozenTask, Place};
 use crate::judge::Judge;
 use crate::run_config::{ModelConfig, RunConfig, StateCache};
@@ -84,7 +85,7 @@ impl Shared {
     /// # Errors
     /// A base that cannot be found or read, or reads fewer tokens than the run wants.
     pub fn base(&mut self, model: &ModelConfig) -> Result<Arc<LoadedBase>> {
-        let key = format!("{} {:?}", model.base, model.dropout);
+        let key = format!("{} {:?} {}", model.base, model.dropout, model.precision);
         let loaded = if let Some(loaded) = self.bases.get(&key) {
             Arc::clone(loaded)
         } else {
@@ -98,7 +99,9 @@ impl Shared {
             let hashed = base.clone();
             let hashing = Mutex::new(Some(std::thread::spawn(move || hashed.fingerprint())));
             let device = self.device.clone().autodiff();
-            let bert = burn_bert::load_weights(&config, base.directory(), &device)?;
+            devices::check_precision(&device, model.precision)?;
+            let bert = burn_bert::load_weights(&config, base.directory(), &device)?
+                .with_precision(model.precision);
             let fingerprint = OnceLock::new();
             let loaded = Arc::new(LoadedBase { base, config, bert, fingerprint, hashing });
             self.bases.insert(key, Arc::clone(&loaded));

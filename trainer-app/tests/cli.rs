@@ -249,6 +249,28 @@ fn layers_that_run_again_learn_as_layers_that_are_kept() {
     assert!(refused.contains("batch norms would count every batch twice"), "{refused}");
 }
 
+#[test]
+fn half_a_base_teaches_nearly_the_same() {
+    let desk = Desk::new();
+    let line = format!("{TRAIN} --dropout 0");
+    let whole = desk.losses(&line, "whole");
+    for half in ["bf16", "f16"] {
+        let losses = desk.losses(&format!("{line} --precision {half}"), half);
+        for (step, (whole, half)) in whole.iter().zip(&losses).enumerate().take(20) {
+            assert!((whole - half).abs() < 0.05, "{step}: {whole} and {half}");
+        }
+        assert_ne!(losses, whole);
+        let adapter = format!("runs/rows/{half}/adapter.safetensors");
+        desk.says(&format!(
+            "evaluate {adapter} --input rows.csv --text body --label team --base base --device cpu --precision {half}"
+        ));
+    }
+    let refused = desk.refuses(&format!("{line} --method full --precision bf16"));
+    assert!(refused.contains("full trains the base itself"), "{refused}");
+    let refused = desk.refuses(&format!("{line} --precision f8"));
+    assert!(refused.contains("choose f32, bf16 or f16"), "{refused}");
+}
+
 /// A graph that outlives its step is some 0.5 MiB here, so that 450 of them would be far above the margin.
 #[test]
 fn a_long_run_holds_no_more_memory_than_a_short_one() {

@@ -18,9 +18,9 @@ use tempfile::TempDir;
 use crate::fixtures::{adapted, all_tensors, base, config, with_tensors};
 use crate::samples::{plans, some_input};
 
-const FINGERPRINT: &str = "5f0c";
+pub(crate) const FINGERPRINT: &str = "5f0c";
 
-fn metadata(method: Method) -> AdapterMetadata {
+pub(crate) fn metadata(method: Method) -> AdapterMetadata {
     AdapterMetadata {
         method: method.to_string(),
         task: "colors".to_owned(),

@@ -18,6 +18,7 @@ mod laws;
 mod merging;
 mod peers;
 mod per_row;
+mod precision;
 mod samples;
 mod spans;
 mod tensorflow;

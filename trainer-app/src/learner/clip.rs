@@ -49,7 +49,8 @@ pub fn global_norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
     sum.sqrt()
 }
 
-fn scale<M: Module>(module: &M, gradients: GradientsParams, factor: f64) -> GradientsParams {
+/// All gradients of a module times a number.
+pub fn scale<M: Module>(module: &M, gradients: GradientsParams, factor: f64) -> GradientsParams {
     struct Scale {
         gradients: GradientsParams,
         factor: f64,

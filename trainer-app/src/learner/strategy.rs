@@ -18,11 +18,11 @@ use burn::train::{
     SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
 };
 use glue_data::order::{scoring_batches, training_batches};
-use glue_data::{EncodedRows, derive_seed};
+use glue_data::{Batch, EncodedRows, derive_seed};
 
 use super::backward::{self, Activations};
 use super::checkpoint::{Checkpoint, EpochReport, Progress};
-use super::clip::clip_to_global_norm;
+use super::clip::{clip_to_global_norm, scale};
 use super::schedule::Schedule;
 use super::step::{Entering, ScoredRow, StepOutput, Tuner};
 use crate::artifacts::RunDirectory;
@@ -264,6 +264,7 @@ impl Running<'_> {
         let started = Instant::now();
         let stream = format!("step/{}", self.progress.steps);
         self.device.seed(derive_seed(recipe.seed, &stream));
+        let loss_scale = self.model.model.bert.precision().loss_scale();
         let mut gradients = GradientsAccumulator::new();
         let mut output = StepOutput::default();
         let states = recipe.frozen.as_ref().map(|frozen| &frozen.train);
@@ -281,9 +282,10 @@ impl Running<'_> {
                     }
                 };
                 let batch = rows::batch(&recipe.train, part, device);
-                let entering = entering(states, part, device)?;
+                let entering = entering(states, part, &batch)?;
                 // A part's loss is the mean of its rows.
                 let share = part.len() as f64 / (indices.len() * batches.len()) as f64;
+                let scaled = share * loss_scale;
                 let activations = if recipe.gradient_checkpointing {
                     let name = format!("{stream}/batch/{batch_number}/part/{number}");
                     Activations::Recomputed { seed: derive_seed(recipe.seed, &name) }
@@ -291,7 +293,7 @@ impl Running<'_> {
                     Activations::Kept
                 };
                 let (forward, towards) =
-                    backward::gradients(model, entering, &batch, share, activations);
+                    backward::gradients(model, entering, &batch, scaled, activations);
                 computing.push((share, forward, batch.labels, towards));
             }
             // Read only now: a GPU computes on while the next one gets its work.
@@ -310,7 +312,11 @@ impl Running<'_> {
                 recipe.schedule.peak
             );
         }
-        let (gradients, norm) = clip_to_global_norm(&self.model, gradients.grads(), recipe.clip);
+        let mut gradients = gradients.grads();
+        if loss_scale > 1.0 {
+            gradients = scale(&self.model, gradients, 1.0 / loss_scale);
+        }
+        let (gradients, norm) = clip_to_global_norm(&self.model, gradients, recipe.clip);
         let rate = recipe.schedule.at(self.progress.steps);
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);
         for replica in &mut self.replicas {
@@ -336,7 +342,7 @@ impl Running<'_> {
         for (index, indices) in batches.iter().enumerate() {
             let batch = rows::batch(&recipe.validation, indices, &device);
             let states = recipe.frozen.as_ref().map(|frozen| &frozen.validation);
-            let output = model.forward_from(entering(states, indices, &device)?, &batch);
+            let output = model.forward_from(entering(states, indices, &batch)?, &batch);
             let output = output.read(&batch.labels);
             loss_sum += output.loss * indices.len() as f64;
             for (row, scored) in indices.iter().zip(&output.scored) {
@@ -400,10 +406,12 @@ impl Running<'_> {
 fn entering(
     states: Option<&FrozenStates>,
     rows: &[usize],
-    device: &Device,
+    batch: &Batch,
 ) -> Result<Option<Entering>> {
+    let [_, sequence] = batch.input_ids.dims();
     let entering = |states: &FrozenStates| {
-        Ok(Entering { layer: states.layer(), hidden: states.batch(rows, device)? })
+        let hidden = states.batch(rows, sequence, &batch.input_ids.device())?;
+        Ok(Entering { layer: states.layer(), hidden })
     };
     states.map(entering).transpose()
 }

@@ -58,8 +58,10 @@ impl Answerer {
         let base = Base::locate(name)
             .with_context(|| format!("locating the base of {}", adapter.display()))?;
         let device = devices::resolve(&args.device)?;
+        devices::check_precision(&device, args.precision)?;
         let bert_config = BertConfig::from_directory(base.directory())?;
-        let bert = burn_bert::load_weights(&bert_config, base.directory(), &device)?;
+        let bert = burn_bert::load_weights(&bert_config, base.directory(), &device)?
+            .with_precision(args.precision);
         let (model, metadata) = native::load(adapter, bert, &base.fingerprint()?)?;
         let encoder = TextEncoder::from_directory(base.directory(), metadata.max_length)?;
         let task = task_of(&metadata)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor};
 use burn_adapters::{Method, Tuned};
+use burn_bert::Precision;
 use glue_data::order::training_batches;
 
 use crate::artifacts::{RunDirectory, write_atomically};
@@ -218,6 +219,7 @@ impl<'a> Sweep<'a> {
             base: Some(self.args.base.clone()),
             device: self.args.device.clone(),
             batch_size: 32,
+            precision: Precision::F32,
             json: false,
         };
         for (_, adapter) in best.values() {
