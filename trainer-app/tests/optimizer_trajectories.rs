@@ -6,6 +6,7 @@
 )]
 
 #[path = "../../burn-adapters/tests/claims/fixtures.rs"]
+#[expect(dead_code, reason = "the other tests use the rest")]
 mod fixtures;
 
 use std::path::PathBuf;

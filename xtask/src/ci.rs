@@ -20,7 +20,7 @@ const STEPS: [Step; 7] = [
     ("lints", |shell| {
         Ok(cmd!(shell, "cargo clippy --workspace --all-targets --locked -- -D warnings").run()?)
     }),
-    ("tests", test::run),
+    ("tests", |shell| test::run(shell, "cpu")),
     ("documentation", |shell| {
         let cargo = cmd!(shell, "cargo doc --workspace --no-deps --locked");
         Ok(cargo.env("RUSTDOCFLAGS", "-D warnings").run()?)

@@ -39,8 +39,12 @@ enum Command {
     },
     /// Time a training step and inference, beside the peers with --peer
     Bench(bench::BenchArgs),
-    /// Run every test, with the build that training uses
-    Test,
+    /// Run every test, with the build that training uses; with a GPU's name, hold it to the CPU's numbers too
+    Test {
+        /// cpu, wgpu or cuda, with an index as in cuda:1
+        #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+        device: String,
+    },
     /// Run everything that has to pass before a change lands, cheapest first
     Ci,
 }
@@ -65,7 +69,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Trainer { arguments } => train::run(&shell, arguments),
         Command::Bench(args) => bench::run(&shell, args),
-        Command::Test => test::run(&shell),
+        Command::Test { device } => test::run(&shell, &device),
         Command::Ci => ci::run(&shell),
     }
 }

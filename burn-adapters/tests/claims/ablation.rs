@@ -4,8 +4,8 @@ use burn::tensor::{Device, TensorData};
 use burn_adapters::{AdaptedBert, Method, Without, ablate_spans};
 use burn_bert::{BertConfig, BertInput};
 
-use crate::fixtures::{adapted, base, config};
-use crate::gradients::with_noise;
+use crate::fixtures::{adapted, base, config, with_noise};
+
 use crate::samples::{plans, some_input};
 
 fn naively(model: &AdaptedBert, input: &BertInput) -> Vec<(std::ops::Range<usize>, TensorData)> {

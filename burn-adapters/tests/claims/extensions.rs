@@ -11,8 +11,9 @@ use burn_adapters::{
 use burn_bert::Projection;
 use burn_bert::insertion::{Insertions, Site};
 
-use crate::fixtures::{adapted, all_tensors, base, config, max_abs, max_abs_difference};
-use crate::gradients::gradients_by_path;
+use crate::fixtures::{
+    adapted, all_tensors, base, config, gradients_by_path, max_abs, max_abs_difference,
+};
 use crate::samples::{plans, some_input};
 
 /// Widths of the base of the fixtures, and its layers.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_adapters::{Activation, AdaptedBert, Method, Plan, Pooling, TaskAdapterConfig, Tuned};
 use burn_bert::{Bert, BertInput};
@@ -189,6 +190,43 @@ pub(crate) fn all_tensors(module: &impl Module) -> Tensors {
     let mut reader = Reader(Vec::new(), Tensors::new());
     module.visit(&mut reader);
     reader.1
+}
+
+/// The gradient of every parameter that has one, by its path.
+pub(crate) fn gradients_by_path(module: &impl Module, gradients: &GradientsParams) -> Tensors {
+    struct Reader<'a>(Vec<String>, Tensors, &'a GradientsParams);
+
+    impl ModuleVisitor for Reader<'_> {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.0.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.0.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.2.get::<D>(param.id) {
+                self.1.insert(self.0.join("."), gradient.into_data());
+            }
+        }
+    }
+
+    let mut reader = Reader(Vec::new(), Tensors::new(), gradients);
+    module.visit(&mut reader);
+    reader.1
+}
+
+/// The model with every trained number moved a little, so that nothing that starts at 0 or 1 stays there.
+pub(crate) fn with_noise(model: AdaptedBert) -> AdaptedBert {
+    let tensors = all_tensors(&model).into_iter().filter(|(path, _)| model.trains(path));
+    let tensors = tensors.map(|(path, data)| {
+        let moved = data.iter::<f32>().enumerate().map(|(i, x)| x + 0.1 * (i as f32).sin());
+        let values: Vec<f32> = moved.collect();
+        (path, TensorData::new(values, data.shape().clone()))
+    });
+    let tensors = tensors.collect();
+    with_tensors(model, tensors)
 }
 
 /// The largest difference of two tensors of one shape.

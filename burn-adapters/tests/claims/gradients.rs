@@ -1,13 +1,13 @@
 //! Loss and gradients of one step equal `PyTorch`'s, and those of double precision.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 use burn_adapters::{AdaptedBert, Method, Tuned, classification_loss};
 
 use crate::fixtures::{
-    Tensors, adapted, all_tensors, base, config, from_torch, hub_name, input, labels, max_abs,
-    max_abs_difference, path, read, training_start, with_tensors,
+    adapted, base, config, from_torch, gradients_by_path, hub_name, input, labels, max_abs,
+    max_abs_difference, path, read, training_start, with_noise,
 };
 use crate::samples::peers_plans;
 
@@ -16,30 +16,6 @@ const TOLERANCE: f32 = 1e-4;
 /// The gradient of a key's bias is 0 in exact arithmetic (softmax does not see a shift); what both sides have there
 /// is rounding.
 const ROUNDING: f32 = 1e-7;
-
-pub(crate) fn gradients_by_path(module: &impl Module, gradients: &GradientsParams) -> Tensors {
-    struct Reader<'a>(Vec<String>, Tensors, &'a GradientsParams);
-
-    impl ModuleVisitor for Reader<'_> {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.0.push(name.to_owned());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.0.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = self.2.get::<D>(param.id) {
-                self.1.insert(self.0.join("."), gradient.into_data());
-            }
-        }
-    }
-
-    let mut reader = Reader(Vec::new(), Tensors::new(), gradients);
-    module.visit(&mut reader);
-    reader.1
-}
 
 fn check_gradients(kind: &str, tuned: Tuned) {
     let device = Device::flex().autodiff();
@@ -77,18 +53,6 @@ fn check_gradients(kind: &str, tuned: Tuned) {
         }
     }
     println!("{kind} gradients: {worst:?}");
-}
-
-/// The model with every trained number moved a little, so that nothing that starts at 0 or 1 stays there.
-pub(crate) fn with_noise(model: AdaptedBert) -> AdaptedBert {
-    let tensors = all_tensors(&model).into_iter().filter(|(path, _)| model.trains(path));
-    let tensors = tensors.map(|(path, data)| {
-        let moved = data.iter::<f32>().enumerate().map(|(i, x)| x + 0.1 * (i as f32).sin());
-        let values: Vec<f32> = moved.collect();
-        (path, TensorData::new(values, data.shape().clone()))
-    });
-    let tensors = tensors.collect();
-    with_tensors(model, tensors)
 }
 
 /// The model in double precision, which has no kernels: its numbers are plain Burn's.

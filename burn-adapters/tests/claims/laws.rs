@@ -10,8 +10,10 @@ use burn_adapters::{
 };
 use burn_bert::{Bert, BertConfig, BertInput};
 
-use crate::fixtures::{adapted, all_tensors, base, config, max_abs, max_abs_difference};
-use crate::gradients::with_noise;
+use crate::fixtures::{
+    adapted, all_tensors, base, config, max_abs, max_abs_difference, with_noise,
+};
+
 use crate::samples::{extended_plans, plans, some_input};
 
 /// A small base with dropout, with random weights.

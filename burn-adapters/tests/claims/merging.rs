@@ -6,8 +6,10 @@ use burn_adapters::Method;
 use burn_bert::Projection;
 
 use crate::adapter_hub::{TOLERANCE, hub_corrections, peft_model, peft_plans, static_model, texts};
-use crate::fixtures::{adapted, all_tensors, base, config, max_abs_difference, path, read};
-use crate::gradients::with_noise;
+use crate::fixtures::{
+    adapted, all_tensors, base, config, max_abs_difference, path, read, with_noise,
+};
+
 use crate::samples::plans;
 
 #[test]

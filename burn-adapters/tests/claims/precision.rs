@@ -9,9 +9,10 @@ use tempfile::TempDir;
 
 use crate::files::{FINGERPRINT, metadata};
 use crate::fixtures::{
-    adapted, base, config, input, labels, max_abs, max_abs_difference, path, read,
+    adapted, base, config, gradients_by_path, input, labels, max_abs, max_abs_difference, path,
+    read, with_noise,
 };
-use crate::gradients::{gradients_by_path, with_noise};
+
 use crate::samples::some_input;
 
 const HALVES: [Precision; 2] = [Precision::Bf16, Precision::F16];
