@@ -21,7 +21,7 @@ def build(job, base):
     from transformers import BertConfig, BertForSequenceClassification
 
     transformers.logging.set_verbosity_error()
-    if job["workload"] == "bert-base128":
+    if job["workload"] == "bert-base-128":
         model = BertForSequenceClassification(BertConfig(num_labels=2))
     else:
         model = BertForSequenceClassification.from_pretrained(base, num_labels=2)

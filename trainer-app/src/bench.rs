@@ -9,6 +9,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use burn_adapters::{AdaptedBert, Method, Pooling, TaskAdapterConfig};
 use burn_bert::BertConfig;
+use clap::ValueEnum;
 use glue_data::order::training_batches;
 use glue_data::{Encoded, EncodedRows, Label, derive_seed};
 use rand::seq::SliceRandom;
@@ -77,14 +78,18 @@ const COLA_LENGTHS: [(usize, usize); 34] = [
 ];
 
 /// A base with texts of some lengths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Workload {
-    /// MiniLM, 32 texts of 128 tokens.
+    /// MiniLM, 32 texts of 128 tokens
+    #[serde(rename = "minilm-128")]
+    #[value(name = "minilm-128")]
     Minilm128,
-    /// MiniLM, batches of 32 texts as long as CoLA's.
+    /// MiniLM, batches of 32 texts as long as CoLA's
     MinilmCola,
-    /// A BERT of base size with random weights, 8 texts of 128 tokens.
+    /// A BERT of base size with random weights, 8 texts of 128 tokens
+    #[serde(rename = "bert-base-128")]
+    #[value(name = "bert-base-128")]
     BertBase128,
 }
 
@@ -190,7 +195,7 @@ pub fn is_ours(method: &str) -> bool {
 
 /// Whether a peer can.
 pub fn has_peer(method: &str) -> bool {
-    !["layer-norm", CHECKPOINTED].contains(&method)
+    ["houlsby", "full", "lora", INFERENCE].contains(&method)
 }
 
 /// Measures one case in this process.

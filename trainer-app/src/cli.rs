@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use burn_bert::Precision;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bench::Workload;
 use crate::learner::schedule::Decay;
 use crate::run_config::{OptimizerKind, StateCache};
 use crate::sweep::ledger::Shard;
@@ -463,8 +464,19 @@ pub struct InferenceArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Every case runs in a process of its own, so that its peak of memory is its own; `cargo xtask bench --peer` makes a
-Python with the peers and runs them in turn with ours.")]
+Python with the peers and runs them in turn with ours.
+
+Examples:
+  trainer bench --quick
+  trainer bench --workload minilm-128 --method houlsby,full")]
 pub struct BenchArgs {
+    /// Only these bases with their texts, with commas between [default: all]
+    #[arg(long, value_enum, value_name = "NAMES", value_delimiter = ',')]
+    pub workload: Vec<Workload>,
+    /// Only these methods, with commas between: houlsby, checkpointed (Houlsby's with gradient checkpointing),
+    /// layer-norm, full, inference, lora or any other [default: those six]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub method: Vec<String>,
     /// A Python with torch, transformers, adapters and peft, to run the peers in turn with ours
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,

@@ -21,6 +21,12 @@ pub(crate) struct BenchArgs {
     /// A Python that has the peers already [default: one is made below the target folder, several GB, once]
     #[arg(long, value_name = "PATH", requires = "peer")]
     python: Option<PathBuf>,
+    /// Only these bases with their texts: minilm-128, minilm-cola, bert-base-128, with commas between [default: all]
+    #[arg(long, value_name = "NAMES")]
+    workload: Option<String>,
+    /// Only these methods, with commas between [default: houlsby, checkpointed, layer-norm, full, inference, lora]
+    #[arg(long, value_name = "NAMES")]
+    method: Option<String>,
     /// Threads of both sides [default: as many as there are]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -33,7 +39,7 @@ pub(crate) struct BenchArgs {
 }
 
 pub(crate) fn run(shell: &Shell, args: BenchArgs) -> Result<()> {
-    let BenchArgs { peer, python, threads, json, quick } = args;
+    let BenchArgs { peer, python, workload, method, threads, json, quick } = args;
     let mut arguments = vec!["bench".to_owned()];
     if peer {
         let python = match python {
@@ -43,8 +49,9 @@ pub(crate) fn run(shell: &Shell, args: BenchArgs) -> Result<()> {
         let python = python.to_str().context("the path of the Python is no text")?;
         arguments.extend(["--python".to_owned(), python.to_owned()]);
     }
-    if let Some(threads) = threads {
-        arguments.extend(["--threads".to_owned(), threads.to_string()]);
+    let threads = threads.map(|threads| threads.to_string());
+    for (flag, value) in [("--workload", workload), ("--method", method), ("--threads", threads)] {
+        arguments.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
     }
     arguments.extend(json.then(|| "--json".to_owned()));
     arguments.extend(quick.then(|| "--quick".to_owned()));

@@ -24,7 +24,7 @@ const ROUNDS: usize = 3;
 #[derive(Debug, Serialize)]
 struct Row {
     workload: &'static str,
-    method: &'static str,
+    method: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     ours: Option<Figure>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,34 +45,43 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         println!("{}", serde_json::to_string(&figure)?);
         return Ok(());
     }
+    let workloads =
+        if args.workload.is_empty() { Workload::ALL.to_vec() } else { args.workload.clone() };
+    let methods = if args.method.is_empty() {
+        bench::METHODS.map(str::to_owned).to_vec()
+    } else {
+        args.method.clone()
+    };
+    for method in &methods {
+        ensure!(
+            bench::is_ours(method),
+            "there is nothing called `{method}` to measure; choose among {} and the methods of `trainer train`",
+            bench::METHODS.join(", ")
+        );
+    }
     // Fetched before anything is timed.
     let base = Base::locate("minilm")?;
     let rounds = if args.quick { 1 } else { ROUNDS };
     let mut rows = Vec::new();
-    for workload in Workload::ALL {
-        for method in bench::METHODS {
+    for workload in workloads {
+        for method in &methods {
             let job = Job::new(workload, method, args.quick);
             eprintln!("{}, {method}", workload.name());
             let (mut ours, mut peers) = (Vec::new(), Vec::new());
             for _ in 0..rounds {
-                if bench::is_ours(method) {
-                    ours.push(own_process(&job, threads)?);
-                }
+                ours.push(own_process(&job, threads)?);
                 if let Some(python) = &args.python
                     && bench::has_peer(method)
                 {
                     peers.push(peer_process(python, &job, base.directory(), threads)?);
                 }
             }
-            let row = Row {
+            rows.push(Row {
                 workload: workload.name(),
-                method,
+                method: method.clone(),
                 ours: Figure::median(&ours),
                 peer: Figure::median(&peers),
-            };
-            if row.ours.is_some() || row.peer.is_some() {
-                rows.push(row);
-            }
+            });
         }
     }
     let versions = args.python.as_deref().map(peer_versions).transpose()?;
@@ -149,7 +158,7 @@ fn table(rows: &[Row], with_peers: bool) -> Table {
         None => Default::default(),
     };
     for row in rows {
-        let mut cells = vec![row.workload.to_owned(), row.method.to_owned()];
+        let mut cells = vec![row.workload.to_owned(), row.method.clone()];
         cells.extend(figure(&row.ours));
         if with_peers {
             cells.extend(figure(&row.peer));
