@@ -116,15 +116,16 @@ impl AdaptedBert {
     /// `no_grad` of a clone would take the gradients of parameters that were never read from both.
     #[must_use]
     pub fn untracked(&self) -> Self {
-        struct Detach;
+        struct WithoutGradient;
 
-        impl ModuleMapper for Detach {
+        impl ModuleMapper for WithoutGradient {
             fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-                param.map(Tensor::detach)
+                // `detach` would leave a parameter one.
+                param.map(|tensor| tensor.set_require_grad(false))
             }
         }
 
-        self.clone().map(&mut Detach)
+        self.clone().map(&mut WithoutGradient)
     }
 
     /// The lowest layer with something of the task in it; nothing below has to be differentiated unless the

@@ -199,8 +199,8 @@ pub struct TrainArgs {
     /// Where states below the lowest tuned layer are kept, so that later epochs start there [default: auto]
     #[arg(long, value_enum, value_name = "WHERE", help_heading = "Training")]
     pub cache: Option<StateCache>,
-    /// Keep only the states between layers and run each layer again going back: a fraction of the memory for a third
-    /// more time
+    /// Keep only the states between layers and run each layer again going back: less than half the memory for half more
+    /// time
     #[arg(long, help_heading = "Training")]
     pub gradient_checkpointing: bool,
     /// Train on this many rows only, drawn by the seed

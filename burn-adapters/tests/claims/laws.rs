@@ -45,6 +45,18 @@ fn plain_logits(model: &AdaptedBert, input: &BertInput) -> Tensor<2> {
 }
 
 #[test]
+fn an_untracked_model_keeps_nothing_and_takes_nothing_from_the_other() {
+    let device = Device::flex().autodiff();
+    for (name, plan) in plans(4) {
+        let model = adapted(base(&device), &config(plan));
+        let untracked = model.untracked();
+        assert!(!untracked.forward(&some_input(&device)).is_tracked(), "{name}");
+        assert!(model.forward(&some_input(&device)).is_tracked(), "{name}");
+        assert_eq!(all_tensors(&untracked), all_tensors(&model), "{name}");
+    }
+}
+
+#[test]
 fn a_zero_adapter_changes_nothing() {
     let device = Device::flex();
     // A prefix is seen whatever it holds, and some of the peers' switches change BERT's own sum.
