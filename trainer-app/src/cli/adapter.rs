@@ -1,0 +1,136 @@
+//! What the commands take that look into adapter files and change them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// Jobs on adapter files.
+#[derive(Debug, Subcommand)]
+pub enum AdapterCommand {
+    /// What an adapter file holds: method, sizes, labels, score, base
+    Inspect {
+        /// The adapter file
+        adapter: PathBuf,
+        /// JSON on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Average the weights of adapters of one kind into one adapter
+    Average(AverageArgs),
+    /// Turn a directory that AdapterHub's or PEFT's Python package saved into an adapter file
+    Import(ImportArgs),
+    /// Write an adapter file as a directory that AdapterHub's or PEFT's Python package loads
+    Export(ExportArgs),
+    /// Turn a checkpoint of the paper's code (google-research/adapter-bert) into an adapter file
+    ImportTensorflow(ImportTensorflowArgs),
+}
+
+/// Arguments of `trainer adapter average`.
+#[derive(Debug, Clone, Args)]
+pub struct AverageArgs {
+    /// Adapter files of one method, size and set of labels, on one base
+    #[arg(required = true, num_args = 2..)]
+    pub adapters: Vec<PathBuf>,
+    /// How much each counts, relative to the others [default: alike]
+    #[arg(long, value_name = "WEIGHTS", value_delimiter = ',')]
+    pub weights: Vec<f64>,
+    /// The base they were trained on [default: the one named in the first file]
+    #[arg(long, value_name = "BASE")]
+    pub base: Option<String>,
+    /// The adapter file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Whose directories are read and written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DirectoryFormat {
+    /// `save_adapter` and `load_adapter` of the package `adapters`
+    AdapterHub,
+    /// `save_pretrained` and `from_pretrained` of the package `peft`
+    Peft,
+}
+
+/// Arguments of `trainer adapter import`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  trainer adapter import saved/sst-2 --base bert-base-uncased --out sst2.safetensors
+  trainer adapter import lora-out --base bert-base-uncased --labels negative,positive --out sst2.safetensors")]
+pub struct ImportArgs {
+    /// The directory, with adapter_config.json in it
+    pub directory: PathBuf,
+    /// Whose it is [default: peft where there is an adapter_model file, else adapter-hub]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<DirectoryFormat>,
+    /// The base it was trained on
+    #[arg(long, value_name = "BASE")]
+    pub base: String,
+    /// Names of the labels, in the order of the head's outputs [default: those that the directory tells]
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    pub labels: Vec<String>,
+    /// Name of the task [default: the adapter's name there]
+    #[arg(long, value_name = "NAME")]
+    pub task: Option<String>,
+    /// Longest text in tokens; longer ones are cut
+    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
+    pub max_length: usize,
+    /// The adapter file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Arguments of `trainer adapter export`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+In Python, for adapter-hub: model = AutoAdapterModel.from_pretrained(BASE); model.load_adapter(DIR)
+For peft: PeftModel.from_pretrained(BertForSequenceClassification.from_pretrained(BASE, num_labels=N), DIR)
+
+Examples:
+  trainer adapter export runs/cola/houlsby-64-seed42/adapter.safetensors --format adapter-hub --out cola
+  trainer adapter export runs/cola/lora-8-seed42/adapter.safetensors --format peft --out cola-lora")]
+pub struct ExportArgs {
+    /// The adapter file
+    pub adapter: PathBuf,
+    /// For whom
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: DirectoryFormat,
+    /// The base it was trained on [default: the one named in the file]
+    #[arg(long, value_name = "BASE")]
+    pub base: Option<String>,
+    /// The adapter's name there, for adapter-hub [default: the task's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Write trained LayerNorms too, for adapter-hub: loading the adapter then overwrites the base's
+    #[arg(long)]
+    pub with_layer_norms: bool,
+    /// The directory to write
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Arguments of `trainer adapter import-tensorflow`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  trainer adapter import-tensorflow out/model.ckpt-5000 --base uncased_L-12_H-768_A-12 \\
+    --task mrpc --labels not_equivalent,equivalent --out mrpc.safetensors")]
+pub struct ImportTensorflowArgs {
+    /// The checkpoint as TensorFlow names it: out/model.ckpt-5000 for out/model.ckpt-5000.index
+    pub checkpoint: PathBuf,
+    /// The base it was trained on: a directory with Google's checkpoint or Hugging Face's, or a hub name
+    #[arg(long, value_name = "BASE")]
+    pub base: String,
+    /// Name of the task
+    #[arg(long, value_name = "NAME")]
+    pub task: String,
+    /// The classes, in the order of the code's get_labels()
+    #[arg(long, value_name = "LABELS", required = true, value_delimiter = ',')]
+    pub labels: Vec<String>,
+    /// Longest text in tokens
+    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
+    pub max_length: usize,
+    /// The adapter file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}

@@ -1,0 +1,141 @@
+//! What the commands take that run a trained adapter.
+
+use std::path::PathBuf;
+
+use burn_bert::Precision;
+use clap::Args;
+
+/// Arguments of `trainer evaluate`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  trainer evaluate runs/helpdesk/houlsby-64-seed42/adapter.safetensors
+  trainer evaluate cola.safetensors --data glue --split validation --json
+  trainer evaluate mails.safetensors --input new.csv --text body --label team
+  trainer evaluate cola.safetensors --data glue --drop-layers each")]
+pub struct EvaluateArgs {
+    /// The adapter file
+    pub adapter: PathBuf,
+    /// Directory that holds the tasks' data in the published layout
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Which rows of the adapter's task
+    #[arg(long, value_name = "SPLIT", default_value = "validation", conflicts_with = "input")]
+    pub split: String,
+    /// Labelled rows of your own: .tsv, .csv or .jsonl
+    #[arg(long, value_name = "FILE", requires_all = ["text", "label"])]
+    pub input: Option<PathBuf>,
+    /// Columns of the input.
+    #[command(flatten)]
+    pub columns: ColumnArgs,
+    /// Column of the label
+    #[arg(long, value_name = "COL", requires = "input")]
+    pub label: Option<String>,
+    /// What is put around the adapter.
+    #[command(flatten)]
+    pub compose: ComposeArgs,
+    /// How the adapter is run.
+    #[command(flatten)]
+    pub inference: InferenceArgs,
+}
+
+/// Arguments of `trainer predict`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  echo 'The projector in room 4 stays dark' | trainer predict helpdesk.safetensors
+  trainer predict mails.safetensors --input new.csv --text body --json > labels.jsonl
+  trainer predict cola.safetensors --data glue --submission out/")]
+pub struct PredictArgs {
+    /// The adapter file
+    pub adapter: PathBuf,
+    /// Texts: a .tsv, .csv or .jsonl with --text COL, or any other file (or standard input) with one text a line, the
+    /// two of a pair separated by a tab
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Columns of the input.
+    #[command(flatten)]
+    pub columns: ColumnArgs,
+    /// Write GLUE submission files for the adapter's task into this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "input")]
+    pub submission: Option<PathBuf>,
+    /// Directory that holds the tasks' data in the published layout
+    #[arg(long, value_name = "DIR", requires = "submission")]
+    pub data: Option<PathBuf>,
+    /// What is put around the adapter.
+    #[command(flatten)]
+    pub compose: ComposeArgs,
+    /// How the adapter is run.
+    #[command(flatten)]
+    pub inference: InferenceArgs,
+}
+
+/// Arguments of `trainer ablate`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Nothing is trained again: figure 6, left, of the paper. The map is printed, and drawn beside the adapter file.
+
+Examples:
+  trainer ablate runs/cola/houlsby-64-seed42/adapter.safetensors --data glue")]
+pub struct AblateArgs {
+    /// The adapter file
+    pub adapter: PathBuf,
+    /// Directory that holds the tasks' data in the published layout
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Which rows of the adapter's task
+    #[arg(long, value_name = "SPLIT", default_value = "validation")]
+    pub split: String,
+    /// Use this many rows only, the first ones
+    #[arg(long, value_name = "ROWS")]
+    pub limit: Option<usize>,
+    /// Directory for ablation.json and ablation.svg [default: that of the adapter file]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// How the adapter is run.
+    #[command(flatten)]
+    pub inference: InferenceArgs,
+}
+
+/// What is put under a trained adapter, and what is left out of it.
+#[derive(Debug, Clone, Args)]
+pub struct ComposeArgs {
+    /// Stack it on another adapter of the same base, which comes first at each site; head and norms stay its own
+    #[arg(long, value_name = "ADAPTER")]
+    pub stack_on: Option<PathBuf>,
+    /// Leave everything of the adapter out of these layers, as 0..3 (0 to 2), so that plain BERT runs there; `evaluate`
+    /// also takes `each`: a table of score and time for 0, 1, ... lowest layers
+    #[arg(long, value_name = "RANGE")]
+    pub drop_layers: Option<String>,
+}
+
+/// Columns of an input file.
+#[derive(Debug, Clone, Args)]
+pub struct ColumnArgs {
+    /// Column of the text
+    #[arg(long, value_name = "COL", requires = "input")]
+    pub text: Option<String>,
+    /// Column of the second text of a pair
+    #[arg(long, value_name = "COL", requires = "text")]
+    pub text2: Option<String>,
+}
+
+/// How a trained adapter is run.
+#[derive(Debug, Clone, Args)]
+pub struct InferenceArgs {
+    /// The base the adapter was trained on [default: the one named in the adapter file]
+    #[arg(long, value_name = "BASE")]
+    pub base: Option<String>,
+    /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Rows per batch
+    #[arg(long, value_name = "ROWS", default_value_t = 32)]
+    pub batch_size: usize,
+    /// Precision of the base's matrices: f32, bf16 or f16
+    #[arg(long, value_name = "NAME", default_value = "f32")]
+    pub precision: Precision,
+    /// JSON on standard output: one object a line
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,91 @@
+//! What `trainer bank` and `trainer serve` take.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// The jobs of `trainer bank`.
+#[derive(Debug, Clone, Subcommand)]
+#[command(after_help = "\
+Examples:
+  trainer bank create tasks.bank --base minilm
+  trainer bank add tasks.bank runs/*/*/adapter.safetensors
+  trainer serve --bank tasks.bank")]
+pub enum BankCommand {
+    /// Make an empty bank for a base
+    Create {
+        /// The bank to make
+        bank: PathBuf,
+        /// The base of its adapters: `minilm`, a hub name, or a directory in Hugging Face layout
+        #[arg(long, value_name = "BASE", default_value = "minilm")]
+        base: String,
+    },
+    /// Add adapter files, each under the name of its task
+    Add {
+        /// The bank
+        bank: PathBuf,
+        /// Adapter files
+        #[arg(required = true)]
+        adapters: Vec<PathBuf>,
+        /// Another name for the task of a single adapter
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Remove tasks
+    Remove {
+        /// The bank
+        bank: PathBuf,
+        /// Their names
+        #[arg(required = true)]
+        tasks: Vec<String>,
+    },
+    /// What a bank holds, and what each task costs
+    List {
+        /// The bank
+        bank: PathBuf,
+        /// One line of JSON for each task
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read every adapter and see that it computes what it computed when it was saved
+    Verify {
+        /// The bank
+        bank: PathBuf,
+        /// The base [default: the one named in the bank]
+        #[arg(long, value_name = "BASE")]
+        base: Option<String>,
+        /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1
+        #[arg(long, value_name = "DEVICE", default_value = "auto")]
+        device: String,
+        /// One line of JSON for each task
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Arguments of `trainer serve`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  trainer serve --bank tasks.bank
+  curl localhost:8080/v1/predict -d '{\"inputs\": [{\"task\": \"cola\", \"text\": \"They slept.\"}]}'
+
+Paths: POST /v1/predict, GET /v1/tasks, /healthz, /metrics, and a page to try texts at /.
+Adapters that are added to the bank meanwhile are served without a restart.")]
+pub struct ServeArgs {
+    /// The bank
+    #[arg(long, value_name = "FILE")]
+    pub bank: PathBuf,
+    /// The base [default: the one named in the bank]
+    #[arg(long, value_name = "BASE")]
+    pub base: Option<String>,
+    /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Address and port; another than this machine's own needs a --token
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: std::net::SocketAddr,
+    /// What requests have to show as `Authorization: Bearer TOKEN`
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+}

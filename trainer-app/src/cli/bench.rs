@@ -1,0 +1,41 @@
+//! What `trainer bench` takes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::bench::Workload;
+
+/// Arguments of `trainer bench`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Every case runs in a process of its own, so that its peak of memory is its own; `cargo xtask bench --peer` makes a
+Python with the peers and runs them in turn with ours.
+
+Examples:
+  trainer bench --quick
+  trainer bench --workload minilm-128 --method houlsby,full")]
+pub struct BenchArgs {
+    /// Only these bases with their texts, with commas between [default: all]
+    #[arg(long, value_enum, value_name = "NAMES", value_delimiter = ',')]
+    pub workload: Vec<Workload>,
+    /// Only these methods, with commas between: houlsby, checkpointed (Houlsby's with gradient checkpointing),
+    /// layer-norm, full, inference, lora or any other [default: those six]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub method: Vec<String>,
+    /// A Python with torch, transformers, adapters and peft, to run the peers in turn with ours
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// Threads of both sides [default: as many as there are]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Fewer steps, one process a case
+    #[arg(long)]
+    pub quick: bool,
+    /// JSON on standard output: one object a case
+    #[arg(long)]
+    pub json: bool,
+    /// One case as JSON: what the program hands to itself
+    #[arg(long, hide = true)]
+    pub case: Option<String>,
+}
