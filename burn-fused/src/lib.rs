@@ -20,12 +20,9 @@ use burn::tensor::Device;
 #[cfg(feature = "flex")]
 fn is_fused(device: &Device) -> bool {
     use burn::backend::DispatchDevice;
-    match device.as_dispatch() {
-        DispatchDevice::Flex(_) => true,
-        DispatchDevice::Autodiff(autodiff) => {
-            matches!(autodiff.clone().inner(), DispatchDevice::Flex(_))
-        }
-        #[expect(unreachable_patterns, reason = "the other variants come with features of Burn's")]
-        _ => false,
+    let device = device.as_dispatch();
+    if let DispatchDevice::Autodiff(autodiff) = device {
+        return matches!(autodiff.clone().inner(), DispatchDevice::Flex(_));
     }
+    matches!(device, DispatchDevice::Flex(_))
 }

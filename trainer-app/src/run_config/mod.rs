@@ -1,9 +1,12 @@
 //! What a run does, resolved: written beside every result as `config.toml`, and enough to repeat it.
-//! Every default of the program is here; what can be typed is in `cli`.
+//! Every default of the program is in `defaults`; what can be typed is in `cli`, and how it becomes this in `resolve`.
+
+mod defaults;
+mod resolve;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use burn_adapters::{
     Activation, BottleneckPlan, Combine, InnerNorm, Layers, Method, Plan, Pooling, Sites, Tuned,
 };
@@ -11,9 +14,9 @@ use burn_bert::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::write_atomically;
-use crate::cli::{TaskArgs, TrainArgs};
 use crate::learner::schedule::{Decay, Schedule};
-use crate::subject::asks_questions;
+
+pub(crate) use defaults::default_pooling;
 
 /// The layout of this file; a change that older programs cannot read raises it.
 const VERSION: u32 = 1;
@@ -192,24 +195,6 @@ pub enum OptimizerKind {
 }
 
 impl RunConfig {
-    /// The configuration that was asked for: flags over the file over the defaults.
-    ///
-    /// # Errors
-    /// A file that cannot be read, a name nobody knows, a number out of its range.
-    pub fn resolve(args: &TrainArgs) -> Result<Self> {
-        let mut config = match &args.config {
-            Some(path) => Self::read(path)?,
-            None => Self::defaults(match &args.method {
-                Some(name) => name.parse()?,
-                None if !args.fuse.is_empty() => Method::Fusion,
-                None => Method::Houlsby,
-            }),
-        };
-        config.apply(args)?;
-        config.check()?;
-        Ok(config)
-    }
-
     /// Reads a `config.toml`.
     ///
     /// # Errors
@@ -288,149 +273,6 @@ impl RunConfig {
         format!("{}{size}-seed{}", self.model.method, self.seed)
     }
 
-    /// What `trainer train` does with a method when nothing else is said.
-    pub fn defaults(method: Method) -> Self {
-        let (learning_rate, epochs) = match method {
-            // Adapters want more epochs than full fine-tuning, and a higher rate; the rate is the reference code's. At
-            // 1e-3 BERT-Adam, which does not correct its young moments, collapses on CoLA: docs/performance.md.
-            Method::Houlsby
-            | Method::HoulsbyCode
-            | Method::Pfeiffer
-            | Method::Parallel
-            | Method::ScaledParallel
-            | Method::Mam
-            | Method::LayerNorm
-            | Method::Fusion => (3e-4, 10),
-            // Hu et al. 2022, appendix D, table 9: 4e-4 or 5e-4 for most of GLUE's tasks.
-            Method::Lora => (5e-4, 10),
-            // Liu et al. 2022 ((IA)³), section 3.5.
-            Method::Ia3 => (3e-3, 10),
-            // Mao et al. 2022 (UniPELT), for a prefix out of a network on BERT-base and GLUE.
-            Method::Prefix => (2e-4, 10),
-            // Liu et al. 2022 (P-tuning v2), `run_script/run_boolq_bert.sh`: what trains as it is, trains slowly.
-            Method::PrefixFlat => (5e-3, 10),
-            Method::TopLayers(_) | Method::Full => (1e-4, 3),
-        };
-        let decay =
-            if method == Method::HoulsbyCode { Decay::FromStart } else { Decay::Continuous };
-        Self {
-            version: VERSION,
-            seed: 42,
-            device: "auto".to_owned(),
-            task: TaskConfig { name: "helpdesk".to_owned(), data: None, limit: None, custom: None },
-            model: ModelConfig {
-                base: "minilm".to_owned(),
-                method,
-                fuse: Vec::new(),
-                size: method.default_size(),
-                activation: None,
-                init_std: None,
-                sites: None,
-                adapt_layers: None,
-                depth: None,
-                inner_norm: None,
-                combine: None,
-                pooling: default_pooling("minilm"),
-                max_length: 128,
-                dropout: None,
-                precision: Precision::F32,
-            },
-            training: TrainingConfig {
-                epochs,
-                learning_rate,
-                batch_size: 32,
-                accumulate: 1,
-                optimizer: OptimizerKind::BertAdam,
-                weight_decay: 0.01,
-                warmup: 0.1,
-                decay,
-                clip: 1.0,
-                patience: None,
-                cache: StateCache::Auto,
-                gradient_checkpointing: false,
-            },
-        }
-    }
-
-    fn apply(&mut self, args: &TrainArgs) -> Result<()> {
-        if let Some(task) = task_config(&args.task)? {
-            self.task = TaskConfig { limit: self.task.limit, ..task };
-        } else if args.task.data.is_some() {
-            self.task.data.clone_from(&args.task.data);
-        }
-        self.task.limit = args.limit.or(self.task.limit);
-        set(&mut self.seed, args.seed);
-        set(&mut self.device, args.device.clone().or_else(|| args.devices.clone()));
-
-        let model = &mut self.model;
-        if let Some(base) = &args.base {
-            model.base.clone_from(base);
-            model.pooling = default_pooling(base);
-        }
-        if let Some(name) = &args.method {
-            model.method = name.parse()?;
-        }
-        if !args.fuse.is_empty() {
-            model.method = Method::Fusion;
-            model.fuse.clone_from(&args.fuse);
-        }
-        set(&mut model.size, args.size);
-        if let Some(name) = &args.activation {
-            model.activation =
-                Some(by_name("activation", name, &Activation::ALL, Activation::name)?);
-        }
-        model.init_std = args.init_std.or(model.init_std);
-        if let Some(name) = &args.sites {
-            model.sites = Some(by_name("choice of sites", name, &Sites::ALL, Sites::name)?);
-        }
-        if let Some(layers) = &args.adapt_layers {
-            model.adapt_layers = Some(layers.parse()?);
-        }
-        model.depth = args.depth.or(model.depth);
-        if let Some(name) = &args.inner_norm {
-            model.inner_norm = Some(by_name("inner norm", name, &InnerNorm::ALL, InnerNorm::name)?);
-        }
-        if let Some(name) = &args.combine {
-            model.combine = Some(by_name("way to combine", name, &Combine::ALL, Combine::name)?);
-        }
-        if let Some(name) = &args.pooling {
-            model.pooling = by_name("pooling", name, &Pooling::ALL, Pooling::name)?;
-        }
-        set(&mut model.max_length, args.max_length);
-        model.dropout = args.dropout.or(model.dropout);
-        set(&mut model.precision, args.precision);
-
-        let training = &mut self.training;
-        set(&mut training.epochs, args.epochs);
-        set(&mut training.learning_rate, args.learning_rate);
-        set(&mut training.batch_size, args.batch_size);
-        set(&mut training.accumulate, args.accumulate);
-        set(&mut training.optimizer, args.optimizer);
-        set(&mut training.weight_decay, args.weight_decay);
-        set(&mut training.warmup, args.warmup);
-        set(&mut training.decay, args.decay);
-        set(&mut training.clip, args.clip);
-        training.patience = args.patience.or(training.patience);
-        set(&mut training.cache, args.cache);
-        training.gradient_checkpointing |= args.gradient_checkpointing;
-        let keeps_length = args.max_length.is_some() || args.config.is_some();
-        self.fit_to_subject(keeps_length);
-        Ok(())
-    }
-
-    /// What follows from the task: questions are read in longer windows, unless somebody chose the length, and with
-    /// every token.
-    pub(crate) fn fit_to_subject(&mut self, keeps_length: bool) {
-        if asks_questions(&self.task) {
-            // The head reads every token, so that nothing is pooled.
-            self.model.pooling = Pooling::FirstToken;
-            if !keeps_length {
-                // The reference code's, `run_squad.py`.
-                self.model.max_length = 384;
-            }
-        }
-    }
-
     /// Refuses numbers out of their range.
     ///
     /// # Errors
@@ -496,63 +338,9 @@ impl RunConfig {
     }
 }
 
-/// What the head reads when nobody says.
-///
-/// The paper reads the pooler. `MiniLM`'s was left over when its sentence encoder was trained on the mean of the
-/// tokens; `docs/decisions/0003-pooling.md` has the measurement.
-pub(crate) fn default_pooling(base: &str) -> Pooling {
-    if base == "minilm" { Pooling::Mean } else { Pooling::Pooler }
-}
-
-fn task_config(args: &TaskArgs) -> Result<Option<TaskConfig>> {
-    if let Some(train) = &args.train {
-        let (Some(text), Some(label)) = (args.text.clone(), args.label.clone()) else {
-            bail!("--train needs --text COL and --label COL, the names of the columns");
-        };
-        let name = train
-            .file_stem()
-            .map_or_else(|| "custom".into(), |stem| stem.to_string_lossy().into_owned());
-        let custom = CustomTaskConfig {
-            train: train.clone(),
-            validation: args.validation.clone(),
-            test: args.test.clone(),
-            text,
-            text2: args.text2.clone(),
-            label,
-            score: args.score,
-        };
-        return Ok(Some(TaskConfig { name, data: None, limit: None, custom: Some(custom) }));
-    }
-    Ok(args.task.clone().map(|name| TaskConfig {
-        name,
-        data: args.data.clone(),
-        limit: None,
-        custom: None,
-    }))
-}
-
-fn by_name<T: Copy>(
-    what: &str,
-    name: &str,
-    all: &[T],
-    name_of: fn(T) -> &'static str,
-) -> Result<T> {
-    let found = all.iter().copied().find(|value| name_of(*value) == name);
-    found.with_context(|| {
-        let names: Vec<_> = all.iter().map(|value| name_of(*value)).collect();
-        format!("there is no {what} `{name}`; choose one of {}", names.join(", "))
-    })
-}
-
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_single(precision: &Precision) -> bool {
     *precision == Precision::F32
-}
-
-fn set<T>(place: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *place = value;
-    }
 }
 
 /// Layers as they are typed.
