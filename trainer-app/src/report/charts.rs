@@ -199,6 +199,17 @@ fn picture(caption: &str, x: &str, y: &str, series: &[Series]) -> Result<Option<
     Ok(Some(Figure { caption: caption.to_owned(), svg }))
 }
 
+/// Okabe and Ito 2008: whoever sees fewer colors tells these apart, too.
+const COLORS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(213, 94, 0),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 0, 0),
+];
+
 fn draw(
     svg: &mut String,
     x: &str,
@@ -231,7 +242,7 @@ fn draw(
         .y_label_formatter(&|value| format!("{value:.1}"))
         .draw()?;
     for (index, Series { name, points }) in series.iter().enumerate() {
-        let colour = Palette99::pick(index).to_rgba();
+        let colour = COLORS[index % COLORS.len()];
         chart
             .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))?
             .label(name.as_str())
@@ -242,12 +253,34 @@ fn draw(
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
+        .position(emptiest_corner(points().map(|(x, y)| {
+            let across = (x.ln() - left.ln()) / (right.ln() - left.ln()).max(f64::EPSILON);
+            (across, (y - low) / (high - low).max(f64::EPSILON))
+        })))
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.2))
         .draw()?;
     area.present()?;
     Ok(())
+}
+
+/// Where the legend hides the fewest points, which are given as shares of the way from left to right and from bottom to
+/// top.
+fn emptiest_corner(points: impl Iterator<Item = (f64, f64)> + Clone) -> SeriesLabelPosition {
+    let corners = [
+        (1.0, 0.0, SeriesLabelPosition::LowerRight),
+        (0.0, 1.0, SeriesLabelPosition::UpperLeft),
+        (1.0, 1.0, SeriesLabelPosition::UpperRight),
+        (0.0, 0.0, SeriesLabelPosition::LowerLeft),
+    ];
+    let hidden = |(across, up): (f64, f64)| {
+        points.clone().filter(|(x, y)| (x - across).abs() < 0.4 && (y - up).abs() < 0.3).count()
+    };
+    let [first, others @ ..] = corners;
+    let emptiest = others.into_iter().fold(first, |best, corner| {
+        if hidden((corner.0, corner.1)) < hidden((best.0, best.1)) { corner } else { best }
+    });
+    emptiest.2
 }
 
 #[cfg(test)]
@@ -278,6 +311,14 @@ pub(crate) mod tests {
             seconds_per_step: 0.1,
             seconds_per_epoch: 10.0,
         }
+    }
+
+    #[test]
+    fn the_legend_goes_where_no_points_are() {
+        let corner = |points: &[(f64, f64)]| emptiest_corner(points.iter().copied());
+        assert!(matches!(corner(&[(0.5, 0.5)]), SeriesLabelPosition::LowerRight));
+        assert!(matches!(corner(&[(0.9, 0.1)]), SeriesLabelPosition::UpperLeft));
+        assert!(matches!(corner(&[(0.9, 0.1), (0.1, 0.9)]), SeriesLabelPosition::UpperRight));
     }
 
     #[test]
