@@ -21,8 +21,12 @@ def build(job, base):
     from transformers import BertConfig, BertForSequenceClassification
 
     transformers.logging.set_verbosity_error()
-    if job["workload"] == "bert-base-128":
+    if job["workload"].startswith("bert-base"):
         model = BertForSequenceClassification(BertConfig(num_labels=2))
+    elif job["workload"].startswith("bert-large"):
+        large = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16}
+        config = BertConfig(num_labels=2, intermediate_size=4096, **large)
+        model = BertForSequenceClassification(config)
     else:
         model = BertForSequenceClassification.from_pretrained(base, num_labels=2)
     method = job["method"]
@@ -60,18 +64,25 @@ def main():
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    model = build(job, base)
+    device = torch.device(job["device"])
+    model = build(job, base).to(device)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     infers = job["method"] == "inference"
     optimizer = None if infers else torch.optim.AdamW(trained, lr=1e-4, fused=True)
     random = torch.Generator().manual_seed(0)
+    if job["compile"]:
+        model = torch.compile(model)
+    precisions = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+    precision = precisions[job["precision"]]
+    halved = torch.autocast(device.type, dtype=precision, enabled=job["precision"] != "f32")
 
     def batch(lengths):
         sequence = max(lengths)
         mask = (torch.arange(sequence)[None] < torch.tensor(lengths)[:, None]).long()
         ids = torch.randint(1000, 30000, mask.shape, generator=random) * mask
         labels = torch.arange(len(lengths)) % 2
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        return {name: tensor.to(device) for name, tensor in inputs.items()}
 
     batches = [batch(lengths) for lengths in job["batches"]]
     passes = []
@@ -79,11 +90,12 @@ def main():
         started = time.perf_counter()
         for one in batches:
             if infers:
-                with torch.inference_mode():
+                with torch.inference_mode(), halved:
                     model(**one).logits.tolist()
                 continue
             optimizer.zero_grad(set_to_none=True)
-            loss = model(**one).loss
+            with halved:
+                loss = model(**one).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
@@ -91,8 +103,11 @@ def main():
         # The first pass fills caches and pools.
         if index > 0:
             passes.append((time.perf_counter() - started) / len(batches))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak_mib = peak // (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    if device.type == "cuda":
+        peak_mib = torch.cuda.max_memory_allocated() >> 20
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak_mib = peak // (1 << 20 if sys.platform == "darwin" else 1 << 10)
     tokens = sum(map(sum, job["batches"])) / len(batches)
     figure = {"seconds": statistics.median(passes), "tokens": tokens, "peak_mib": peak_mib}
     print(json.dumps(figure))

@@ -123,6 +123,11 @@ impl Plan {
         self.inserted_layers().map(Layers::lowest).fold(tuned, usize::min)
     }
 
+    /// Whether weights of the base train, so that they have to be in single precision.
+    pub fn trains_base(&self) -> bool {
+        matches!(self.tuned, Tuned::Everything | Tuned::TopLayers(_))
+    }
+
     /// Whether something that is inserted looks at padding, so that a text's result depends on what it is batched with:
     /// batch norms and gates do.
     pub fn sees_padding(&self) -> bool {

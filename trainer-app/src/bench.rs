@@ -4,11 +4,10 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use burn::module::Module;
-use burn::tensor::Device;
 use burn_adapters::{AdaptedBert, Method, Pooling, TaskAdapterConfig};
-use burn_bert::BertConfig;
+use burn_bert::{BertConfig, Precision};
 use clap::ValueEnum;
 use glue_data::order::training_batches;
 use glue_data::{Encoded, EncodedRows, Label, derive_seed};
@@ -18,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::base::Base;
+use crate::devices;
 use crate::learner::backward::{Activations, gradients};
 use crate::learner::clip::clip_to_global_norm;
 use crate::learner::memory;
@@ -91,6 +91,14 @@ pub enum Workload {
     #[serde(rename = "bert-base-128")]
     #[value(name = "bert-base-128")]
     BertBase128,
+    /// The same, 32 texts
+    #[serde(rename = "bert-base-32x128")]
+    #[value(name = "bert-base-32x128")]
+    BertBase32x128,
+    /// A BERT of large size with random weights, 32 texts of 128 tokens
+    #[serde(rename = "bert-large-32x128")]
+    #[value(name = "bert-large-32x128")]
+    BertLarge32x128,
 }
 
 /// One case; both sides read it as JSON.
@@ -104,8 +112,22 @@ pub struct Job {
     pub size: usize,
     /// Tokens of each text of each batch of a pass.
     pub batches: Vec<Vec<usize>>,
+    /// Where, and in which precision.
+    #[serde(flatten)]
+    pub setting: Setting,
     /// Passes that are timed, after one that is not.
     pub passes: usize,
+}
+
+/// What all cases have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// The device, by its name.
+    pub device: String,
+    /// Precision of the base; the peers' matrix products.
+    pub precision: Precision,
+    /// Whether the peers' models go through `torch.compile`.
+    pub compile: bool,
 }
 
 /// What a case cost.
@@ -120,8 +142,10 @@ pub struct Figure {
 }
 
 impl Workload {
-    /// All, in the order of the table.
-    pub const ALL: [Self; 3] = [Self::Minilm128, Self::MinilmCola, Self::BertBase128];
+    /// What a CPU is measured by.
+    pub const ON_CPUS: [Self; 3] = [Self::Minilm128, Self::MinilmCola, Self::BertBase128];
+    /// What a GPU is measured by.
+    pub const ON_GPUS: [Self; 3] = [Self::MinilmCola, Self::BertBase32x128, Self::BertLarge32x128];
 
     /// What the table calls it.
     pub fn name(self) -> &'static str {
@@ -129,13 +153,15 @@ impl Workload {
             Self::Minilm128 => "MiniLM 32x128",
             Self::MinilmCola => "MiniLM CoLA",
             Self::BertBase128 => "BERT-base 8x128",
+            Self::BertBase32x128 => "BERT-base 32x128",
+            Self::BertLarge32x128 => "BERT-large 32x128",
         }
     }
 
     /// Tokens of each text of each batch of a pass.
     fn batches(self) -> Vec<Vec<usize>> {
         match self {
-            Self::Minilm128 => vec![vec![128; 32]],
+            Self::Minilm128 | Self::BertBase32x128 | Self::BertLarge32x128 => vec![vec![128; 32]],
             Self::BertBase128 => vec![vec![128; 8]],
             Self::MinilmCola => {
                 let all: Vec<usize> = COLA_LENGTHS
@@ -159,7 +185,7 @@ impl Workload {
 
 impl Job {
     /// A case of the table; `quick` times fewer steps.
-    pub fn new(workload: Workload, method: &str, quick: bool) -> Self {
+    pub fn new(workload: Workload, method: &str, quick: bool, setting: Setting) -> Self {
         let batches = workload.batches();
         let passes = match (quick, batches.len()) {
             (true, 1) => 3,
@@ -169,7 +195,7 @@ impl Job {
         };
         // What is no method is Houlsby's; everything else has its own usual size, LoRA a rank of 8.
         let size = method.parse().map_or(SIZE, Method::default_size);
-        Self { workload, method: method.to_owned(), size, batches, passes }
+        Self { workload, method: method.to_owned(), size, batches, setting, passes }
     }
 }
 
@@ -204,22 +230,33 @@ pub fn has_peer(method: &str) -> bool {
 /// A base or a method that is not there.
 pub fn measure(job: &Job) -> Result<Figure> {
     ensure!(job.passes > 0 && !job.batches.is_empty(), "the case has no batches or no passes");
-    let device = Device::flex().autodiff();
+    let Setting { device, precision, .. } = &job.setting;
+    let device = devices::resolve(device)?.autodiff();
+    devices::check_precision(&device, *precision)?;
     let infers = job.method == INFERENCE;
     let method = match job.method.as_str() {
         CHECKPOINTED | INFERENCE => Method::Houlsby,
         method => method.parse()?,
     };
-    let (config, bert) = if job.workload == Workload::BertBase128 {
-        let config = BertConfig::bert_base();
-        let bert = config.init(&device);
-        (config, bert)
-    } else {
-        let directory = Base::locate("minilm")?.directory().to_owned();
-        let config = BertConfig::from_json_file(&directory.join("config.json"))?;
-        let bert = burn_bert::load_weights(&config, &directory, &device)?;
-        (config, bert)
+    ensure!(
+        *precision == Precision::F32 || !method.plan(job.size).trains_base(),
+        "{method} trains the base itself, which has to be in f32 for that"
+    );
+    let (config, bert) = match job.workload {
+        Workload::Minilm128 | Workload::MinilmCola => {
+            let directory = Base::locate("minilm")?.directory().to_owned();
+            let config = BertConfig::from_json_file(&directory.join("config.json"))?;
+            let bert = burn_bert::load_weights(&config, &directory, &device)?;
+            (config, bert)
+        }
+        Workload::BertBase128 | Workload::BertBase32x128 => {
+            (BertConfig::bert_base(), BertConfig::bert_base().init(&device))
+        }
+        Workload::BertLarge32x128 => {
+            (BertConfig::bert_large(), BertConfig::bert_large().init(&device))
+        }
     };
+    let bert = bert.with_precision(*precision);
     let task = TaskAdapterConfig {
         plan: method.plan(job.size),
         outputs: 2,
@@ -259,6 +296,7 @@ pub fn measure(job: &Job) -> Result<Figure> {
             let (gradients, _) = clip_to_global_norm(&tuner, gradients, training.clip);
             tuner = optimizer.step(1e-4, tuner, gradients);
         }
+        device.sync().context("waiting for the device")?;
         // The first pass fills caches and pools.
         if pass > 0 {
             passes.push(started.elapsed().as_secs_f64() / job.batches.len() as f64);
@@ -268,7 +306,10 @@ pub fn measure(job: &Job) -> Result<Figure> {
     Ok(Figure {
         seconds: median(passes),
         tokens: tokens as f64 / job.batches.len() as f64,
-        peak_mib: memory::peak_bytes().map(|bytes| bytes / (1 << 20)),
+        // A GPU's memory is not the process's.
+        peak_mib: memory::peak_bytes()
+            .filter(|_| devices::is_cpu(&device))
+            .map(|bytes| bytes / (1 << 20)),
     })
 }
 
@@ -294,6 +335,10 @@ fn median(mut values: Vec<f64>) -> f64 {
 mod tests {
     use super::*;
 
+    fn on_the_cpu() -> Setting {
+        Setting { device: "cpu".to_owned(), precision: Precision::F32, compile: false }
+    }
+
     #[test]
     fn the_lengths_are_distributed_as_those_of_cola() {
         let (texts, tokens) =
@@ -309,14 +354,14 @@ mod tests {
 
     #[test]
     fn a_case_goes_through_json_and_back() {
-        let job = Job::new(Workload::MinilmCola, "houlsby", true);
+        let job = Job::new(Workload::MinilmCola, "houlsby", true, on_the_cpu());
         let text = serde_json::to_string(&job).unwrap();
         assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
     }
 
     #[test]
     fn each_method_has_its_usual_size() {
-        let size = |method| Job::new(Workload::Minilm128, method, true).size;
+        let size = |method| Job::new(Workload::Minilm128, method, true, on_the_cpu()).size;
         assert_eq!((size("houlsby"), size("lora"), size("inference")), (64, 8, 64));
     }
 

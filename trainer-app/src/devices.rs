@@ -120,7 +120,8 @@ pub fn describe(device: &Device) -> String {
     if is_cpu(device) { "cpu".to_owned() } else { format!("{device:?}") }
 }
 
-fn is_cpu(device: &Device) -> bool {
+/// Whether a device is the CPU.
+pub fn is_cpu(device: &Device) -> bool {
     format!("{device:?}").to_lowercase().contains("flex")
 }
 

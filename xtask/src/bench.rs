@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use xshell::{Shell, cmd};
 
-use crate::device::Backend;
+use crate::device;
 use crate::train;
 
 /// The peers, pinned; `docs/performance.md` compares with these.
@@ -27,6 +27,15 @@ pub(crate) struct BenchArgs {
     /// Only these methods, with commas between [default: houlsby, checkpointed, layer-norm, full, inference, lora]
     #[arg(long, value_name = "NAMES")]
     method: Option<String>,
+    /// Where to compute: cpu, wgpu or cuda, with an index as in cuda:1; chooses what is built
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: String,
+    /// Precision of the base's matrices, and of the peers' products: f32, bf16 or f16
+    #[arg(long, value_name = "NAME")]
+    precision: Option<String>,
+    /// The peers' models go through torch.compile
+    #[arg(long, requires = "peer")]
+    compile: bool,
     /// Threads of both sides [default: as many as there are]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -39,8 +48,20 @@ pub(crate) struct BenchArgs {
 }
 
 pub(crate) fn run(shell: &Shell, args: BenchArgs) -> Result<()> {
-    let BenchArgs { peer, python, workload, method, threads, json, quick } = args;
-    let mut arguments = vec!["bench".to_owned()];
+    let BenchArgs {
+        peer,
+        python,
+        workload,
+        method,
+        device,
+        precision,
+        compile,
+        threads,
+        json,
+        quick,
+    } = args;
+    let mut arguments = vec!["bench".to_owned(), "--device".to_owned(), device];
+    let (backend, _) = device::choose(&arguments);
     if peer {
         let python = match python {
             Some(python) => python,
@@ -50,12 +71,19 @@ pub(crate) fn run(shell: &Shell, args: BenchArgs) -> Result<()> {
         arguments.extend(["--python".to_owned(), python.to_owned()]);
     }
     let threads = threads.map(|threads| threads.to_string());
-    for (flag, value) in [("--workload", workload), ("--method", method), ("--threads", threads)] {
+    let valued = [
+        ("--workload", workload),
+        ("--method", method),
+        ("--precision", precision),
+        ("--threads", threads),
+    ];
+    for (flag, value) in valued {
         arguments.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
     }
     arguments.extend(json.then(|| "--json".to_owned()));
     arguments.extend(quick.then(|| "--quick".to_owned()));
-    train::run_on(shell, Backend::Cpu, arguments)
+    arguments.extend(compile.then(|| "--compile".to_owned()));
+    train::run_on(shell, backend, arguments)
 }
 
 /// A Python with the peers, made once.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use burn_bert::Precision;
 use clap::Args;
 
 use crate::bench::Workload;
@@ -26,6 +27,15 @@ pub struct BenchArgs {
     /// A Python with torch, transformers, adapters and peft, to run the peers in turn with ours
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,
+    /// Where to compute: cpu, wgpu or cuda, with an index as in cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: String,
+    /// Precision of the base's matrices, and of the peers' products: f32, bf16 or f16
+    #[arg(long, value_name = "NAME", default_value = "f32")]
+    pub precision: Precision,
+    /// The peers' models go through torch.compile
+    #[arg(long, requires = "python")]
+    pub compile: bool,
     /// Threads of both sides [default: as many as there are]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,

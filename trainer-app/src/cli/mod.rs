@@ -55,7 +55,7 @@ pub enum Command {
     },
     /// Answer over HTTP with all tasks of a bank, mixed in one batch
     Serve(ServeArgs),
-    /// Time training steps and inference on the CPU, beside the peers where asked
+    /// Time training steps and inference, beside the peers where asked
     Bench(BenchArgs),
     /// List the devices that this build can train on
     Devices(DevicesArgs),

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use burn_bert::Precision;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use sysinfo::System;
 
 use crate::base::Base;
-use crate::bench::{self, Figure, Job, Workload};
+use crate::bench::{self, Figure, Job, Setting, Workload};
 use crate::cli::BenchArgs;
+use crate::devices;
 
 /// The peers' side of the benchmark.
 const PEERS: &str = include_str!("../../../goldens/bench_peers.py");
@@ -45,10 +47,17 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         println!("{}", serde_json::to_string(&figure)?);
         return Ok(());
     }
-    let workloads =
-        if args.workload.is_empty() { Workload::ALL.to_vec() } else { args.workload.clone() };
+    let setting =
+        Setting { device: args.device.clone(), precision: args.precision, compile: args.compile };
+    let on_cpu = devices::is_cpu(&devices::resolve(&setting.device)?);
+    let workloads = match (args.workload.as_slice(), on_cpu) {
+        ([], true) => Workload::ON_CPUS.to_vec(),
+        ([], false) => Workload::ON_GPUS.to_vec(),
+        (chosen, _) => chosen.to_vec(),
+    };
     let methods = if args.method.is_empty() {
-        bench::METHODS.map(str::to_owned).to_vec()
+        let measured = |method: &&str| setting.precision == Precision::F32 || *method != "full";
+        bench::METHODS.into_iter().filter(measured).map(str::to_owned).collect()
     } else {
         args.method.clone()
     };
@@ -65,7 +74,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let mut rows = Vec::new();
     for workload in workloads {
         for method in &methods {
-            let job = Job::new(workload, method, args.quick);
+            let job = Job::new(workload, method, args.quick, setting.clone());
             eprintln!("{}, {method}", workload.name());
             let (mut ours, mut peers) = (Vec::new(), Vec::new());
             for _ in 0..rounds {
@@ -97,8 +106,10 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     );
     let brand = cpus.cpus().first().map_or("an unknown CPU", |cpu| cpu.brand().trim());
     println!(
-        "\n{brand}, {threads} of {available} threads; trainer {}; medians of {rounds} processes, f32, dropout 0.1",
-        env!("CARGO_PKG_VERSION")
+        "\n{brand}, {threads} of {available} threads, device {}; trainer {}; medians of {rounds} processes, {}, dropout 0.1",
+        setting.device,
+        env!("CARGO_PKG_VERSION"),
+        setting.precision
     );
     for (package, version) in versions.iter().flatten() {
         println!("{package} {version}");

@@ -321,8 +321,7 @@ impl RunConfig {
             );
         }
         ensure!(
-            self.model.precision == Precision::F32
-                || !matches!(self.plan().tuned, Tuned::Everything | Tuned::TopLayers(_)),
+            self.model.precision == Precision::F32 || !self.plan().trains_base(),
             "{} trains the base itself, which has to be in single precision for that; leave out --precision {}",
             self.model.method,
             self.model.precision
