@@ -117,7 +117,7 @@ pub fn list() -> Vec<DeviceEntry> {
 
 /// A device in words.
 pub fn describe(device: &Device) -> String {
-    if is_cpu(device) { "cpu".to_owned() } else { format!("{device:?}") }
+    if is_cpu(device) { "cpu".to_owned() } else { format!("{:?}", device.clone().inner()) }
 }
 
 /// Whether a device is the CPU.
