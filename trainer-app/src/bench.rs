@@ -164,15 +164,7 @@ impl Workload {
             Self::Minilm128 | Self::BertBase32x128 | Self::BertLarge32x128 => vec![vec![128; 32]],
             Self::BertBase128 => vec![vec![128; 8]],
             Self::MinilmCola => {
-                let all: Vec<usize> = COLA_LENGTHS
-                    .iter()
-                    .flat_map(|(length, count)| std::iter::repeat_n(*length, *count))
-                    .collect();
-                let texts = 32 * BATCHES_OF_COLA;
-                // Evenly spaced quantiles: as CoLA's distribution as so few texts can be.
-                let mut lengths: Vec<usize> =
-                    (0..texts).map(|text| all[(2 * text + 1) * all.len() / (2 * texts)]).collect();
-                lengths.shuffle(&mut ChaCha8Rng::seed_from_u64(SEED));
+                let lengths = lengths_as_of_cola();
                 let batches = training_batches(&lengths, 32, SEED, 1);
                 batches
                     .into_iter()
@@ -181,6 +173,28 @@ impl Workload {
             }
         }
     }
+
+    /// The same texts as the peers' own loaders batch them: in a shuffled order, whatever their lengths.
+    pub fn peers_batches(self) -> Vec<Vec<usize>> {
+        match self {
+            Self::MinilmCola => lengths_as_of_cola().chunks(32).map(<[usize]>::to_vec).collect(),
+            _ => self.batches(),
+        }
+    }
+}
+
+/// Lengths of texts in a shuffled order, distributed as CoLA's are.
+fn lengths_as_of_cola() -> Vec<usize> {
+    let all: Vec<usize> = COLA_LENGTHS
+        .iter()
+        .flat_map(|(length, count)| std::iter::repeat_n(*length, *count))
+        .collect();
+    let texts = 32 * BATCHES_OF_COLA;
+    // Evenly spaced quantiles: as CoLA's distribution as so few texts can be.
+    let mut lengths: Vec<usize> =
+        (0..texts).map(|text| all[(2 * text + 1) * all.len() / (2 * texts)]).collect();
+    lengths.shuffle(&mut ChaCha8Rng::seed_from_u64(SEED));
+    lengths
 }
 
 impl Job {
@@ -350,6 +364,23 @@ mod tests {
         assert_eq!(drawn.len(), 512);
         let mean = drawn.iter().sum::<usize>() as f64 / drawn.len() as f64;
         assert!((mean - tokens as f64 / texts as f64).abs() < 0.1, "{mean}");
+    }
+
+    #[test]
+    fn the_peers_read_the_same_texts() {
+        for workload in [Workload::Minilm128, Workload::MinilmCola] {
+            let sorted = |batches: Vec<Vec<usize>>| {
+                let mut lengths = batches.concat();
+                lengths.sort_unstable();
+                lengths
+            };
+            assert_eq!(sorted(workload.batches()), sorted(workload.peers_batches()));
+        }
+        let padded = |batches: Vec<Vec<usize>>| -> usize {
+            batches.iter().map(|batch| 32 * batch.iter().max().unwrap()).sum()
+        };
+        let cola = Workload::MinilmCola;
+        assert!(padded(cola.batches()) < padded(cola.peers_batches()));
     }
 
     #[test]

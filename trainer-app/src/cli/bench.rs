@@ -11,7 +11,8 @@ use crate::bench::Workload;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Every case runs in a process of its own, so that its peak of memory is its own; `cargo xtask bench --peer` makes a
-Python with the peers and runs them in turn with ours.
+Python with the peers and runs them in turn with ours. Texts of different lengths are batched as each side trains: ours
+with others of their length, the peers' in a shuffled order.
 
 Examples:
   trainer bench --quick

@@ -126,8 +126,9 @@ fn own_process(job: &Job, threads: usize) -> Result<Figure> {
 }
 
 fn peer_process(python: &Path, job: &Job, base: &Path, threads: usize) -> Result<Figure> {
+    let job = Job { batches: job.workload.peers_batches(), ..job.clone() };
     let mut command = Command::new(python);
-    command.args(["-c", PEERS]).arg(serde_json::to_string(job)?).arg(base);
+    command.args(["-c", PEERS]).arg(serde_json::to_string(&job)?).arg(base);
     command.arg(threads.to_string()).env("OMP_NUM_THREADS", threads.to_string());
     figure_of(&mut command)
 }
