@@ -26,7 +26,7 @@ use crate::learner::step::Tuner;
 use crate::rows;
 use crate::run_config::RunConfig;
 
-/// What is measured of each workload: training by a method, Houlsby's with [`CHECKPOINTED`], or inference with it.
+/// What is measured of each workload: training by a method, Houlsby's with gradient checkpointing, or inference with it.
 pub const METHODS: [&str; 6] = ["houlsby", CHECKPOINTED, "layer-norm", "full", INFERENCE, "lora"];
 /// Houlsby's adapters with gradient checkpointing.
 const CHECKPOINTED: &str = "checkpointed";
