@@ -8,7 +8,10 @@ use burn::nn::{Dropout, DropoutConfig, LinearConfig};
 use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::module::layer_norm;
 use burn::tensor::{Bool, Device, Distribution, Tensor};
-use burn_fused::{Activation, AttentionOptions, LayerNorm, activation, attention, dropout, linear};
+use burn_fused::{
+    Activation, AdamRates, AttentionOptions, LayerNorm, Stepped, activation, attention, bert_adam,
+    dropout, linear,
+};
 use divan::Bencher;
 
 const HIDDEN: [usize; 3] = [32, 128, 384];
@@ -100,4 +103,36 @@ fn attention_with_dropout(bencher: Bencher, whose: &str) {
         let context = layer.forward(softmax(scores, 3)).matmul(value);
         context.swap_dims(1, 2).reshape(HIDDEN)
     });
+}
+
+/// Of the parameters of one feed-forward matrix.
+#[divan::bench(args = BOTH)]
+fn step_of_adam(bencher: Bencher, whose: &str) {
+    let numbers = || {
+        let normal = Distribution::Normal(0.0, 1.0);
+        Tensor::<2>::random([HIDDEN[2], WIDE[2]], normal, &Device::flex())
+    };
+    let (parameter, gradient) = (numbers(), numbers());
+    let (mean, squares) = (numbers(), numbers().square());
+    let rates = AdamRates {
+        learning_rate: 1e-4,
+        beta_1: 0.9,
+        beta_2: 0.999,
+        epsilon: 1e-6,
+        weight_decay: 0.01,
+    };
+    bencher
+        .with_inputs(|| (parameter.clone(), mean.clone() + 0.0, squares.clone() + 0.0))
+        .bench_values(|(parameter, moment_1, moment_2)| {
+            if whose == "fused" {
+                let before = Stepped { parameter, moment_1, moment_2 };
+                return bert_adam(before, gradient.clone(), rates).parameter;
+            }
+            let moment_1 = moment_1 * rates.beta_1 + gradient.clone() * (1.0 - rates.beta_1);
+            let moment_2 =
+                moment_2 * rates.beta_2 + gradient.clone().square() * (1.0 - rates.beta_2);
+            let update = moment_1 / (moment_2.sqrt() + rates.epsilon);
+            let update = update + parameter.clone() * rates.weight_decay;
+            black_box(parameter - update * rates.learning_rate)
+        });
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod activation;
+mod adam;
 mod attention;
 mod dropout;
 #[cfg(feature = "flex")]
@@ -9,6 +10,7 @@ mod linear;
 mod norm;
 
 pub use activation::{Activation, activation};
+pub use adam::{AdamRates, Stepped, bert_adam, sum_of_squares};
 pub use attention::{AttentionOptions, attention};
 pub use dropout::dropout;
 pub use linear::linear;

@@ -4,7 +4,10 @@
 use burn::module::Param;
 use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Bool, DType, Device, Distribution, Tensor, TensorData};
-use burn_fused::{Activation, AttentionOptions, LayerNorm, activation, attention, dropout, linear};
+use burn_fused::{
+    Activation, AdamRates, AttentionOptions, LayerNorm, Stepped, activation, attention, bert_adam,
+    dropout, linear, sum_of_squares,
+};
 use proptest::prelude::*;
 
 /// Numbers around 0, in double precision, from a seed.
@@ -307,4 +310,62 @@ fn check_dropout_of_attention(prefix: usize) {
             "{name}, {prefix} keys in front: {found}, {expected}"
         );
     }
+}
+
+/// Three steps of Adam from the same numbers.
+fn adam_outcome(length: usize, weight_decay: f64, dtype: DType) -> Outcome {
+    let device = Device::flex();
+    let tensor = |seed| Tensor::<1>::from_data(numbers([length], seed), (&device, dtype));
+    let rates =
+        AdamRates { learning_rate: 1e-2, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-6, weight_decay };
+    let nothing = tensor(1).zeros_like();
+    let mut now = Stepped { parameter: tensor(1), moment_1: nothing.clone(), moment_2: nothing };
+    for seed in 2..5 {
+        now = bert_adam(now, tensor(seed), rates);
+    }
+    Outcome {
+        what: vec![
+            ("parameter", values(&now.parameter)),
+            ("moment 1", values(&now.moment_1)),
+            ("moment 2", values(&now.moment_2)),
+        ],
+    }
+}
+
+#[test]
+fn adam_steps_as_plain_burn_does() {
+    for length in [1, 37, 40_000] {
+        for decay in [0.0, 0.01] {
+            both(|dtype| adam_outcome(length, decay, dtype));
+        }
+    }
+}
+
+#[test]
+fn a_step_of_adam_changes_nothing_that_others_hold() {
+    let device = Device::flex();
+    let held = Tensor::<1>::from_data([1.0, 2.0], &device);
+    let now = Stepped { parameter: held.clone(), moment_1: held.clone(), moment_2: held.clone() };
+    let rates = AdamRates {
+        learning_rate: 1.0,
+        beta_1: 0.5,
+        beta_2: 0.5,
+        epsilon: 1e-6,
+        weight_decay: 0.0,
+    };
+    let after = bert_adam(now, held.clone(), rates);
+    assert_eq!(values(&held), [1.0, 2.0]);
+    assert!(values(&after.parameter)[0] < 0.5);
+}
+
+#[test]
+fn sums_of_squares_are_plain_burns() {
+    for length in [1, 37, 40_000] {
+        both(|dtype| {
+            let x = Tensor::<1>::from_data(numbers([length], 3), (&Device::flex(), dtype));
+            Outcome { what: vec![("sum", values(&sum_of_squares(x)))] }
+        });
+    }
+    let view = Tensor::<2>::from_data([[1.0, 2.0], [3.0, 4.0]], &Device::flex()).transpose();
+    assert_eq!(values(&sum_of_squares(view.slice([0..1, 0..2]))), [10.0]);
 }

@@ -22,3 +22,4 @@ pub mod stop;
 pub mod subject;
 pub mod sweep;
 pub mod terminal;
+pub mod threads;

@@ -7,10 +7,15 @@ use trainer_app::cli::{AdapterCommand, Cli, Command};
 use trainer_app::recipes::{
     ablate, adapter, bank, bench, data, evaluate, inspect, predict, report, sweep, train,
 };
+use trainer_app::threads;
 
 #[expect(clippy::print_stderr, reason = "an error is told where talk goes")]
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if !matches!(command, Command::Serve(_)) {
+        threads::compute_on_this_thread();
+    }
+    let done = match command {
         Command::Train(args) => train::run(&args),
         Command::Sweep(args) => sweep::run(&args),
         Command::Report(args) => report::run(&args),

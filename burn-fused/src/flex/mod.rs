@@ -11,6 +11,7 @@
 )]
 
 mod activation;
+mod adam;
 mod attention;
 mod autodiff;
 mod dropout;
@@ -27,6 +28,7 @@ use burn::tensor::{Bool, DType, Tensor};
 use self::attention::Heads;
 use self::dropout::Mask;
 use crate::Activation;
+use crate::adam::{AdamRates, Stepped};
 use crate::attention::AttentionOptions;
 use crate::dropout::active_rate;
 use crate::norm::Summands;
@@ -66,6 +68,35 @@ pub(crate) trait FusedOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
+/// What is done with gradients, and has none itself.
+#[backend_extension(Flex)]
+pub(crate) trait GradientOps: Backend {
+    /// A mean after one more gradient.
+    fn fused_mean(
+        mean: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        beta: f64,
+    ) -> FloatTensor<Self>;
+
+    /// A mean of squares after one more gradient.
+    fn fused_mean_of_squares(
+        mean: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        beta: f64,
+    ) -> FloatTensor<Self>;
+
+    /// A parameter after a step by its moments.
+    fn fused_update(
+        parameter: FloatTensor<Self>,
+        moment_1: FloatTensor<Self>,
+        moment_2: FloatTensor<Self>,
+        rates: AdamRates,
+    ) -> FloatTensor<Self>;
+
+    /// The sum of the squares of all elements.
+    fn fused_sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
 impl FusedOps for Flex {
     fn fused_linear(
         x: FloatTensor<Self>,
@@ -101,6 +132,37 @@ impl FusedOps for Flex {
         heads: Heads,
     ) -> FloatTensor<Self> {
         attention::forward(&query, &key, &value, &heads).context
+    }
+}
+
+impl GradientOps for Flex {
+    fn fused_mean(
+        mean: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        beta: f64,
+    ) -> FloatTensor<Self> {
+        adam::mean(mean, &gradient, beta)
+    }
+
+    fn fused_mean_of_squares(
+        mean: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        beta: f64,
+    ) -> FloatTensor<Self> {
+        adam::mean_of_squares(mean, &gradient, beta)
+    }
+
+    fn fused_update(
+        parameter: FloatTensor<Self>,
+        moment_1: FloatTensor<Self>,
+        moment_2: FloatTensor<Self>,
+        rates: AdamRates,
+    ) -> FloatTensor<Self> {
+        adam::update(parameter, [&moment_1, &moment_2], rates)
+    }
+
+    fn fused_sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        adam::sum_of_squares(&x)
     }
 }
 
@@ -160,4 +222,31 @@ pub(crate) fn attention(
         value.into_dispatch(),
         heads,
     ))
+}
+
+pub(crate) fn bert_adam<const D: usize>(
+    before: Stepped<D>,
+    gradient: Tensor<D>,
+    rates: AdamRates,
+) -> Stepped<D> {
+    let gradient = gradient.into_dispatch();
+    let moment_1 =
+        Dispatch::fused_mean(before.moment_1.into_dispatch(), gradient.clone(), rates.beta_1);
+    let moment_2 =
+        Dispatch::fused_mean_of_squares(before.moment_2.into_dispatch(), gradient, rates.beta_2);
+    let parameter = Dispatch::fused_update(
+        before.parameter.into_dispatch(),
+        moment_1.clone(),
+        moment_2.clone(),
+        rates,
+    );
+    Stepped {
+        parameter: Tensor::from_dispatch(parameter),
+        moment_1: Tensor::from_dispatch(moment_1),
+        moment_2: Tensor::from_dispatch(moment_2),
+    }
+}
+
+pub(crate) fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::fused_sum_of_squares(x.into_dispatch()))
 }

@@ -7,6 +7,7 @@
 use burn::config::Config;
 use burn::optim::{Optimizer, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
+use burn_fused::{AdamRates, Stepped, bert_adam};
 
 /// Configuration of [`BertAdam`].
 #[derive(Config, Debug)]
@@ -59,20 +60,14 @@ impl Optimizer for BertAdam {
         state: Option<BertAdamState<D>>,
     ) -> (Tensor<D>, Option<BertAdamState<D>>) {
         let BertAdamConfig { beta_1, beta_2, epsilon, weight_decay } = self.config;
-        let fresh_1 = gradient.clone() * (1.0 - beta_1);
-        let fresh_2 = gradient.square() * (1.0 - beta_2);
-        let state = match state {
-            Some(BertAdamState { moment_1, moment_2 }) => BertAdamState {
-                moment_1: moment_1 * beta_1 + fresh_1,
-                moment_2: moment_2 * beta_2 + fresh_2,
-            },
-            None => BertAdamState { moment_1: fresh_1, moment_2: fresh_2 },
-        };
-        let mut update = state.moment_1.clone() / (state.moment_2.clone().sqrt() + epsilon);
-        if weight_decay > 0.0 {
-            update = update + tensor.clone() * weight_decay;
-        }
-        (tensor - update * learning_rate, Some(state))
+        let rates = AdamRates { learning_rate, beta_1, beta_2, epsilon, weight_decay };
+        let BertAdamState { moment_1, moment_2 } = state.unwrap_or_else(|| {
+            let nothing = gradient.zeros_like();
+            BertAdamState { moment_1: nothing.clone(), moment_2: nothing }
+        });
+        let before = Stepped { parameter: tensor, moment_1, moment_2 };
+        let Stepped { parameter, moment_1, moment_2 } = bert_adam(before, gradient, rates);
+        (parameter, Some(BertAdamState { moment_1, moment_2 }))
     }
 
     fn to_device<const D: usize>(state: BertAdamState<D>, device: &Device) -> BertAdamState<D> {

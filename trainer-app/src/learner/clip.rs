@@ -3,7 +3,8 @@
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
+use burn_fused::sum_of_squares;
 
 /// Scales all gradients of a module down so that their global norm is at most `max_norm`, and returns the norm they
 /// had before.
@@ -33,8 +34,7 @@ pub fn global_norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
     impl ModuleVisitor for Squares<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = self.gradients.get::<D>(param.id) {
-                // Squares of half-precision gradients would vanish.
-                self.sums.push(gradient.cast(DType::F32).square().sum());
+                self.sums.push(sum_of_squares(gradient));
             }
         }
     }
