@@ -1,6 +1,7 @@
 //! `trainer bank` and `trainer serve` as they are used: over the command line and a real socket, on a tiny BERT.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod tiny_adapter;
 mod tiny_base;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,10 +9,10 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use burn::tensor::Device;
-use burn_adapters::file::native::{AdapterMetadata, BaseIdentity, save};
-use burn_adapters::{AdaptedBert, HeadKind, Method, Pooling, TaskAdapterConfig};
+use burn_adapters::Method;
+use burn_adapters::file::native::BaseIdentity;
 use serde_json::{Value, json};
+use tiny_adapter::write_adapter;
 use tiny_base::lay_tiny_base;
 use trainer_app::base::Base;
 
@@ -56,41 +57,9 @@ impl Desk {
     /// Writes a fresh adapter with so many labels (1 is a score).
     fn write(&self, task: &str, method: Method, outputs: usize) -> String {
         let base = Base::locate(self.path("base").to_str().unwrap()).unwrap();
-        let bert = burn_bert::load(base.directory(), &Device::flex()).unwrap();
-        let mut plan = method.plan(2 + outputs);
-        if let Some(prefix) = &mut plan.prefix {
-            prefix.length = 3;
-        }
-        let config = TaskAdapterConfig {
-            plan,
-            outputs,
-            pooling: Pooling::Mean,
-            head_dropout: 0.1,
-            head_hidden: None,
-            seed: outputs as u64,
-            fused: Vec::new(),
-        };
-        let task_adapter = config.init(&bert).unwrap();
-        let model = AdaptedBert::new(bert, task_adapter).unwrap();
-        let labels = ["a", "b", "c", "d"][..outputs].iter().map(ToString::to_string).collect();
-        let metadata = AdapterMetadata {
-            method: method.to_string(),
-            task: task.to_owned(),
-            head: if outputs == 1 {
-                HeadKind::Regression
-            } else {
-                HeadKind::Classification { labels }
-            },
-            score: None,
-            max_length: 16,
-            base: BaseIdentity {
-                name: self.path("base").to_str().unwrap().to_owned(),
-                fingerprint: base.fingerprint().unwrap(),
-            },
-        };
-        let file = format!("{task}.safetensors");
-        save(&self.path(&file), &model, &metadata).unwrap();
-        file
+        let identity =
+            BaseIdentity { name: base.name().to_owned(), fingerprint: base.fingerprint().unwrap() };
+        write_adapter(self.directory.path(), identity, task, method, outputs)
     }
 
     fn add(&self, task: &str, method: Method, outputs: usize) {
@@ -204,6 +173,10 @@ fn a_bank_is_made_listed_verified_and_emptied() {
     );
     desk.says("bank remove tasks.bank one again");
     assert!(desk.refuses("bank remove tasks.bank one").contains("it has two"));
+    let bytes = || std::fs::metadata(desk.path("tasks.bank")).unwrap().len();
+    let before = bytes();
+    let freed = desk.says("bank compact tasks.bank");
+    assert_eq!(freed, format!("{} bytes freed\n", before - bytes()));
 
     // A damaged weight is found, and named.
     let mut bytes = std::fs::read(desk.path("tasks.bank")).unwrap();
@@ -337,6 +310,37 @@ fn what_cannot_be_answered_is_a_sentence() {
     // And it goes on.
     assert_eq!(server.predicts(&json!([{ "task": "one", "text": "a" }])).len(), 1);
     assert_eq!(server.predicts(&json!([])).len(), 0);
+}
+
+#[test]
+fn a_full_queue_tells_to_come_back() {
+    let desk = Desk::new();
+    desk.add("one", Method::Houlsby, 2);
+    let server = desk.serve("--queue 3");
+    let inputs = |count| json!({ "inputs": vec![json!({ "task": "one", "text": "a" }); count] });
+    let (status, answer) = server.post(&inputs(4).to_string());
+    assert_eq!(status, 429);
+    let sentence = answer["error"].as_str().unwrap();
+    assert!(sentence.contains("3 texts may wait, and there is no room for these"), "{sentence}");
+    assert_eq!(server.post(&inputs(3).to_string()).0, 200);
+}
+
+/// As load generators ask that keep their connections in HTTP 1.0's way.
+#[test]
+fn a_connection_in_the_old_way_is_kept() {
+    let desk = Desk::new();
+    let server = desk.serve("");
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    for _ in 0..3 {
+        write!(stream, "GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        while !answer.ends_with("ok\n") {
+            let mut some = [0; 512];
+            let read = stream.read(&mut some).unwrap();
+            assert!(read > 0, "the connection was closed after {answer}");
+            answer.push_str(std::str::from_utf8(&some[..read]).unwrap());
+        }
+    }
 }
 
 #[test]

@@ -2,20 +2,19 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
 use glue_data::{Encoded, PadToLongest};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::metrics::Metrics;
 use super::resident::{Place, Resident};
 use crate::learner::step::bert_input;
 
-/// Texts that may wait; a request beyond that is told to come back.
-pub(super) const CAPACITY: usize = 1024;
 /// Tokens of a batch, padding included.
 const BATCH_TOKENS: usize = 8192;
 /// How long the first text of a batch waits for company.
@@ -29,7 +28,7 @@ pub(super) struct Job {
     pub(super) text: Encoded,
     /// Which text of its request this is.
     pub(super) number: usize,
-    pub(super) answer: Sender<(usize, Vec<f32>)>,
+    pub(super) answer: UnboundedSender<(usize, Vec<f32>)>,
 }
 
 impl Job {
@@ -44,9 +43,19 @@ impl Job {
     }
 }
 
+/// Why texts are not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// As many wait as may.
+    Full,
+    /// Nobody will run them.
+    Closed,
+}
+
 /// Texts in the order in which they came.
-#[derive(Default)]
 pub(super) struct Queue {
+    /// How many may wait; a request beyond that is told to come back.
+    pub(super) capacity: usize,
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
@@ -58,15 +67,22 @@ struct Waiting {
 }
 
 impl Queue {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, waiting: Mutex::default(), changed: Condvar::new() }
+    }
+
     /// Puts all of a request's texts into the queue, or none where there is no room or nobody to run them.
-    pub(super) fn offer(&self, jobs: Vec<Job>) -> bool {
+    pub(super) fn offer(&self, jobs: Vec<Job>) -> Result<(), Refused> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.closed || waiting.jobs.len() + jobs.len() > CAPACITY {
-            return false;
+        if waiting.closed {
+            return Err(Refused::Closed);
+        }
+        if waiting.jobs.len() + jobs.len() > self.capacity {
+            return Err(Refused::Full);
         }
         waiting.jobs.extend(jobs);
         self.changed.notify_all();
-        true
+        Ok(())
     }
 
     /// How many texts wait.
@@ -119,38 +135,52 @@ fn is_full(jobs: &VecDeque<Job>) -> bool {
     longest * jobs.len() >= BATCH_TOKENS
 }
 
-/// Closes the queue when the worker ends, however it ends: nobody waits for a worker that broke.
-struct Closing<'a>(&'a Queue);
+/// Closes the queue and stops the server when the worker ends, however it ends: nobody waits for a worker that broke.
+struct Closing<'a> {
+    queue: &'a Queue,
+    stop: &'a Notify,
+}
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.0.close();
+        self.queue.close();
+        self.stop.notify_one();
     }
 }
 
-/// Runs batches until the queue is closed.
-pub(super) fn work(queue: &Queue, metrics: &Metrics, device: &Device) {
-    let _closing = Closing(queue);
+/// Hands batches to the model until the queue is closed; who asked is sent the logits.
+pub(super) fn work(
+    queue: &Queue,
+    stop: &Notify,
+    metrics: &Metrics,
+    mut model: impl FnMut(&[Job]) -> Vec<Vec<f32>>,
+) {
+    let _closing = Closing { queue, stop };
     while let Some(batch) = queue.take() {
         metrics.batches.fetch_add(1, Ordering::Relaxed);
         metrics.batched_texts.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        let first = &batch[0];
-        let texts = batch.iter().map(|job| job.text.clone()).collect();
-        let input = bert_input(&PadToLongest::default().batch(texts, device));
-        let places: Option<Vec<usize>> = batch
-            .iter()
-            .map(|job| match job.place {
-                Place::Mixed(place) => Some(place),
-                Place::Alone => None,
-            })
-            .collect();
-        let logits = match places {
-            Some(places) => first.resident.run_mixed(&places, &input, device),
-            None => first.resident.run_alone(&first.task, &input),
-        };
+        let logits = model(&batch);
         for (job, logits) in batch.into_iter().zip(logits) {
             // Whoever asked may have gone.
             let _ = job.answer.send((job.number, logits));
         }
+    }
+}
+
+/// The logits of a batch's texts.
+pub(super) fn run(batch: &[Job], device: &Device) -> Vec<Vec<f32>> {
+    let Some(first) = batch.first() else { return Vec::new() };
+    let texts = batch.iter().map(|job| job.text.clone()).collect();
+    let input = bert_input(&PadToLongest::default().batch(texts, device));
+    let places: Option<Vec<usize>> = batch
+        .iter()
+        .map(|job| match job.place {
+            Place::Mixed(place) => Some(place),
+            Place::Alone => None,
+        })
+        .collect();
+    match places {
+        Some(places) => first.resident.run_mixed(&places, &input, device),
+        None => first.resident.run_alone(&first.task, &input),
     }
 }
