@@ -15,7 +15,8 @@
 //! A change appends adapter and index, waits for the disk, and then writes the slot that is *not* in force, so that a
 //! change that is cut off anywhere leaves the bank as it was; what it appended is dead weight, as are removed adapters
 //! and old indices ([`Bank::unused`]).
-//! Nothing in force is ever overwritten, so that one program may add while others read.
+//! Nothing in force is ever overwritten, so that one program may add while others read; [`Bank::compact`] writes a new
+//! file in the place of the old one.
 //!
 //! Adapters are read, not mapped: Burn copies weights into tensors of its own, so that a mapping would save nothing and
 //! cost a process its life where the file is cut short.
@@ -249,8 +250,10 @@ impl Bank {
     /// # Errors
     /// If there is no such task, or it cannot be read.
     pub fn header(&self, task: &str) -> Result<AdapterHeader, BankError> {
-        let entry = self.entry(task)?;
-        let file = self.at(entry)?;
+        let now = self.moved_on()?;
+        let bank = now.as_ref().unwrap_or(self);
+        let entry = bank.entry(task)?;
+        let file = bank.at(entry)?;
         Ok(native::header_from(&self.place(task), file.take(entry.bytes), entry.bytes)?)
     }
 
@@ -281,9 +284,11 @@ impl Bank {
             .read_to_end(&mut bytes)
             .map_err(|source| io(&self.path, "read", source))?;
         if hexadecimal(&Sha256::digest(&bytes)) == entry.sha256 {
-            Ok(bytes)
-        } else {
-            Err(BankError::DamagedEntry { path: self.path.clone(), task: task.to_owned() })
+            return Ok(bytes);
+        }
+        match self.moved_on()? {
+            Some(now) => now.read(task),
+            None => Err(BankError::DamagedEntry { path: self.path.clone(), task: task.to_owned() }),
         }
     }
 
@@ -329,6 +334,51 @@ impl Bank {
         })
     }
 
+    /// Writes the bank anew without what is [`unused`](Self::unused), aside and then in its place.
+    ///
+    /// Whoever opened the bank before reads on: a task that has moved is looked up again.
+    ///
+    /// # Errors
+    /// If an adapter is damaged (the bank stays as it was), or the bank cannot be read or written.
+    pub fn compact(path: &Path) -> Result<Self, BankError> {
+        let (_locked, bank) = lock(path)?;
+        let mut index = bank.index.clone();
+        let mut offset = START;
+        for entry in index.entries.values_mut() {
+            entry.offset = offset;
+            offset += entry.bytes;
+        }
+        let json = to_json(&index);
+        let generation = bank.generation + 1;
+        let mut slots = [vec![0; SLOT], vec![0; SLOT]];
+        slots[usize::from(generation % 2 == 1)] = slot(generation, offset, &json);
+        let mut damaged = None;
+        let written = native::write_aside_with(path, |file| {
+            file.write_all(&slots.concat())?;
+            // In the order of the index, which is the order of their new places.
+            for task in index.entries.keys() {
+                match bank.read(task) {
+                    Ok(bytes) => file.write_all(&bytes)?,
+                    Err(error) => {
+                        damaged = Some(error);
+                        return Err(std::io::ErrorKind::InvalidData.into());
+                    }
+                }
+            }
+            file.write_all(&json)
+        });
+        match (written, damaged) {
+            (Ok(()), _) => Self::open(path),
+            (Err(_), Some(damaged)) => Err(damaged),
+            (Err(source), None) => Err(io(path, "write", source)),
+        }
+    }
+
+    /// The bank as it is now, where that is not as it was opened: its adapters may have moved.
+    fn moved_on(&self) -> Result<Option<Self>, BankError> {
+        Ok(if self.is_current()? { None } else { Some(Self::open(&self.path)?) })
+    }
+
     fn entry(&self, task: &str) -> Result<&Entry, BankError> {
         self.index.entries.get(task).ok_or_else(|| BankError::UnknownTask {
             path: self.path.clone(),
@@ -359,10 +409,7 @@ fn change(
     make: impl FnOnce(&mut Bank, &mut File) -> Result<(), BankError>,
 ) -> Result<Bank, BankError> {
     let write = |source| io(path, "write", source);
-    let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(write)?;
-    // Two that add at once would publish over each other. The lock ends with the file handle, however that ends.
-    file.lock().map_err(write)?;
-    let mut bank = read_index(path, &mut file)?;
+    let (mut file, mut bank) = lock(path)?;
     make(&mut bank, &mut file)?;
     let index = to_json(&bank.index);
     let offset = append(path, &mut file, &index)?;
@@ -372,6 +419,21 @@ fn change(
     file.write_all(&slot(generation, offset, &index)).map_err(write)?;
     file.sync_all().map_err(write)?;
     read_index(path, &mut file)
+}
+
+/// Opens a bank that nobody else changes while the file is open: two that add at once would publish over each other.
+fn lock(path: &Path) -> Result<(File, Bank), BankError> {
+    let write = |source| io(path, "write", source);
+    loop {
+        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(write)?;
+        // The lock ends with the file handle, however that ends.
+        file.lock().map_err(write)?;
+        let bank = read_index(path, &mut file)?;
+        // While this one waited, the file may have been replaced by a compact one.
+        if bank.is_current()? {
+            return Ok((file, bank));
+        }
+    }
 }
 
 fn append(path: &Path, file: &mut File, bytes: &[u8]) -> Result<u64, BankError> {

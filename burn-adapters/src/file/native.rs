@@ -374,13 +374,21 @@ pub(crate) fn put_weights(
 }
 
 pub(super) fn write_aside(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    write_aside_with(path, |file| file.write_all(bytes))
+}
+
+/// Has a file written beside its place, and moves it there when all of it is on the disk.
+pub(super) fn write_aside_with(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let mut builder = tempfile::Builder::new();
     // A temporary file is its owner's alone; an adapter is as readable as any other file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(directory.unwrap_or_else(|| Path::new(".")))?;
-    file.write_all(bytes)?;
+    write(file.as_file_mut())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())

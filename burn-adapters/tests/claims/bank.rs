@@ -134,6 +134,55 @@ fn a_change_that_is_cut_off_anywhere_leaves_the_old_bank() {
 }
 
 #[test]
+fn a_compact_bank_holds_what_it_held_and_nothing_else() {
+    let (directory, path, adapters) = two_tasks();
+    let (third, _) = adapter(directory.path(), "three", Method::Pfeiffer, 3, FINGERPRINT);
+    Bank::add(&path, &third, None).unwrap();
+    Bank::remove(&path, "one").unwrap();
+    let before = Bank::open(&path).unwrap();
+    assert!(before.unused() > 0);
+    let bank = Bank::compact(&path).unwrap();
+    assert_eq!((bank.unused(), bank.generation()), (0, before.generation() + 1));
+    assert_eq!(tasks(&path), ["three", "two"]);
+    // Both of them moved; who opened the bank before finds them nevertheless.
+    for (task, file) in [("two", &adapters[1].0), ("three", &third)] {
+        for bank in [&bank, &before] {
+            assert_eq!(bank.read(task).unwrap(), std::fs::read(file).unwrap());
+            assert_eq!(bank.header(task).unwrap(), read_header(file).unwrap());
+        }
+    }
+    // And it grows as any other.
+    Bank::add(&path, &adapters[0].0, None).unwrap();
+    assert_eq!(Bank::compact(&path).unwrap().index().entries.len(), 3);
+
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[200] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let said = Bank::compact(&path).unwrap_err().to_string();
+    assert!(said.contains("is damaged"), "{said}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "a bank that is damaged stays as it was");
+}
+
+#[test]
+fn who_waited_for_a_bank_that_was_compacted_meanwhile_adds_to_the_new_one() {
+    let (directory, path, _) = two_tasks();
+    let (third, _) = adapter(directory.path(), "three", Method::Pfeiffer, 3, FINGERPRINT);
+    let copy = directory.path().join("copy.bank");
+    std::fs::copy(&path, &copy).unwrap();
+    Bank::compact(&copy).unwrap();
+    let held = std::fs::File::open(&path).unwrap();
+    held.lock().unwrap();
+    std::thread::scope(|scope| {
+        let adding = scope.spawn(|| Bank::add(&path, &third, None).unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::fs::rename(&copy, &path).unwrap();
+        held.unlock().unwrap();
+        adding.join().unwrap();
+    });
+    assert_eq!(tasks(&path), ["one", "three", "two"]);
+}
+
+#[test]
 fn two_that_add_at_once_both_get_in() {
     let (directory, path, _) = two_tasks();
     let files: Vec<_> = (0..6)

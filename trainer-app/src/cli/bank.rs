@@ -39,6 +39,11 @@ pub enum BankCommand {
         #[arg(required = true)]
         tasks: Vec<String>,
     },
+    /// Free the room of what was removed
+    Compact {
+        /// The bank
+        bank: PathBuf,
+    },
     /// What a bank holds, and what each task costs
     List {
         /// The bank
@@ -88,4 +93,7 @@ pub struct ServeArgs {
     /// What requests have to show as `Authorization: Bearer TOKEN`
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
+    /// How many texts may wait; a request beyond that is told to come back (429)
+    #[arg(long, value_name = "TEXTS", default_value_t = 1024)]
+    pub queue: usize,
 }

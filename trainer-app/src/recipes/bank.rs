@@ -42,6 +42,7 @@ pub fn run(command: &BankCommand) -> Result<()> {
             }
             Ok(())
         }
+        BankCommand::Compact { bank } => compact(bank),
         BankCommand::List { bank, json } => list(bank, *json),
         BankCommand::Verify { bank, base, device, json } => {
             verify(bank, base.as_deref(), device, *json)
@@ -55,6 +56,15 @@ fn create(path: &Path, name: &str) -> Result<()> {
     let identity = BaseIdentity { name: base.name().to_owned(), fingerprint: base.fingerprint()? };
     Bank::create(path, identity, base.bytes()?)?;
     println!("{}", path.display());
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "what was freed is what compacting tells")]
+fn compact(path: &Path) -> Result<()> {
+    let bytes = || std::fs::metadata(path).with_context(|| format!("reading {}", path.display()));
+    let before = bytes()?.len();
+    Bank::compact(path)?;
+    println!("{} bytes freed", before.saturating_sub(bytes()?.len()));
     Ok(())
 }
 
