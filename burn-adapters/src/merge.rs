@@ -1,9 +1,10 @@
-//! Low-rank corrections and scales put into a base's own weights, so that they cost nothing at inference.
+//! Low-rank corrections, scales and norms put into a base's own weights, so that they cost nothing at inference.
 //! Hu et al. 2022, section 4.1, *No Additional Inference Latency*.
 
 use burn::module::Param;
 use burn::nn::Linear;
-use burn_bert::Projection;
+use burn_bert::{Projection, Site};
+use burn_fused::LayerNorm;
 
 use crate::adapted::AdaptedBert;
 use crate::error::AdapterError;
@@ -11,15 +12,22 @@ use crate::low_rank::LowRank;
 use crate::scale::Scale;
 
 impl AdaptedBert {
-    /// The same model with its low-rank corrections and scales in the weights of its base, and a task without them.
+    /// The same model with its low-rank corrections, scales and norms in the weights of its base, and a task without
+    /// them.
     ///
-    /// Bottlenecks, prefixes, norms and head stay with the task: no weights of BERT's can hold them.
+    /// Bottlenecks, prefixes, fused adapters and the head stay with the task: no weights of BERT's can hold them.
     /// The base is a copy; it is another one than before, with another fingerprint, and of no use to other tasks.
     ///
     /// # Errors
     /// If the corrections have gates, which see the text.
     pub fn merged(&self) -> Result<Self, AdapterError> {
         let mut bert = self.bert.clone();
+        take_norm(&mut bert.embeddings.layer_norm, self.task.own_norm(Site::Embeddings));
+        for (index, layer) in bert.encoder.layer.iter_mut().enumerate() {
+            let norm = &mut layer.attention.output.layer_norm;
+            take_norm(norm, self.task.own_norm(Site::Attention(index)));
+            take_norm(&mut layer.output.layer_norm, self.task.own_norm(Site::FeedForward(index)));
+        }
         for (layer, adapter) in bert.encoder.layer.iter_mut().zip(&self.task.layers) {
             for projection in Projection::ALL {
                 let inserted = Inserted {
@@ -34,7 +42,15 @@ impl AdaptedBert {
             let low_rank = self.task.pooler.as_ref();
             Inserted { low_rank, input: None, output: None }.merge_into(&mut pooler.dense)?;
         }
-        Self::new(bert, self.task.without_corrections())
+        Self::new(bert, self.task.without_what_merges())
+    }
+}
+
+/// Puts a task's norm in the place of the base's, as a parameter of its own.
+fn take_norm(base: &mut LayerNorm, own: Option<&LayerNorm>) {
+    if let Some(own) = own {
+        base.gamma = Param::from_tensor(own.gamma.val().detach());
+        base.beta = Param::from_tensor(own.beta.val().detach());
     }
 }
 

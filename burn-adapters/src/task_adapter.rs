@@ -254,16 +254,22 @@ impl TaskAdapter {
         }
     }
 
-    /// The task without its low-rank corrections and scales.
-    pub(crate) fn without_corrections(&self) -> Self {
+    /// The task without its low-rank corrections, scales and norms.
+    pub(crate) fn without_what_merges(&self) -> Self {
         let mut task = self.clone();
+        task.embeddings_norm = None;
         for layer in &mut task.layers {
+            (layer.attention.norm, layer.feed_forward.norm) = (None, None);
             layer.low_rank = Projections::from_fn(|_| None);
             layer.scale_output = Projections::from_fn(|_| None);
             layer.scale_input = Projections::from_fn(|_| None);
         }
         task.pooler = None;
-        (task.config.plan.low_rank, task.config.plan.scale) = (None, None);
+        let plan = &mut task.config.plan;
+        (plan.low_rank, plan.scale) = (None, None);
+        if matches!(plan.tuned, Tuned::LayerNorms | Tuned::LayerNormsFrom(_)) {
+            plan.tuned = Tuned::Nothing;
+        }
         task
     }
 }

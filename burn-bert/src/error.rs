@@ -31,6 +31,14 @@ pub enum BertError {
         /// Where and why.
         source: serde_json::Error,
     },
+    /// An index that names something else than a file beside it.
+    #[error("{path} names the file {shard}, expected one in its own directory")]
+    Shard {
+        /// The index.
+        path: PathBuf,
+        /// What it names.
+        shard: String,
+    },
     /// A configuration that describes something else than a BERT.
     #[error("the configuration has {key} {found}, expected {expected}")]
     Config {
@@ -125,10 +133,18 @@ pub enum TensorProblem {
     },
 }
 
+/// How many problems an error names.
+const MOST_PROBLEMS: usize = 100;
+
 fn list(problems: &[TensorProblem]) -> String {
-    problems.iter().fold(String::new(), |mut text, problem| {
+    let named = problems.iter().take(MOST_PROBLEMS);
+    let mut text = named.fold(String::new(), |mut text, problem| {
         // Writing to a string does not fail.
         let _ = write!(text, "\n  {problem}");
         text
-    })
+    });
+    if problems.len() > MOST_PROBLEMS {
+        let _ = write!(text, "\n  and {} more", problems.len() - MOST_PROBLEMS);
+    }
+    text
 }

@@ -430,6 +430,39 @@ fn a_truncated_file_is_named() {
 }
 
 #[test]
+fn a_shard_outside_of_the_directory_is_refused() {
+    for shard in ["../model.safetensors", "/etc/passwd", "inside/model.safetensors", ""] {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("base");
+        std::fs::create_dir(&target).unwrap();
+        std::fs::copy(fixture("base/config.json"), target.join("config.json")).unwrap();
+        let weights = fixture("base/model.safetensors");
+        std::fs::copy(&weights, directory.path().join("model.safetensors")).unwrap();
+        let index =
+            format!(r#"{{"weight_map": {{"embeddings.word_embeddings.weight": "{shard}"}}}}"#);
+        std::fs::write(target.join("model.safetensors.index.json"), index).unwrap();
+        let said = load(&target, &Device::flex()).unwrap_err().to_string();
+        assert!(said.contains("expected one in its own directory"), "{said}");
+    }
+}
+
+#[test]
+fn a_million_tensors_are_an_error_that_can_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::copy(fixture("base/config.json"), directory.path().join("config.json")).unwrap();
+    let header = (0..1_000_000).map(|number| {
+        format!(r#""encoder.t{number}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#)
+    });
+    let header = format!("{{{}}}", header.collect::<Vec<_>>().join(","));
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    std::fs::write(directory.path().join("model.safetensors"), bytes).unwrap();
+    let said = load(directory.path(), &Device::flex()).unwrap_err().to_string();
+    assert!(said.len() < 20_000, "{} bytes", said.len());
+    assert!(said.contains(" more"), "{said}");
+}
+
+#[test]
 fn a_directory_without_weights_is_told_what_to_hold() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::copy(fixture("base/config.json"), directory.path().join("config.json")).unwrap();

@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::store::{ModuleStore, PytorchStore, SafetensorsStore, bridge};
-use burn::tensor::{DType, TensorData};
+use burn::store::{ModuleStore, PytorchStore, bridge};
+use burn::tensor::{Bytes, DType, TensorData};
 use burn_bert::Bert;
-use safetensors::serialize;
 use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
 use serde_json::Value;
 
 use super::layout::{Place, lay_out};
@@ -19,6 +19,9 @@ use crate::error::{AdapterError, TensorProblems};
 use crate::head::HeadKind;
 use crate::plan::Plan;
 use crate::task_adapter::TaskAdapterConfig;
+
+/// An adapter in every place of a hundred layers has fewer tensors.
+const MOST_TENSORS: usize = 100_000;
 
 /// Tensors by name, as `f32`.
 pub(super) type Tensors = BTreeMap<String, TensorData>;
@@ -52,10 +55,9 @@ pub(super) fn read_tensors(path: &Path) -> Result<Tensors, AdapterError> {
     let weights = |reason: String| AdapterError::Weights { path: path.to_owned(), reason };
     let read = || -> Result<Tensors, String> {
         if path.extension().is_some_and(|extension| extension == "bin") {
-            // As they are: the names of a head's layers have numbers with gaps.
-            all_of(&mut PytorchStore::from_file(path).map_indices_contiguous(false))
+            read_pickle(path)
         } else {
-            all_of(&mut SafetensorsStore::from_file(path))
+            read_safetensors(path)
         }
     };
     // The readers are other people's too; whatever they stumble over in a damaged file is said as any other error.
@@ -65,11 +67,36 @@ pub(super) fn read_tensors(path: &Path) -> Result<Tensors, AdapterError> {
     }
 }
 
-fn all_of<S: ModuleStore>(store: &mut S) -> Result<Tensors, String> {
+fn read_pickle(path: &Path) -> Result<Tensors, String> {
+    // As they are: the names of a head's layers have numbers with gaps.
+    let mut store = PytorchStore::from_file(path).map_indices_contiguous(false);
     let stored = store.get_all_tensors().map_err(|error| error.to_string())?;
     let tensors = stored.values().map(|tensor| {
         let data = bridge::into_data(tensor.clone()).map_err(|error| error.to_string())?;
         Ok((tensor.name.clone(), data.convert_dtype(DType::F32)))
+    });
+    tensors.collect()
+}
+
+/// Burn's own store reads the whole header again for every tensor, which a header of a million would never come out of.
+fn read_safetensors(path: &Path) -> Result<Tensors, String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let stored = SafeTensors::deserialize(&bytes).map_err(|error| error.to_string())?;
+    if stored.len() > MOST_TENSORS {
+        let found = stored.len();
+        return Err(format!("it has {found} tensors, expected those of an adapter"));
+    }
+    let tensors = stored.iter().map(|(name, view)| {
+        let dtype = match view.dtype() {
+            Dtype::F64 => DType::F64,
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            other => return Err(format!("{name} has the type {other:?}, expected floats")),
+        };
+        let bytes = Bytes::from_bytes_vec(view.data().to_vec());
+        let data = TensorData::from_bytes(bytes, view.shape().to_vec(), dtype);
+        Ok((name.to_owned(), data.convert_dtype(DType::F32)))
     });
     tensors.collect()
 }

@@ -4,6 +4,7 @@ pub mod adapter_hub;
 pub mod bank;
 mod foreign;
 mod layout;
+pub mod merged;
 pub mod native;
 pub mod peft;
 mod pickle;

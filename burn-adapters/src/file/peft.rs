@@ -129,8 +129,8 @@ struct Targets {
 }
 
 impl Targets {
-    /// All layers that are hit have to be hit alike.
-    fn of(modules: &[String], n_layers: usize) -> Option<Self> {
+    /// All layers that are hit have to be hit alike; where `only` names layers, nothing else is hit.
+    fn of(modules: &[String], only: &[usize], n_layers: usize) -> Option<Self> {
         let hits = |name: &str| {
             let ends = |module: &String| {
                 name.strip_suffix(module.as_str())
@@ -144,6 +144,7 @@ impl Targets {
             hit.map(|(projection, _)| projection).collect()
         };
         let layers: Vec<_> = (0..n_layers)
+            .filter(|layer| only.is_empty() || only.contains(layer))
             .map(|layer| (layer, of_layer(layer)))
             .filter(|(_, projections)| !projections.is_empty())
             .collect();
@@ -157,7 +158,7 @@ impl Targets {
                 Layers::Only(layers.into_iter().map(|(layer, _)| layer).collect())
             },
             projections,
-            pooler: hits(POOLER),
+            pooler: only.is_empty() && hits(POOLER),
         })
     }
 }
@@ -166,23 +167,29 @@ impl Targets {
 fn targets(
     settings: &mut Settings,
     key: &str,
+    only: &[usize],
     n_layers: usize,
 ) -> Result<Option<Targets>, AdapterError> {
     let Some(modules) = settings.texts(key)? else { return Ok(None) };
-    let alike = Targets::of(&modules, n_layers);
+    let alike = Targets::of(&modules, only, n_layers);
     let expected = "the same modules in every layer that has any";
     alike.map(Some).ok_or_else(|| settings.refuse(key, &json!(modules), expected))
 }
 
-fn target_modules(settings: &mut Settings, n_layers: usize) -> Result<Targets, AdapterError> {
+fn target_modules(
+    settings: &mut Settings,
+    only: &[usize],
+    n_layers: usize,
+) -> Result<Targets, AdapterError> {
     const KEY: &str = "target_modules";
-    let targets = targets(settings, KEY, n_layers)?;
+    let targets = targets(settings, KEY, only, n_layers)?;
     targets.ok_or_else(|| settings.refuse(KEY, &Value::Null, "a list of modules"))
 }
 
 fn low_rank(settings: &mut Settings, n_layers: usize) -> Result<LowRankPlan, AdapterError> {
     let (rank, alpha) = (settings.size("r", 8)?, settings.number("lora_alpha", 8.0)?);
-    let Targets { layers, projections, pooler } = target_modules(settings, n_layers)?;
+    let only = layers_to_transform(settings, n_layers)?;
+    let Targets { layers, projections, pooler } = target_modules(settings, &only, n_layers)?;
     let mut plan = LowRankPlan { layers, pooler, ..LowRankPlan::new(projections, rank, alpha) };
     if settings.flag("use_rslora", false)? {
         plan.scaling = RankScaling::RootRank;
@@ -193,8 +200,6 @@ fn low_rank(settings: &mut Settings, n_layers: usize) -> Result<LowRankPlan, Ada
         "rank_pattern",
         "alpha_pattern",
         "fan_in_fan_out",
-        "layers_to_transform",
-        "layers_pattern",
         "exclude_modules",
         "lora_bias",
         "use_qalora",
@@ -206,9 +211,27 @@ fn low_rank(settings: &mut Settings, n_layers: usize) -> Result<LowRankPlan, Ada
     Ok(plan)
 }
 
+/// The layers that a list restricts an adapter to; empty where there is no list.
+fn layers_to_transform(
+    settings: &mut Settings,
+    n_layers: usize,
+) -> Result<Vec<usize>, AdapterError> {
+    const KEY: &str = "layers_to_transform";
+    // BERT's layers are found under this name with and without being told.
+    let pattern = settings.take("layers_pattern").unwrap_or(Value::Null);
+    if ![json!(null), json!([]), json!("layer"), json!(["layer"])].contains(&pattern) {
+        return Err(settings.refuse("layers_pattern", &pattern, "`layer`, as BERT's are called"));
+    }
+    let layers = settings.sizes(KEY)?;
+    match layers.iter().find(|layer| **layer >= n_layers) {
+        Some(layer) => Err(settings.refuse(KEY, &json!(layer), &format!("less than {n_layers}"))),
+        None => Ok(layers),
+    }
+}
+
 fn scale(settings: &mut Settings, n_layers: usize) -> Result<ScalePlan, AdapterError> {
-    let Targets { layers, projections, pooler } = target_modules(settings, n_layers)?;
-    let inputs = targets(settings, "feedforward_modules", n_layers)?;
+    let Targets { layers, projections, pooler } = target_modules(settings, &[], n_layers)?;
+    let inputs = targets(settings, "feedforward_modules", &[], n_layers)?;
     if pooler {
         let expected = "projections of the encoder, without the pooler's";
         return Err(settings.refuse("target_modules", &json!("dense"), expected));

@@ -94,12 +94,12 @@ impl Settings {
         texts.map(Some).ok_or_else(|| self.refuse(key, &value, "a list of texts"))
     }
 
+    /// A list of whole numbers, or a single one.
     pub(super) fn sizes(&mut self, key: &str) -> Result<Vec<usize>, AdapterError> {
         let Some(value) = self.take(key) else { return Ok(Vec::new()) };
-        let sizes = value.as_array().and_then(|items| {
-            let size = |item: &Value| item.as_u64().and_then(|size| usize::try_from(size).ok());
-            items.iter().map(size).collect::<Option<_>>()
-        });
+        let items = value.as_array().map_or(std::slice::from_ref(&value), Vec::as_slice);
+        let size = |item: &Value| item.as_u64().and_then(|size| usize::try_from(size).ok());
+        let sizes: Option<Vec<_>> = items.iter().map(size).collect();
         sizes.ok_or_else(|| self.refuse(key, &value, "a list of whole numbers"))
     }
 

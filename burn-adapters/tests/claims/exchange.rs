@@ -1,15 +1,20 @@
 //! Directories of `AdapterHub`'s and `PEFT`'s give the logits they gave there, or an error that says what is in the way;
 //! and what is written is read again.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, TensorData};
-use burn_adapters::file::{Imported, adapter_hub, peft};
-use burn_adapters::{AdapterError, HeadKind, Method, Pooling, Tuned};
+use burn_adapters::file::{Imported, adapter_hub, merged, peft};
+use burn_adapters::{AdapterError, HeadKind, Layers, Method, Pooling, TaskAdapterConfig, Tuned};
+use burn_bert::BertConfig;
 use proptest::prelude::*;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
 
 use crate::adapter_hub::{TOLERANCE, texts};
-use crate::fixtures::{adapted, base, config, max_abs_difference, path, read};
+use crate::fixtures::{adapted, base, config, max_abs_difference, path, read, with_noise};
 
 fn copy(from: &Path) -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();
@@ -60,10 +65,7 @@ fn hindrance(name: &str) -> Option<&'static str> {
 #[test]
 fn every_directory_gives_its_logits_or_says_what_is_in_the_way() {
     let (mut read_in, mut refused) = (0, 0);
-    for (of, read_directory) in [
-        ("adapters", read_hub as fn(&Path) -> Result<Imported, AdapterError>),
-        ("peft", read_peft as fn(&Path) -> _),
-    ] {
+    for (of, read_directory) in [("adapters", read_hub as Reader), ("peft", read_peft)] {
         for (name, directory) in directories(of) {
             match (read_directory(&directory), hindrance(&name)) {
                 (Ok(imported), None) => {
@@ -139,8 +141,85 @@ fn what_is_written_for_peft_is_read_again() {
     assert_eq!(again.model.forward(&texts()).into_data(), expected);
 }
 
+#[test]
+fn layers_that_peft_names_apart_from_modules_are_the_ones_that_are_changed() {
+    let mut plan = Method::Lora.plan(1);
+    plan.low_rank.as_mut().unwrap().layers = Layers::Only([1].into());
+    let model = with_noise(adapted(base(&Device::flex()), &config(plan)));
+    let written = tempfile::tempdir().unwrap();
+    peft::write_directory(written.path(), &model, &three_labels(), "tiny").unwrap();
+    let file = written.path().join("adapter_config.json");
+    let mut settings: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    settings["target_modules"] = json!(["query", "value"]);
+    for (layers, pattern) in [(json!([1]), json!(null)), (json!(1), json!(["layer"]))] {
+        settings["layers_to_transform"] = layers;
+        settings["layers_pattern"] = pattern;
+        std::fs::write(&file, settings.to_string()).unwrap();
+        let again = read_peft(written.path()).unwrap();
+        assert_eq!(again.model.task.config().plan, model.task.config().plan);
+        let expected = model.forward(&texts()).into_data();
+        assert_eq!(again.model.forward(&texts()).into_data(), expected);
+    }
+    for (key, value, sentence) in [
+        ("layers_to_transform", json!([2]), "`layers_to_transform` is 2, expected less than 2"),
+        ("layers_pattern", json!("block"), "`layers_pattern` is \"block\""),
+        ("rank_pattern", json!({ "query": 4 }), "`rank_pattern` is {\"query\":4}"),
+    ] {
+        let before = settings[key].take();
+        settings[key] = value;
+        std::fs::write(&file, settings.to_string()).unwrap();
+        let said = read_peft(written.path()).unwrap_err().to_string();
+        assert!(said.contains(sentence), "{said}");
+        settings[key] = before;
+    }
+}
+
 fn three_labels() -> HeadKind {
     HeadKind::Classification { labels: ["a", "b", "c"].map(str::to_owned).to_vec() }
+}
+
+#[test]
+fn a_merged_checkpoint_is_a_base_that_computes_what_the_adapter_did() {
+    let base_config = BertConfig::from_directory(&path("base")).unwrap();
+    let pooled =
+        |method: Method| TaskAdapterConfig { pooling: Pooling::Pooler, ..config(method.plan(1)) };
+    for method in [Method::Lora, Method::Ia3, Method::LayerNorm, Method::Full] {
+        let model = with_noise(adapted(base(&Device::flex()), &pooled(method)));
+        let written = tempfile::tempdir().unwrap();
+        let lost =
+            merged::write_directory(written.path(), &model, &three_labels(), &base_config).unwrap();
+        assert!(lost.is_empty(), "{lost:?}");
+        // The base as it is now, under a task that has the head and nothing else.
+        let bert = burn_bert::load(written.path(), &Device::flex()).unwrap();
+        let mut plain = adapted(bert, &pooled(Method::Full));
+        plain.task.head = model.task.head.clone();
+        let expected = model.forward(&texts()).into_data();
+        let difference = max_abs_difference(&plain.forward(&texts()).into_data(), &expected);
+        assert!(difference <= TOLERANCE, "{method}: {difference:e}");
+
+        let tensors = read(written.path().join("model.safetensors"));
+        assert_eq!(tensors["classifier.weight"].shape().to_vec(), [3, 32]);
+        assert!(tensors.contains_key("bert.pooler.dense.weight"));
+        let settings = std::fs::read(written.path().join("config.json")).unwrap();
+        let settings: Value = serde_json::from_slice(&settings).unwrap();
+        assert_eq!(settings["architectures"], json!(["BertForSequenceClassification"]));
+        assert_eq!(settings["id2label"]["2"], "c");
+        assert_eq!(settings["label2id"]["b"], 1);
+    }
+
+    let mean = TaskAdapterConfig { pooling: Pooling::Mean, ..pooled(Method::Lora) };
+    let written = tempfile::tempdir().unwrap();
+    let model = adapted(base(&Device::flex()), &mean);
+    let lost = merged::write_directory(written.path(), &model, &three_labels(), &base_config);
+    assert!(lost.unwrap()[0].contains("without its head"));
+    assert!(!read(written.path().join("model.safetensors")).contains_key("classifier.weight"));
+
+    let houlsby = adapted(base(&Device::flex()), &pooled(Method::Houlsby));
+    let target = written.path().join("inside");
+    let error = merged::write_directory(&target, &houlsby, &three_labels(), &base_config);
+    let said = error.unwrap_err().to_string();
+    assert!(said.contains("has no place for bottlenecks"), "{said}");
+    assert!(!target.exists());
 }
 
 #[test]
@@ -231,22 +310,122 @@ fn a_pickle_that_wants_to_run_something_runs_nothing() {
     assert!(!witness.exists());
 }
 
+type Reader = fn(&Path) -> Result<Imported, AdapterError>;
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// Reads a file of tensors, lets them be changed, and writes it again.
+fn change_tensors(file: &Path, change: impl FnOnce(&mut Tensors)) {
+    let bytes = std::fs::read(file).unwrap();
+    let stored = SafeTensors::deserialize(&bytes).unwrap();
+    let numbers = |bytes: &[u8]| -> Vec<f32> {
+        bytes.chunks(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect()
+    };
+    let mut tensors: Tensors = stored
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| (name, (view.shape().to_vec(), numbers(view.data()))))
+        .collect();
+    change(&mut tensors);
+    let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, (shape, numbers))| {
+            (name, shape, numbers.iter().flat_map(|number| number.to_le_bytes()).collect())
+        })
+        .collect();
+    let views = bytes.iter().map(|(name, shape, bytes)| {
+        (*name, TensorView::new(Dtype::F32, (*shape).clone(), bytes).unwrap())
+    });
+    let written = safetensors::serialize(views, None).unwrap();
+    std::fs::write(file, written).unwrap();
+}
+
+/// A directory of each package, with the file of its weights and the name of one of them.
+fn both() -> [(&'static str, &'static str, Reader); 2] {
+    [
+        ("adapters/houlsby", "adapter.safetensors", read_hub),
+        ("peft/lora_qv", "adapter_model.safetensors", read_peft),
+    ]
+}
+
+#[test]
+fn damaged_weights_are_named_whoever_wrote_them() {
+    for (name, weights, read_directory) in both() {
+        let said = |change: &dyn Fn(&mut Tensors)| {
+            let directory = copy(&path(name));
+            change_tensors(&directory.path().join(weights), |tensors| change(tensors));
+            read_directory(directory.path()).unwrap_err().to_string()
+        };
+        let first = |tensors: &Tensors| tensors.keys().next().unwrap().clone();
+        let nan = said(&|tensors| {
+            let first = first(tensors);
+            tensors.get_mut(&first).unwrap().1[0] = f32::NAN;
+        });
+        assert!(nan.contains("not finite") || nan.contains("NaN"), "{nan}");
+        let missing = said(&|tensors| drop(tensors.pop_first()));
+        assert!(missing.contains("missing"), "{missing}");
+        let wrong = said(&|tensors| {
+            let first = first(tensors);
+            let (shape, numbers) = tensors.get_mut(&first).unwrap();
+            *shape = vec![numbers.len(), 1, 1];
+        });
+        assert!(wrong.contains("expected ["), "{wrong}");
+        let left_over = said(&|tensors| {
+            tensors.insert("base_model.model.bert.more".to_owned(), (vec![1], vec![0.0]));
+        });
+        assert!(left_over.contains("more"), "{left_over}");
+    }
+}
+
+#[test]
+fn a_directory_without_its_settings_or_its_weights_says_which() {
+    for (name, weights, read_directory) in both() {
+        for file in [weights, "adapter_config.json"] {
+            let directory = copy(&path(name));
+            std::fs::remove_file(directory.path().join(file)).unwrap();
+            let said = read_directory(directory.path()).unwrap_err().to_string();
+            assert!(said.contains(file), "{said}");
+        }
+        let directory = copy(&path(name));
+        let file = directory.path().join(weights);
+        let bytes = std::fs::read(&file).unwrap();
+        std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+        let said = read_directory(directory.path()).unwrap_err().to_string();
+        assert!(said.contains(weights), "{said}");
+    }
+}
+
+#[test]
+fn a_header_with_a_million_tensors_is_an_error_that_can_be_read() {
+    for (name, weights, read_directory) in both() {
+        let directory = copy(&path(name));
+        change_tensors(&directory.path().join(weights), |tensors| {
+            let nothing = |number| (format!("base_model.model.bert.t{number}"), (vec![0], vec![]));
+            tensors.extend((0..1_000_000).map(nothing));
+        });
+        let said = read_directory(directory.path()).unwrap_err().to_string();
+        assert!(said.len() < 20_000, "{} bytes", said.len());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(120))]
 
     #[test]
     fn damage_is_an_error_or_harmless_and_never_a_panic(
-        file in 0..3_usize,
+        file in 0..6_usize,
         cut in proptest::bool::ANY,
         place in 0.0..1.0_f64,
         bits in 1..=255_u8,
     ) {
         let (name, file) = [
-            ("houlsby", "adapter_config.json"),
-            ("houlsby", "adapter.safetensors"),
-            ("houlsby_static_legacy_names", "pytorch_adapter.bin"),
+            ("adapters/houlsby", "adapter_config.json"),
+            ("adapters/houlsby", "adapter.safetensors"),
+            ("adapters/houlsby_static_legacy_names", "pytorch_adapter.bin"),
+            ("adapters/houlsby", "head_config.json"),
+            ("peft/lora_qv", "adapter_config.json"),
+            ("peft/lora_qv", "adapter_model.safetensors"),
         ][file];
-        let directory = copy(&path("adapters").join(name));
+        let directory = copy(&path(name));
         let file = directory.path().join(file);
         let mut bytes = std::fs::read(&file).unwrap();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place inside")]
@@ -257,7 +436,8 @@ proptest! {
             bytes[place] ^= bits;
         }
         std::fs::write(&file, bytes).unwrap();
-        if let Err(error) = read_hub(directory.path()) {
+        let read_directory = if name.starts_with("peft") { read_peft } else { read_hub };
+        if let Err(error) = read_directory(directory.path()) {
             prop_assert!(!error.to_string().is_empty());
         }
     }

@@ -82,12 +82,40 @@ pub(super) fn fill(
 }
 
 /// A matrix the other way round, in memory too: a transposed view would be put in order again in every forward.
-fn transposed(matrix: &TensorData) -> TensorData {
+pub(super) fn transposed(matrix: &TensorData) -> TensorData {
     let [rows, columns] = [matrix.shape()[0], matrix.shape()[1]];
     let values: Vec<f32> = matrix.iter::<f32>().collect();
     let turned =
         (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied());
     TensorData::new(turned.collect::<Vec<_>>(), [columns, rows])
+}
+
+/// The values of every parameter by its path, in single precision.
+pub(super) fn parameters(bert: &Bert) -> Vec<(String, TensorData)> {
+    #[derive(Default)]
+    struct Values {
+        path: Vec<String>,
+        found: Vec<(String, TensorData)>,
+    }
+
+    impl ModuleVisitor for Values {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let data = param.val().into_data().convert_dtype(DType::F32);
+            self.found.push((self.path.join("."), data));
+        }
+    }
+
+    let mut values = Values::default();
+    bert.visit(&mut values);
+    values.found
 }
 
 /// Collects the shape of every parameter without drawing its weights.

@@ -2,13 +2,27 @@
 //! Prefix, old LayerNorm names and heads are dealt with by one rename table.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use burn::store::{ModuleStore, PytorchStore, SafetensorsStore, bridge};
+use burn::tensor::TensorData;
 use serde::Deserialize;
 
-use super::fill::{Checkpoint, Stored};
+use super::fill::{Checkpoint, Stored, parameters, transposed};
 use crate::error::BertError;
+use crate::model::Bert;
+
+/// The weights of a BERT by their names in a checkpoint without prefix, laid out as there.
+pub fn tensors(bert: &Bert) -> BTreeMap<String, TensorData> {
+    parameters(bert)
+        .into_iter()
+        .map(|(path, data)| {
+            let data = if is_transposed(&path) { transposed(&data) } else { data };
+            (name_of(&path), data)
+        })
+        .collect()
+}
 
 /// What a directory holds of an encoder.
 ///
@@ -42,19 +56,23 @@ fn read_files(directory: &Path) -> Result<Vec<Stored>, BertError> {
 }
 
 /// The files that an index names, each once.
-fn shards(index: &Path) -> Result<Vec<String>, BertError> {
+fn shards(index_path: &Path) -> Result<Vec<String>, BertError> {
     #[derive(Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let text = std::fs::read_to_string(index)
-        .map_err(|source| BertError::Read { path: index.to_owned(), source })?;
+    let text = std::fs::read_to_string(index_path)
+        .map_err(|source| BertError::Read { path: index_path.to_owned(), source })?;
     let index: Index = serde_json::from_str(&text)
-        .map_err(|source| BertError::IndexJson { path: index.to_owned(), source })?;
+        .map_err(|source| BertError::IndexJson { path: index_path.to_owned(), source })?;
     let mut shards: Vec<_> = index.weight_map.into_values().collect();
     shards.sort();
     shards.dedup();
-    Ok(shards)
+    // A file beside the index, and nothing else on the machine.
+    match shards.iter().find(|shard| Path::new(shard).file_name() != Some(OsStr::new(shard))) {
+        Some(shard) => Err(BertError::Shard { path: index_path.to_owned(), shard: shard.clone() }),
+        None => Ok(shards),
+    }
 }
 
 fn read_file<S: ModuleStore>(store: &mut S, path: &Path) -> Result<Vec<Stored>, BertError> {

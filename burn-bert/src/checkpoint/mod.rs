@@ -9,7 +9,7 @@ use crate::error::BertError;
 use crate::model::Bert;
 
 mod fill;
-mod hugging_face;
+pub mod hugging_face;
 pub mod tensorflow;
 
 /// Reads configuration and weights of a directory, in Hugging Face's layout or in Google's.

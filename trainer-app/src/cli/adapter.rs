@@ -19,7 +19,7 @@ pub enum AdapterCommand {
     Average(AverageArgs),
     /// Turn a directory that AdapterHub's or PEFT's Python package saved into an adapter file
     Import(ImportArgs),
-    /// Write an adapter file as a directory that AdapterHub's or PEFT's Python package loads
+    /// Write an adapter file as a directory that Python packages load: adapters, peft, or transformers alone
     Export(ExportArgs),
     /// Turn a checkpoint of the paper's code (google-research/adapter-bert) into an adapter file
     ImportTensorflow(ImportTensorflowArgs),
@@ -80,21 +80,34 @@ pub struct ImportArgs {
     pub out: PathBuf,
 }
 
+/// For whom an adapter is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A directory for `load_adapter` of the package `adapters`
+    AdapterHub,
+    /// A directory for `from_pretrained` of the package `peft`
+    Peft,
+    /// A checkpoint of Hugging Face's with the adapter in the base's weights: LoRA, (IA)³, LayerNorms, full
+    Merged,
+}
+
 /// Arguments of `trainer adapter export`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 In Python, for adapter-hub: model = AutoAdapterModel.from_pretrained(BASE); model.load_adapter(DIR)
 For peft: PeftModel.from_pretrained(BertForSequenceClassification.from_pretrained(BASE, num_labels=N), DIR)
+For merged: AutoModelForSequenceClassification.from_pretrained(DIR)
 
 Examples:
   trainer adapter export runs/cola/houlsby-64-seed42/adapter.safetensors --format adapter-hub --out cola
-  trainer adapter export runs/cola/lora-8-seed42/adapter.safetensors --format peft --out cola-lora")]
+  trainer adapter export runs/cola/lora-8-seed42/adapter.safetensors --format peft --out cola-lora
+  trainer adapter export runs/cola/lora-8-seed42/adapter.safetensors --format merged --out cola-bert")]
 pub struct ExportArgs {
     /// The adapter file
     pub adapter: PathBuf,
     /// For whom
     #[arg(long, value_enum, value_name = "FORMAT")]
-    pub format: DirectoryFormat,
+    pub format: ExportFormat,
     /// The base it was trained on [default: the one named in the file]
     #[arg(long, value_name = "BASE")]
     pub base: Option<String>,

@@ -9,7 +9,8 @@ mod sweep;
 mod train;
 
 pub use adapter::{
-    AdapterCommand, AverageArgs, DirectoryFormat, ExportArgs, ImportArgs, ImportTensorflowArgs,
+    AdapterCommand, AverageArgs, DirectoryFormat, ExportArgs, ExportFormat, ImportArgs,
+    ImportTensorflowArgs,
 };
 pub use answer::{AblateArgs, ColumnArgs, ComposeArgs, EvaluateArgs, InferenceArgs, PredictArgs};
 pub use bank::{BankCommand, ServeArgs};

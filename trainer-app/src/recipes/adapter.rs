@@ -6,12 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
-use burn_adapters::file::{adapter_hub, peft, tensorflow};
+use burn_adapters::file::{adapter_hub, merged, peft, tensorflow};
 use burn_adapters::{AdaptedBert, HeadKind, average_weights};
-use burn_bert::Bert;
+use burn_bert::{Bert, BertConfig};
 
 use crate::base::Base;
-use crate::cli::{AverageArgs, DirectoryFormat, ExportArgs, ImportArgs, ImportTensorflowArgs};
+use crate::cli::{
+    AverageArgs, DirectoryFormat, ExportArgs, ExportFormat, ImportArgs, ImportTensorflowArgs,
+};
 use crate::devices;
 
 /// Runs `trainer adapter average`.
@@ -94,7 +96,7 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     let (bert, base) = load_base(name)?;
     let (model, metadata) = native::load(&args.adapter, bert, &base.fingerprint)?;
     match args.format {
-        DirectoryFormat::AdapterHub => {
+        ExportFormat::AdapterHub => {
             let name = args.name.clone().unwrap_or_else(|| metadata.task.replace('.', "-"));
             let layer_norms = args.with_layer_norms;
             let lost = adapter_hub::write_directory(
@@ -106,11 +108,29 @@ pub fn export(args: &ExportArgs) -> Result<()> {
             )?;
             warn(&lost);
         }
-        DirectoryFormat::Peft => {
+        ExportFormat::Peft => {
             peft::write_directory(&args.out, &model, &metadata.head, &base.name)?;
+        }
+        ExportFormat::Merged => {
+            let directory = Base::locate(name)?.directory().to_owned();
+            let config = BertConfig::from_directory(&directory)?;
+            let lost = merged::write_directory(&args.out, &model, &metadata.head, &config)?;
+            copy_tokenizer(&directory, &args.out)?;
+            warn(&lost);
         }
     }
     println!("{}", args.out.display());
+    Ok(())
+}
+
+/// Copies the files that a tokenizer is read from, those that are there.
+fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {
+    const FILES: [&str; 4] =
+        ["vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+    for file in FILES.into_iter().filter(|file| from.join(file).is_file()) {
+        std::fs::copy(from.join(file), to.join(file))
+            .with_context(|| format!("copying {file} to {}", to.display()))?;
+    }
     Ok(())
 }
 
