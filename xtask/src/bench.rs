@@ -1,17 +1,12 @@
-//! Times the trainer, beside the peers where asked: makes a Python for them below the target folder.
+//! Times the trainer, beside the peers where asked.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Args;
-use xshell::{Shell, cmd};
+use xshell::Shell;
 
-use crate::device;
-use crate::train;
-
-/// The peers, pinned; `docs/performance.md` compares with these.
-const PACKAGES: [&str; 4] =
-    ["torch==2.9.1", "transformers==4.57.6", "adapters==1.3.0", "peft==0.18.1"];
+use crate::{device, peers, train};
 
 #[derive(Args)]
 pub(crate) struct BenchArgs {
@@ -63,10 +58,7 @@ pub(crate) fn run(shell: &Shell, args: BenchArgs) -> Result<()> {
     let mut arguments = vec!["bench".to_owned(), "--device".to_owned(), device];
     let (backend, _) = device::choose(&arguments);
     if peer {
-        let python = match python {
-            Some(python) => python,
-            None => peers(shell)?,
-        };
+        let python = peers::python(shell, python)?;
         let python = python.to_str().context("the path of the Python is no text")?;
         arguments.extend(["--python".to_owned(), python.to_owned()]);
     }
@@ -84,26 +76,4 @@ pub(crate) fn run(shell: &Shell, args: BenchArgs) -> Result<()> {
     arguments.extend(quick.then(|| "--quick".to_owned()));
     arguments.extend(compile.then(|| "--compile".to_owned()));
     train::run_on(shell, backend, arguments)
-}
-
-/// A Python with the peers, made once.
-fn peers(shell: &Shell) -> Result<PathBuf> {
-    let environment = train::target().join("peers");
-    let bin = if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" };
-    let python = environment.join(bin);
-    // Written when all of it is there: an environment that broke off is made again.
-    let whole = environment.join("complete");
-    if is_complete(&whole) {
-        return Ok(python);
-    }
-    cmd!(shell, "python3 -m venv --clear {environment}").run()?;
-    cmd!(shell, "{python} -m pip install --quiet {PACKAGES...}").run()?;
-    ensure!(python.is_file(), "{} is missing after pip has installed", python.display());
-    shell.write_file(&whole, PACKAGES.join("\n"))?;
-    Ok(python)
-}
-
-/// Whether the packages that are wanted today were installed.
-fn is_complete(mark: &Path) -> bool {
-    std::fs::read_to_string(mark).is_ok_and(|text| text == PACKAGES.join("\n"))
 }

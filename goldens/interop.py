@@ -1,0 +1,245 @@
+"""Exchanges small adapters with the Python packages and compares logits: `cargo xtask interop`.
+
+There: `trainer` trains on a small random BERT and exports; the packages load it, with nothing missing and nothing left
+over. Back: the packages save adapters with random weights, and `trainer` imports them.
+
+    python interop.py TRAINER     # the program; exit code 1 where anything differs
+"""
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import adapters
+import torch
+import transformers
+from adapters import BertAdapterModel
+from peft import IA3Config, LNTuningConfig, LoraConfig, PeftModel, get_peft_model
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    BertTokenizerFast,
+)
+
+TOLERANCE = 2e-5
+WORDS = ["x", "y", "the", "a", "red", "blue", "cat", "dog", "runs", "sleeps", "and", "or", "not"]
+TEXTS = [f"the {colour} {animal} {verb}" for colour in ("red", "blue") for animal in ("cat", "dog")
+         for verb in ("runs", "sleeps", "and not runs or sleeps")]
+LABELS = ["x", "y", "z"]
+
+
+class Heard(logging.Handler):
+    """What the packages say while they load."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = []
+
+    def emit(self, record):
+        self.said.append(record.getMessage())
+
+    def complaints(self):
+        words = ("missing", "unexpected", "not found", "newly initialized", "not used", "no matching")
+        found = [line for line in self.said if any(word in line.lower() for word in words)]
+        self.said.clear()
+        return found
+
+
+class Desk:
+    def __init__(self, trainer, directory):
+        self.trainer, self.directory = trainer, Path(directory)
+        self.base = self.directory / "base"
+        self.heard = Heard()
+        # It tells on the terminal that a base has no classifier, each time; here it is heard and judged where it matters.
+        transformers.utils.logging.disable_default_handler()
+        for name in ("adapters", "transformers", "peft"):
+            logging.getLogger(name).addHandler(self.heard)
+        logging.captureWarnings(True)
+        logging.getLogger("py.warnings").addHandler(self.heard)
+        self.lay_base()
+        self.tokenizer = BertTokenizerFast.from_pretrained(self.base)
+        self.rows = []
+
+    def lay_base(self):
+        torch.manual_seed(1)
+        vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+        config = BertConfig(
+            vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+            intermediate_size=64, max_position_embeddings=32,
+        )
+        model = BertModel(config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        model.save_pretrained(self.base)
+        (self.base / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+        BertTokenizerFast(vocab_file=str(self.base / "vocab.txt")).save_pretrained(self.base)
+        lines = [f"{text},{LABELS[number % 3]}" for number, text in enumerate(TEXTS * 3)]
+        (self.directory / "rows.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+        (self.directory / "texts").write_text("\n".join(TEXTS) + "\n")
+
+    def says(self, *arguments):
+        command = [self.trainer, *map(str, arguments)]
+        done = subprocess.run(command, cwd=self.directory, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
+        return done.stdout
+
+    def train(self, name, method, pooling, *more):
+        self.says(
+            "train", "--train", "rows.csv", "--text", "text", "--label", "label", "--base", "base",
+            "--device", "cpu", "--epochs", 2, "--batch-size", 4, "--lr", "1e-3", "--max-length", 16,
+            "--method", method, "--pooling", pooling, "--name", name, "--json", *more,
+        )
+        return self.directory / "runs" / "rows" / name / "adapter.safetensors"
+
+    def predicts(self, adapter):
+        lines = self.says("predict", adapter, "--input", "texts", "--base", "base", "--device", "cpu", "--json")
+        return torch.tensor([json.loads(line)["logits"] for line in lines.splitlines()])
+
+    def logits(self, model):
+        inputs = self.tokenizer(TEXTS, return_tensors="pt", padding=True)
+        with torch.no_grad():
+            return model.eval()(**inputs).logits
+
+    def compare(self, what, found, expected):
+        difference = (found - expected).abs().max().item()
+        complaints = self.heard.complaints()
+        ok = difference <= TOLERANCE and not complaints
+        self.rows.append(ok)
+        print(f"{what:<52} {difference:9.1e}  {'ok' if ok else 'DIFFERS'}")
+        for complaint in complaints:
+            print(f"    {complaint}")
+
+
+def there_adapter_hub(desk):
+    for name, method, more, norms in [
+        ("houlsby", "houlsby", ("--size", 4), True),
+        ("pfeiffer", "pfeiffer", ("--size", 4), False),
+        ("parallel", "parallel", ("--size", 4), False),
+        ("scaled-parallel", "scaled-parallel", ("--size", 4), False),
+        ("lora", "lora", (), False),
+        ("ia3", "ia3", (), False),
+        ("prefix", "prefix", ("--size", 3), False),
+        ("mam", "mam", (), False),
+    ]:
+        adapter = desk.train(f"hub-{name}", method, "first-token", *more)
+        for safe in (False, True):
+            out = desk.directory / f"to-hub-{name}"
+            flags = ["--with-layer-norms"] if norms else []
+            desk.says("adapter", "export", adapter, "--format", "adapter-hub", "--base", "base", "--out", out, *flags)
+            model = BertAdapterModel.from_pretrained(desk.base)
+            desk.heard.said.clear()
+            loaded = model.load_adapter(str(out), use_safetensors=safe)
+            model.set_active_adapters(loaded)
+            model.active_head = loaded
+            kind = "safetensors" if safe else "pickle"
+            desk.compare(f"trainer -> adapters: {name}, {kind}", desk.logits(model), desk.predicts(adapter))
+
+
+def there_peft(desk):
+    for method in ("lora", "ia3", "layer-norm"):
+        adapter = desk.train(f"peft-{method}", method, "pooler")
+        out = desk.directory / f"to-peft-{method}"
+        desk.says("adapter", "export", adapter, "--format", "peft", "--base", "base", "--out", out)
+        model = BertForSequenceClassification.from_pretrained(desk.base, num_labels=len(LABELS))
+        desk.heard.said.clear()
+        model = PeftModel.from_pretrained(model, str(out))
+        desk.compare(f"trainer -> peft: {method}", desk.logits(model), desk.predicts(adapter))
+
+
+def there_merged(desk):
+    for method in ("lora", "ia3", "layer-norm", "full"):
+        adapter = desk.train(f"merged-{method}", method, "pooler")
+        out = desk.directory / f"merged-{method}"
+        desk.says("adapter", "export", adapter, "--format", "merged", "--base", "base", "--out", out)
+        desk.heard.said.clear()
+        model, info = AutoModelForSequenceClassification.from_pretrained(out, output_loading_info=True)
+        for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+            assert not info[kind], f"{kind}: {info[kind]}"
+        assert model.config.id2label == dict(enumerate(LABELS)), model.config.id2label
+        BertTokenizerFast.from_pretrained(out)
+        desk.compare(f"trainer -> transformers, merged: {method}", desk.logits(model), desk.predicts(adapter))
+
+
+def with_noise(model, wanted):
+    """Moves what an adapter brings from where it starts, so that whatever is dropped or mixed up shows."""
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if wanted(name):
+                parameter.add_(0.1 * torch.randn_like(parameter))
+
+
+def back(desk, what, directory, expected):
+    out = desk.directory / f"{directory.name}.safetensors"
+    desk.says(
+        "adapter", "import", directory, "--base", "base", "--labels", ",".join(LABELS),
+        "--max-length", 16, "--out", out,
+    )
+    desk.heard.said.clear()
+    desk.compare(what, desk.predicts(out), expected)
+
+
+def back_adapter_hub(desk):
+    for name, config in [
+        ("double_seq_bn", adapters.DoubleSeqBnConfig(reduction_factor=8)),
+        ("seq_bn", adapters.SeqBnConfig(reduction_factor=8)),
+        ("par_bn", adapters.ParBnConfig(reduction_factor=8)),
+        ("lora", adapters.LoRAConfig()),
+        ("ia3", adapters.IA3Config()),
+        ("prefix_tuning", adapters.PrefixTuningConfig(prefix_length=3, bottleneck_size=8)),
+        ("mam", adapters.MAMConfig()),
+    ]:
+        model = BertAdapterModel.from_pretrained(desk.base)
+        model.add_adapter(name, config=config)
+        model.add_classification_head(name, num_labels=len(LABELS))
+        model.set_active_adapters(name)
+        model.active_head = name
+        with_noise(model, lambda parameter, name=name: name in parameter)
+        directory = desk.directory / f"from-hub-{name}"
+        model.save_adapter(str(directory), name)
+        back(desk, f"adapters -> trainer: {name}", directory, desk.logits(model))
+
+
+def back_peft(desk):
+    for name, config in [
+        ("lora", LoraConfig(task_type="SEQ_CLS", target_modules=["query", "value"])),
+        ("lora-patterns", LoraConfig(
+            task_type="SEQ_CLS", target_modules=["query", "value"], layers_to_transform=[1],
+        )),
+        ("ia3", IA3Config(
+            task_type="SEQ_CLS", target_modules=["key", "value", "intermediate.dense"],
+            feedforward_modules=["intermediate.dense"],
+        )),
+        ("ln_tuning", LNTuningConfig(task_type="SEQ_CLS", target_modules=["LayerNorm"])),
+    ]:
+        model = BertForSequenceClassification.from_pretrained(desk.base, num_labels=len(LABELS))
+        model = get_peft_model(model, config)
+        with_noise(model, lambda parameter: any(
+            part in parameter for part in ("lora_", "ia3_", "ln_tuning", "modules_to_save")
+        ))
+        directory = desk.directory / f"from-peft-{name}"
+        model.save_pretrained(str(directory))
+        back(desk, f"peft -> trainer: {name}", directory, desk.logits(model))
+
+
+def main():
+    trainer = str(Path(sys.argv[1]).resolve())
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as directory:
+        desk = Desk(trainer, directory)
+        for exchange in (there_adapter_hub, there_peft, there_merged, back_adapter_hub, back_peft):
+            exchange(desk)
+    differing = desk.rows.count(False)
+    print(f"{len(desk.rows)} exchanges, {differing} differ by more than {TOLERANCE:.0e} or lose something")
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
