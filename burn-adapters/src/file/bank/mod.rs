@@ -21,8 +21,11 @@
 //! Adapters are read, not mapped: Burn copies weights into tensors of its own, so that a mapping would save nothing and
 //! cost a process its life where the file is cut short.
 
+mod error;
+mod slots;
+
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -30,127 +33,15 @@ use burn_bert::Bert;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use self::error::BankError;
+use self::error::io;
+use self::slots::{SLOT, START, append, change, lock, read_index, read_slots, slot, to_json};
 use super::native::{self, AdapterHeader, AdapterMetadata, BaseIdentity};
 use crate::adapted::AdaptedBert;
 use crate::error::AdapterError;
 
 /// The version of the layout described above.
 pub const BANK_VERSION: u32 = 1;
-
-const MAGIC: &[u8; 8] = b"burnbank";
-const SLOT: usize = 64;
-/// What of a slot its checksum covers.
-const SLOT_SAID: usize = 40;
-/// Where adapters and indices begin.
-const START: u64 = 2 * SLOT as u64;
-
-/// What a bank refuses, and why.
-#[derive(Debug, thiserror::Error)]
-pub enum BankError {
-    /// The file system refused.
-    #[error("cannot {doing} the bank {}", path.display())]
-    File {
-        /// What was to be done.
-        doing: &'static str,
-        /// The bank.
-        path: PathBuf,
-        /// What the file system said.
-        #[source]
-        source: std::io::Error,
-    },
-
-    /// A file that is in the way.
-    #[error("there is a file {} already; choose another name, or add to that bank", path.display())]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-
-    /// Another kind of file.
-    #[error("{} is not a bank: it does not begin with `burnbank`", path.display())]
-    NotABank {
-        /// The file.
-        path: PathBuf,
-    },
-
-    /// A bank from the future or the past.
-    #[error("the bank {} has version {found}, expected {BANK_VERSION}; use the release that wrote it", path.display())]
-    Version {
-        /// The bank.
-        path: PathBuf,
-        /// Version in the file.
-        found: u32,
-    },
-
-    /// No index that holds together.
-    #[error("the bank {} is damaged or was cut short: {reason}; add its adapters to a new bank", path.display())]
-    Damaged {
-        /// The bank.
-        path: PathBuf,
-        /// What was found.
-        reason: String,
-    },
-
-    /// An adapter whose bytes are not those that were added.
-    #[error("the adapter `{task}` in the bank {} is damaged: its bytes do not have the checksum in the index; remove it and add it again", path.display())]
-    DamagedEntry {
-        /// The bank.
-        path: PathBuf,
-        /// Its name.
-        task: String,
-    },
-
-    /// A task that is not there.
-    #[error("the bank {} has no task `{task}`; it has {}", path.display(), names(known))]
-    UnknownTask {
-        /// The bank.
-        path: PathBuf,
-        /// What was asked for.
-        task: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-
-    /// A name that is taken.
-    #[error("the bank {} has a task `{task}` already; remove it first, or add this one under another name", path.display())]
-    TakenTask {
-        /// The bank.
-        path: PathBuf,
-        /// The name.
-        task: String,
-    },
-
-    /// A name that is none.
-    #[error(
-        "`{task}` is no name for a task in a bank; expected 1 to 100 letters, digits, `-`, `_` and `.`"
-    )]
-    TaskName {
-        /// What was asked for.
-        task: String,
-    },
-
-    /// An adapter of another base.
-    #[error(
-        "the adapter {} was trained on the base `{}` with fingerprint {}, but the bank is for `{}` with fingerprint {}; put it into a bank of its base",
-        adapter.display(), found.name, found.fingerprint, expected.name, expected.fingerprint
-    )]
-    OtherBase {
-        /// The adapter file.
-        adapter: PathBuf,
-        /// The base of the adapter.
-        found: BaseIdentity,
-        /// The base of the bank.
-        expected: BaseIdentity,
-    },
-
-    /// An adapter that cannot be read.
-    #[error(transparent)]
-    Adapter(#[from] AdapterError),
-}
-
-fn names(known: &[String]) -> String {
-    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
-}
 
 /// What a bank holds, and where.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -401,131 +292,6 @@ impl Bank {
         place.push(format!(" ({task})"));
         place.into()
     }
-}
-
-/// Changes a bank that nobody else changes meanwhile: append, wait for the disk, publish.
-fn change(
-    path: &Path,
-    make: impl FnOnce(&mut Bank, &mut File) -> Result<(), BankError>,
-) -> Result<Bank, BankError> {
-    let write = |source| io(path, "write", source);
-    let (mut file, mut bank) = lock(path)?;
-    make(&mut bank, &mut file)?;
-    let index = to_json(&bank.index);
-    let offset = append(path, &mut file, &index)?;
-    file.sync_all().map_err(write)?;
-    let generation = bank.generation + 1;
-    file.seek(SeekFrom::Start(generation % 2 * SLOT as u64)).map_err(write)?;
-    file.write_all(&slot(generation, offset, &index)).map_err(write)?;
-    file.sync_all().map_err(write)?;
-    read_index(path, &mut file)
-}
-
-/// Opens a bank that nobody else changes while the file is open: two that add at once would publish over each other.
-fn lock(path: &Path) -> Result<(File, Bank), BankError> {
-    let write = |source| io(path, "write", source);
-    loop {
-        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(write)?;
-        // The lock ends with the file handle, however that ends.
-        file.lock().map_err(write)?;
-        let bank = read_index(path, &mut file)?;
-        // While this one waited, the file may have been replaced by a compact one.
-        if bank.is_current()? {
-            return Ok((file, bank));
-        }
-    }
-}
-
-fn append(path: &Path, file: &mut File, bytes: &[u8]) -> Result<u64, BankError> {
-    let write = |source| io(path, "write", source);
-    let offset = file.seek(SeekFrom::End(0)).map_err(write)?;
-    file.write_all(bytes).map_err(write)?;
-    Ok(offset)
-}
-
-fn to_json(index: &Index) -> Vec<u8> {
-    serde_json::to_vec(index).expect("an index is strings and numbers")
-}
-
-fn slot(generation: u64, offset: u64, index: &[u8]) -> Vec<u8> {
-    let mut slot = MAGIC.to_vec();
-    slot.extend(u64::from(BANK_VERSION).to_le_bytes());
-    for number in [generation, offset, index.len() as u64] {
-        slot.extend(number.to_le_bytes());
-    }
-    let checksum = Sha256::new().chain_update(&slot).chain_update(index).finalize();
-    slot.extend(&checksum[..SLOT - SLOT_SAID]);
-    slot
-}
-
-fn read_slots(file: &mut File) -> std::io::Result<Vec<u8>> {
-    let mut slots = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.take(START).read_to_end(&mut slots)?;
-    Ok(slots)
-}
-
-/// Reads what is in force.
-fn read_index(path: &Path, file: &mut File) -> Result<Bank, BankError> {
-    let read = |source| io(path, "read", source);
-    let damaged = |reason: String| BankError::Damaged { path: path.to_owned(), reason };
-    let file_bytes = file.metadata().map_err(read)?.len();
-    let slots = read_slots(file).map_err(read)?;
-    // The magic of either slot will do: one of them may be torn.
-    if !slots.chunks(SLOT).any(|slot| slot.starts_with(MAGIC)) {
-        return Err(BankError::NotABank { path: path.to_owned() });
-    }
-    let mut in_force: Option<Bank> = None;
-    let mut other_version = None;
-    for slot in slots.chunks_exact(SLOT).filter(|slot| slot.starts_with(MAGIC)) {
-        let number = |place: usize| {
-            let bytes = slot[place..].first_chunk().expect("a slot has 64 bytes");
-            u64::from_le_bytes(*bytes)
-        };
-        let (version, generation, offset, index_bytes) =
-            (number(8), number(16), number(24), number(32));
-        if version != u64::from(BANK_VERSION) {
-            other_version = u32::try_from(version).ok();
-            continue;
-        }
-        if offset.checked_add(index_bytes).is_none_or(|end| end > file_bytes) {
-            continue;
-        }
-        let mut json = Vec::new();
-        file.seek(SeekFrom::Start(offset)).map_err(read)?;
-        file.take(index_bytes).read_to_end(&mut json).map_err(read)?;
-        let checksum =
-            Sha256::new().chain_update(&slot[..SLOT_SAID]).chain_update(&json).finalize();
-        if checksum[..SLOT - SLOT_SAID] != slot[SLOT_SAID..]
-            || in_force.as_ref().is_some_and(|other| other.generation > generation)
-        {
-            continue;
-        }
-        let index: Index = serde_json::from_slice(&json)
-            .map_err(|error| damaged(format!("its index cannot be read ({error})")))?;
-        let (path, slots) = (path.to_owned(), slots.clone());
-        in_force = Some(Bank { path, slots, generation, index, index_bytes, file_bytes });
-    }
-    match (in_force, other_version) {
-        (Some(bank), _) => {
-            let ends = |entry: &Entry| entry.offset.checked_add(entry.bytes);
-            let beyond = bank
-                .index
-                .entries
-                .iter()
-                .find(|(_, entry)| ends(entry).is_none_or(|end| end > file_bytes));
-            match beyond {
-                Some((task, _)) => Err(damaged(format!("`{task}` ends beyond the file"))),
-                None => Ok(bank),
-            }
-        }
-        (None, Some(found)) => Err(BankError::Version { path: path.to_owned(), found }),
-        (None, None) => Err(damaged("no index has its checksum".to_owned())),
-    }
-}
-
-fn io(path: &Path, doing: &'static str, source: std::io::Error) -> BankError {
-    BankError::File { doing, path: path.to_owned(), source }
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

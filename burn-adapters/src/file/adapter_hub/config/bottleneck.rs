@@ -1,0 +1,216 @@
+//! Bottlenecks: `BnConfig` and what derives from it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{ACTIVATIONS, Version, activation, layers, leave_out, no_place};
+use crate::bottleneck_plan::{
+    BottleneckPlan, Closing, Combine, OuterNorm, Placement, Scaling, Sites, Skip,
+};
+use crate::error::{AdapterError, BaseShape};
+use crate::file::settings::Settings;
+use crate::inner_norm::InnerNorm;
+
+/// Standard deviation of `init_weights="bert"`; it matters to nobody who has the weights.
+const INIT_STD: f64 = 0.02;
+
+/// The plan of settings.
+pub(super) fn read(
+    mut settings: Settings,
+    version: Version,
+    base: BaseShape,
+) -> Result<BottleneckPlan, AdapterError> {
+    let sites = match (settings.flag("mh_adapter", false)?, settings.flag("output_adapter", false)?)
+    {
+        (true, true) => Sites::Both,
+        (true, false) => Sites::Attention,
+        (false, true) => Sites::FeedForward,
+        (false, false) => {
+            let expected = "`mh_adapter` or `output_adapter` to be true";
+            return Err(settings.refuse("mh_adapter", &json!(false), expected));
+        }
+    };
+    let (size, other_sizes) = bottleneck_sizes(&mut settings, base)?;
+    let name = settings.text("non_linearity", "")?;
+    let activation = activation(&name, version.old_activations)
+        .ok_or_else(|| settings.refuse("non_linearity", &json!(name), ACTIVATIONS))?;
+    let parallel = settings.flag("is_parallel", false)?;
+    let after_norm = settings.flag("original_ln_before", false)?;
+    let residual = settings.take("residual_before_ln").unwrap_or(json!(true));
+    let skip = match (&residual, parallel) {
+        (Value::Bool(false), false) if after_norm => Skip::Read,
+        (Value::Bool(_), _) => Skip::Made,
+        (Value::String(text), _) if text == "post_add" && after_norm && !parallel => Skip::Sum,
+        _ => {
+            let expected = "true, false, or \"post_add\" together with `original_ln_before`";
+            return Err(settings.refuse("residual_before_ln", &residual, expected));
+        }
+    };
+    let residual_first = settings.flag("adapter_residual_before_ln", false)?;
+    let factor = settings.take("scaling").unwrap_or(json!(1.0));
+    let scaling = match &factor {
+        Value::String(text) if text == "learned" => Scaling::Learned,
+        Value::String(text) if text == "channel" => Scaling::PerChannel,
+        other => match other.as_f64() {
+            Some(factor) if parallel || (factor - 1.0).abs() <= 0.0 => Scaling::None,
+            Some(factor) => Scaling::Fixed(factor),
+            None => {
+                let expected = "a number, \"learned\" or \"channel\"";
+                return Err(settings.refuse("scaling", &factor, expected));
+            }
+        },
+    };
+    let plan = BottleneckPlan {
+        layers: layers(&mut settings, base)?,
+        sites,
+        placement: match (parallel, after_norm) {
+            (true, _) => Placement::Parallel { scaling: factor.as_f64().unwrap_or(1.0) },
+            (false, true) => Placement::AfterNorm,
+            (false, false) => Placement::Serial,
+        },
+        size,
+        activation,
+        init_std: INIT_STD,
+        inner_norm: if settings.flag("ln_before", false)? {
+            InnerNorm::Layer
+        } else {
+            InnerNorm::None
+        },
+        depth: 1,
+        combine: Combine::Add,
+        sizes: other_sizes,
+        scaling,
+        gate: settings.flag("use_gating", false)?,
+        skip,
+        outer_norm: match (settings.flag("ln_after", false)?, residual_first && !parallel) {
+            (false, _) => OuterNorm::None,
+            (true, false) => OuterNorm::Answer,
+            (true, true) => OuterNorm::Sum,
+        },
+        closing: if settings.flag("original_ln_after", true)? {
+            Closing::Norm
+        } else {
+            Closing::Nothing
+        },
+    };
+    let off = ["phm_layer", "inv_adapter", "invertible_adapter", "stochastic_depth"];
+    settings.must_be_off(&off)?;
+    // Those of hypercomplex layers have no part where there are none, nor has a decoder's cross-attention.
+    settings.skip(&[
+        "phm_dim",
+        "factorized_phm_W",
+        "shared_W_phm",
+        "shared_phm_rule",
+        "factorized_phm_rule",
+        "phm_c_init",
+        "phm_init_range",
+        "learn_phm",
+        "hypercomplex_nonlinearity",
+        "phm_rank",
+        "phm_bias",
+        "cross_adapter",
+        "inv_adapter_reduction_factor",
+        "init_weights",
+        "init_weights_seed",
+        "dropout",
+    ]);
+    settings.finish()?;
+    Ok(plan)
+}
+
+/// The width of most layers' bottlenecks, and those of the others.
+fn bottleneck_sizes(
+    settings: &mut Settings,
+    base: BaseShape,
+) -> Result<(usize, BTreeMap<usize, usize>), AdapterError> {
+    const KEY: &str = "reduction_factor";
+    let value = settings.take(KEY).unwrap_or(Value::Null);
+    let size_of = |value: &Value| {
+        let factor = value.as_f64().filter(|factor| factor.is_finite() && *factor > 0.0)?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "above 0")]
+        let size = (base.d_model as f64 / factor).floor() as usize;
+        Some(size.max(1))
+    };
+    let refuse = || settings.refuse(KEY, &value, "a number above 0, or one for each layer");
+    let Value::Object(map) = &value else {
+        return Ok((size_of(&value).ok_or_else(refuse)?, BTreeMap::new()));
+    };
+    let default = map.get("default").map(|value| size_of(value).ok_or_else(refuse)).transpose()?;
+    let mut sizes = BTreeMap::new();
+    for (layer, value) in map.iter().filter(|(layer, _)| *layer != "default") {
+        let layer: usize = layer.parse().map_err(|_| refuse())?;
+        let size = size_of(value).ok_or_else(refuse)?;
+        if layer < base.n_layers && default != Some(size) {
+            sizes.insert(layer, size);
+        }
+    }
+    let size = default.or_else(|| sizes.values().next().copied()).ok_or_else(refuse)?;
+    Ok((size, sizes))
+}
+
+/// The settings of a plan.
+pub(super) fn write(plan: &BottleneckPlan, base: BaseShape) -> Result<Value, AdapterError> {
+    if plan.depth != 1 {
+        return Err(no_place("adapters of more than one layer"));
+    }
+    if plan.combine != Combine::Add {
+        return Err(no_place("adapters that multiply"));
+    }
+    if plan.inner_norm == InnerNorm::Batch {
+        return Err(no_place("a batch norm"));
+    }
+    let (parallel, after_norm) = match plan.placement {
+        Placement::Serial => (None, false),
+        Placement::AfterNorm => (None, true),
+        Placement::Parallel { scaling } => (Some(scaling), false),
+    };
+    let residual = match (plan.skip, after_norm) {
+        (Skip::Made, _) | (Skip::Read, false) => json!(true),
+        (Skip::Read, true) => json!(false),
+        (Skip::Sum, true) => json!("post_add"),
+        (Skip::Sum, false) => return Err(no_place("a serial adapter with the skip `sum`")),
+    };
+    let factor = parallel.unwrap_or(1.0);
+    let unscaled = (factor - 1.0).abs() <= 0.0;
+    let scaling = match plan.scaling {
+        Scaling::None => json!(factor),
+        Scaling::Fixed(own) => json!(own * factor),
+        Scaling::Learned if unscaled => json!("learned"),
+        Scaling::PerChannel if unscaled => json!("channel"),
+        Scaling::Learned | Scaling::PerChannel => {
+            return Err(no_place("a learned factor together with a fixed one"));
+        }
+    };
+    if parallel.is_some() && plan.outer_norm == OuterNorm::Sum {
+        return Err(no_place("a norm on the sum of a parallel adapter"));
+    }
+    // Half a unit more than the width, so that no rounding of the quotient changes its whole part.
+    let factor_of = |size: usize| json!(base.d_model as f64 / (size as f64 + 0.5));
+    let reduction_factor = if plan.sizes.is_empty() {
+        factor_of(plan.size)
+    } else {
+        let sizes = plan.sizes.iter().map(|(layer, size)| (layer.to_string(), factor_of(*size)));
+        sizes.chain([("default".to_owned(), factor_of(plan.size))]).collect()
+    };
+    let settings: Map<String, Value> = [
+        ("leave_out".to_owned(), leave_out(&plan.layers, base)),
+        ("mh_adapter".to_owned(), json!(plan.sites.attention())),
+        ("output_adapter".to_owned(), json!(plan.sites.feed_forward())),
+        ("reduction_factor".to_owned(), reduction_factor),
+        ("non_linearity".to_owned(), json!(plan.activation.name())),
+        ("original_ln_before".to_owned(), json!(after_norm)),
+        ("original_ln_after".to_owned(), json!(plan.closing == Closing::Norm)),
+        ("residual_before_ln".to_owned(), residual),
+        ("adapter_residual_before_ln".to_owned(), json!(plan.outer_norm == OuterNorm::Sum)),
+        ("ln_before".to_owned(), json!(plan.inner_norm == InnerNorm::Layer)),
+        ("ln_after".to_owned(), json!(plan.outer_norm != OuterNorm::None)),
+        ("is_parallel".to_owned(), json!(parallel.is_some())),
+        ("scaling".to_owned(), scaling),
+        ("use_gating".to_owned(), json!(plan.gate)),
+        ("init_weights".to_owned(), json!("houlsby")),
+    ]
+    .into_iter()
+    .collect();
+    Ok(Value::Object(settings))
+}

@@ -1,0 +1,54 @@
+//! Prefixes: `PrefixTuningConfig`.
+
+use serde_json::{Value, json};
+
+use super::{layers, leave_out};
+use crate::error::{AdapterError, BaseShape};
+use crate::file::settings::Settings;
+use crate::prefix::{PrefixGate, PrefixPlan};
+
+/// The width of the network that makes prefixes, where a file says nothing of it.
+const WIDTH: usize = 512;
+
+/// The plan of settings.
+pub(super) fn read(mut settings: Settings, base: BaseShape) -> Result<PrefixPlan, AdapterError> {
+    let length = settings.size("prefix_length", 30)?;
+    let width = settings.size("bottleneck_size", WIDTH)?;
+    let flat = settings.flag("flat", false)?;
+    let mut plan = PrefixPlan::new(length, (!flat).then_some(width));
+    let name = settings.text("non_linearity", "tanh")?;
+    if !flat && name != "tanh" {
+        return Err(settings.refuse("non_linearity", &json!(name), "tanh, for prefixes"));
+    }
+    if !settings.flag("encoder_prefix", true)? {
+        return Err(settings.refuse("encoder_prefix", &json!(false), "true"));
+    }
+    let (gated, shared) =
+        (settings.flag("use_gating", false)?, settings.flag("shared_gating", true)?);
+    plan.gate = match (gated, shared) {
+        (false, _) => PrefixGate::None,
+        (true, true) => PrefixGate::Shared,
+        (true, false) => PrefixGate::Separate,
+    };
+    plan.layers = layers(&mut settings, base)?;
+    settings.skip(&["cross_prefix", "dropout", "init_weights_seed"]);
+    settings.finish()?;
+    Ok(plan)
+}
+
+/// The settings of a plan.
+pub(super) fn write(plan: &PrefixPlan, base: BaseShape) -> Value {
+    json!({
+        "architecture": "prefix_tuning",
+        "encoder_prefix": true,
+        "cross_prefix": true,
+        "leave_out": leave_out(&plan.layers, base),
+        "flat": plan.reparameterization.is_none(),
+        "prefix_length": plan.length,
+        "bottleneck_size": plan.reparameterization.unwrap_or(WIDTH),
+        "non_linearity": "tanh",
+        "dropout": 0.0,
+        "use_gating": plan.gate != PrefixGate::None,
+        "shared_gating": plan.gate != PrefixGate::Separate,
+    })
+}

@@ -1,0 +1,119 @@
+//! What a bank refuses, said in sentences.
+
+use std::path::{Path, PathBuf};
+
+use super::BANK_VERSION;
+use crate::error::AdapterError;
+use crate::file::native::BaseIdentity;
+
+/// What a bank refuses, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum BankError {
+    /// The file system refused.
+    #[error("cannot {doing} the bank {}", path.display())]
+    File {
+        /// What was to be done.
+        doing: &'static str,
+        /// The bank.
+        path: PathBuf,
+        /// What the file system said.
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// A file that is in the way.
+    #[error("there is a file {} already; choose another name, or add to that bank", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// Another kind of file.
+    #[error("{} is not a bank: it does not begin with `burnbank`", path.display())]
+    NotABank {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A bank from the future or the past.
+    #[error("the bank {} has version {found}, expected {BANK_VERSION}; use the release that wrote it", path.display())]
+    Version {
+        /// The bank.
+        path: PathBuf,
+        /// Version in the file.
+        found: u32,
+    },
+
+    /// No index that holds together.
+    #[error("the bank {} is damaged or was cut short: {reason}; add its adapters to a new bank", path.display())]
+    Damaged {
+        /// The bank.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+
+    /// An adapter whose bytes are not those that were added.
+    #[error("the adapter `{task}` in the bank {} is damaged: its bytes do not have the checksum in the index; remove it and add it again", path.display())]
+    DamagedEntry {
+        /// The bank.
+        path: PathBuf,
+        /// Its name.
+        task: String,
+    },
+
+    /// A task that is not there.
+    #[error("the bank {} has no task `{task}`; it has {}", path.display(), names(known))]
+    UnknownTask {
+        /// The bank.
+        path: PathBuf,
+        /// What was asked for.
+        task: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+
+    /// A name that is taken.
+    #[error("the bank {} has a task `{task}` already; remove it first, or add this one under another name", path.display())]
+    TakenTask {
+        /// The bank.
+        path: PathBuf,
+        /// The name.
+        task: String,
+    },
+
+    /// A name that is none.
+    #[error(
+        "`{task}` is no name for a task in a bank; expected 1 to 100 letters, digits, `-`, `_` and `.`"
+    )]
+    TaskName {
+        /// What was asked for.
+        task: String,
+    },
+
+    /// An adapter of another base.
+    #[error(
+        "the adapter {} was trained on the base `{}` with fingerprint {}, but the bank is for `{}` with fingerprint {}; put it into a bank of its base",
+        adapter.display(), found.name, found.fingerprint, expected.name, expected.fingerprint
+    )]
+    OtherBase {
+        /// The adapter file.
+        adapter: PathBuf,
+        /// The base of the adapter.
+        found: BaseIdentity,
+        /// The base of the bank.
+        expected: BaseIdentity,
+    },
+
+    /// An adapter that cannot be read.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+}
+
+fn names(known: &[String]) -> String {
+    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+}
+
+pub(super) fn io(path: &Path, doing: &'static str, source: std::io::Error) -> BankError {
+    BankError::File { doing, path: path.to_owned(), source }
+}

@@ -1,0 +1,138 @@
+//! The bytes at the front of a bank: what is in force, and how that changes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::error::{BankError, io};
+use super::{BANK_VERSION, Bank, Index};
+
+const MAGIC: &[u8; 8] = b"burnbank";
+pub(super) const SLOT: usize = 64;
+/// What of a slot its checksum covers.
+const SLOT_SAID: usize = 40;
+/// Where adapters and indices begin.
+pub(super) const START: u64 = 2 * SLOT as u64;
+
+/// Changes a bank that nobody else changes meanwhile: append, wait for the disk, publish.
+pub(super) fn change(
+    path: &Path,
+    make: impl FnOnce(&mut Bank, &mut File) -> Result<(), BankError>,
+) -> Result<Bank, BankError> {
+    let write = |source| io(path, "write", source);
+    let (mut file, mut bank) = lock(path)?;
+    make(&mut bank, &mut file)?;
+    let index = to_json(&bank.index);
+    let offset = append(path, &mut file, &index)?;
+    file.sync_all().map_err(write)?;
+    let generation = bank.generation + 1;
+    file.seek(SeekFrom::Start(generation % 2 * SLOT as u64)).map_err(write)?;
+    file.write_all(&slot(generation, offset, &index)).map_err(write)?;
+    file.sync_all().map_err(write)?;
+    read_index(path, &mut file)
+}
+
+/// Opens a bank that nobody else changes while the file is open: two that add at once would publish over each other.
+pub(super) fn lock(path: &Path) -> Result<(File, Bank), BankError> {
+    let write = |source| io(path, "write", source);
+    loop {
+        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(write)?;
+        // The lock ends with the file handle, however that ends.
+        file.lock().map_err(write)?;
+        let bank = read_index(path, &mut file)?;
+        // While this one waited, the file may have been replaced by a compact one.
+        if bank.is_current()? {
+            return Ok((file, bank));
+        }
+    }
+}
+
+pub(super) fn append(path: &Path, file: &mut File, bytes: &[u8]) -> Result<u64, BankError> {
+    let write = |source| io(path, "write", source);
+    let offset = file.seek(SeekFrom::End(0)).map_err(write)?;
+    file.write_all(bytes).map_err(write)?;
+    Ok(offset)
+}
+
+pub(super) fn to_json(index: &Index) -> Vec<u8> {
+    serde_json::to_vec(index).expect("an index is strings and numbers")
+}
+
+pub(super) fn slot(generation: u64, offset: u64, index: &[u8]) -> Vec<u8> {
+    let mut slot = MAGIC.to_vec();
+    slot.extend(u64::from(BANK_VERSION).to_le_bytes());
+    for number in [generation, offset, index.len() as u64] {
+        slot.extend(number.to_le_bytes());
+    }
+    let checksum = Sha256::new().chain_update(&slot).chain_update(index).finalize();
+    slot.extend(&checksum[..SLOT - SLOT_SAID]);
+    slot
+}
+
+pub(super) fn read_slots(file: &mut File) -> std::io::Result<Vec<u8>> {
+    let mut slots = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(START).read_to_end(&mut slots)?;
+    Ok(slots)
+}
+
+/// Reads what is in force.
+pub(super) fn read_index(path: &Path, file: &mut File) -> Result<Bank, BankError> {
+    let read = |source| io(path, "read", source);
+    let damaged = |reason: String| BankError::Damaged { path: path.to_owned(), reason };
+    let file_bytes = file.metadata().map_err(read)?.len();
+    let slots = read_slots(file).map_err(read)?;
+    // The magic of either slot will do: one of them may be torn.
+    if !slots.chunks(SLOT).any(|slot| slot.starts_with(MAGIC)) {
+        return Err(BankError::NotABank { path: path.to_owned() });
+    }
+    let mut in_force: Option<Bank> = None;
+    let mut other_version = None;
+    for slot in slots.chunks_exact(SLOT).filter(|slot| slot.starts_with(MAGIC)) {
+        let number = |place: usize| {
+            let bytes = slot[place..].first_chunk().expect("a slot has 64 bytes");
+            u64::from_le_bytes(*bytes)
+        };
+        let (version, generation, offset, index_bytes) =
+            (number(8), number(16), number(24), number(32));
+        if version != u64::from(BANK_VERSION) {
+            other_version = u32::try_from(version).ok();
+            continue;
+        }
+        if offset.checked_add(index_bytes).is_none_or(|end| end > file_bytes) {
+            continue;
+        }
+        let mut json = Vec::new();
+        file.seek(SeekFrom::Start(offset)).map_err(read)?;
+        file.take(index_bytes).read_to_end(&mut json).map_err(read)?;
+        let checksum =
+            Sha256::new().chain_update(&slot[..SLOT_SAID]).chain_update(&json).finalize();
+        if checksum[..SLOT - SLOT_SAID] != slot[SLOT_SAID..]
+            || in_force.as_ref().is_some_and(|other| other.generation > generation)
+        {
+            continue;
+        }
+        let index: Index = serde_json::from_slice(&json)
+            .map_err(|error| damaged(format!("its index cannot be read ({error})")))?;
+        let (path, slots) = (path.to_owned(), slots.clone());
+        in_force = Some(Bank { path, slots, generation, index, index_bytes, file_bytes });
+    }
+    match (in_force, other_version) {
+        (Some(bank), _) => {
+            let ends = |entry: &super::Entry| entry.offset.checked_add(entry.bytes);
+            let beyond = bank
+                .index
+                .entries
+                .iter()
+                .find(|(_, entry)| ends(entry).is_none_or(|end| end > file_bytes));
+            match beyond {
+                Some((task, _)) => Err(damaged(format!("`{task}` ends beyond the file"))),
+                None => Ok(bank),
+            }
+        }
+        (None, Some(found)) => Err(BankError::Version { path: path.to_owned(), found }),
+        (None, None) => Err(damaged("no index has its checksum".to_owned())),
+    }
+}
