@@ -447,6 +447,10 @@ fn what_is_wrong_is_said_and_leaves_nothing_behind() {
     check("train --task nosuch", "there is no task `nosuch`; the tasks are helpdesk, cola");
     check("train --task cola", "name the directory that holds CoLA/train.tsv with --data");
     check(
+        "train --method lora --init-std 1e-3",
+        "init_std is a setting of bottlenecks, which lora has none of; leave out --init-std",
+    );
+    check(
         "train --train rows.csv --text body --label colour",
         "has no column `colour`; its columns are id, body, team",
     );

@@ -6,7 +6,7 @@ mod resolve;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn_adapters::{
     Activation, BottleneckPlan, Combine, InnerNorm, Layers, Method, Plan, Pooling, Sites, Tuned,
 };
@@ -296,6 +296,7 @@ impl RunConfig {
             self.model.method,
             self.model.fuse.len()
         );
+        self.check_bottleneck_settings()?;
         ensure!(epochs > 0, "epochs is 0, expected 1 or more");
         ensure!(batch_size > 0, "batch_size is 0, expected 1 or more");
         ensure!(accumulate > 0, "accumulate is 0, expected 1 or more");
@@ -333,6 +334,28 @@ impl RunConfig {
              --gradient-checkpointing or take --inner-norm layer"
         );
         ensure!(self.task.limit != Some(0), "limit is 0, expected 1 row or more");
+        Ok(())
+    }
+
+    /// Settings of bottlenecks are for methods that have some.
+    fn check_bottleneck_settings(&self) -> Result<()> {
+        let model = &self.model;
+        let set = [
+            ("activation", model.activation.is_some()),
+            ("init_std", model.init_std.is_some()),
+            ("sites", model.sites.is_some()),
+            ("depth", model.depth.is_some()),
+            ("inner_norm", model.inner_norm.is_some()),
+            ("combine", model.combine.is_some()),
+        ];
+        let set = set.into_iter().find(|(_, is_set)| *is_set);
+        if let (Some((name, _)), None) = (set, &self.plan().bottleneck) {
+            let flag = name.replace('_', "-");
+            bail!(
+                "{name} is a setting of bottlenecks, which {} has none of; leave out --{flag}",
+                model.method
+            );
+        }
         Ok(())
     }
 }

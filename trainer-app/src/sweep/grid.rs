@@ -184,6 +184,8 @@ impl Grid {
             vary(&mut configs, &axis(&layers), |config, layers| {
                 config.model.adapt_layers = (layers != Layers::All).then_some(layers);
             });
+        }
+        if method.plan(method.default_size()).bottleneck.is_some() {
             vary(&mut configs, &axis(&self.init_stds), |config, std| {
                 config.model.init_std = Some(std);
             });
