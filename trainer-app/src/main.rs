@@ -4,16 +4,17 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use trainer_app::cli::{AdapterCommand, Cli, Command};
+use trainer_app::process;
 use trainer_app::recipes::{
     ablate, adapter, bank, bench, data, evaluate, inspect, predict, report, sweep, train,
 };
-use trainer_app::threads;
 
 #[expect(clippy::print_stderr, reason = "an error is told where talk goes")]
 fn main() -> ExitCode {
+    process::keep_freed_memory();
     let command = Cli::parse().command;
     if !matches!(command, Command::Serve(_)) {
-        threads::compute_on_this_thread();
+        process::compute_on_this_thread();
     }
     let done = match command {
         Command::Train(args) => train::run(&args),
