@@ -23,3 +23,7 @@ pub mod stop;
 pub mod subject;
 pub mod sweep;
 pub mod terminal;
+
+#[cfg(test)]
+#[path = "../tests/tiny_base/mod.rs"]
+mod tiny_base;

@@ -144,34 +144,12 @@ impl Shared {
     /// # Errors
     /// States that cannot be kept: there is no layer below, an adapter looks at padding, or a file cannot be written.
     pub fn frozen(&mut self, config: &RunConfig) -> Result<Option<Arc<FrozenTask>>> {
+        let Some(layer) = self.kept_layer(config)? else { return Ok(None) };
         let (base, task) = (self.base(&config.model)?, self.task(config)?);
-        let plan = config.plan();
-        // Fused adapters are not in the plan.
-        let layer =
-            if config.model.fuse.is_empty() { plan.lowest_layer(base.bert.n_layers()) } else { 0 };
-        let sees_padding = plan.sees_padding();
-        let in_memory = match config.training.cache {
-            StateCache::Off => return Ok(None),
-            StateCache::Auto
-                if layer == 0 || sees_padding || config.model.adapt_layers.is_none() =>
-            {
-                return Ok(None);
-            }
-            StateCache::Auto => {
-                !frozen::are_large([&task.train, &task.validation], base.bert.d_model())
-            }
-            StateCache::Memory => true,
-            StateCache::Disk => false,
-        };
-        ensure!(
-            layer > 0,
-            "there is nothing to keep: {} tunes the lowest layer; --adapt-layers 3.. starts higher, or use --cache off",
-            config.model.method
-        );
-        ensure!(
-            !sees_padding,
-            "batch norms and gates inside adapters read padding, which kept states have not; use --cache off"
-        );
+        let cache = config.training.cache;
+        let in_memory = cache == StateCache::Memory
+            || cache == StateCache::Auto
+                && !frozen::are_large([&task.train, &task.validation], base.bert.d_model());
         let key = format!("{} {layer} {in_memory}", task_key(config));
         if let Some((_, kept)) = self.frozen.as_ref().filter(|(known, _)| *known == key) {
             return Ok(Some(Arc::clone(kept)));
@@ -190,6 +168,43 @@ impl Shared {
         });
         self.frozen = Some((key, Arc::clone(&kept)));
         Ok(Some(kept))
+    }
+
+    /// The lowest layer that is run in every epoch, where what enters it is kept.
+    ///
+    /// # Errors
+    /// States that are to be kept and cannot be: there is no layer below, or an adapter looks at padding.
+    pub fn kept_layer(&mut self, config: &RunConfig) -> Result<Option<usize>> {
+        let layer = self.lowest_layer(config)?;
+        let sees_padding = config.plan().sees_padding();
+        let gains_nothing = layer == 0 || sees_padding || config.model.adapt_layers.is_none();
+        match config.training.cache {
+            StateCache::Off => return Ok(None),
+            StateCache::Auto if gains_nothing => return Ok(None),
+            StateCache::Auto | StateCache::Memory | StateCache::Disk => {}
+        }
+        ensure!(
+            layer > 0,
+            "there is nothing to keep: {} tunes the lowest layer; --adapt-layers 3.. starts higher, or use --cache off",
+            config.model.method
+        );
+        ensure!(
+            !sees_padding,
+            "batch norms and gates inside adapters read padding, which kept states have not; use --cache off"
+        );
+        Ok(Some(layer))
+    }
+
+    /// The lowest layer of a run with something of the task in it.
+    ///
+    /// # Errors
+    /// A base that cannot be read.
+    pub fn lowest_layer(&mut self, config: &RunConfig) -> Result<usize> {
+        // Fused adapters are not in the plan.
+        if !config.model.fuse.is_empty() {
+            return Ok(0);
+        }
+        Ok(config.plan().lowest_layer(self.base(&config.model)?.bert.n_layers()))
     }
 }
 

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use burn::tensor::{Device, Tensor};
-use burn_adapters::{Method, Tuned};
+use burn_adapters::Method;
 use burn_bert::Precision;
-use glue_data::order::training_batches;
 
 use crate::artifacts::{RunDirectory, write_atomically};
 use crate::cli::{InferenceArgs, SweepArgs};
@@ -20,6 +18,7 @@ use crate::run::{Run, RunResult, Watch};
 use crate::run_config::{RunConfig, default_pooling};
 use crate::shared::Shared;
 use crate::stop::Stop;
+use crate::sweep::estimate;
 use crate::sweep::grid::{self, Cell};
 use crate::sweep::ledger::{CellEnd, Entry, Ledger};
 use crate::sweep::summary;
@@ -234,13 +233,13 @@ impl<'a> Sweep<'a> {
 
     #[expect(clippy::print_stdout, reason = "the plan is the output")]
     fn print_plan(&self, ledger: &Ledger, shared: &mut Shared) -> Result<()> {
-        let speed = flops_per_second(shared.device());
+        let speed = estimate::flops_per_second(shared.device());
         let mut left = 0.0;
         let mut open = 0;
         for cell in self.open_cells(ledger) {
-            let seconds = match seconds_seen(ledger, cell) {
+            let seconds = match estimate::seconds_seen(ledger, cell) {
                 Some(seconds) => seconds,
-                None => flops(cell, shared)? / speed,
+                None => estimate::flops(cell, shared)? / speed,
             };
             left += seconds;
             open += 1;
@@ -293,61 +292,6 @@ fn row_name(cell: &Cell) -> String {
 
 fn score_of(entry: &Entry) -> Option<f64> {
     entry.end.result().map(|result| result.score)
-}
-
-/// What a cell like this one took, by its epochs.
-fn seconds_seen(ledger: &Ledger, cell: &Cell) -> Option<f64> {
-    let alike = |entry: &&Entry| {
-        let (a, b) = (&entry.config, &cell.config);
-        let task = |config: &RunConfig| (config.task.name.clone(), config.task.limit);
-        task(a) == task(b) && a.model.method == b.model.method && a.model.base == b.model.base
-    };
-    let seen: Vec<f64> = ledger
-        .entries()
-        .filter(alike)
-        .filter_map(|entry| entry.end.result())
-        .map(|result| result.seconds / result.epochs as f64)
-        .collect();
-    (!seen.is_empty()).then(|| summary::mean(&seen) * cell.config.training.epochs as f64)
-}
-
-/// Floating-point operations of a cell: two for each weight and token forward, as many again back to the activations,
-/// and again to the weights where these train.
-fn flops(cell: &Cell, shared: &mut Shared) -> Result<f64> {
-    let config = &cell.config;
-    let task = shared.task(config)?;
-    let base = &shared.base(&config.model)?.config;
-    let (d_model, d_wide) = (base.hidden_size as f64, base.intermediate_size as f64);
-    let weights =
-        base.num_hidden_layers as f64 * (4.0 * d_model * d_model + 2.0 * d_model * d_wide);
-    let batch = config.training.batch_size;
-    let lengths = task.train.lengths();
-    let padded = |batch: &Vec<usize>| {
-        let longest = batch.iter().map(|row| lengths[*row]).max().unwrap_or(0);
-        (batch.len() * longest) as f64
-    };
-    let trained: f64 = training_batches(&lengths, batch, config.seed, 1).iter().map(padded).sum();
-    let scored: f64 = task.validation.lengths().iter().map(|length| *length as f64).sum();
-    let passes = if config.plan().tuned == Tuned::Everything { 3.0 } else { 2.0 };
-    Ok(2.0 * weights * (passes * trained + scored) * config.training.epochs as f64)
-}
-
-/// What the device does on matrix products of a BERT's shapes, with a share for all the rest.
-fn flops_per_second(device: &Device) -> f64 {
-    const SHARE_OF_PRODUCTS: f64 = 0.7;
-    const SHAPE: [usize; 3] = [2048, 768, 3072];
-    let [rows, inner, columns] = SHAPE;
-    let left = Tensor::<2>::ones([rows, inner], device);
-    let right = Tensor::<2>::ones([inner, columns], device);
-    let product = || left.clone().matmul(right.clone()).sum().into_scalar::<f64>();
-    product();
-    let started = std::time::Instant::now();
-    let repeats = 4;
-    for _ in 0..repeats {
-        product();
-    }
-    let flops = 2.0 * SHAPE.iter().product::<usize>() as f64 * f64::from(repeats);
-    SHARE_OF_PRODUCTS * flops / started.elapsed().as_secs_f64()
 }
 
 fn duration(seconds: f64) -> String {

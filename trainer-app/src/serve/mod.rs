@@ -107,9 +107,6 @@ fn serve(
 #[cfg(test)]
 #[path = "../../tests/tiny_adapter/mod.rs"]
 mod tiny_adapter;
-#[cfg(test)]
-#[path = "../../tests/tiny_base/mod.rs"]
-mod tiny_base;
 
 #[cfg(test)]
 mod tests {
@@ -122,9 +119,9 @@ mod tests {
     use burn_adapters::file::native::BaseIdentity;
 
     use super::tiny_adapter::write_adapter;
-    use super::tiny_base::lay_tiny_base;
     use super::*;
     use crate::base::Base;
+    use crate::tiny_base::lay_tiny_base;
 
     /// A bank with the task `one`.
     fn residents(directory: &std::path::Path) -> Residents {
