@@ -23,6 +23,7 @@ use crate::learner::clip::clip_to_global_norm;
 use crate::learner::memory;
 use crate::learner::optimizer::build_optimizer;
 use crate::learner::step::Tuner;
+use crate::process::stay_awake;
 use crate::rows;
 use crate::run_config::RunConfig;
 
@@ -291,6 +292,7 @@ pub fn measure(job: &Job) -> Result<Figure> {
     for pass in 0..=job.passes {
         let started = Instant::now();
         for (index, lengths) in job.batches.iter().enumerate() {
+            let _awake = stay_awake(&device);
             let first: usize = job.batches[..index].iter().map(Vec::len).sum();
             let indices: Vec<usize> = (first..first + lengths.len()).collect();
             if infers {

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::fetch;
 use crate::learner::step::bert_input;
+use crate::process::stay_awake;
 use crate::recipes::inference::rows_bar;
 use crate::rows;
 
@@ -159,6 +160,7 @@ impl FrozenStates {
         let device = bert.devices().into_iter().next().unwrap_or_default();
         let bar = rows_bar(rows.rows().len());
         for indices in scoring_batches(&rows.lengths(), BATCH_SIZE) {
+            let _awake = stay_awake(&device);
             let input = bert_input(&rows::batch(rows, &indices, &device));
             let hidden = bert.embed(&input, &());
             let hidden = bert.run_layers(0..self.layer, hidden, &input.attention_mask, &());

@@ -1,6 +1,12 @@
 //! How the program uses the machine: which threads compute, and what becomes of freed memory.
 
 use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::tensor::Device;
+
+use crate::devices;
 
 /// Makes the calling thread one of rayon's, which all kernels on the CPU share.
 ///
@@ -16,6 +22,53 @@ pub fn compute_on_this_thread() {
     if threads > 1 {
         // An error says that there are threads already, which do as well.
         let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+    }
+}
+
+/// While it lives, rayon's threads look for work and do not sleep; [`stay_awake`] makes it.
+#[derive(Debug)]
+#[must_use = "threads go to sleep again when it is dropped"]
+pub struct Awake(Arc<AtomicBool>);
+
+/// Keeps rayon's threads awake for a step, where the device is the CPU and the calling thread
+/// [computes](compute_on_this_thread).
+///
+/// A thread that finds no work for some microseconds goes to sleep, and to wake it takes longer than many an operation
+/// on short texts, of which a step has hundreds. PyTorch's threads wait awake too.
+/// Whoever else wants the core gets it, because the thread offers it over and over; after some milliseconds without
+/// work it sleeps all the same.
+pub fn stay_awake(device: &Device) -> Awake {
+    const LOOKS_IN_VAIN: u32 = 10_000;
+    const PAUSES_PER_LOOK: u32 = 20;
+    const LOOKS_PER_OFFER: u32 = 8;
+
+    let over = Arc::new(AtomicBool::new(false));
+    if let Some(caller) = rayon::current_thread_index().filter(|_| devices::is_cpu(device)) {
+        let over = Arc::clone(&over);
+        rayon::spawn_broadcast(move |thread| {
+            let mut in_vain = 0;
+            while thread.index() != caller
+                && in_vain < LOOKS_IN_VAIN
+                && !over.load(Ordering::Relaxed)
+            {
+                if rayon::yield_now() == Some(rayon::Yield::Executed) {
+                    in_vain = 0;
+                    continue;
+                }
+                in_vain += 1;
+                (0..PAUSES_PER_LOOK).for_each(|_| std::hint::spin_loop());
+                if in_vain.is_multiple_of(LOOKS_PER_OFFER) {
+                    std::thread::yield_now();
+                }
+            }
+        });
+    }
+    Awake(over)
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -2,10 +2,9 @@
 
 use burn::tensor::Shape;
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
 
-use super::matrix::{Matrix, MatrixMut, Threads, multiply};
-use super::simd::{ROWS_AT_ONCE, column_sums};
+use super::matrix::{Matrix, MatrixMut, Threads, multiply, product};
+use super::simd::column_sums;
 use super::tensor::{Rows, last_axis, tensor};
 
 pub(super) fn forward(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
@@ -14,12 +13,10 @@ pub(super) fn forward(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) ->
     let rows = x.data().len() / d_input;
 
     // The bias stands in the output before the product is added to it.
-    let mut output = vec![0.0; rows * d_output];
-    output.par_chunks_mut(ROWS_AT_ONCE * d_output).for_each(|chunk| {
-        for row in chunk.chunks_exact_mut(d_output) {
-            row.copy_from_slice(bias.data());
-        }
-    });
+    let mut output = Vec::with_capacity(rows * d_output);
+    for _ in 0..rows {
+        output.extend_from_slice(bias.data());
+    }
     multiply(
         MatrixMut::new(&mut output, rows, d_output),
         true,
@@ -39,11 +36,7 @@ pub(super) fn backward_x(gradient: &FlexTensor, weight: &FlexTensor, x_shape: Sh
     let (gradient, weight) = (Rows::of(gradient), Rows::of(weight));
     let (d_input, d_output) = (last_axis(&x_shape), gradient.width);
     let rows = gradient.data().len() / d_output;
-    let mut output = vec![0.0; rows * d_input];
-    multiply(
-        MatrixMut::new(&mut output, rows, d_input),
-        false,
-        1.0,
+    let output = product(
         Matrix::new(gradient.data(), rows, d_output),
         Matrix::new(weight.data(), d_input, d_output).transposed(),
         Threads::All,
@@ -56,11 +49,7 @@ pub(super) fn backward_weight(x: &FlexTensor, gradient: &FlexTensor) -> FlexTens
     let (x, gradient) = (Rows::of(x), Rows::of(gradient));
     let (d_input, d_output) = (x.width, gradient.width);
     let rows = x.data().len() / d_input;
-    let mut output = vec![0.0; d_input * d_output];
-    multiply(
-        MatrixMut::new(&mut output, d_input, d_output),
-        false,
-        1.0,
+    let output = product(
         Matrix::new(x.data(), rows, d_input).transposed(),
         Matrix::new(gradient.data(), rows, d_output),
         Threads::All,

@@ -29,6 +29,7 @@ use crate::artifacts::RunDirectory;
 use crate::frozen::{FrozenStates, FrozenTask};
 use crate::judge::Judge;
 use crate::metrics_file::MetricsFile;
+use crate::process::stay_awake;
 use crate::rows;
 
 /// Writes down a model whose validation score is the best so far.
@@ -262,6 +263,7 @@ impl Running<'_> {
     fn step(&mut self, batches: &[Vec<usize>]) -> Result<StepOutput> {
         let recipe = self.recipe;
         let started = Instant::now();
+        let _awake = stay_awake(&self.device);
         let stream = format!("step/{}", self.progress.steps);
         self.device.seed(derive_seed(recipe.seed, &stream));
         let loss_scale = self.model.model.bert.precision().loss_scale();
@@ -340,6 +342,7 @@ impl Running<'_> {
         let mut answered = vec![None; recipe.validation.rows().len()];
         let mut loss_sum = 0.0;
         for (index, indices) in batches.iter().enumerate() {
+            let _awake = stay_awake(&device);
             let batch = rows::batch(&recipe.validation, indices, &device);
             let states = recipe.frozen.as_ref().map(|frozen| &frozen.validation);
             let output = model.forward_from(entering(states, indices, &batch)?, &batch);

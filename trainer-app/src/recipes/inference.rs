@@ -19,6 +19,7 @@ use crate::base::Base;
 use crate::cli::InferenceArgs;
 use crate::devices;
 use crate::learner::step::{Forward, ScoredRow, Tuner, bert_input};
+use crate::process::stay_awake;
 use crate::rows;
 
 /// The rows without what is inserted in a span of layers, or in none.
@@ -213,6 +214,7 @@ fn run_with(
     let bar = rows_bar(encoded.rows().len());
     let mut scored = vec![None; encoded.rows().len()];
     for indices in batches {
+        let _awake = stay_awake(device);
         let batch = rows::batch(encoded, &indices, device);
         let output = forward(&batch).read(&batch.labels);
         bar.inc(indices.len() as u64);
