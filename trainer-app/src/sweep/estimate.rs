@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
-use burn_adapters::Tuned;
 use glue_data::order::training_batches;
 
 use crate::run_config::RunConfig;
@@ -53,7 +52,7 @@ pub fn flops(cell: &Cell, shared: &mut Shared) -> Result<f64> {
     };
     let trained: f64 = training_batches(&lengths, batch, config.seed, 1).iter().map(padded).sum();
     let scored: f64 = task.validation.lengths().iter().map(|length| *length as f64).sum();
-    let passes = if config.plan().tuned == Tuned::Everything { 3.0 } else { 2.0 };
+    let passes = if config.plan().trains_base() { 3.0 } else { 2.0 };
     let epochs = config.training.epochs as f64;
     let times_below = if is_kept { 1.0 } else { epochs };
     Ok(2.0
