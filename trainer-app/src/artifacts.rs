@@ -12,11 +12,11 @@
 //! ```
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
+use burn_adapters::file::atomic;
 
 /// The directory of one run.
 #[derive(Debug, Clone)]
@@ -161,23 +161,12 @@ impl RunDirectory {
     }
 }
 
-/// Writes a file aside, flushes it to the disk and renames it, so that a reader sees the old or the new one whole.
+/// Replaces the content of a file, whole or not at all; see [`atomic`].
 ///
 /// # Errors
 /// What the file system says, with the path.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let directory =
-        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let context = || format!("writing {}", path.display());
-    let mut builder = tempfile::Builder::new();
-    // A temporary file is its owner's alone; a run is as readable as any other file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(directory).with_context(context)?;
-    file.write_all(bytes).with_context(context)?;
-    file.as_file().sync_all().with_context(context)?;
-    file.persist(path).with_context(context)?;
-    Ok(())
+    atomic::write(path, bytes).with_context(|| format!("writing {}", path.display()))
 }
 
 fn directories(parent: &Path) -> Vec<PathBuf> {
@@ -217,15 +206,5 @@ mod tests {
         let stopped = RunDirectory::create(runs.path(), "cola", None, "b").unwrap();
         write_atomically(&stopped.config(), b"").unwrap();
         assert_eq!(RunDirectory::newest_unfinished(runs.path()).unwrap().root(), stopped.root());
-    }
-
-    #[test]
-    fn a_written_file_replaces_the_old_one_whole() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("file");
-        write_atomically(&path, b"long first content").unwrap();
-        write_atomically(&path, b"second").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"second");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 }

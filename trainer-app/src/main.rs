@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use trainer_app::cli::{AdapterCommand, Cli, Command};
+use trainer_app::ending::{Ending, exit_code};
 use trainer_app::process;
 use trainer_app::recipes::{
     ablate, adapter, bank, bench, data, evaluate, inspect, predict, report, sweep, train,
@@ -16,9 +17,17 @@ fn main() -> ExitCode {
     if !matches!(command, Command::Serve(_)) {
         process::compute_on_this_thread();
     }
-    let done = match command {
-        Command::Train(args) => train::run(&args),
-        Command::Sweep(args) => sweep::run(&args),
+    let result = run(command);
+    if let Err(error) = &result {
+        eprintln!("error: {error:#}");
+    }
+    exit_code(&result)
+}
+
+fn run(command: Command) -> anyhow::Result<Ending> {
+    match command {
+        Command::Train(args) => return train::run(&args),
+        Command::Sweep(args) => return sweep::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Ablate(args) => ablate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
@@ -36,12 +45,6 @@ fn main() -> ExitCode {
             AdapterCommand::Export(args) => adapter::export(&args),
             AdapterCommand::ImportTensorflow(args) => adapter::import_tensorflow(&args),
         },
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    }?;
+    Ok(Ending::Done)
 }

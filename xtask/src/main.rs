@@ -5,9 +5,11 @@
 mod bench;
 mod ci;
 mod device;
+mod fuzz;
 mod interop;
 mod peers;
 mod test;
+mod torture;
 mod train;
 
 use std::process::ExitCode;
@@ -49,6 +51,10 @@ enum Command {
     },
     /// Exchange adapters with the Python packages adapters, peft and transformers, there and back
     Interop(interop::InteropArgs),
+    /// Kill the trainer at random moments and at every operation on a file, fill its disk, and compare what it ends with
+    Torture(torture::TortureArgs),
+    /// Feed damaged files to every reader: no panic, no hang, no memory beyond a stated bound
+    Fuzz(fuzz::FuzzArgs),
     /// Run everything that has to pass before a change lands, cheapest first
     Ci,
 }
@@ -75,6 +81,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Bench(args) => bench::run(&shell, args),
         Command::Test { device } => test::run(&shell, &device),
         Command::Interop(args) => interop::run(&shell, args),
+        Command::Torture(args) => torture::run(&shell, &args),
+        Command::Fuzz(args) => fuzz::run(&shell, &args),
         Command::Ci => ci::run(&shell),
     }
 }

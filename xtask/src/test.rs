@@ -1,11 +1,61 @@
 //! Every test, with the profile and the features of `cargo xtask train`, so that Burn is built once.
 
+use std::ffi::OsString;
+use std::path::Path;
+
 use anyhow::{Result, ensure};
+use serde_json::Value;
 use xshell::{Shell, cmd};
 
-use crate::device;
+use crate::device::Backend;
+use crate::{device, train};
 
-/// Runs every test on the CPU; for a GPU those that hold it to the CPU's numbers.
+/// What tests marked `#[ignore]` need; the name of such a test says which of the two.
+pub(crate) struct Resources {
+    /// Directory of the base `minilm`.
+    minilm: Option<OsString>,
+    /// Directory of the published data, with `glue/`, `squad/` and so on: `TRAINER_DATA`.
+    published: Option<OsString>,
+}
+
+impl Resources {
+    /// Fetches the base, and looks for the data.
+    pub(crate) fn find(shell: &Shell) -> Self {
+        let minilm = minilm(shell)
+            .inspect_err(|error| eprintln!("the base minilm is not available: {error:#}"))
+            .ok();
+        let published = std::env::var_os("TRAINER_DATA").filter(|data| Path::new(data).is_dir());
+        Self { minilm: minilm.map(Into::into), published }
+    }
+
+    /// Whether the base is there.
+    pub(crate) fn has_minilm(&self) -> bool {
+        self.minilm.is_some()
+    }
+
+    /// What is not run, and what it would need; a line each.
+    pub(crate) fn skipped(&self) -> Vec<&'static str> {
+        let minilm = "skipped: tests of the base minilm, which could not be fetched";
+        let published = "skipped: tests of the published data; TRAINER_DATA names no directory";
+        let missing = [(&self.minilm, minilm), (&self.published, published)];
+        missing.into_iter().filter(|(found, _)| found.is_none()).map(|(_, line)| line).collect()
+    }
+
+    fn variables(&self) -> Vec<(&'static str, &OsString)> {
+        let variables = [("TRAINER_MINILM", &self.minilm), ("TRAINER_DATA", &self.published)];
+        variables.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))).collect()
+    }
+}
+
+fn minilm(shell: &Shell) -> Result<String> {
+    let trainer = train::build(shell, Backend::Cpu)?;
+    let json: Value = serde_json::from_str(&cmd!(shell, "{trainer} base minilm --json").read()?)?;
+    let directory = json["directory"].as_str().unwrap_or_default().to_owned();
+    ensure!(!directory.is_empty(), "`trainer base --json` names no directory: {json}");
+    Ok(directory)
+}
+
+/// `cargo xtask test`: every test on the CPU; for a GPU those that compare its numbers with the CPU's.
 pub(crate) fn run(shell: &Shell, device: &str) -> Result<()> {
     let (backend, _) = device::choose(&["--device".to_owned(), device.to_owned()]);
     if let Some(feature) = backend.feature() {
@@ -23,16 +73,48 @@ pub(crate) fn run(shell: &Shell, device: &str) -> Result<()> {
         ["auto", "cpu"].contains(&device),
         "there is no device `{device}` to test; choose cpu, wgpu or cuda"
     );
-    if cmd!(shell, "cargo nextest --version").quiet().ignore_stdout().ignore_stderr().run().is_ok()
-    {
-        cmd!(shell, "cargo nextest run --release --locked --workspace --no-fail-fast").run()?;
-    } else {
-        cmd!(
-            shell,
-            "cargo test --release --locked --workspace --lib --bins --tests --no-fail-fast"
-        )
-        .run()?;
+    let resources = Resources::find(shell);
+    on_cpu(shell, &resources)?;
+    for line in resources.skipped() {
+        eprintln!("{line}");
     }
+    Ok(())
+}
+
+/// Every test on the CPU for which there is what it needs.
+pub(crate) fn on_cpu(shell: &Shell, resources: &Resources) -> Result<()> {
+    let skipped: Vec<&str> = [("minilm", &resources.minilm), ("published", &resources.published)]
+        .into_iter()
+        .filter(|(_, found)| found.is_none())
+        .map(|(name, _)| name)
+        .collect();
+    let has_nextest = cmd!(shell, "cargo nextest --version")
+        .quiet()
+        .ignore_stdout()
+        .ignore_stderr()
+        .run()
+        .is_ok();
+    let tests = if has_nextest {
+        let mut filter = String::from("all()");
+        for name in skipped {
+            filter += &format!(" - test({name})");
+        }
+        cmd!(shell, "cargo nextest run --release --locked --workspace --no-fail-fast").args([
+            "--run-ignored",
+            "all",
+            "-E",
+            &filter,
+        ])
+    } else {
+        let cargo = "cargo test --release --locked --workspace --lib --bins --tests --no-fail-fast";
+        let mut cargo = cmd!(shell, "cargo").args(cargo.split(' ').skip(1));
+        cargo = cargo.args(["--", "--include-ignored"]);
+        for name in skipped {
+            cargo = cargo.args(["--skip", name]);
+        }
+        cargo
+    };
+    tests.envs(resources.variables()).run()?;
     cmd!(shell, "cargo test --release --locked --workspace --doc").run()?;
     Ok(())
 }

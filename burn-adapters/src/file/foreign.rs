@@ -12,8 +12,9 @@ use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde_json::Value;
 
+use super::atomic;
 use super::layout::{Place, lay_out};
-use super::native::{is_finite, kept_weights, name_in_file, put_weights, write_aside};
+use super::native::{is_finite, kept_weights, name_in_file, put_weights};
 use crate::adapted::AdaptedBert;
 use crate::error::{AdapterError, TensorProblems};
 use crate::head::HeadKind;
@@ -231,7 +232,8 @@ pub(super) fn write_json(path: &Path, value: &Value) -> Result<(), AdapterError>
 
 /// Writes a file aside and renames it.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), AdapterError> {
-    write_aside(path, bytes).map_err(|source| AdapterError::Write { path: path.to_owned(), source })
+    atomic::write(path, bytes)
+        .map_err(|source| AdapterError::Write { path: path.to_owned(), source })
 }
 
 /// Makes the directory that is written to.

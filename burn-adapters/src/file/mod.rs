@@ -1,6 +1,7 @@
 //! Adapters as files: our own, and those of other people's packages.
 
 pub mod adapter_hub;
+pub mod atomic;
 pub mod bank;
 mod foreign;
 mod layout;

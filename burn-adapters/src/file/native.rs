@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
@@ -18,6 +18,7 @@ use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use safetensors::{SafeTensorError, serialize};
 use serde::{Deserialize, Serialize};
 
+use super::atomic;
 use super::probe::Probe;
 use crate::adapted::AdaptedBert;
 use crate::error::{AdapterError, TensorProblems};
@@ -134,7 +135,7 @@ pub fn save(
         .collect::<Result<Vec<_>, _>>()
         .and_then(|views| serialize(views, Some([(HEADER_KEY.to_owned(), json)].into())))
         .map_err(|source| AdapterError::NotSafetensors { path: path.to_owned(), source })?;
-    write_aside(path, &bytes)
+    atomic::write(path, &bytes)
         .map_err(|source| AdapterError::Write { path: path.to_owned(), source })
 }
 
@@ -371,25 +372,4 @@ pub(crate) fn put_weights(
     }
 
     model.map(&mut Writer { path: Vec::new(), weights })
-}
-
-pub(super) fn write_aside(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    write_aside_with(path, |file| file.write_all(bytes))
-}
-
-/// Has a file written beside its place, and moves it there when all of it is on the disk.
-pub(super) fn write_aside_with(
-    path: &Path,
-    write: impl FnOnce(&mut File) -> std::io::Result<()>,
-) -> std::io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut builder = tempfile::Builder::new();
-    // A temporary file is its owner's alone; an adapter is as readable as any other file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(directory.unwrap_or_else(|| Path::new(".")))?;
-    write(file.as_file_mut())?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }

@@ -11,6 +11,7 @@ use burn_bert::Precision;
 use crate::artifacts::{RunDirectory, write_atomically};
 use crate::cli::{InferenceArgs, SweepArgs};
 use crate::devices;
+use crate::ending::Ending;
 use crate::learner::quiet::Quiet;
 use crate::recipes::inference::Answerer;
 use crate::recipes::submission;
@@ -32,25 +33,30 @@ const SMALL_SHARE: f64 = 0.1;
 /// # Errors
 /// A sweep that cannot be read, or a ledger that cannot be written. A cell that fails is written down as failed, and
 /// the sweep goes on.
-pub fn run(args: &SweepArgs) -> Result<()> {
+pub fn run(args: &SweepArgs) -> Result<Ending> {
     let sweep = Sweep::read(args)?;
     if args.slurm {
-        return sweep.print_slurm_script();
+        sweep.print_slurm_script()?;
+        return Ok(Ending::Done);
     }
     let device = devices::resolve(&args.device)?;
     let mut ledger = Ledger::open(&sweep.directory, args.shard)?;
     write_atomically(&sweep.directory.join("sweep.toml"), sweep.text.as_bytes())?;
     let mut shared = Shared::new(device);
     if args.dry_run {
-        return sweep.print_plan(&ledger, &mut shared);
+        sweep.print_plan(&ledger, &mut shared)?;
+        return Ok(Ending::Done);
     }
     let stop = Stop::on_signals()?;
     sweep.run(&mut ledger, &mut shared, &stop)?;
     sweep.tell(&ledger, &stop)?;
-    match &args.submission {
-        Some(directory) if !stop.is_asked() => sweep.submit(&ledger, directory),
-        _ => Ok(()),
+    if stop.is_asked() {
+        return Ok(Ending::Stopped);
     }
+    if let Some(directory) = &args.submission {
+        sweep.submit(&ledger, directory)?;
+    }
+    Ok(Ending::Done)
 }
 
 /// A sweep as it was asked for.

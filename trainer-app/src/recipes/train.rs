@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::artifacts::RunDirectory;
 use crate::cli::TrainArgs;
 use crate::devices;
+use crate::ending::Ending;
 use crate::learner::plain_lines::PlainLines;
 use crate::run::{Run, RunResult, Watch};
 use crate::run_config::RunConfig;
@@ -23,7 +24,7 @@ use crate::terminal;
 /// # Errors
 /// Whatever keeps the run from ending with a score; what was saved until then stays.
 #[expect(clippy::print_stderr, reason = "what trains is told before it starts")]
-pub fn run(args: &TrainArgs) -> Result<()> {
+pub fn run(args: &TrainArgs) -> Result<Ending> {
     let resumed =
         args.resume.as_ref().map(|directory| resume(args, directory.as_deref())).transpose()?;
     let (config, resumed) = match resumed {
@@ -50,11 +51,12 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     };
     eprintln!("run {}\n", directory.root().display());
     if let Some(result) = run.train(&directory, &watch(args)?)? {
-        return tell(&result, &directory, args.json);
+        tell(&result, &directory, args.json)?;
+        return Ok(Ending::Done);
     }
     let root = directory.root().display();
     eprintln!("stopped; go on with: cargo xtask train --resume {root}");
-    Ok(())
+    Ok(Ending::Stopped)
 }
 
 /// The configuration and directory of a run that was stopped.

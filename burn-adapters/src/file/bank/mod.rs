@@ -36,6 +36,7 @@ use sha2::{Digest, Sha256};
 pub use self::error::BankError;
 use self::error::io;
 use self::slots::{SLOT, START, append, change, lock, read_index, read_slots, slot, to_json};
+use super::atomic;
 use super::native::{self, AdapterHeader, AdapterMetadata, BaseIdentity};
 use crate::adapted::AdaptedBert;
 use crate::error::AdapterError;
@@ -92,7 +93,7 @@ impl Bank {
         let mut bytes = slot(0, START, &index);
         bytes.resize(2 * SLOT, 0);
         bytes.extend(index);
-        native::write_aside(path, &bytes).map_err(|source| io(path, "write", source))?;
+        atomic::write(path, &bytes).map_err(|source| io(path, "write", source))?;
         Self::open(path)
     }
 
@@ -244,7 +245,7 @@ impl Bank {
         let mut slots = [vec![0; SLOT], vec![0; SLOT]];
         slots[usize::from(generation % 2 == 1)] = slot(generation, offset, &json);
         let mut damaged = None;
-        let written = native::write_aside_with(path, |file| {
+        let written = atomic::write_with(path, |file| {
             file.write_all(&slots.concat())?;
             // In the order of the index, which is the order of their new places.
             for task in index.entries.keys() {

@@ -1,0 +1,130 @@
+//! What is done to a seed: small changes that keep most of a file as it was, so that what is damaged is reached.
+
+use arbitrary::Arbitrary;
+
+/// An input is never longer than this: growth comes from repetition, not from a large file.
+const LONGEST: usize = 1 << 20;
+
+/// Words with a meaning in some format: numbers at the edges, separators, marks, openings that nest.
+const WORDS: [&[u8]; 40] = [
+    b"0",
+    b"-1",
+    b"1e999",
+    b"-1e-999",
+    b"NaN",
+    b"Infinity",
+    b"null",
+    b"true",
+    b"[]",
+    b"{}",
+    b"\"",
+    b"\\",
+    b",",
+    b"\t",
+    b"\n",
+    b"\r\n",
+    b"\r",
+    b"\0",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b"\xfe\xff",
+    b"\xed\xa0\x80",
+    b"\\ud800",
+    b"\xf0\x9f\x98\x80",
+    b"[[[[[[[[[[[[[[[[",
+    b"{\"a\":{\"a\":{\"a\":{\"a\":",
+    b"18446744073709551615",
+    b"9223372036854775808",
+    b"4294967295",
+    b"2147483648",
+    b"1099511627776",
+    b"65536",
+    b"40000",
+    b"0.5",
+    b"-0.0",
+    b"\xff\xff\xff\xff\xff\xff\xff\x7f",
+    b"\x00\x00\x00\x00\x00\x00\x00\x80",
+    b"\xff\xff\xff\xff",
+    b"\x00\x00\x00\x00",
+    b"../..",
+];
+
+/// One change.
+#[derive(Debug, Clone, Arbitrary)]
+pub(crate) enum Edit {
+    /// One bit is another.
+    Flip { at: u32, bit: u8 },
+    /// One byte is another.
+    Set { at: u32, byte: u8 },
+    /// A word stands where there was nothing.
+    Insert { at: u32, word: u8 },
+    /// A word stands over what was there.
+    Overwrite { at: u32, word: u8 },
+    /// A run of digits is another number.
+    Number { at: u32, word: u8 },
+    /// A piece is gone.
+    Remove { at: u32, len: u16 },
+    /// A piece is there several times.
+    Repeat { at: u32, len: u16, times: u8 },
+    /// A piece of another seed.
+    Splice { at: u32, seed: u16, from: u32, len: u16 },
+    /// The end is gone.
+    Truncate { at: u32 },
+}
+
+impl Edit {
+    /// Makes the change; places wrap around the end.
+    pub(crate) fn apply(&self, bytes: &mut Vec<u8>, seeds: &[Vec<u8>]) {
+        let len = bytes.len();
+        let place = |at: u32, len: usize| at as usize % (len + 1);
+        let word = |word: u8| WORDS[usize::from(word) % WORDS.len()];
+        match *self {
+            Self::Flip { at, bit } => {
+                if let Some(byte) = bytes.get_mut(place(at, len)) {
+                    *byte ^= 1 << (bit % 8);
+                }
+            }
+            Self::Set { at, byte: value } => {
+                if let Some(byte) = bytes.get_mut(place(at, len)) {
+                    *byte = value;
+                }
+            }
+            Self::Insert { at, word: index } => {
+                let at = place(at, len);
+                bytes.splice(at..at, word(index).iter().copied());
+            }
+            Self::Overwrite { at, word: index } => {
+                let (at, word) = (place(at, len), word(index));
+                let end = (at + word.len()).min(len);
+                bytes.splice(at..end, word.iter().copied());
+            }
+            Self::Number { at, word: index } => {
+                let at = place(at, len);
+                let Some(start) = (at..len).find(|place| bytes[*place].is_ascii_digit()) else {
+                    return;
+                };
+                let end = (start..len).find(|place| !bytes[*place].is_ascii_digit()).unwrap_or(len);
+                bytes.splice(start..end, word(index).iter().copied());
+            }
+            Self::Remove { at, len: count } => {
+                let at = place(at, len);
+                bytes.drain(at..(at + usize::from(count)).min(len));
+            }
+            Self::Repeat { at, len: count, times } => {
+                let at = place(at, len);
+                let piece =
+                    bytes[at..(at + usize::from(count)).min(len)].repeat(usize::from(times));
+                bytes.splice(at..at, piece);
+            }
+            Self::Splice { at, seed, from, len: count } => {
+                let other = &seeds[usize::from(seed) % seeds.len()];
+                let from = place(from, other.len());
+                let piece = &other[from..(from + usize::from(count)).min(other.len())];
+                let at = place(at, len);
+                bytes.splice(at..at, piece.iter().copied());
+            }
+            Self::Truncate { at } => bytes.truncate(place(at, len)),
+        }
+        bytes.truncate(LONGEST);
+    }
+}

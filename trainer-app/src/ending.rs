@@ -1,0 +1,54 @@
+//! How a command ends, as the shell sees it: 0 done, 130 stopped by the user, 1 fault, 2 usage.
+
+use std::process::ExitCode;
+
+/// How a command that did not fail ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All that was to be done is done.
+    Done,
+    /// The user stopped it; what was done until then is saved.
+    Stopped,
+}
+
+/// An error in what was typed: nothing was started, and nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+impl UsageError {
+    /// The error of a message.
+    pub fn new(message: impl Into<String>) -> anyhow::Error {
+        Self(message.into()).into()
+    }
+}
+
+/// The exit code of a command's result.
+pub fn exit_code(result: &anyhow::Result<Ending>) -> ExitCode {
+    match result {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Stopped) => ExitCode::from(130),
+        Err(error) if is_usage(error) => ExitCode::from(2),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn is_usage(error: &anyhow::Error) -> bool {
+    // `downcast_ref` sees through contexts, `chain` through errors that have this one as their source.
+    error.downcast_ref::<UsageError>().is_some()
+        || error.chain().any(|cause| cause.downcast_ref::<UsageError>().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_usage_error_is_found_below_its_contexts() {
+        let error = Err::<(), _>(UsageError::new("--clip is inf")).context("reading flags");
+        assert!(is_usage(&error.unwrap_err()));
+        assert!(!is_usage(&anyhow::anyhow!("the disk is full")));
+    }
+}

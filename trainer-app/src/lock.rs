@@ -1,0 +1,119 @@
+//! One process at a time in one place: a run, a sweep's ledger, a cache entry, a download.
+//!
+//! The operating system holds the lock and frees it when the process ends, however it ends.
+//! The lock file stays: removing it would let two processes lock two files of one name.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The lock of something that another process is working on.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is in use by another process", path.display())]
+pub struct InUse {
+    /// What is locked.
+    pub path: PathBuf,
+}
+
+/// An exclusive lock, held until it is dropped.
+#[derive(Debug)]
+#[must_use = "the lock is freed when this is dropped"]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Locks a directory that exists, by a file `.lock` in it.
+    ///
+    /// # Errors
+    /// [`InUse`] where another process, or another part of this one, holds it.
+    pub fn directory(directory: &Path) -> Result<Self> {
+        Self::try_file(&directory.join(".lock"), directory)
+    }
+
+    /// Locks what `path` stands for, by a file `.NAME.lock` beside it; `path` itself need not exist.
+    ///
+    /// # Errors
+    /// [`InUse`] where another process, or another part of this one, holds it.
+    pub fn beside(path: &Path) -> Result<Self> {
+        Self::try_file(&lock_beside(path)?, path)
+    }
+
+    /// The same, waiting for whoever holds it; `on_wait` is called once before waiting.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn wait_beside(path: &Path, on_wait: impl FnOnce()) -> Result<Self> {
+        let lock = lock_beside(path)?;
+        let file = open(&lock)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                on_wait();
+                file.lock().with_context(|| format!("locking {}", lock.display()))?;
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("locking {}", lock.display()));
+            }
+        }
+        Ok(Self { _file: file })
+    }
+
+    fn try_file(lock: &Path, locked: &Path) -> Result<Self> {
+        let file = open(lock)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(InUse { path: locked.to_owned() }.into()),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("locking {}", lock.display()))
+            }
+        }
+    }
+}
+
+fn lock_beside(path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().with_context(|| format!("{} has no name", path.display()))?;
+    let mut lock = std::ffi::OsString::from(".");
+    lock.push(name);
+    lock.push(".lock");
+    let lock = path.with_file_name(lock);
+    if let Some(parent) = lock.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+    }
+    Ok(lock)
+}
+
+fn open(lock: &Path) -> Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(lock)
+        .with_context(|| format!("opening the lock file {}", lock.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_locked_is_refused_until_it_is_free() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = Lock::directory(directory.path()).unwrap();
+        let error = Lock::directory(directory.path()).unwrap_err();
+        assert!(error.downcast_ref::<InUse>().is_some(), "{error:#}");
+        drop(held);
+        let _again = Lock::directory(directory.path()).unwrap();
+
+        let file = directory.path().join("base.bin");
+        let held = Lock::beside(&file).unwrap();
+        assert!(Lock::beside(&file).is_err());
+        let waiter = std::thread::spawn({
+            let file = file.clone();
+            move || Lock::wait_beside(&file, || ()).map(drop)
+        });
+        drop(held);
+        waiter.join().unwrap().unwrap();
+    }
+}

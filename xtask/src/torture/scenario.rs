@@ -1,0 +1,238 @@
+//! What is done to each scenario, whatever it is: faults at chosen operations and kills at random moments.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::program::{Fault, Program, kill_after};
+
+/// Something that the trainer does, which may be interrupted and continued.
+pub(crate) trait Scenario {
+    /// Fills an empty directory with what is there at the start.
+    fn lay(&self, directory: &Path) -> Result<()>;
+
+    /// The command that starts it, or continues it after an interruption; `None` when it has ended.
+    fn next(&self, program: &Program, directory: &Path) -> Result<Option<Command>>;
+
+    /// What it ended with, less what differs between two undisturbed runs (times, memory).
+    fn outcome(&self, program: &Program, directory: &Path) -> Result<String>;
+
+    /// Names of files and directories that may be there at the end beside those of an undisturbed run.
+    fn may_remain(&self, path: &str) -> bool {
+        path.ends_with(".lock")
+    }
+}
+
+/// How much is done.
+pub(crate) struct Counts {
+    pub(crate) kills: usize,
+    pub(crate) points: Option<usize>,
+    pub(crate) seed: u64,
+}
+
+/// A continued run takes no more attempts than this; beyond, it does not get on.
+const ATTEMPTS: usize = 12;
+
+/// Does everything to a scenario; what did not end as it should, a line each.
+pub(crate) fn torture(
+    name: &str,
+    scenario: &dyn Scenario,
+    program: &Program,
+    counts: &Counts,
+) -> Result<Vec<String>> {
+    let root = tempfile(name)?;
+    let fresh = |label: &str| -> Result<PathBuf> {
+        let directory = root.join(label);
+        if directory.exists() {
+            std::fs::remove_dir_all(&directory)?;
+        }
+        std::fs::create_dir_all(&directory)?;
+        scenario.lay(&directory)?;
+        Ok(directory)
+    };
+
+    let directory = fresh("undisturbed")?;
+    let started = Instant::now();
+    let mut operations = Vec::new();
+    while let Some(command) = scenario.next(program, &directory)? {
+        operations.push(program.operations(command, &directory)?);
+        ensure!(operations.len() < 50, "{name}: an undisturbed run does not end");
+    }
+    let duration = started.elapsed();
+    let expected = scenario.outcome(program, &directory)?;
+    let files = listing(&directory)?;
+    let compare = |directory: &Path| -> Result<()> {
+        let found = scenario.outcome(program, directory)?;
+        ensure!(found == expected, "it ended with\n{found}\nand not with\n{expected}");
+        let extra: Vec<String> = listing(directory)?
+            .into_iter()
+            .filter(|path| !files.contains(path) && !scenario.may_remain(path))
+            .collect();
+        ensure!(extra.is_empty(), "it left {}", extra.join(", "));
+        Ok(())
+    };
+
+    let mut failures = Vec::new();
+    // The chosen operations, of every command of the scenario.
+    let all: Vec<(usize, usize)> = operations
+        .iter()
+        .enumerate()
+        .flat_map(|(command, operations)| (0..operations.len()).map(move |at| (command, at)))
+        .collect();
+    let chosen: Vec<(usize, usize)> = match counts.points {
+        Some(points) if points < all.len() => {
+            (0..points).map(|index| all[index * all.len() / points]).collect()
+        }
+        _ => all.clone(),
+    };
+    let (mut kills, mut full) = (0, 0);
+    for (command, at) in &chosen {
+        for fault in Fault::ALL {
+            let operation = &operations[*command][*at];
+            if fault == Fault::KillInside && !operation.starts_with("write ") {
+                continue;
+            }
+            let directory = fresh("chosen")?;
+            let what =
+                format!("{name}: {fault:?} at operation {at} of command {command} ({operation})");
+            match one_fault(scenario, program, &directory, *command, *at, fault) {
+                Ok(true) if fault == Fault::FullDisk => full += 1,
+                Ok(true) => kills += 1,
+                Ok(false) => {}
+                Err(error) => {
+                    failures.push(format!("{what}: {error:#}"));
+                    continue;
+                }
+            }
+            if let Err(error) = compare(&directory) {
+                failures.push(format!("{what}: {error:#}"));
+            }
+        }
+    }
+
+    let mut random = StdRng::seed_from_u64(counts.seed);
+    let mut killed = 0;
+    let mut rounds = 0;
+    while killed < counts.kills && rounds < 10 * counts.kills + 10 {
+        rounds += 1;
+        let directory = fresh("random")?;
+        match random_kills(scenario, program, &directory, duration, &mut random) {
+            Ok(count) => killed += count,
+            Err(error) => {
+                failures.push(format!("{name}: killed at random, round {rounds}: {error:#}"));
+                continue;
+            }
+        }
+        if let Err(error) = compare(&directory) {
+            failures.push(format!("{name}: killed at random, round {rounds}: {error:#}"));
+        }
+    }
+    eprintln!(
+        "{name}: {} operations; {} chosen: {kills} kills, {full} full disks; {killed} kills at random; {} failures",
+        all.len(),
+        chosen.len(),
+        failures.len()
+    );
+    std::fs::remove_dir_all(&root)?;
+    Ok(failures)
+}
+
+/// One fault, and then on to the end; whether the fault occurred.
+fn one_fault(
+    scenario: &dyn Scenario,
+    program: &Program,
+    directory: &Path,
+    command: usize,
+    at: usize,
+    fault: Fault,
+) -> Result<bool> {
+    for _ in 0..command {
+        let command = scenario.next(program, directory)?.context("the scenario ended early")?;
+        let output = { command }.output()?;
+        ensure!(output.status.success(), "{}", said(&output));
+    }
+    let disturbed = scenario.next(program, directory)?.context("the scenario ended early")?;
+    let output = program.with_fault(disturbed, directory, fault, at)?;
+    let occurred = match (fault, output.status.code()) {
+        (_, Some(0)) => false,
+        // An error, and not a panic or an abort.
+        (Fault::FullDisk, Some(1)) => {
+            ensure!(!said(&output).contains("panicked"), "it panicked: {}", said(&output));
+            ensure!(
+                said(&output).contains("No space left on device"),
+                "the error does not say that the disk is full: {}",
+                said(&output)
+            );
+            true
+        }
+        (Fault::FullDisk, code) => bail!("it ended with {code:?}: {}", said(&output)),
+        (_, None) => true,
+        (_, Some(code)) => bail!("it ended with {code} and not by the kill: {}", said(&output)),
+    };
+    to_the_end(scenario, program, directory)?;
+    Ok(occurred)
+}
+
+fn to_the_end(scenario: &dyn Scenario, program: &Program, directory: &Path) -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        let Some(mut command) = scenario.next(program, directory)? else { return Ok(()) };
+        let output = command.output()?;
+        ensure!(output.status.success(), "it could not be continued: {}", said(&output));
+    }
+    bail!("it did not end after {ATTEMPTS} commands")
+}
+
+/// Kills at random moments, each attempt killed again until one ends before its time; how many kills there were.
+fn random_kills(
+    scenario: &dyn Scenario,
+    program: &Program,
+    directory: &Path,
+    duration: Duration,
+    random: &mut StdRng,
+) -> Result<usize> {
+    let mut kills = 0;
+    for _ in 0..ATTEMPTS {
+        let Some(command) = scenario.next(program, directory)? else { break };
+        let delay = duration.mul_f64(random.random_range(0.0..1.0));
+        let (killed, output) = kill_after(command, delay)?;
+        if killed {
+            kills += 1;
+        } else {
+            ensure!(output.status.success(), "it could not be continued: {}", said(&output));
+        }
+    }
+    to_the_end(scenario, program, directory)?;
+    Ok(kills)
+}
+
+fn said(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = said.lines().collect();
+    lines[lines.len().saturating_sub(6)..].join(" | ")
+}
+
+fn tempfile(name: &str) -> Result<PathBuf> {
+    let root = std::env::temp_dir().join(format!("torture-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&root)?;
+    Ok(root.canonicalize()?)
+}
+
+/// Every path below a directory, relative to it.
+fn listing(directory: &Path) -> Result<Vec<String>> {
+    let mut paths = Vec::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in next.read_dir()? {
+            let path = entry?.path();
+            if path.is_dir() {
+                open.push(path.clone());
+            }
+            paths.push(path.strip_prefix(directory)?.to_string_lossy().into_owned());
+        }
+    }
+    Ok(paths)
+}
