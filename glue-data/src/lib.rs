@@ -11,6 +11,7 @@ pub mod submission;
 pub mod table_file;
 pub mod task;
 pub mod tasks;
+mod tokenizer;
 pub mod tokens;
 
 pub use batch::{Batch, PadToLongest, Targets};

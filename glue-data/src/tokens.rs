@@ -8,11 +8,12 @@ use burn::data::dataset::{Dataset, DatasetError};
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::processors::bert::BertProcessing;
+use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, EncodeInput, Tokenizer, TruncationParams};
 
 use crate::error::DataError;
 use crate::task::{Example, Label};
+use crate::tokenizer::identity;
 
 /// A text, or a pair, as BERT reads it: `[CLS] text [SEP]` or `[CLS] text [SEP] text2 [SEP]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +53,15 @@ impl TextEncoder {
         let truncation = TruncationParams { max_length, ..TruncationParams::default() };
         tokenizer.with_truncation(Some(truncation)).map_err(|error| wrong(error.to_string()))?;
         Ok(Self { tokenizer })
+    }
+
+    /// What tells this tokenizer from any other: the SHA-256 of what it computes, in lower-case hexadecimal digits.
+    ///
+    /// It depends on the vocabulary, the added tokens and every setting that changes a token id, and not on the longest
+    /// length or on the files that the tokenizer was read from: a `vocab.txt` with its settings and the
+    /// `tokenizer.json` that was made from them agree.
+    pub fn fingerprint(&self) -> String {
+        identity::fingerprint(&self.tokenizer)
     }
 
     /// Tokenizes rows, in parallel.
@@ -154,7 +164,14 @@ fn from_vocabulary(directory: &Path) -> Result<Tokenizer, String> {
         let id = tokenizer.token_to_id(token).ok_or_else(|| format!("vocab.txt has no {token}"))?;
         Ok((token.to_owned(), id))
     };
-    let processing = BertProcessing::new(special("[SEP]")?, special("[CLS]")?);
+    // The same steps that a tokenizer.json of transformers has, so that the two are the same tokenizer.
+    let processing = TemplateProcessing::builder()
+        .try_single("[CLS]:0 $A:0 [SEP]:0")
+        .and_then(|builder| builder.try_pair("[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1"))
+        .map_err(|error| error.to_string())?
+        .special_tokens(vec![special("[CLS]")?, special("[SEP]")?])
+        .build()
+        .map_err(|error| error.to_string())?;
     tokenizer
         .with_normalizer(Some(BertNormalizer::new(true, true, None, lower_case)))
         .map_err(said)?;

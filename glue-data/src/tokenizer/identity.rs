@@ -1,0 +1,49 @@
+//! What tells one tokenizer from another: a hash of what it computes, whatever files it came from.
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use tokenizers::Tokenizer;
+
+/// Parts of a `tokenizer.json` that change no token id: how ids become text again, and the padding and length that the
+/// caller chooses.
+const WITHOUT_EFFECT: [&str; 4] = ["version", "truncation", "padding", "decoder"];
+
+/// The SHA-256 of a tokenizer's canonical form, in lower-case hexadecimal digits.
+///
+/// The vocabulary in the order of its ids, the added tokens and every step of the tokenizer are hashed, and not the
+/// bytes of a file: a `vocab.txt` and the `tokenizer.json` that was made from it agree.
+pub(crate) fn fingerprint(tokenizer: &Tokenizer) -> String {
+    // A tokenizer has string keys and finite numbers only, which always serialize.
+    let mut value = serde_json::to_value(tokenizer).unwrap_or_default();
+    if let Value::Object(parts) = &mut value {
+        parts.retain(|part, _| !WITHOUT_EFFECT.contains(&part.as_str()));
+        if let Some(Value::Object(normalizer)) = parts.get_mut("normalizer") {
+            resolve_accents(normalizer);
+        }
+    }
+    sort_keys(&mut value);
+    let digest = Sha256::digest(value.to_string());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A `BertNormalizer` without `strip_accents` strips them if it lower-cases.
+fn resolve_accents(normalizer: &mut Map<String, Value>) {
+    if normalizer.get("strip_accents").is_some_and(Value::is_null)
+        && let Some(lowercase) = normalizer.get("lowercase").cloned()
+    {
+        normalizer.insert("strip_accents".to_owned(), lowercase);
+    }
+}
+
+/// Orders the keys of every object, so that the form does not depend on the order in which the tokenizers crate writes
+/// them.
+fn sort_keys(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.sort_keys();
+            map.values_mut().for_each(sort_keys);
+        }
+        Value::Array(items) => items.iter_mut().for_each(sort_keys),
+        _ => {}
+    }
+}
