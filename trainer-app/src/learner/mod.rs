@@ -4,6 +4,7 @@ pub mod backward;
 pub mod bert_adam;
 pub mod checkpoint;
 pub mod clip;
+pub mod error;
 pub mod memory;
 pub mod metrics;
 pub mod optimizer;

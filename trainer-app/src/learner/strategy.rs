@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use burn::data::dataloader::Progress as SplitProgress;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, ModuleOptimizer};
@@ -23,6 +23,7 @@ use glue_data::{Batch, EncodedRows, derive_seed};
 use super::backward::{self, Activations};
 use super::checkpoint::{Checkpoint, EpochReport, Progress};
 use super::clip::{clip_to_global_norm, scale};
+use super::error::{Quantity, TrainingError};
 use super::schedule::Schedule;
 use super::step::{Entering, ScoredRow, StepOutput, Tuner};
 use crate::artifacts::RunDirectory;
@@ -306,19 +307,14 @@ impl Running<'_> {
                 output.scored.extend(part.scored);
             }
         }
-        if !output.loss.is_finite() {
-            bail!(
-                "the loss is {} at step {}; a lower --learning-rate is the usual cure (it is {} here)",
-                output.loss,
-                self.progress.steps + 1,
-                recipe.schedule.peak
-            );
-        }
+        self.ensure_finite(Quantity::TrainingLoss, output.loss)?;
         let mut gradients = gradients.grads();
         if loss_scale > 1.0 {
             gradients = scale(&self.model, gradients, 1.0 / loss_scale);
         }
         let (gradients, norm) = clip_to_global_norm(&self.model, gradients, recipe.clip);
+        // Before the optimizer, whose moments and weights it would spoil.
+        self.ensure_finite(Quantity::GradientNorm, norm)?;
         let rate = recipe.schedule.at(self.progress.steps);
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);
         for replica in &mut self.replicas {
@@ -365,17 +361,41 @@ impl Running<'_> {
         self.validation_event(LearnerEvent::EndSplit(epoch));
         // A scoring pass sees every row once.
         let answered: Vec<ScoredRow> = answered.into_iter().flatten().collect();
+        let validation_loss = loss_sum / answered.len() as f64;
+        self.ensure_finite(Quantity::ValidationLoss, validation_loss)?;
+        let mut logits = answered.iter().flat_map(|row| &row.logits);
+        if let Some(logit) = logits.find(|logit| !logit.is_finite()) {
+            self.ensure_finite(Quantity::ValidationLogit, f64::from(*logit))?;
+        }
         let scores = recipe.judge.scores(&answered).context("no validation row has a label")?;
         let main = scores.get(recipe.judge.metric()).and_then(serde_json::Value::as_f64);
+        // JSON has no NaN: what is not finite has become `null`.
+        let score = main.unwrap_or(f64::NAN);
+        self.ensure_finite(Quantity::ValidationScore, score)?;
         Ok(Some(EpochReport {
             epoch,
             train_loss: self.progress.loss_sum / recipe.steps_per_epoch as f64,
-            validation_loss: loss_sum / answered.len() as f64,
-            score: main.context("the score is not a number")?,
+            validation_loss,
+            score,
             scores,
             one_answer: recipe.judge.hears_one_answer(&answered),
             seconds_per_step,
         }))
+    }
+
+    fn ensure_finite(&self, what: Quantity, value: f64) -> Result<(), TrainingError> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        // A step is counted when the optimizer has taken it.
+        let is_in_step = matches!(what, Quantity::TrainingLoss | Quantity::GradientNorm);
+        Err(TrainingError::NotFinite {
+            what,
+            value,
+            epoch: self.progress.epochs.len() + 1,
+            step: self.progress.steps + usize::from(is_in_step),
+            learning_rate: self.recipe.schedule.peak,
+        })
     }
 
     fn save(&mut self) -> Result<()> {

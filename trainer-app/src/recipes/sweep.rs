@@ -12,6 +12,7 @@ use crate::artifacts::{RunDirectory, write_atomically};
 use crate::cli::{InferenceArgs, SweepArgs};
 use crate::devices;
 use crate::ending::Ending;
+use crate::learner::error::TrainingError;
 use crate::learner::quiet::Quiet;
 use crate::recipes::inference::Answerer;
 use crate::recipes::submission;
@@ -119,7 +120,7 @@ impl<'a> Sweep<'a> {
                 Ok(None) => break,
                 Err(error) => {
                     let why = format!("{error:#}");
-                    if why.contains("the loss is") {
+                    if TrainingError::in_chain(&error).is_some() {
                         CellEnd::Collapsed { why, result: None }
                     } else {
                         CellEnd::Failed { why }

@@ -1,0 +1,86 @@
+//! Why a run cannot be trained further although the machine works: its numbers.
+
+use std::fmt;
+
+/// A run whose numbers went wrong; faults of files, devices and settings are other errors.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum TrainingError {
+    /// Something that has to be a finite number is not: the run has diverged.
+    #[error(
+        "the {what} is {value} at step {step} (epoch {epoch}); a lower --learning-rate is the usual cure (it is \
+         {learning_rate:e} here)"
+    )]
+    NotFinite {
+        /// What is not finite.
+        what: Quantity,
+        /// What it is: NaN or an infinity.
+        value: f64,
+        /// Epoch in which it was computed, from 1.
+        epoch: usize,
+        /// Optimizer steps that were begun until then.
+        step: usize,
+        /// Highest learning rate of the run.
+        learning_rate: f64,
+    },
+}
+
+/// A number of a training run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantity {
+    /// Loss of a training batch.
+    TrainingLoss,
+    /// Global norm of the gradients.
+    GradientNorm,
+    /// A trained weight after a step.
+    Weight,
+    /// Mean loss of the validation rows.
+    ValidationLoss,
+    /// What the head gives for a validation row.
+    ValidationLogit,
+    /// Main score of the validation rows.
+    ValidationScore,
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TrainingLoss => "training loss",
+            Self::GradientNorm => "norm of the gradients",
+            Self::Weight => "largest trained weight",
+            Self::ValidationLoss => "validation loss",
+            Self::ValidationLogit => "output for a validation row",
+            Self::ValidationScore => "validation score",
+        })
+    }
+}
+
+impl TrainingError {
+    /// The error of this kind below the contexts of another, if there is one.
+    pub fn in_chain(error: &anyhow::Error) -> Option<&Self> {
+        error.downcast_ref().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_is_not_finite_and_is_found_below_contexts() {
+        let diverged = TrainingError::NotFinite {
+            what: Quantity::ValidationLoss,
+            value: f64::NAN,
+            epoch: 2,
+            step: 40,
+            learning_rate: 1e-2,
+        };
+        let error = anyhow::Error::from(diverged).context("the run stopped");
+        assert_eq!(
+            format!("{error:#}"),
+            "the run stopped: the validation loss is NaN at step 40 (epoch 2); a lower --learning-rate is the usual \
+             cure (it is 1e-2 here)"
+        );
+        assert!(TrainingError::in_chain(&error).is_some());
+        assert!(TrainingError::in_chain(&anyhow::anyhow!("the loss is NaN")).is_none());
+    }
+}
