@@ -8,6 +8,8 @@
  *   FAULT_KIND   before, after: SIGKILL before or after the operation
  *                half: SIGKILL after half of a write
  *                full: from here on everything that needs space fails with ENOSPC
+ *                read-only: from here on everything that changes a file or directory fails with EROFS
+ *                clock: from here on the clock shows a day earlier
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -24,22 +26,24 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { NONE, BEFORE, AFTER, HALF, FULL };
-enum { GO_ON, THEN_KILL, HALF_THEN_KILL, NO_SPACE };
+enum { NONE, BEFORE, AFTER, HALF, FULL, READ_ONLY, CLOCK };
+enum { GO_ON, THEN_KILL, HALF_THEN_KILL, FAIL };
 
 static atomic_long counter;
 static long at = -1;
 static int kind = NONE, log_fd = -1;
 static char under[PATH_MAX];
+static const char *const names[] = {"", "before", "after", "half", "full", "read-only", "clock"};
 
 __attribute__((constructor)) static void start(void) {
   const char *value = getenv("FAULT_UNDER");
   if (value) snprintf(under, sizeof under, "%s", value);
   if ((value = getenv("FAULT_AT"))) at = atol(value);
   if ((value = getenv("FAULT_KIND")))
-    kind = !strcmp(value, "before") ? BEFORE : !strcmp(value, "after") ? AFTER : !strcmp(value, "half") ? HALF : FULL;
+    for (kind = CLOCK; kind > NONE && strcmp(value, names[kind]); kind--) continue;
   if ((value = getenv("FAULT_LOG")))
     log_fd = (int)syscall(SYS_openat, AT_FDCWD, value, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0644);
 }
@@ -74,7 +78,11 @@ static int operation(const char *name, int directory, const char *path, int need
     syscall(SYS_write, log_fd, line, (size_t)len);
   }
   if (at < 0 || number < at) return GO_ON;
-  if (kind == FULL) return needs_space ? NO_SPACE : GO_ON;
+  if (kind == READ_ONLY || (kind == FULL && needs_space)) {
+    errno = kind == FULL ? ENOSPC : EROFS;
+    return FAIL;
+  }
+  if (kind == FULL || kind == CLOCK) return GO_ON;
   if (number > at) return GO_ON;
   if (kind == BEFORE) end_process();
   return kind == HALF ? HALF_THEN_KILL : THEN_KILL;
@@ -87,7 +95,7 @@ static int operation(const char *name, int directory, const char *path, int need
 #define AROUND(directory, path, needs_space, call)                        \
   do {                                                                    \
     int what = operation(__func__, directory, path, needs_space);         \
-    if (what == NO_SPACE) { errno = ENOSPC; return -1; }                  \
+    if (what == FAIL) return -1;                                          \
     __auto_type result = call;                                            \
     if (what == THEN_KILL || what == HALF_THEN_KILL) end_process();       \
     return result;                                                        \
@@ -96,7 +104,7 @@ static int operation(const char *name, int directory, const char *path, int need
 ssize_t write(int fd, const void *bytes, size_t count) {
   REAL(ssize_t, "write", int, const void *, size_t);
   int what = operation("write", fd, NULL, 1);
-  if (what == NO_SPACE) { errno = ENOSPC; return -1; }
+  if (what == FAIL) return -1;
   if (what == HALF_THEN_KILL) { real(fd, bytes, count / 2); end_process(); }
   ssize_t result = real(fd, bytes, count);
   if (what == THEN_KILL) end_process();
@@ -141,6 +149,12 @@ int fdatasync(int fd) {
 int ftruncate64(int fd, off64_t len) {
   REAL(int, "ftruncate64", int, off64_t);
   AROUND(fd, NULL, 1, real(fd, len));
+}
+int clock_gettime(clockid_t clock, struct timespec *time) {
+  REAL(int, "clock_gettime", clockid_t, struct timespec *);
+  int result = real(clock, time);
+  if (kind == CLOCK && clock == CLOCK_REALTIME && at >= 0 && atomic_load(&counter) > at) time->tv_sec -= 86400;
+  return result;
 }
 int open64(const char *path, int flags, ...) {
   REAL(int, "open64", const char *, int, ...);

@@ -23,11 +23,28 @@ pub(crate) enum Fault {
     KillAfter,
     KillInside,
     FullDisk,
+    ReadOnly,
+    ClockSetBack,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::KillBefore, Self::KillAfter, Self::KillInside, Self::FullDisk];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::KillBefore,
+        Self::KillAfter,
+        Self::KillInside,
+        Self::FullDisk,
+        Self::ReadOnly,
+        Self::ClockSetBack,
+    ];
+
+    /// What an error caused by it has to say, in the operating system's words.
+    pub(crate) fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::FullDisk => Some("No space left on device"),
+            Self::ReadOnly => Some("Read-only file system"),
+            _ => None,
+        }
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -35,6 +52,8 @@ impl Fault {
             Self::KillAfter => "after",
             Self::KillInside => "half",
             Self::FullDisk => "full",
+            Self::ReadOnly => "read-only",
+            Self::ClockSetBack => "clock",
         }
     }
 }

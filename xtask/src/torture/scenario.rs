@@ -89,7 +89,7 @@ pub(crate) fn torture(
         }
         _ => all.clone(),
     };
-    let (mut kills, mut full) = (0, 0);
+    let (mut kills, mut errors, mut others) = (0, 0, 0);
     for (command, at) in &chosen {
         for fault in Fault::ALL {
             let operation = &operations[*command][*at];
@@ -100,9 +100,9 @@ pub(crate) fn torture(
             let what =
                 format!("{name}: {fault:?} at operation {at} of command {command} ({operation})");
             match one_fault(scenario, program, &directory, *command, *at, fault) {
-                Ok(true) if fault == Fault::FullDisk => full += 1,
-                Ok(true) => kills += 1,
-                Ok(false) => {}
+                Ok(Occurred::Kill) => kills += 1,
+                Ok(Occurred::Error) => errors += 1,
+                Ok(Occurred::Endured) => others += 1,
                 Err(error) => {
                     failures.push(format!("{what}: {error:#}"));
                     continue;
@@ -111,6 +111,15 @@ pub(crate) fn torture(
             if let Err(error) = compare(&directory) {
                 failures.push(format!("{what}: {error:#}"));
             }
+        }
+    }
+
+    let pairs = counts.kills / 2;
+    for round in 0..pairs {
+        let directory = fresh("pair")?;
+        let ended = two_at_once(scenario, program, &directory).and_then(|()| compare(&directory));
+        if let Err(error) = ended {
+            failures.push(format!("{name}: two processes at once, round {round}: {error:#}"));
         }
     }
 
@@ -132,7 +141,8 @@ pub(crate) fn torture(
         }
     }
     eprintln!(
-        "{name}: {} operations; {} chosen: {kills} kills, {full} full disks; {killed} kills at random; {} failures",
+        "{name}: {} operations; at {} of them {kills} kills, {errors} errors of a full or read-only disk, {others} faults \
+         without an effect; {killed} kills at random; {pairs} pairs of processes; {} failures",
         all.len(),
         chosen.len(),
         failures.len()
@@ -141,7 +151,15 @@ pub(crate) fn torture(
     Ok(failures)
 }
 
-/// One fault, and then on to the end; whether the fault occurred.
+/// What a fault led to.
+enum Occurred {
+    Kill,
+    Error,
+    /// The command ended as if nothing had been.
+    Endured,
+}
+
+/// One fault, and then on to the end.
 fn one_fault(
     scenario: &dyn Scenario,
     program: &Program,
@@ -149,32 +167,49 @@ fn one_fault(
     command: usize,
     at: usize,
     fault: Fault,
-) -> Result<bool> {
+) -> Result<Occurred> {
     for _ in 0..command {
-        let command = scenario.next(program, directory)?.context("the scenario ended early")?;
-        let output = { command }.output()?;
+        let mut command = scenario.next(program, directory)?.context("the scenario ended early")?;
+        let output = command.output()?;
         ensure!(output.status.success(), "{}", said(&output));
     }
     let disturbed = scenario.next(program, directory)?.context("the scenario ended early")?;
     let output = program.with_fault(disturbed, directory, fault, at)?;
-    let occurred = match (fault, output.status.code()) {
-        (_, Some(0)) => false,
+    let occurred = match (fault.reason(), output.status.code()) {
+        (_, Some(0)) => Occurred::Endured,
         // An error, and not a panic or an abort.
-        (Fault::FullDisk, Some(1)) => {
+        (Some(reason), Some(1)) => {
             ensure!(!said(&output).contains("panicked"), "it panicked: {}", said(&output));
-            ensure!(
-                said(&output).contains("No space left on device"),
-                "the error does not say that the disk is full: {}",
-                said(&output)
-            );
-            true
+            ensure!(said(&output).contains(reason), "no error says `{reason}`: {}", said(&output));
+            Occurred::Error
         }
-        (Fault::FullDisk, code) => bail!("it ended with {code:?}: {}", said(&output)),
-        (_, None) => true,
-        (_, Some(code)) => bail!("it ended with {code} and not by the kill: {}", said(&output)),
+        (None, None) if fault != Fault::ClockSetBack => Occurred::Kill,
+        (_, code) => bail!("it ended with {code:?}: {}", said(&output)),
     };
     to_the_end(scenario, program, directory)?;
     Ok(occurred)
+}
+
+/// Every command of a scenario twice at the same time: each may do its work or find the other at it.
+fn two_at_once(scenario: &dyn Scenario, program: &Program, directory: &Path) -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        let Some(mut first) = scenario.next(program, directory)? else { return Ok(()) };
+        let Some(mut second) = scenario.next(program, directory)? else { return Ok(()) };
+        let (first, second) = (first.spawn()?, second.spawn()?);
+        let outputs = [first.wait_with_output()?, second.wait_with_output()?];
+        for output in &outputs {
+            let code = output.status.code();
+            ensure!(matches!(code, Some(0..=2)), "it ended with {code:?}: {}", said(output));
+            ensure!(!said(output).contains("panicked"), "it panicked: {}", said(output));
+        }
+        let says: Vec<String> = outputs.iter().map(said).collect();
+        ensure!(
+            outputs.iter().any(|output| output.status.success()),
+            "neither did its work: {}",
+            says.join(" || ")
+        );
+    }
+    bail!("it did not end after {ATTEMPTS} commands")
 }
 
 fn to_the_end(scenario: &dyn Scenario, program: &Program, directory: &Path) -> Result<()> {
