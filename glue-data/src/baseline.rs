@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::task::{Example, Label, Labels, Prediction};
+use crate::task::{Example, Label, Labels, Prediction, argmax};
 
 /// The commonest class, or the mean score, for every row.
 ///
@@ -12,8 +12,7 @@ pub fn majority(labels: &Labels, train: &[Example], rows: usize) -> Vec<Predicti
     let answer = match labels {
         Labels::Classes(names) => {
             let counts = class_counts(names.len(), train);
-            let most = counts.iter().enumerate().rev().max_by_key(|(_, count)| **count);
-            Prediction::Class(most.expect("a classification has classes").0)
+            Prediction::Class(argmax(&counts).expect("a classification has classes"))
         }
         Labels::Score => {
             let scores: Vec<f32> = train
@@ -54,8 +53,7 @@ pub fn bag_of_words(
                 *score += ((counts[class] + 1.0) / (totals[class] + vocabulary)).ln();
             }
         }
-        let best = score.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-        Prediction::Class(best.expect("a classification has classes").0)
+        Prediction::Class(argmax(&score).expect("a classification has classes"))
     };
     Some(rows.iter().map(predict).collect())
 }
@@ -94,5 +92,10 @@ mod tests {
         let rows = [example("sun, SAND!", 0), example("snow", 0), example("unheard of", 0)];
         let expected = [Prediction::Class(0), Prediction::Class(1), Prediction::Class(1)];
         assert_eq!(bag_of_words(&labels, &train, &rows).unwrap(), expected);
+        // Classes that are equally common, and a text that says nothing: the first.
+        let train = [example("rain", 1), example("sun", 0)];
+        assert_eq!(majority(&labels, &train, 1), [Prediction::Class(0)]);
+        let unknown = [example("", 1)];
+        assert_eq!(bag_of_words(&labels, &train, &unknown).unwrap(), [Prediction::Class(0)]);
     }
 }

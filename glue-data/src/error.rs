@@ -37,12 +37,94 @@ pub enum DataError {
         relative: String,
     },
     /// Bytes that are no text.
-    #[error("{path} line {line}: these bytes are not UTF-8; save the file as UTF-8")]
+    #[error("{path} line {line}: these bytes are not UTF-8{hint}; save the file as UTF-8")]
     NotUtf8 {
         /// The file.
         path: PathBuf,
         /// Counted from 1.
         line: usize,
+        /// What they look like, if that can be said.
+        hint: &'static str,
+    },
+    /// A text in another encoding.
+    #[error("{path} looks like {encoding}; save it as UTF-8")]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+        /// The encoding.
+        encoding: &'static str,
+    },
+    /// A byte that no text has.
+    #[error("{path} line {line}: a NUL byte, which no text has; save the file as text again")]
+    Nul {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+    },
+    /// A quoted field that has no end.
+    #[error(
+        "{path} line {line}: the quote that opens here is never closed; close it, or double it where it is text"
+    )]
+    UnclosedQuote {
+        /// The file.
+        path: PathBuf,
+        /// Line of the quote, counted from 1.
+        line: usize,
+    },
+    /// A quoted field that has an end before its end.
+    #[error(
+        "{path} line {line}: text follows the closing quote of a field that opens on line {opened}; double quotes that are text"
+    )]
+    AfterQuote {
+        /// The file.
+        path: PathBuf,
+        /// Line of the closing quote, counted from 1.
+        line: usize,
+        /// Line of the opening quote.
+        opened: usize,
+    },
+    /// A column that cannot be meant alone.
+    #[error(
+        "{path} has the column `{column}` twice (columns {first} and {second}); rename one of them"
+    )]
+    ColumnTwice {
+        /// The file.
+        path: PathBuf,
+        /// The column that was asked for.
+        column: String,
+        /// Its first place, counted from 1.
+        first: usize,
+        /// Its second place.
+        second: usize,
+    },
+    /// A file without a line that names its columns.
+    #[error("{path} is empty; expected a first line that names the columns")]
+    NoHeader {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A line of JSON that is no object, or has something else under a key.
+    #[error("{path} line {line}: {reason}")]
+    JsonLine {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong, and where in the line.
+        reason: String,
+    },
+    /// An object without a key that was asked for.
+    #[error("{path} line {line}: the key `{key}` is missing; the keys there are {found}")]
+    MissingKey {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// The key.
+        key: String,
+        /// Those that are there.
+        found: String,
     },
     /// A row of another width.
     #[error("{path} line {line}: {found} columns, expected {expected} ({columns})")]
@@ -68,14 +150,6 @@ pub enum DataError {
         /// Counted from 1.
         line: usize,
     },
-    /// A row that its format's reader refuses.
-    #[error("{path}: {reason}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        reason: String,
-    },
     /// JSON that ends before it is whole.
     #[error("{path} was cut short; fetch it again")]
     CutShort {
@@ -93,6 +167,14 @@ pub enum DataError {
         expected: &'static str,
         /// Where and what is wrong.
         source: serde_json::Error,
+    },
+    /// Questions that a prediction cannot tell apart.
+    #[error("{path} has two questions of the id `{id}`; a prediction needs one id for each")]
+    QuestionTwice {
+        /// The file.
+        path: PathBuf,
+        /// The id.
+        id: String,
     },
     /// A SQuAD whose questions may have no answer.
     #[error("{path} is SQuAD {found}; expected v1.1, where every question has an answer")]
@@ -125,7 +207,7 @@ pub enum DataError {
         doc_stride: usize,
     },
     /// A column that is not there.
-    #[error("{path} has no column `{column}`; its columns are {found}")]
+    #[error("{path} has no column `{column}`; its columns are {found}{hint}")]
     MissingColumn {
         /// The file.
         path: PathBuf,
@@ -133,9 +215,19 @@ pub enum DataError {
         column: String,
         /// Those that are there.
         found: String,
+        /// What was meant, if that can be guessed.
+        hint: String,
+    },
+    /// Labels that look like one and would be several classes.
+    #[error("{path}: the labels {found}; write them alike, or each is a class of its own")]
+    AlikeLabels {
+        /// The file.
+        path: PathBuf,
+        /// The labels with their lines, and in what they differ.
+        found: String,
     },
     /// A label that is not among the task's.
-    #[error("{path} line {line}: the label `{found}` is none of {expected}")]
+    #[error("{path} line {line}: the label `{found}` is none of {expected}{hint}")]
     UnknownLabel {
         /// The file.
         path: PathBuf,
@@ -145,6 +237,8 @@ pub enum DataError {
         found: String,
         /// The labels of the task.
         expected: String,
+        /// The label that looks the same, if one does.
+        hint: String,
     },
     /// A score that is no number.
     #[error("{path} line {line}: the score `{found}` is not a finite number")]
@@ -161,6 +255,16 @@ pub enum DataError {
     Empty {
         /// The file.
         path: PathBuf,
+    },
+    /// Rows of which none can be spared for validation.
+    #[error(
+        "{path}: none of its {rows} rows can be held out for validation, since each is the only one to learn its class (or score) from; add rows, or name validation rows with --validation"
+    )]
+    NothingToHoldOut {
+        /// The file.
+        path: PathBuf,
+        /// How many rows there are.
+        rows: usize,
     },
     /// Labels that leave nothing to learn.
     #[error(

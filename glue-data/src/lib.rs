@@ -2,11 +2,15 @@
 
 pub mod baseline;
 pub mod batch;
+pub mod encoding;
 pub mod error;
+mod jsonl;
+mod label_forms;
 pub mod metric;
 pub mod order;
 pub mod pool;
 pub mod seed;
+mod separated;
 pub mod submission;
 pub mod table_file;
 pub mod task;
@@ -18,5 +22,5 @@ pub use batch::{Batch, PadToLongest, Targets};
 pub use error::DataError;
 pub use metric::Metric;
 pub use seed::derive_seed;
-pub use task::{Example, Label, Labels, Prediction, Split, Task, TaskSpec};
+pub use task::{Example, Label, Labels, Prediction, Split, Task, TaskSpec, argmax};
 pub use tokens::{Encoded, EncodedRows, TextEncoder};

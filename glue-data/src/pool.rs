@@ -10,8 +10,10 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use crate::encoding::refuse_wide;
 use crate::error::DataError;
 use crate::seed::derive_seed;
+use crate::separated::Separated;
 use crate::table_file::{self, Row};
 use crate::task::{Example, Label, Labels, Part, Split};
 
@@ -57,7 +59,7 @@ impl Pool {
             Layout::Csv => {
                 let text = decoded(path)?;
                 let columns: Vec<&str> = [part.text].into_iter().chain(part.label).collect();
-                table_file::read_separated(path, text.as_bytes(), &columns, b',', true)?
+                table_file::read_separated(path, &text, &columns, Separated::Csv)?
             }
             Layout::Tabs => table_file::read_tabs(part, decoded(path)?.as_bytes(), path)?,
             Layout::Folders { beside } => {
@@ -86,6 +88,7 @@ impl Pool {
                 line: row.line,
                 found: label.clone(),
                 expected: self.known(&classes),
+                hint: String::new(),
             })?;
             seen.insert(class);
             examples.push(Example { text, text2: None, label: Some(Label::Class(class)) });
@@ -165,6 +168,7 @@ pub(crate) fn draw(examples: Vec<Example>, split: Split) -> Vec<Example> {
 fn decoded(path: &Path) -> Result<String, DataError> {
     let bytes =
         std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    refuse_wide(path, &bytes)?;
     let text = String::from_utf8(bytes)
         .unwrap_or_else(|error| error.as_bytes().iter().map(|byte| char::from(*byte)).collect());
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))

@@ -1,8 +1,13 @@
 //! Files of rows: published TSV exactly as published, and one's own TSV, CSV and JSONL with named columns.
 
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::path::Path;
 
+use crate::encoding::{self, decode};
 use crate::error::DataError;
+use crate::jsonl;
+use crate::separated::{Record, Records, Separated};
 use crate::task::{Example, Labels, Part};
 
 /// Reads a published TSV: split at tabs alone, quotes are text, a byte order mark is skipped.
@@ -15,6 +20,7 @@ pub(crate) fn read_published(
     let (text, text2, label) =
         (part.column(part.text), part.text2.map(|name| part.column(name)), part.label);
     let label = label.map(|name| part.column(name));
+    encoding::refuse_wide(path, bytes)?;
     let mut examples = Vec::with_capacity(part.rows);
     for line in tab_lines(part, bytes, path) {
         let (number, fields) = line?;
@@ -47,15 +53,19 @@ fn tab_lines<'a>(
     bytes: &'a [u8],
     path: &'a Path,
 ) -> impl Iterator<Item = Result<(usize, Vec<&'a str>), DataError>> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let bytes = encoding::without_mark(bytes);
     bytes.split(|byte| *byte == b'\n').enumerate().filter_map(|(index, line)| {
         let number = index + 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() || (part.header && index == 0) {
             return None;
         }
-        let Ok(line) = std::str::from_utf8(line) else {
-            return Some(Err(DataError::NotUtf8 { path: path.to_owned(), line: number }));
+        let line = match std::str::from_utf8(line) {
+            Ok(line) => line,
+            Err(error) => {
+                let hint = encoding::hint(line, error.valid_up_to());
+                return Some(Err(DataError::NotUtf8 { path: path.to_owned(), line: number, hint }));
+            }
         };
         let fields: Vec<&str> = line.split('\t').collect();
         if fields.len() == part.columns.len() {
@@ -83,21 +93,60 @@ pub struct Row {
     pub line: usize,
 }
 
-/// Reads some columns of one's own file: `.csv` (quotes as usual), `.tsv` (tabs alone, quotes are text), both with a
-/// first line that names the columns, or `.jsonl` (an object a line).
+/// How one's own file holds its rows.
+enum Format {
+    Separated(Separated),
+    Jsonl,
+}
+
+impl Format {
+    /// The format that a file's name says.
+    fn of(path: &Path) -> Result<Self, DataError> {
+        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+        match extension.as_deref().and_then(OsStr::to_str) {
+            Some("csv") => Ok(Self::Separated(Separated::Csv)),
+            Some("tsv") => Ok(Self::Separated(Separated::Tabs)),
+            Some("jsonl") => Ok(Self::Jsonl),
+            _ => Err(DataError::Format { path: path.to_owned() }),
+        }
+    }
+}
+
+/// Whether a file's name says that it holds rows with named columns.
+pub fn has_columns(path: &Path) -> bool {
+    Format::of(path).is_ok()
+}
+
+/// The names of the columns of one's own file; of JSONL, the keys of its first object.
 ///
 /// # Errors
-/// A file that cannot be read, a format nobody knows, a column that is missing, a row that is malformed, no rows.
+/// A file that cannot be read, is no text or has no first row, or a format that is not known.
+pub fn column_names(path: &Path) -> Result<Vec<String>, DataError> {
+    let format = Format::of(path)?;
+    let bytes = read_bytes(path)?;
+    let text = decode(path, &bytes)?;
+    match format {
+        Format::Separated(how) => {
+            let header = header(path, &mut Records::new(path, text, how))?;
+            Ok(header.fields.into_iter().map(Cow::into_owned).collect())
+        }
+        Format::Jsonl => jsonl::keys(path, text),
+    }
+}
+
+/// Reads some columns of one's own file: `.csv` (quotes as in RFC 4180), `.tsv` (tabs alone, quotes are text), both
+/// with a first line that names the columns, or `.jsonl` (an object a line).
+///
+/// # Errors
+/// A file that cannot be read or is no text, a format that is not known, a column that is missing or there twice, a row
+/// that is malformed, no rows.
 pub fn read_columns(path: &Path, columns: &[&str]) -> Result<Vec<Row>, DataError> {
-    let format = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    let bytes =
-        std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-    let rows = match format.as_deref() {
-        Some("csv") => read_separated(path, bytes, columns, b',', true),
-        Some("tsv") => read_separated(path, bytes, columns, b'\t', false),
-        Some("jsonl") => read_jsonl(path, bytes, columns),
-        _ => Err(DataError::Format { path: path.to_owned() }),
+    let format = Format::of(path)?;
+    let bytes = read_bytes(path)?;
+    let text = decode(path, &bytes)?;
+    let rows = match format {
+        Format::Separated(how) => read_separated(path, text, columns, how),
+        Format::Jsonl => jsonl::read(path, text, columns),
     }?;
     if rows.is_empty() {
         return Err(DataError::Empty { path: path.to_owned() });
@@ -105,79 +154,82 @@ pub fn read_columns(path: &Path, columns: &[&str]) -> Result<Vec<Row>, DataError
     Ok(rows)
 }
 
-/// Reads some columns of a file whose first line names them.
+fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
+    std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
+}
+
+/// Reads some columns of a text whose first line names them.
 pub(crate) fn read_separated(
     path: &Path,
-    bytes: &[u8],
+    text: &str,
     columns: &[&str],
-    delimiter: u8,
-    quoting: bool,
+    how: Separated,
 ) -> Result<Vec<Row>, DataError> {
-    let malformed = |error: csv::Error| match error.kind() {
-        csv::ErrorKind::Utf8 { pos, .. } => {
-            let line = pos
-                .as_ref()
-                .map_or(0, |position| usize::try_from(position.line()).unwrap_or(usize::MAX));
-            DataError::NotUtf8 { path: path.to_owned(), line }
-        }
-        _ => DataError::Malformed { path: path.to_owned(), reason: error.to_string() },
-    };
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(delimiter).quoting(quoting).from_reader(bytes);
-    let header = reader.headers().map_err(malformed)?.clone();
-    let indices = columns
-        .iter()
-        .map(|column| {
-            header.iter().position(|name| name == *column).ok_or_else(|| DataError::MissingColumn {
+    let mut records = Records::new(path, text, how);
+    let header = header(path, &mut records)?;
+    let places = columns.iter().map(|column| place(path, &header.fields, column, how));
+    let places = places.collect::<Result<Vec<_>, _>>()?;
+    let rows = records.map(|record| {
+        let Record { line, fields } = record?;
+        if fields.len() != header.fields.len() {
+            return Err(DataError::Columns {
                 path: path.to_owned(),
-                column: (*column).to_owned(),
-                found: header.iter().collect::<Vec<_>>().join(", "),
-            })
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let rows = reader.records().map(|record| {
-        let record = record.map_err(malformed)?;
-        let line = record
-            .position()
-            .map_or(0, |position| usize::try_from(position.line()).unwrap_or(usize::MAX));
-        Ok(Row { fields: indices.iter().map(|index| record[*index].to_owned()).collect(), line })
+                line,
+                found: fields.len(),
+                expected: header.fields.len(),
+                columns: header.fields.join(", "),
+            });
+        }
+        Ok(Row { fields: places.iter().map(|place| fields[*place].to_string()).collect(), line })
     });
     rows.collect()
 }
 
-fn read_jsonl(path: &Path, bytes: &[u8], columns: &[&str]) -> Result<Vec<Row>, DataError> {
-    let mut rows = Vec::new();
-    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let line_number = index + 1;
-        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line)
-            .map_err(|error| DataError::Malformed {
-                path: path.to_owned(),
-                reason: format!("line {line_number}: expected a JSON object: {error}"),
-            })?;
-        let field = |column: &&str| match object.get(*column) {
-            Some(serde_json::Value::String(text)) => Ok(text.clone()),
-            Some(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => {
-                Ok(value.to_string())
-            }
-            Some(other) => Err(DataError::Malformed {
-                path: path.to_owned(),
-                reason: format!(
-                    "line {line_number}: `{column}` is {other}, expected a text, a number or a truth value"
-                ),
-            }),
-            None => Err(DataError::MissingColumn {
-                path: path.to_owned(),
-                column: (*column).to_owned(),
-                found: object.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
-            }),
-        };
-        rows.push(Row {
-            fields: columns.iter().map(field).collect::<Result<_, _>>()?,
-            line: line_number,
-        });
+fn header<'a>(path: &Path, records: &mut Records<'a>) -> Result<Record<'a>, DataError> {
+    records.next().unwrap_or_else(|| Err(DataError::NoHeader { path: path.to_owned() }))
+}
+
+/// The place of a column that is there once.
+fn place(
+    path: &Path,
+    header: &[Cow<str>],
+    column: &str,
+    how: Separated,
+) -> Result<usize, DataError> {
+    let mut places = (0..header.len()).filter(|place| header[*place] == column);
+    match (places.next(), places.next()) {
+        (Some(place), None) => Ok(place),
+        (Some(first), Some(second)) => Err(DataError::ColumnTwice {
+            path: path.to_owned(),
+            column: column.to_owned(),
+            first: first + 1,
+            second: second + 1,
+        }),
+        (None, _) => Err(DataError::MissingColumn {
+            path: path.to_owned(),
+            column: column.to_owned(),
+            found: header.join(", "),
+            hint: meant(header, column, how),
+        }),
     }
-    Ok(rows)
+}
+
+/// The column that was probably meant, or the separator that the file probably has.
+fn meant(header: &[Cow<str>], column: &str, how: Separated) -> String {
+    let near =
+        header.iter().find(|name| name.trim().to_lowercase() == column.trim().to_lowercase());
+    if let Some(near) = near {
+        return format!("; did you mean `{near}`?");
+    }
+    match header {
+        [only] => {
+            let expected = if how == Separated::Csv { "commas" } else { "tabs" };
+            [(',', "commas"), (';', "semicolons"), ('\t', "tabs")]
+                .into_iter()
+                .find(|(separator, _)| only.contains(*separator))
+                .map(|(_, found)| format!("; they are separated by {found}, expected {expected}"))
+                .unwrap_or_default()
+        }
+        _ => String::new(),
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
+use crate::label_forms;
 use crate::metric::Metric;
 use crate::pool::{self, Pool};
 use crate::table_file;
@@ -62,30 +63,37 @@ impl Labels {
         }
     }
 
-    /// Reads a label as it stands in a file; `Err` gives the reason.
+    /// Reads a label as it is in a file.
     pub(crate) fn parse(&self, text: &str, path: &Path, line: usize) -> Result<Label, DataError> {
-        match self {
-            Self::Classes(names) => {
-                names.iter().position(|name| name == text).map(Label::Class).ok_or_else(|| {
-                    DataError::UnknownLabel {
-                        path: path.to_owned(),
-                        line,
-                        found: text.to_owned(),
-                        expected: names.join(", "),
-                    }
+        let class = match self {
+            Self::Classes(names) => names.iter().position(|name| name == text),
+            Self::Score => None,
+        };
+        match (class, self) {
+            (Some(class), _) => Ok(Label::Class(class)),
+            (None, _) if text.trim().is_empty() => {
+                Err(DataError::EmptyLabel { path: path.to_owned(), line })
+            }
+            (None, Self::Classes(names)) => {
+                let near = label_forms::near(names, text);
+                Err(DataError::UnknownLabel {
+                    path: path.to_owned(),
+                    line,
+                    found: text.to_owned(),
+                    expected: names.join(", "),
+                    hint: near.map_or(String::new(), |(name, what)| {
+                        format!("; it differs from `{name}` in {what} alone: write it alike")
+                    }),
                 })
             }
-            Self::Score => text
-                .trim()
-                .parse()
-                .ok()
-                .filter(|score: &f32| score.is_finite())
-                .map(Label::Score)
-                .ok_or_else(|| DataError::NotANumber {
+            (None, Self::Score) => match text.trim().parse::<f32>() {
+                Ok(score) if score.is_finite() => Ok(Label::Score(score)),
+                _ => Err(DataError::NotANumber {
                     path: path.to_owned(),
                     line,
                     found: text.to_owned(),
                 }),
+            },
         }
     }
 
@@ -95,13 +103,17 @@ impl Labels {
     /// If there are no logits.
     pub fn predict(&self, logits: &[f32]) -> Prediction {
         match self {
-            Self::Classes(_) => {
-                let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-                Prediction::Class(best.expect("a model has an output").0)
-            }
+            Self::Classes(_) => Prediction::Class(argmax(logits).expect("a model has an output")),
             Self::Score => Prediction::Score(logits[0]),
         }
     }
+}
+
+/// The place of the largest value, the first of those that are equal, as numpy's `argmax`; `None` of no values.
+pub fn argmax<T: PartialOrd>(values: &[T]) -> Option<usize> {
+    let mut places = 0..values.len();
+    let first = places.next()?;
+    Some(places.fold(first, |best, place| if values[place] > values[best] { place } else { best }))
 }
 
 /// A task without its rows: what is predicted and how that is judged.
@@ -367,5 +379,19 @@ impl TaskSpec {
             self.classes.get(class).map_or_else(|| class.to_string(), |name| (*name).to_owned())
         };
         counts.into_iter().map(|(class, count)| (name(class), count)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_equal_classes_is_predicted() {
+        assert_eq!(argmax(&[1.0, 3.0, 3.0, 2.0]), Some(1));
+        assert_eq!(argmax::<f32>(&[]), None);
+        let labels = Labels::Classes(["a", "b", "c"].map(str::to_owned).to_vec());
+        assert_eq!(labels.predict(&[0.5, 0.5, 0.5]), Prediction::Class(0));
+        assert_eq!(labels.predict(&[0.0, -0.0, -1.0]), Prediction::Class(0));
     }
 }

@@ -1,5 +1,6 @@
 //! One's own files as a task.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rand::SeedableRng;
@@ -7,13 +8,16 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::DataError;
+use crate::label_forms;
 use crate::metric::Metric;
 use crate::seed::derive_seed;
-use crate::table_file::read_columns;
+use crate::table_file::{Row, read_columns};
 use crate::task::{Example, Label, Labels, Task};
 
-/// Share of the training rows that is held out when there is no validation file.
-const HELD_OUT: f64 = 0.1;
+/// One training row in so many is held out when there is no validation file.
+const HELD_OUT_ONE_IN: usize = 10;
+/// Classes that are all numbers are scores, most likely, if there are so many and more than half as many as rows.
+const MANY_CLASSES: usize = 10;
 
 /// One's own files and their columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +26,8 @@ pub struct CustomFiles {
     pub name: String,
     /// Training rows.
     pub train: PathBuf,
-    /// Validation rows; without them a tenth of the training rows is held out, of every class alike.
+    /// Validation rows; without them a tenth of the training rows is held out, of every class alike and never the only
+    /// row of one.
     pub validation: Option<PathBuf>,
     /// Test rows.
     pub test: Option<PathBuf>,
@@ -47,48 +52,123 @@ pub struct CustomTask {
     pub validation: Vec<Example>,
     /// Test rows; none without a file.
     pub test: Vec<Example>,
+    /// What is allowed and may not be meant.
+    pub notes: Vec<Note>,
+}
+
+/// Something in the files that is allowed and may not be meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// Classes that are numbers, as scores are.
+    LookLikeScores {
+        /// The training rows.
+        path: PathBuf,
+        /// How many different labels there are.
+        classes: usize,
+        /// In how many rows.
+        rows: usize,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LookLikeScores { path, classes, rows } => write!(
+                formatter,
+                "{}: the labels of its {rows} rows are {classes} different numbers, each a class of its own; \
+                 --score reads them as scores",
+                path.display()
+            ),
+        }
+    }
 }
 
 impl CustomFiles {
     /// Reads the files; `seed` chooses the rows that are held out.
     ///
     /// # Errors
-    /// A file that is missing, malformed or without rows, a missing column, a label that the training rows do not
-    /// have, a single class.
+    /// A file that is missing, malformed or without rows, a missing column, labels that differ in their form alone, a
+    /// label that the training rows do not have, a single class, or no row that can be held out.
     pub fn read(&self, seed: u64) -> Result<CustomTask, DataError> {
-        let labels = if self.score { Labels::Score } else { self.classes()? };
-        let metrics = if self.score {
-            vec![Metric::Spearman, Metric::Pearson]
+        let columns =
+            LabeledColumns { text: &self.text, text2: self.text2.as_deref(), label: &self.label };
+        let rows = columns.read(&self.train)?;
+        let (labels, metrics, notes) = if self.score {
+            (Labels::Score, vec![Metric::Spearman, Metric::Pearson], Vec::new())
         } else {
-            vec![Metric::Accuracy, Metric::MacroF1]
+            let classes = classes(&self.train, &rows)?;
+            let notes = look_like_scores(&self.train, &classes, rows.len());
+            let metrics = vec![Metric::Accuracy, Metric::MacroF1];
+            (Labels::Classes(classes), metrics, notes.into_iter().collect())
         };
+        let train = columns.label(rows, &self.train, &labels)?;
+        let read = |path: &Path| columns.label(columns.read(path)?, path, &labels);
+        let (train, validation) = match &self.validation {
+            Some(path) => (train, read(path)?),
+            None => hold_out(&self.train, train, seed)?,
+        };
+        let test = self.test.as_deref().map(read).transpose()?.unwrap_or_default();
         let task = Task { name: self.name.clone(), labels, metrics };
-        let rows = |path: &Path| {
-            read_labeled(path, &self.text, self.text2.as_deref(), &self.label, &task.labels)
-        };
-        let mut train = rows(&self.train)?;
-        let validation = match &self.validation {
-            Some(path) => rows(path)?,
-            None => hold_out(&mut train, seed),
-        };
-        let test = self.test.as_deref().map(rows).transpose()?.unwrap_or_default();
-        Ok(CustomTask { task, train, validation, test })
+        Ok(CustomTask { task, train, validation, test, notes })
+    }
+}
+
+/// The columns of labeled rows.
+struct LabeledColumns<'a> {
+    text: &'a str,
+    text2: Option<&'a str>,
+    label: &'a str,
+}
+
+impl LabeledColumns<'_> {
+    /// Rows whose fields are the label, the text and, of a pair, the second text.
+    fn read(&self, path: &Path) -> Result<Vec<Row>, DataError> {
+        let columns: Vec<&str> = [self.label, self.text].into_iter().chain(self.text2).collect();
+        read_columns(path, &columns)
     }
 
-    fn classes(&self) -> Result<Labels, DataError> {
-        let rows = read_columns(&self.train, &[&self.label])?;
-        let is_empty = |label: &String| label.trim().is_empty();
-        if let Some(row) = rows.iter().find(|row| row.fields.iter().any(is_empty)) {
-            return Err(DataError::EmptyLabel { path: self.train.clone(), line: row.line });
-        }
-        let mut classes: Vec<String> = rows.into_iter().flat_map(|row| row.fields).collect();
-        classes.sort();
-        classes.dedup();
-        match classes.as_slice() {
-            [label] => Err(DataError::OneClass { path: self.train.clone(), label: label.clone() }),
-            _ => Ok(Labels::Classes(classes)),
-        }
+    fn label(
+        &self,
+        rows: Vec<Row>,
+        path: &Path,
+        labels: &Labels,
+    ) -> Result<Vec<Example>, DataError> {
+        let rows = rows.into_iter().map(|Row { fields, line }| {
+            let mut fields = fields.into_iter();
+            let label = labels.parse(&fields.next().unwrap_or_default(), path, line)?;
+            let text = fields.next().unwrap_or_default();
+            Ok(Example { text, text2: fields.next(), label: Some(label) })
+        });
+        rows.collect()
     }
+}
+
+/// The labels of training rows, sorted.
+fn classes(path: &Path, rows: &[Row]) -> Result<Vec<String>, DataError> {
+    let labels = rows.iter().map(|row| (row.fields[0].as_str(), row.line));
+    if let Some((_, line)) = labels.clone().find(|(label, _)| label.trim().is_empty()) {
+        return Err(DataError::EmptyLabel { path: path.to_owned(), line });
+    }
+    let counts = label_forms::count(labels);
+    label_forms::refuse_alike(path, &counts)?;
+    let classes: Vec<String> = counts.into_keys().map(str::to_owned).collect();
+    match classes.as_slice() {
+        [label] => Err(DataError::OneClass { path: path.to_owned(), label: label.clone() }),
+        _ => Ok(classes),
+    }
+}
+
+/// Numbers with a fraction, or nearly as many as rows, are hardly classes.
+fn look_like_scores(path: &Path, classes: &[String], rows: usize) -> Option<Note> {
+    let numbers: Option<Vec<f64>> = classes.iter().map(|class| class.parse().ok()).collect();
+    let numbers = numbers?;
+    let has_fraction = numbers.iter().any(|number| number.is_finite() && number.fract() != 0.0);
+    let are_many = classes.len() >= MANY_CLASSES && 2 * classes.len() > rows;
+    (has_fraction || are_many).then(|| Note::LookLikeScores {
+        path: path.to_owned(),
+        classes: classes.len(),
+        rows,
+    })
 }
 
 /// Reads labeled rows of one's own file.
@@ -102,17 +182,8 @@ pub fn read_labeled(
     label: &str,
     labels: &Labels,
 ) -> Result<Vec<Example>, DataError> {
-    let columns: Vec<&str> = [text, label].into_iter().chain(text2).collect();
-    let rows = read_columns(path, &columns)?.into_iter().map(|row| {
-        let mut fields = row.fields.into_iter();
-        let (text, label) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
-        Ok(Example {
-            text,
-            text2: fields.next(),
-            label: Some(labels.parse(&label, path, row.line)?),
-        })
-    });
-    rows.collect()
+    let columns = LabeledColumns { text, text2, label };
+    columns.label(columns.read(path)?, path, labels)
 }
 
 /// Reads rows of one's own file that have no label.
@@ -132,32 +203,49 @@ pub fn read_unlabeled(
     Ok(rows.collect())
 }
 
-/// Takes a share of the rows out, of every class alike and at least one of all.
-fn hold_out(train: &mut Vec<Example>, seed: u64) -> Vec<Example> {
-    let mut order: Vec<usize> = (0..train.len()).collect();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(derive_seed(seed, "hold-out")));
-    let class = |index: usize| match train[index].label {
+/// Takes a tenth of the rows out, of every class alike, and at least one. Of each class one row stays at least.
+fn hold_out(
+    path: &Path,
+    rows: Vec<Example>,
+    seed: u64,
+) -> Result<(Vec<Example>, Vec<Example>), DataError> {
+    let class = |index: usize| match rows[index].label {
         Some(Label::Class(class)) => class,
         _ => 0,
     };
-    order.sort_by_key(|index| class(*index));
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the inverse of a share"
-    )]
-    let every = (1.0 / HELD_OUT) as usize;
-    let mut held: Vec<usize> = order.into_iter().skip(every / 2).step_by(every).collect();
-    if held.is_empty() {
-        held.push(0);
+    let mut of_class = vec![0_usize; (0..rows.len()).map(class).max().map_or(0, |class| class + 1)];
+    for index in 0..rows.len() {
+        of_class[class(index)] += 1;
     }
-    held.sort_unstable();
-    let rows = held.iter().rev().map(|index| train.remove(*index)).collect::<Vec<_>>();
-    rows.into_iter().rev().collect()
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(derive_seed(seed, "hold-out")));
+    order.retain(|index| of_class[class(*index)] > 1);
+    // A stable sort: within a class the order is still the seed's.
+    order.sort_by_key(|index| class(*index));
+
+    // Of two rows of a class that stand side by side, one is never taken.
+    let mut is_held = vec![false; rows.len()];
+    let places = order.iter().skip(HELD_OUT_ONE_IN / 2).step_by(HELD_OUT_ONE_IN);
+    for index in places {
+        is_held[*index] = true;
+    }
+    if order.len() <= HELD_OUT_ONE_IN / 2 {
+        let first = order.first().ok_or_else(|| DataError::NothingToHoldOut {
+            path: path.to_owned(),
+            rows: rows.len(),
+        })?;
+        is_held[*first] = true;
+    }
+    let (held, kept): (Vec<_>, Vec<_>) =
+        rows.into_iter().zip(is_held).partition(|(_, is_held)| *is_held);
+    let examples = |rows: Vec<(Example, bool)>| rows.into_iter().map(|(row, _)| row).collect();
+    Ok((examples(kept), examples(held)))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn files(directory: &Path, name: &str, content: &str) -> CustomFiles {
@@ -184,13 +272,13 @@ mod tests {
     #[test]
     fn the_three_formats_read_the_same() {
         let directory = tempfile::tempdir().unwrap();
-        let csv = "id,body,team\n1,\"a, \"\"quoted\"\" one\",x\n2,two,y\n";
-        let tsv = "id\tbody\tteam\n1\ta, \"quoted\" one\tx\n2\ttwo\ty\n";
-        let jsonl = "{\"body\": \"a, \\\"quoted\\\" one\", \"team\": \"x\"}\n{\"team\": \"y\", \"body\": \"two\"}\n";
+        let csv = "id,body,team\n1,\"a, \"\"quoted\"\" one\",x\n2,two,y\n3,three,y\n";
+        let tsv = "id\tbody\tteam\n1\ta, \"quoted\" one\tx\n2\ttwo\ty\n3\tthree\ty\n";
+        let jsonl = "{\"body\": \"a, \\\"quoted\\\" one\", \"team\": \"x\"}\n{\"team\": \"y\", \"body\": \"two\"}\n{\"body\": \"three\", \"team\": \"y\"}";
         let read = |name, content| files(directory.path(), name, content).read(1).unwrap();
         let expected = read("a.csv", csv);
         assert_eq!(expected.task.labels, Labels::Classes(vec!["x".to_owned(), "y".to_owned()]));
-        assert_eq!(expected.train.len() + expected.validation.len(), 2);
+        assert_eq!((expected.train.len(), expected.validation.len()), (2, 1));
         assert_eq!(read("a.tsv", tsv), expected);
         assert_eq!(read("a.jsonl", jsonl), expected);
     }
@@ -213,11 +301,48 @@ mod tests {
             "body,team\none,x\ntwo,\nthree,y\n",
             "a.csv line 3: the label is empty; fill it in or take the row out (what has no label yet is for `predict`)",
         );
+        check_refused(
+            "a.csv",
+            "\r\n",
+            "a.csv is empty; expected a first line that names the columns",
+        );
+        check_refused("a.tsv", "", "a.tsv is empty; expected a first line that names the columns");
+        check_refused("a.jsonl", "\n", "a.jsonl holds no rows");
+        check_refused(
+            "a.csv",
+            "body,team,body\na,x,b\n",
+            "has the column `body` twice (columns 1 and 3); rename one of them",
+        );
+        check_refused(
+            "a.csv",
+            "body,Team \na,x\n",
+            "its columns are body, Team ; did you mean `Team `?",
+        );
+        check_refused(
+            "a.csv",
+            "body;team\na;x\n",
+            "its columns are body;team; they are separated by semicolons, expected commas",
+        );
+        check_refused(
+            "a.tsv",
+            "body,team\na,x\n",
+            "its columns are body,team; they are separated by commas, expected tabs",
+        );
+        check_refused(
+            "a.csv",
+            "body,team\r\none,x\r\n\r\ntwo,\r\n",
+            "a.csv line 4: the label is empty; fill it in or take the row out (what has no label yet is for `predict`)",
+        );
+        check_refused(
+            "a.tsv",
+            "body\tteam\none\tx\ntwo\tx \n",
+            "differ in spaces alone; write them alike, or each is a class of its own",
+        );
         check_refused("a.txt", "", "expected a file that ends in .tsv, .csv or .jsonl");
         check_refused(
             "a.csv",
             "body,team\none,x\ntwo\n",
-            "CSV error: record 2 (line: 3, byte: 16): found record with 1 fields, but the previous record has 2 fields",
+            "a.csv line 3: 1 columns, expected 2 (body, team)",
         );
     }
 
@@ -230,6 +355,129 @@ mod tests {
         files.validation = Some(validation);
         let error = files.read(1).unwrap_err().to_string();
         assert!(error.ends_with("b.csv line 3: the label `z` is none of x, y"), "{error}");
+    }
+
+    #[test]
+    fn a_label_in_another_form_is_refused_in_every_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut files = files(directory.path(), "a.csv", "body,team\none,x\ntwo,y\nthree,y\n");
+        let other = directory.path().join("b.csv");
+        std::fs::write(&other, "body,team\r\nthree,x\r\nfour, y\r\n").unwrap();
+        let sentence = "b.csv line 3: the label ` y` is none of x, y; it differs from `y` in spaces alone: write it alike";
+        files.test = Some(other.clone());
+        let error = files.read(1).unwrap_err().to_string();
+        assert!(error.ends_with(sentence), "{error}");
+        (files.test, files.validation) = (None, Some(other.clone()));
+        let error = files.read(1).unwrap_err().to_string();
+        assert!(error.ends_with(sentence), "{error}");
+        let labels = Labels::Classes(["x", "y"].map(str::to_owned).to_vec());
+        let error = read_labeled(&other, "body", None, "team", &labels).unwrap_err().to_string();
+        assert!(error.ends_with(sentence), "{error}");
+    }
+
+    #[test]
+    fn scores_are_read_with_the_line_of_each() {
+        let directory = tempfile::tempdir().unwrap();
+        let read = |content: &str| {
+            CustomFiles { score: true, ..files(directory.path(), "a.csv", content) }.read(1)
+        };
+        let error = read("body,team\r\none,\"3,75\"\r\ntwo,1\r\n").unwrap_err().to_string();
+        assert!(
+            error.ends_with("a.csv line 2: the score `3,75` is not a finite number"),
+            "{error}"
+        );
+        let error = read("body,team\none,1\ntwo, \n").unwrap_err().to_string();
+        assert!(error.contains("a.csv line 3: the label is empty"), "{error}");
+        let task = read("body,team\none, 1.5\ntwo,2\n").unwrap();
+        assert_eq!((task.train.len(), task.validation.len()), (1, 1));
+    }
+
+    fn labeled(labels: &[&str]) -> String {
+        let rows: Vec<String> = labels.iter().map(|label| format!("text,{label}")).collect();
+        format!("body,team\n{}\n", rows.join("\n"))
+    }
+
+    #[test]
+    fn numbers_that_look_like_scores_are_pointed_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let notes = |labels: &[&str]| {
+            files(directory.path(), "a.csv", &labeled(labels)).read(1).unwrap().notes
+        };
+        let found = notes(&["0.2", "1.4", "1.4", "3"]);
+        let [note] = found.as_slice() else { panic!("{found:?}") };
+        assert!(
+            note.to_string().ends_with(
+                "a.csv: the labels of its 4 rows are 3 different numbers, each a class of its own; --score reads them as scores"
+            ),
+            "{note}"
+        );
+        let many: Vec<String> = (0..12).map(|number| number.min(10).to_string()).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(notes(&many).len(), 1);
+        assert_eq!(notes(&["1", "2", "3", "4", "5", "5"]), []);
+        assert_eq!(notes(&["0.2", "1.4", "1.4", "none"]), []);
+    }
+
+    #[test]
+    fn the_only_row_of_a_class_is_learned_from() {
+        let directory = tempfile::tempdir().unwrap();
+        // 3 common classes, and 11 of one row each.
+        let mut labels: Vec<String> = (0..40).map(|row| format!("common{}", row % 3)).collect();
+        labels.extend((0..11).map(|row| format!("rare{row}")));
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let content = labeled(&labels);
+        for seed in 0..20 {
+            let task = files(directory.path(), "a.csv", &content).read(seed).unwrap();
+            assert_eq!((task.train.len(), task.validation.len()), (47, 4));
+            for class in 0..14 {
+                let label = Some(Label::Class(class));
+                assert!(task.train.iter().any(|row| row.label == label), "seed {seed}: {class}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_row_to_spare_nothing_is_held_out() {
+        let sentence = "or name validation rows with --validation";
+        check_refused("a.csv", "body,team\none,x\ntwo,y\n", sentence);
+        let directory = tempfile::tempdir().unwrap();
+        let one = files(directory.path(), "a.csv", "body,team\none,1\n");
+        let error = CustomFiles { score: true, ..one }.read(1).unwrap_err().to_string();
+        assert!(error.contains("none of its 1 rows can be held out"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_held_out_leaves_a_row_of_each_class(
+            classes in proptest::collection::vec(0..9_usize, 1..120),
+            seed: u64,
+        ) {
+            let rows: Vec<Example> = classes
+                .iter()
+                .enumerate()
+                .map(|(row, class)| Example {
+                    text: row.to_string(),
+                    text2: None,
+                    label: Some(Label::Class(*class)),
+                })
+                .collect();
+            let of = |rows: &[Example], class| {
+                rows.iter().filter(|row| row.label == Some(Label::Class(class))).count()
+            };
+            let can_be_held = (0..9).any(|class| of(&rows, class) > 1);
+            let Ok((kept, held)) = hold_out(Path::new("a.csv"), rows.clone(), seed) else {
+                prop_assert!(!can_be_held);
+                return Ok(());
+            };
+            prop_assert!(can_be_held && !held.is_empty());
+            prop_assert_eq!(kept.len() + held.len(), rows.len());
+            prop_assert!(held.iter().all(|row| !kept.contains(row)));
+            for class in 0..9 {
+                let (all, held) = (of(&rows, class), of(&held, class));
+                prop_assert!(held == 0 || held < all);
+                prop_assert!(held <= all.div_ceil(10), "{} of {}", held, all);
+            }
+        }
     }
 
     #[test]

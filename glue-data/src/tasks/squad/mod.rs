@@ -4,11 +4,14 @@
 //! Read from the published JSON here, cut into windows a BERT can read in [`windows`], answered in [`answers`] and
 //! judged in [`score`]. It is no row of the table of tasks, because a question is several rows and its answer a text.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
+use crate::encoding::decode;
 use crate::error::DataError;
 use crate::task::Split;
 
@@ -74,7 +77,8 @@ impl Squad {
     /// Reads a published file.
     ///
     /// # Errors
-    /// A file that cannot be read, that is cut short, of another layout, of version 2 or without questions.
+    /// A file that cannot be read, that is cut short, of another layout, of version 2, without questions or with two of
+    /// one id.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let bytes = std::fs::read(path)
             .map_err(|source| DataError::Read { path: path.to_owned(), source })?;
@@ -86,6 +90,14 @@ impl Squad {
         let squad = Self::from_published(published.data);
         if squad.questions.is_empty() {
             return Err(DataError::Empty { path: path.to_owned() });
+        }
+        let twice = {
+            let mut ids = HashSet::new();
+            squad.questions.iter().find(|question| !ids.insert(&question.id))
+        };
+        if let Some(question) = twice {
+            let id = question.id.clone();
+            return Err(DataError::QuestionTwice { path: path.to_owned(), id });
         }
         Ok(squad)
     }
@@ -150,12 +162,12 @@ fn place(context: &str, start: usize, text: &str) -> Option<Range<usize>> {
 }
 
 /// Parses the JSON of a file, and says what is wrong with it and where.
-fn parse_json<'a, T: Deserialize<'a>>(
-    bytes: &'a [u8],
+fn parse_json<T: DeserializeOwned>(
+    bytes: &[u8],
     path: &Path,
     expected: &'static str,
 ) -> Result<T, DataError> {
-    serde_json::from_slice(bytes).map_err(|source| {
+    serde_json::from_str(decode(path, bytes)?).map_err(|source| {
         let path = path.to_owned();
         if source.is_eof() {
             DataError::CutShort { path, source }
@@ -242,6 +254,11 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_skipped() {
+        assert_eq!(read(&format!("\u{feff}{WHOLE}")).unwrap(), read(WHOLE).unwrap());
+    }
+
+    #[test]
     fn an_answer_beyond_the_context_is_misplaced() {
         assert_eq!(place("tea", 3, "tea"), None);
         assert_eq!(place("tea", 1, "eat"), None);
@@ -257,6 +274,7 @@ mod tests {
         );
         check_error(&WHOLE.replace("\"1.1\"", "\"v2.0\""), &["v2.0", "v1.1"]);
         check_error(r#"{"data": []}"#, &["holds no rows"]);
+        check_error(&WHOLE.replace("\"b\"", "\"a\""), &["two questions of the id `a`"]);
         let missing = Squad::read(Path::new("no/such.json")).unwrap_err().to_string();
         assert!(missing.starts_with("no/such.json cannot be read"), "{missing}");
     }

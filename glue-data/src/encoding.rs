@@ -1,0 +1,117 @@
+//! The bytes of a file as text: UTF-8, or an error that names the encoding they look like.
+
+use std::path::Path;
+
+use crate::error::DataError;
+
+const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// Byte order marks; that of UTF-32 begins with that of UTF-16.
+const MARKS: [(&[u8], &str); 4] = [
+    (b"\xFF\xFE\x00\x00", "UTF-32"),
+    (b"\x00\x00\xFE\xFF", "UTF-32"),
+    (b"\xFF\xFE", "UTF-16"),
+    (b"\xFE\xFF", "UTF-16"),
+];
+/// Bytes at the start of a file that are looked at for UTF-16 without a mark.
+const PROBED: usize = 512;
+
+/// The text of a file; a byte order mark is skipped.
+///
+/// # Errors
+/// Another encoding than UTF-8, or a NUL byte, with its line.
+pub fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, DataError> {
+    refuse_wide(path, bytes)?;
+    let bytes = without_mark(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        let line = 1 + line_ends(&bytes[..at]);
+        DataError::NotUtf8 { path: path.to_owned(), line, hint: hint(bytes, at) }
+    })?;
+    match text.find('\0') {
+        Some(at) => {
+            Err(DataError::Nul { path: path.to_owned(), line: 1 + line_ends(&bytes[..at]) })
+        }
+        None => Ok(text),
+    }
+}
+
+/// Refuses the encodings whose bytes would otherwise be read as other letters: UTF-16 and UTF-32.
+pub(crate) fn refuse_wide(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    let marked = MARKS.iter().find(|(mark, _)| bytes.starts_with(mark)).map(|(_, name)| *name);
+    // Without a mark, every second byte of plain Latin text is NUL.
+    let probed = &bytes[..bytes.len().min(PROBED)];
+    let nuls = probed.iter().filter(|byte| **byte == 0).count();
+    let guessed = (probed.len() > 1 && 5 * nuls >= 2 * probed.len()).then_some("UTF-16");
+    match marked.or(guessed) {
+        Some(encoding) => Err(DataError::Encoding { path: path.to_owned(), encoding }),
+        None => Ok(()),
+    }
+}
+
+/// The bytes behind UTF-8's byte order mark, where there is one.
+pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(UTF8_MARK).unwrap_or(bytes)
+}
+
+/// Line ends in some bytes: `\n`, `\r\n`, and `\r` alone.
+pub(crate) fn line_ends(bytes: &[u8]) -> usize {
+    let ends = bytes.iter().enumerate().filter(|(at, byte)| match byte {
+        b'\n' => true,
+        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    });
+    ends.count()
+}
+
+/// What bytes that are not UTF-8 look like: one of Latin-1 alone among ASCII's is none of UTF-8, whose other letters
+/// have two bytes or more.
+pub(crate) fn hint(bytes: &[u8], at: usize) -> &'static str {
+    let is_ascii = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_none_or(u8::is_ascii);
+    let is_alone = is_ascii(at.checked_sub(1)) && is_ascii(at.checked_add(1));
+    // Latin-1's letters, and the euro, ellipsis, quotes, dashes and trademark of Windows-1252.
+    match bytes.get(at) {
+        Some(0xA0..=0xFF | 0x80 | 0x85 | 0x91..=0x97 | 0x99) if is_alone => {
+            ", and look like Latin-1 (Windows-1252)"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(bytes: &[u8], expected: Result<&str, &str>) {
+        let found = decode(Path::new("a.csv"), bytes).map_err(|error| error.to_string());
+        assert_eq!(found, expected.map_err(|sentence| format!("a.csv{sentence}")));
+    }
+
+    fn wide(text: &str, bytes_of: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(bytes_of).collect()
+    }
+
+    #[test]
+    fn a_mark_is_skipped_and_other_encodings_are_named() {
+        check(b"", Ok(""));
+        check("\u{feff}naïve\n".as_bytes(), Ok("naïve\n"));
+        let utf16 = " looks like UTF-16; save it as UTF-8";
+        check(&wide("\u{feff}text,label\n", u16::to_le_bytes), Err(utf16));
+        check(&wide("\u{feff}text,label\n", u16::to_be_bytes), Err(utf16));
+        check(&wide("text,label\n", u16::to_le_bytes), Err(utf16));
+        check(&wide("text,label\n", u16::to_be_bytes), Err(utf16));
+        check(b"\xFF\xFE\0\0t\0\0\0", Err(" looks like UTF-32; save it as UTF-8"));
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_with_its_line() {
+        let latin = " line 3: these bytes are not UTF-8, and look like Latin-1 (Windows-1252); save the file as UTF-8";
+        check(b"a\r\nb\r\ncaf\xe9,x\r\n", Err(latin));
+        check(b"a\rb\r\xe9", Err(latin));
+        let other = " line 4: these bytes are not UTF-8; save the file as UTF-8";
+        check(b"a\n\n\n\x83\x65\x83\x58", Err(other));
+        check(b"a\n\n\n\xcf\xf0\xe8", Err(other));
+        let nul = " line 2: a NUL byte, which no text has; save the file as text again";
+        check(b"text,label\na long enough text\0,x\n", Err(nul));
+    }
+}

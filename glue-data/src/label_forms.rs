@@ -1,0 +1,159 @@
+//! Labels that are taken for the same: they differ in spaces, in Unicode form or in number format alone.
+//!
+//! Each spelling would be a class of its own, so that a file that mixes them is refused and nothing is changed
+//! silently.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tokenizers::NormalizedString;
+
+use crate::error::DataError;
+
+/// Labels of one form that are named in an error; of how many forms.
+const NAMED: usize = 3;
+
+/// Where a label is first, and how often it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) line: usize,
+    pub(crate) rows: usize,
+}
+
+/// The labels of some rows, counted.
+pub(crate) fn count<'a>(
+    labels: impl IntoIterator<Item = (&'a str, usize)>,
+) -> BTreeMap<&'a str, Seen> {
+    let mut counts = BTreeMap::new();
+    for (label, line) in labels {
+        counts.entry(label).or_insert(Seen { line, rows: 0 }).rows += 1;
+    }
+    counts
+}
+
+/// Refuses labels that differ in their form alone.
+pub(crate) fn refuse_alike(path: &Path, labels: &BTreeMap<&str, Seen>) -> Result<(), DataError> {
+    let mut forms: BTreeMap<String, Vec<(&str, Seen)>> = BTreeMap::new();
+    for (label, seen) in labels {
+        forms.entry(form(label)).or_default().push((label, *seen));
+    }
+    let alike: Vec<_> = forms.into_values().filter(|labels| labels.len() > 1).collect();
+    if alike.is_empty() {
+        return Ok(());
+    }
+    let mut found: Vec<String> = alike.iter().take(NAMED).map(|labels| sentence(labels)).collect();
+    if alike.len() > NAMED {
+        found.push(format!("and so on, {} in all", alike.len()));
+    }
+    Err(DataError::AlikeLabels { path: path.to_owned(), found: found.join("; ") })
+}
+
+/// The class whose form a label has, and in what the two differ.
+pub(crate) fn near<'a>(classes: &'a [String], label: &str) -> Option<(&'a str, &'static str)> {
+    let form_of_label = form(label);
+    let class = classes.iter().find(|class| form(class) == form_of_label)?;
+    Some((class, difference(class, label)))
+}
+
+fn sentence(labels: &[(&str, Seen)]) -> String {
+    let named = labels.iter().take(NAMED).map(|(label, Seen { line, rows })| {
+        let rows = if *rows == 1 { "1 row".to_owned() } else { format!("{rows} rows, first") };
+        format!("`{label}` ({rows} in line {line})")
+    });
+    let named = named.collect::<Vec<_>>().join(" and ");
+    format!("{named} differ in {} alone", difference(labels[0].0, labels[1].0))
+}
+
+fn difference(a: &str, b: &str) -> &'static str {
+    if spaced(a) == spaced(b) {
+        "spaces"
+    } else if unicode(a) == unicode(b) {
+        "their Unicode form"
+    } else {
+        "number format"
+    }
+}
+
+/// What labels of the same form share.
+fn form(label: &str) -> String {
+    let text = unicode(label);
+    // `1.0`, as pandas writes a column of integers that has a gap; `01` is a code and not the number `1`.
+    match text.split_once('.') {
+        Some((whole, fraction))
+            if text.parse::<f64>().is_ok()
+                && fraction.bytes().all(|digit| digit.is_ascii_digit()) =>
+        {
+            let number = format!("{whole}.{fraction}");
+            number.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => text,
+    }
+}
+
+fn unicode(label: &str) -> String {
+    let mut text = NormalizedString::from(label);
+    text.nfkc();
+    spaced(text.get())
+}
+
+/// One space for each run of spaces, none around; characters that have no width are spaces that cannot be seen.
+fn spaced(label: &str) -> String {
+    let has_no_width = |letter: char| matches!(letter, '\u{200b}' | '\u{2060}' | '\u{feff}');
+    let visible: String = label.chars().filter(|letter| !has_no_width(*letter)).collect();
+    visible.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_alike(labels: &[&str], sentence: &str) {
+        let counts = count(labels.iter().zip(2..).map(|(label, line)| (*label, line)));
+        let error = refuse_alike(Path::new("a.csv"), &counts).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "a.csv: the labels {sentence}; write them alike, or each is a class of its own"
+            )
+        );
+    }
+
+    #[test]
+    fn labels_that_look_the_same_are_named_with_their_lines() {
+        check_alike(
+            &["warm", "cool", "warm", "warm "],
+            "`warm` (2 rows, first in line 2) and `warm ` (1 row in line 5) differ in spaces alone",
+        );
+        check_alike(
+            &["New\u{a0}York", "New  York"],
+            "`New  York` (1 row in line 3) and `New\u{a0}York` (1 row in line 2) differ in spaces alone",
+        );
+        check_alike(
+            &["caf\u{e9}", "cafe\u{301}"],
+            "`cafe\u{301}` (1 row in line 3) and `caf\u{e9}` (1 row in line 2) differ in their Unicode form alone",
+        );
+        check_alike(
+            &["1", "1.0", "2", "2.00"],
+            "`1` (1 row in line 2) and `1.0` (1 row in line 3) differ in number format alone; \
+             `2` (1 row in line 4) and `2.00` (1 row in line 5) differ in number format alone",
+        );
+    }
+
+    #[test]
+    fn labels_that_differ_in_more_are_classes_of_their_own() {
+        let labels =
+            ["1", "01", "1.5", "10", "100", "1.0.0", "v1", "v1.0", "Warm", "warm", "e", "é"];
+        let counts = count(labels.map(|label| (label, 1)));
+        assert!(refuse_alike(Path::new("a.csv"), &counts).is_ok());
+    }
+
+    #[test]
+    fn the_nearest_class_is_found_by_its_form() {
+        let classes = ["1", "warm"].map(str::to_owned);
+        assert_eq!(near(&classes, " warm"), Some(("warm", "spaces")));
+        assert_eq!(near(&classes, "1.0"), Some(("1", "number format")));
+        assert_eq!(near(&classes, "\u{ff11}"), Some(("1", "their Unicode form")));
+        assert_eq!(near(&classes, "warmer"), None);
+    }
+}
