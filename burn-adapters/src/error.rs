@@ -177,6 +177,39 @@ pub enum AdapterError {
         found: usize,
     },
 
+    /// Labels for more or fewer outputs than a head has.
+    #[error(
+        "there are {} labels ({}) for a head with {outputs} outputs; give one for each output, in their order",
+        labels.len(), labels.join(", ")
+    )]
+    LabelCount {
+        /// What was given.
+        labels: Vec<String>,
+        /// Outputs of the head.
+        outputs: usize,
+    },
+
+    /// Labels for a head that gives a score.
+    #[error(
+        "the head has one output, which is a score and no class, but the labels {} were given; leave them out",
+        labels.join(", ")
+    )]
+    LabelsOfScore {
+        /// What was given.
+        labels: Vec<String>,
+    },
+
+    /// Two classes of one name.
+    #[error("the label `{label}` is there twice; every class needs a name of its own")]
+    DuplicateLabel {
+        /// The name.
+        label: String,
+    },
+
+    /// A class without a name.
+    #[error("a label is empty; every class needs a name")]
+    EmptyLabel,
+
     /// A checkpoint of TensorFlow's that cannot be read.
     #[error("cannot read the checkpoint {}", path.display())]
     Checkpoint {
@@ -254,14 +287,23 @@ pub enum AdapterError {
         source: serde_json::Error,
     },
 
+    /// Bytes that are not those that were written.
+    #[error("the adapter file {} is damaged: the SHA-256 of its {part} is not the one that was written with it; take another copy of the file, or train the adapter again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// `header` or `tensors`.
+        part: &'static str,
+    },
+
     /// A file from the future or the past.
-    #[error("the adapter file {} has format version {found}, expected {expected}; use the release that wrote it", path.display())]
+    #[error("the adapter file {} has format version {found}, expected {expected} or lower; use the release that wrote it", path.display())]
     FormatVersion {
         /// The file.
         path: PathBuf,
         /// Version in the file.
         found: u32,
-        /// Version this crate reads and writes.
+        /// The highest version that this crate reads, which is the one it writes.
         expected: u32,
     },
 
@@ -288,6 +330,22 @@ pub enum AdapterError {
         /// Fingerprint in the file.
         expected: String,
         /// Fingerprint of the base that was given.
+        found: String,
+    },
+
+    /// An adapter meets a tokenizer it was not trained with.
+    #[error(
+        "the adapter {} was trained with another tokenizer: that of the base `{name}` had fingerprint {expected}, and this base's has {found}, so that texts would become other tokens; use the base with the tokenizer files it had",
+        path.display()
+    )]
+    WrongTokenizer {
+        /// The file.
+        path: PathBuf,
+        /// Name of the base in the file.
+        name: String,
+        /// Fingerprint in the file.
+        expected: String,
+        /// Fingerprint of the tokenizer that was given.
         found: String,
     },
 

@@ -6,6 +6,8 @@
 //! and for spans
 //! <https://github.com/google-research/bert/blob/1cd50d7aa7d26638e05eb5b8a282b30cc92c6eb6/run_squad.py>.
 
+use std::collections::BTreeSet;
+
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
@@ -14,6 +16,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::Activation;
+use crate::error::AdapterError;
 use crate::init::InitStream;
 
 /// Standard deviation of the head's weights at the start (`create_model` in the reference code).
@@ -167,6 +170,37 @@ pub enum HeadKind {
 }
 
 impl HeadKind {
+    /// A classification with classes of these names, for a head with so many outputs.
+    ///
+    /// # Errors
+    /// If the head has one output, which is a score; if there are more or fewer labels than outputs; or if a label is
+    /// empty or there twice.
+    pub fn with_labels(labels: Vec<String>, outputs: usize) -> Result<Self, AdapterError> {
+        if outputs == 1 {
+            return Err(AdapterError::LabelsOfScore { labels });
+        }
+        if labels.len() != outputs {
+            return Err(AdapterError::LabelCount { labels, outputs });
+        }
+        let kind = Self::Classification { labels };
+        kind.check()?;
+        Ok(kind)
+    }
+
+    /// Checks that every class can be known by its name.
+    ///
+    /// # Errors
+    /// If a label is empty or there twice.
+    pub fn check(&self) -> Result<(), AdapterError> {
+        let Self::Classification { labels } = self else { return Ok(()) };
+        let mut seen = BTreeSet::new();
+        match labels.iter().find(|label| label.is_empty() || !seen.insert(*label)) {
+            None => Ok(()),
+            Some(label) if label.is_empty() => Err(AdapterError::EmptyLabel),
+            Some(label) => Err(AdapterError::DuplicateLabel { label: label.clone() }),
+        }
+    }
+
     /// How many outputs the head has.
     pub fn outputs(&self) -> usize {
         match self {

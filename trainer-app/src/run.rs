@@ -12,7 +12,7 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
-use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity, Score};
+use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity, DataSource, Score};
 use burn_adapters::{AdaptedBert, TaskAdapterConfig, TrainedTable, fuse};
 use glue_data::tasks::squad::answers;
 use glue_data::{Batch, EncodedRows, PadToLongest, Prediction, Task, baseline};
@@ -263,6 +263,10 @@ impl Run {
         let base = Arc::clone(&self.base);
         let method = self.config.model.method.to_string();
         let task = self.config.task.name.clone();
+        let data = match self.config.task.custom {
+            Some(_) => DataSource::Own,
+            None => DataSource::Published,
+        };
         let head = self.task.subject.head();
         let max_length = self.config.model.max_length;
         let metric = self.task.judge.metric().to_owned();
@@ -270,14 +274,12 @@ impl Run {
             let metadata = AdapterMetadata {
                 method: method.clone(),
                 task: task.clone(),
+                data: Some(data),
                 head: head.clone(),
                 score: Some(Score { metric: metric.clone(), value: report.score }),
                 max_length,
                 // Asked for only now: it is computed while the first epoch trains.
-                base: BaseIdentity {
-                    name: base.base.name().to_owned(),
-                    fingerprint: base.fingerprint()?,
-                },
+                base: BaseIdentity::new(base.base.name(), base.fingerprint()?),
             };
             native::save(&path, &tuner.model, &metadata)?;
             Ok(())

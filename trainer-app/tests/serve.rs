@@ -57,8 +57,7 @@ impl Desk {
     /// Writes a fresh adapter with so many labels (1 is a score).
     fn write(&self, task: &str, method: Method, outputs: usize) -> String {
         let base = Base::locate(self.path("base").to_str().unwrap()).unwrap();
-        let identity =
-            BaseIdentity { name: base.name().to_owned(), fingerprint: base.fingerprint().unwrap() };
+        let identity = BaseIdentity::new(base.name(), base.fingerprint().unwrap());
         write_adapter(self.directory.path(), identity, task, method, outputs)
     }
 

@@ -3,9 +3,11 @@
 pub mod adapter_hub;
 pub mod atomic;
 pub mod bank;
+mod checksum;
 mod foreign;
 mod layout;
 pub mod merged;
+mod metadata;
 pub mod native;
 pub mod peft;
 mod pickle;

@@ -4,7 +4,7 @@
 //! `layers.3.attention.bottleneck.down.weight`; where the base trained too, its tensors carry the prefix `bert.`.
 //! Adapters with a batch norm inside have its running statistics in the file as well.
 //! Matrices of linear layers are `[d_input, d_output]`, the transpose of `PyTorch`'s.
-//! The header's only entry, `burn_adapters`, is the JSON of an [`AdapterHeader`].
+//! The header's only entry, `burn_adapters`, is the JSON of an [`AdapterHeader`], with the file's [`Checksums`].
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,60 +19,27 @@ use safetensors::{SafeTensorError, serialize};
 use serde::{Deserialize, Serialize};
 
 use super::atomic;
+pub use super::checksum::Checksums;
+use super::checksum::{PREFIX, seal};
+pub use super::metadata::{AdapterMetadata, BaseIdentity, DataSource, Score};
 use super::probe::Probe;
 use crate::adapted::AdaptedBert;
 use crate::error::{AdapterError, TensorProblems};
-use crate::head::HeadKind;
 use crate::task_adapter::TaskAdapterConfig;
 
-/// The version of the layout described above.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of the layout described above. Version 1, which is read as well, has no checksums.
+pub const FORMAT_VERSION: u32 = 2;
 
 const HEADER_KEY: &str = "burn_adapters";
-
-/// What the one who trained an adapter says about it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AdapterMetadata {
-    /// The method by its name, as chosen.
-    pub method: String,
-    /// Name of the task.
-    pub task: String,
-    /// What the outputs mean.
-    pub head: HeadKind,
-    /// The score it reached, if it was scored.
-    pub score: Option<Score>,
-    /// The longest text it was trained on, in tokens.
-    pub max_length: usize,
-    /// The base it belongs to.
-    pub base: BaseIdentity,
-}
-
-/// A score on validation data.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Score {
-    /// Name of the metric.
-    pub metric: String,
-    /// Its value, in the metric's own range.
-    pub value: f64,
-}
-
-/// Which base an adapter belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BaseIdentity {
-    /// The name it was asked for by.
-    pub name: String,
-    /// SHA-256 of its weights, as the caller computes it; compared as text.
-    pub fingerprint: String,
-}
 
 /// Everything in a file but the numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdapterHeader {
     /// See [`FORMAT_VERSION`].
     pub format_version: u32,
+    /// Checksums of the file; version 1 has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Checksums>,
     /// What was said about the adapter.
     pub metadata: AdapterMetadata,
     /// What it was built from.
@@ -93,7 +60,8 @@ pub struct AdapterHeader {
 /// The file is written beside its place and then renamed, so that a file under this name is always whole.
 ///
 /// # Errors
-/// If the metadata describes another head, a weight or the score is not finite, or the file cannot be written.
+/// If the metadata describes another head or has a label twice, a weight or the score is not finite, or the file cannot
+/// be written.
 pub fn save(
     path: &Path,
     model: &AdaptedBert,
@@ -118,6 +86,7 @@ pub fn save(
 
     let header = AdapterHeader {
         format_version: FORMAT_VERSION,
+        sha256: Some(Checksums::unset()),
         metadata: metadata.clone(),
         config: config.clone(),
         d_model: model.bert.d_model(),
@@ -131,10 +100,13 @@ pub fn save(
         TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes())
             .map(|view| (name.as_str(), view))
     });
-    let bytes = views
+    let mut bytes = views
         .collect::<Result<Vec<_>, _>>()
         .and_then(|views| serialize(views, Some([(HEADER_KEY.to_owned(), json)].into())))
         .map_err(|source| AdapterError::NotSafetensors { path: path.to_owned(), source })?;
+    let tensors: usize = weights.values().map(|data| data.as_bytes().len()).sum();
+    let tensors = bytes.len() - tensors;
+    seal(&mut bytes, tensors).expect("the header was written with unset checksums");
     atomic::write(path, &bytes)
         .map_err(|source| AdapterError::Write { path: path.to_owned(), source })
 }
@@ -144,8 +116,9 @@ pub fn save(
 /// `fingerprint` is that of the base given.
 ///
 /// # Errors
-/// If the file is not whole, of another format version or for another base; if a tensor is missing, left over, of
-/// another shape or not finite (all such tensors are named); or if the probe does not come out.
+/// If the file is not whole or a byte of it was changed; if it is of another format version or for another base; if a
+/// tensor is missing, left over, of another shape or not finite (all such tensors are named); or if the probe does not
+/// come out.
 pub fn load(
     path: &Path,
     bert: Bert,
@@ -164,9 +137,8 @@ pub(super) fn load_bytes(
     fingerprint: &str,
 ) -> Result<(AdaptedBert, AdapterMetadata), AdapterError> {
     let not_safetensors = |source| AdapterError::NotSafetensors { path: path.to_owned(), source };
-    let (_, table) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
+    let AdapterHeader { metadata, config, probe, .. } = check_bytes(path, bytes)?;
     let file = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
-    let AdapterHeader { metadata, config, probe, .. } = parse_header(path, &table)?;
 
     let base = &metadata.base;
     if base.fingerprint != fingerprint {
@@ -188,10 +160,34 @@ pub(super) fn load_bytes(
     Ok((model, metadata))
 }
 
+/// Checks the bytes of a file as far as that needs no base: its header and its checksums.
+pub(super) fn check_bytes(path: &Path, bytes: &[u8]) -> Result<AdapterHeader, AdapterError> {
+    let (header_len, table) = SafeTensors::read_metadata(bytes)
+        .map_err(|source| AdapterError::NotSafetensors { path: path.to_owned(), source })?;
+    let (header_bytes, tensors) = bytes.split_at(PREFIX + header_len);
+    let header = parse_header(path, header_bytes, &table)?;
+    if header.sha256.as_ref().is_some_and(|sha256| !sha256.fits_tensors(tensors)) {
+        return Err(AdapterError::Damaged { path: path.to_owned(), part: "tensors" });
+    }
+    Ok(header)
+}
+
+/// Checks a file as far as that needs no base: that it is whole, and that no byte of it was changed.
+///
+/// A file of version 1 has no checksums: whether a byte of its tensors was changed cannot be told.
+///
+/// # Errors
+/// If the file cannot be read, is not whole, is of another kind or version, or a byte of it was changed.
+pub fn check(path: &Path) -> Result<AdapterHeader, AdapterError> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| AdapterError::Read { path: path.to_owned(), source })?;
+    check_bytes(path, &bytes)
+}
+
 /// Reads what a file says about itself, without its numbers.
 ///
 /// # Errors
-/// If the file cannot be read, is not whole, or is of another kind or version.
+/// If the file cannot be read, is not whole, is of another kind or version, or a byte of its header was changed.
 pub fn read_header(path: &Path) -> Result<AdapterHeader, AdapterError> {
     let read = |source| AdapterError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(read)?;
@@ -207,26 +203,31 @@ pub(super) fn header_from(
 ) -> Result<AdapterHeader, AdapterError> {
     let read = |source| AdapterError::Read { path: path.to_owned(), source };
     let not_safetensors = |source| AdapterError::NotSafetensors { path: path.to_owned(), source };
-    let mut prefix = [0_u8; 8];
-    if file_len < 8 {
+    let mut prefix = [0_u8; PREFIX];
+    let Some(most) = file_len.checked_sub(PREFIX as u64) else {
         return Err(not_safetensors(SafeTensorError::HeaderTooSmall));
-    }
+    };
     file.read_exact(&mut prefix).map_err(read)?;
     let header_len = u64::from_le_bytes(prefix);
-    if header_len > file_len - 8 {
+    if header_len > most {
         return Err(not_safetensors(SafeTensorError::InvalidHeaderLength));
     }
-    let mut header = Vec::new();
-    file.take(header_len).read_to_end(&mut header).map_err(read)?;
-    let table: Metadata = serde_json::from_slice(&header)
+    let mut bytes = prefix.to_vec();
+    file.take(header_len).read_to_end(&mut bytes).map_err(read)?;
+    let table: Metadata = serde_json::from_slice(&bytes[PREFIX..])
         .map_err(|source| not_safetensors(SafeTensorError::InvalidHeaderDeserialization(source)))?;
-    if 8 + header_len + table.data_len() as u64 != file_len {
+    if table.data_len() as u64 != most - header_len {
         return Err(not_safetensors(SafeTensorError::MetadataIncompleteBuffer));
     }
-    parse_header(path, &table)
+    parse_header(path, &bytes, &table)
 }
 
-fn parse_header(path: &Path, table: &Metadata) -> Result<AdapterHeader, AdapterError> {
+/// Reads the header from the bytes before the tensors.
+fn parse_header(
+    path: &Path,
+    bytes: &[u8],
+    table: &Metadata,
+) -> Result<AdapterHeader, AdapterError> {
     #[derive(Deserialize)]
     struct Version {
         format_version: u32,
@@ -238,7 +239,7 @@ fn parse_header(path: &Path, table: &Metadata) -> Result<AdapterHeader, AdapterE
     let unreadable = |source| AdapterError::Header { path: path.to_owned(), source };
     // The version first: the rest of another version may look like anything.
     let Version { format_version } = serde_json::from_str(json).map_err(unreadable)?;
-    if format_version != FORMAT_VERSION {
+    if !(1..=FORMAT_VERSION).contains(&format_version) {
         return Err(AdapterError::FormatVersion {
             path: path.to_owned(),
             found: format_version,
@@ -246,6 +247,13 @@ fn parse_header(path: &Path, table: &Metadata) -> Result<AdapterHeader, AdapterE
         });
     }
     let mut header: AdapterHeader = serde_json::from_str(json).map_err(unreadable)?;
+    let is_whole = match &header.sha256 {
+        Some(sha256) => format_version > 1 && sha256.fits_header(bytes),
+        None => format_version == 1,
+    };
+    if !is_whole {
+        return Err(AdapterError::Damaged { path: path.to_owned(), part: "header" });
+    }
     check_head(&header.metadata, &header.config)?;
     header.tensors =
         table.tensors().into_iter().map(|(name, info)| (name, info.shape.clone())).collect();
@@ -254,7 +262,10 @@ fn parse_header(path: &Path, table: &Metadata) -> Result<AdapterHeader, AdapterE
 
 fn check_head(metadata: &AdapterMetadata, config: &TaskAdapterConfig) -> Result<(), AdapterError> {
     let (described, found) = (metadata.head.outputs(), config.outputs);
-    if described == found { Ok(()) } else { Err(AdapterError::HeadKind { described, found }) }
+    if described != found {
+        return Err(AdapterError::HeadKind { described, found });
+    }
+    metadata.head.check()
 }
 
 /// The name in a file of the parameter at a path of an [`AdaptedBert`].

@@ -66,10 +66,7 @@ pub fn read(
     let outputs = tensors.get("classifier.bias").map(TensorData::num_elements);
     let outputs = outputs.ok_or(AdapterError::NoHead { directory: directory.to_owned() })?;
     let head = match labels {
-        Some(labels) if labels.len() != outputs => {
-            return Err(AdapterError::HeadKind { described: labels.len(), found: outputs });
-        }
-        Some(labels) => HeadKind::Classification { labels },
+        Some(labels) => HeadKind::with_labels(labels, outputs)?,
         None if outputs == 1 => HeadKind::Regression,
         None => numbered_labels(outputs),
     };

@@ -59,14 +59,23 @@ impl Probe {
         if shapes(&found) != shapes(&self.logits) {
             return Err(differs(f32::NAN, tolerance));
         }
-        let pairs = found.iter().flatten().zip(self.logits.iter().flatten());
-        let difference =
-            pairs.map(|(found, expected)| (found - expected).abs() / expected.abs().max(1.0));
-        // `f32::max` would let a NaN pass.
-        let worst =
-            difference.fold(0.0, |worst: f32, next| if next <= worst { worst } else { next });
+        let worst = largest_difference(&found, &self.logits);
         if worst <= tolerance { Ok(()) } else { Err(differs(worst, tolerance)) }
     }
+}
+
+/// The largest difference between logits of one shape, relative to those above 1; NaN where one of them is no number.
+fn largest_difference(found: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
+    let pairs = found.iter().flatten().zip(expected.iter().flatten());
+    let differences =
+        pairs.map(|(found, expected)| (found - expected).abs() / expected.abs().max(1.0));
+    // `f32::max` would pass over NaN.
+    differences.fold(
+        0.0,
+        |worst: f32, next| {
+            if worst.is_nan() || next.is_nan() { f32::NAN } else { worst.max(next) }
+        },
+    )
 }
 
 /// Relative to logits above 1: kernels of different devices sum in different orders, and half precision rounds.
@@ -115,4 +124,30 @@ fn logits(
     let [_, outputs] = logits.dims();
     let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
     values.chunks(outputs).map(<[f32]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_difference_is_kept_and_nan_is_one() {
+        let rows = |values: [f32; 3]| vec![values.to_vec()];
+        let zeros = rows([0.0; 3]);
+        let close = |found: f32, expected: f32| (found - expected).abs() < 1e-6;
+        assert!(close(largest_difference(&rows([0.1, 0.7, 0.2]), &zeros), 0.7));
+        assert!(close(largest_difference(&rows([30.0, 0.0, 0.0]), &rows([10.0, 0.0, 0.0])), 2.0));
+        for place in 0..3 {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut found = [0.5, 0.25, 0.125];
+                found[place] = bad;
+                let difference = largest_difference(&rows(found), &zeros);
+                assert!(!difference.is_finite(), "{bad} at {place}: {difference}");
+                let mut expected = [0.0; 3];
+                expected[place] = bad;
+                let both = largest_difference(&rows(found), &rows(expected));
+                assert!(both.is_nan(), "{bad} at {place}: {both}");
+            }
+        }
+    }
 }

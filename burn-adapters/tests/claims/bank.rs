@@ -16,7 +16,7 @@ use crate::samples::some_input;
 const FINGERPRINT: &str = "5f0c";
 
 fn identity(fingerprint: &str) -> BaseIdentity {
-    BaseIdentity { name: "tiny".to_owned(), fingerprint: fingerprint.to_owned() }
+    BaseIdentity::new("tiny", fingerprint)
 }
 
 /// An adapter file of a task with so many labels, and its model.
@@ -36,6 +36,7 @@ fn adapter(
     let metadata = AdapterMetadata {
         method: method.to_string(),
         task: task.to_owned(),
+        data: None,
         head: HeadKind::Classification {
             labels: (0..labels).map(|label| label.to_string()).collect(),
         },

@@ -322,10 +322,11 @@ fn a_fusion_is_one_file() {
     let metadata = AdapterMetadata {
         method: "fusion".to_owned(),
         task: "colors".to_owned(),
+        data: None,
         head: HeadKind::Classification { labels: ["a", "b", "c"].map(str::to_owned).to_vec() },
         score: None,
         max_length: 16,
-        base: BaseIdentity { name: "tiny".to_owned(), fingerprint: "5f0c".to_owned() },
+        base: BaseIdentity::new("tiny", "5f0c"),
     };
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("fused.safetensors");

@@ -220,10 +220,11 @@ fn running_statistics_are_saved_up_to_the_last_step() {
     let metadata = AdapterMetadata {
         method: "houlsby".to_owned(),
         task: "colors".to_owned(),
+        data: None,
         head: HeadKind::Classification { labels: ["a", "b", "c"].map(str::to_owned).to_vec() },
         score: None,
         max_length: 8,
-        base: BaseIdentity { name: "tiny".to_owned(), fingerprint: "5f0c".to_owned() },
+        base: BaseIdentity::new("tiny", "5f0c"),
     };
     save(&path, &model, &metadata).unwrap();
     let (loaded, _) = load(&path, base(&Device::flex()), "5f0c").unwrap();

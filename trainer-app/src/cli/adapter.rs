@@ -137,8 +137,8 @@ pub struct ImportTensorflowArgs {
     /// Name of the task
     #[arg(long, value_name = "NAME")]
     pub task: String,
-    /// The classes, in the order of the code's get_labels()
-    #[arg(long, value_name = "LABELS", required = true, value_delimiter = ',')]
+    /// The classes, in the order of the code's get_labels(); none for a score
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     pub labels: Vec<String>,
     /// Longest text in tokens
     #[arg(long, value_name = "TOKENS", default_value_t = 128)]

@@ -77,6 +77,7 @@ pub fn import(args: &ImportArgs) -> Result<()> {
     let metadata = AdapterMetadata {
         method: method.to_owned(),
         task: args.task.clone().unwrap_or(imported.name),
+        data: None,
         head: imported.head,
         score: None,
         max_length: args.max_length,
@@ -149,10 +150,15 @@ fn warn(sentences: &[String]) {
 pub fn import_tensorflow(args: &ImportTensorflowArgs) -> Result<()> {
     let (bert, base) = load_base(&args.base)?;
     let model = tensorflow::read(&args.checkpoint, bert)?;
+    let head = match model.task.config().outputs {
+        1 if args.labels.is_empty() => HeadKind::Regression,
+        outputs => HeadKind::with_labels(args.labels.clone(), outputs)?,
+    };
     let metadata = AdapterMetadata {
         method: "houlsby-code".to_owned(),
         task: args.task.clone(),
-        head: HeadKind::Classification { labels: args.labels.clone() },
+        data: None,
+        head,
         score: None,
         max_length: args.max_length,
         base,
@@ -165,7 +171,7 @@ fn load_base(name: &str) -> Result<(Bert, BaseIdentity)> {
     let base = Base::locate(name)?;
     let device: Device = devices::resolve("cpu")?;
     let bert = burn_bert::load(base.directory(), &device)?;
-    let identity = BaseIdentity { name: base.name().to_owned(), fingerprint: base.fingerprint()? };
+    let identity = BaseIdentity::new(base.name(), base.fingerprint()?);
     Ok((bert, identity))
 }
 

@@ -53,7 +53,7 @@ pub fn run(command: &BankCommand) -> Result<()> {
 #[expect(clippy::print_stdout, reason = "the file is what was asked for")]
 fn create(path: &Path, name: &str) -> Result<()> {
     let base = Base::locate(name)?;
-    let identity = BaseIdentity { name: base.name().to_owned(), fingerprint: base.fingerprint()? };
+    let identity = BaseIdentity::new(base.name(), base.fingerprint()?);
     Bank::create(path, identity, base.bytes()?)?;
     println!("{}", path.display());
     Ok(())

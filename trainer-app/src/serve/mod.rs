@@ -127,8 +127,7 @@ mod tests {
     fn residents(directory: &std::path::Path) -> Residents {
         lay_tiny_base(directory);
         let base = Base::locate(directory.join("base").to_str().unwrap()).unwrap();
-        let identity =
-            BaseIdentity { name: base.name().to_owned(), fingerprint: base.fingerprint().unwrap() };
+        let identity = BaseIdentity::new(base.name(), base.fingerprint().unwrap());
         let adapter = write_adapter(directory, identity.clone(), "one", Method::Houlsby, 2);
         let bank = directory.join("tasks.bank");
         Bank::create(&bank, identity, base.bytes().unwrap()).unwrap();

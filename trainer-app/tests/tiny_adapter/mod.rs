@@ -34,6 +34,7 @@ pub(crate) fn write_adapter(
     let metadata = AdapterMetadata {
         method: method.to_string(),
         task: task.to_owned(),
+        data: None,
         head: match outputs {
             1 => HeadKind::Regression,
             _ => HeadKind::Classification { labels },

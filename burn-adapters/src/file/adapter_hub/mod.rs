@@ -88,19 +88,16 @@ pub fn read(
     let fresh = head.is_none().then_some("head.");
     let head = match (head, labels) {
         (Some(mut head), Some(labels)) => {
-            if labels.len() != head.kind.outputs() {
-                let (described, found) = (labels.len(), head.kind.outputs());
-                return Err(AdapterError::HeadKind { described, found });
-            }
-            head.kind = HeadKind::Classification { labels };
+            head.kind = HeadKind::with_labels(labels, head.kind.outputs())?;
             head
         }
         (Some(head), None) => head,
         (None, Some(labels)) => {
             warnings.push("the directory holds no head: this one is untrained".to_owned());
+            let outputs = labels.len();
             HubHead {
                 name: None,
-                kind: HeadKind::Classification { labels },
+                kind: HeadKind::with_labels(labels, outputs)?,
                 pooling: crate::head::Pooling::FirstToken,
                 hidden: None,
             }
