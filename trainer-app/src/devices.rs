@@ -5,6 +5,8 @@ use burn::tensor::Device;
 use burn_bert::Precision;
 use serde::Serialize;
 
+use crate::ending::UsageError;
+
 /// A device as `trainer devices` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeviceEntry {
@@ -23,7 +25,9 @@ pub fn resolve(name: &str) -> Result<Device> {
         Some((kind, index)) => match index.parse() {
             Ok(index) => (kind, index),
             Err(_) => {
-                bail!("the device `{name}` has the index `{index}`, expected a number as in cuda:0")
+                return Err(UsageError::new(format!(
+                    "the device `{name}` has the index `{index}`, expected a number as in cuda:0"
+                )));
             }
         },
         None => (name, 0),
@@ -42,9 +46,9 @@ pub fn resolve(name: &str) -> Result<Device> {
                 gpu::list(kind).len()
             ),
         },
-        _ => bail!(
+        _ => Err(UsageError::new(format!(
             "there is no device `{name}`; choose auto, cpu, wgpu or cuda (an index may follow: cuda:1)"
-        ),
+        ))),
     }
 }
 

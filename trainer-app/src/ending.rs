@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde_json::json;
+
 /// How a command that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -31,6 +33,11 @@ pub fn exit_code(result: &anyhow::Result<Ending>) -> ExitCode {
         Err(error) if is_usage(error) => ExitCode::from(2),
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// The line of JSON that a command with `--json` ends with where it fails.
+pub fn error_as_json(message: &str) -> String {
+    json!({ "status": "error", "error": message }).to_string()
 }
 
 fn is_usage(error: &anyhow::Error) -> bool {

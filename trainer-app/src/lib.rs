@@ -1,6 +1,10 @@
 //! What `trainer` is made of; the program itself is `main.rs`.
 //! Only this crate and `xtask` touch the network, the clock, the environment and the terminal.
 
+// The first, because its macros are used by all that follow.
+#[macro_use]
+pub mod output;
+
 pub mod artifacts;
 pub mod base;
 pub mod bench;
@@ -9,8 +13,10 @@ pub mod devices;
 pub mod ending;
 pub mod fetch;
 pub mod frozen;
+pub mod hints;
 pub mod judge;
 pub mod learner;
+pub mod limits;
 pub mod lock;
 pub mod metrics_file;
 pub mod process;

@@ -2,26 +2,52 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 use trainer_app::cli::{AdapterCommand, Cli, Command};
-use trainer_app::ending::{Ending, exit_code};
-use trainer_app::process;
+use trainer_app::ending::{Ending, error_as_json, exit_code};
 use trainer_app::recipes::{
     ablate, adapter, bank, bench, data, evaluate, inspect, predict, report, sweep, train,
 };
+use trainer_app::{noteln, outln, output, process};
 
-#[expect(clippy::print_stderr, reason = "an error is told where talk goes")]
 fn main() -> ExitCode {
     process::keep_freed_memory();
-    let command = Cli::parse().command;
+    // Looked for here and not in what was parsed, so that a mistyped command answers in JSON too.
+    let json = std::env::args_os().skip(1).any(|argument| argument == "--json");
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return usage(&error, json),
+    };
     if !matches!(command, Command::Serve(_)) {
         process::compute_on_this_thread();
     }
-    let result = run(command);
+    let result = command.check().and_then(|()| run(command));
     if let Err(error) = &result {
-        eprintln!("error: {error:#}");
+        noteln!("error: {error:#}");
+        if json {
+            outln!("{}", error_as_json(&format!("{error:#}")));
+        }
     }
-    exit_code(&result)
+    let written = output::finish().context("writing to standard output");
+    if let Err(error) = &written {
+        noteln!("error: {error:#}");
+    }
+    exit_code(&result.and_then(|ending| written.map(|()| ending)))
+}
+
+/// Help, the version, or what is wrong with the arguments.
+fn usage(error: &clap::Error, json: bool) -> ExitCode {
+    // What cannot be printed has no other place to go.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    if json {
+        let message = error.to_string();
+        outln!("{}", error_as_json(message.trim_start_matches("error: ").trim_end()));
+    }
+    ExitCode::from(2)
 }
 
 fn run(command: Command) -> anyhow::Result<Ending> {

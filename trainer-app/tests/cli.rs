@@ -267,7 +267,8 @@ fn half_a_base_teaches_nearly_the_same() {
             "evaluate {adapter} --input rows.csv --text body --label team --base base --device cpu --precision {half}"
         ));
     }
-    let refused = desk.refuses(&format!("{line} --method full --precision bf16"));
+    let full = line.replace("--size 4", "--method full");
+    let refused = desk.refuses(&format!("{full} --precision bf16"));
     assert!(refused.contains("full trains the base itself"), "{refused}");
     let refused = desk.refuses(&format!("{line} --precision f8"));
     assert!(refused.contains("choose f32, bf16 or f16"), "{refused}");
@@ -397,15 +398,14 @@ fn a_killed_run_with_running_statistics_goes_on_to_the_same_bits() {
 }
 
 fn check_killed_run(switches: &str) {
-    check_killed(&Desk::new(), switches);
+    check_killed(&Desk::new(), &format!("--size 4 {switches}"));
 }
 
 fn check_killed(desk: &Desk, switches: &str) {
-    desk.says(&format!("{TRAIN} {switches} --name whole"));
-    let mut child = desk
-        .command(&format!("{TRAIN} {switches} --name killed --checkpoint-every 0"))
-        .spawn()
-        .unwrap();
+    let line = TRAIN.replace("--size 4", switches);
+    desk.says(&format!("{line} --name whole"));
+    let mut child =
+        desk.command(&format!("{line} --name killed --checkpoint-every 0")).spawn().unwrap();
     let checkpoints = desk.path("runs/rows/killed/checkpoint");
     let steps = || {
         let entries = std::fs::read_dir(&checkpoints).into_iter().flatten().flatten();
@@ -448,7 +448,7 @@ fn what_is_wrong_is_said_and_leaves_nothing_behind() {
     check("train --task cola", "name the directory that holds CoLA/train.tsv with --data");
     check(
         "train --method lora --init-std 1e-3",
-        "init_std is a setting of bottlenecks, which lora has none of; leave out --init-std",
+        "--init-std has no effect with --method lora, which has no bottlenecks; leave out --init-std",
     );
     check(
         "train --train rows.csv --text body --label colour",
@@ -474,16 +474,13 @@ fn what_is_wrong_is_said_and_leaves_nothing_behind() {
     );
     let own =
         "train --train rows.csv --text body --label team --base base --device cpu --max-length 16";
-    check(
-        &format!("{own} --depth 0"),
-        "the adapters' depth is 0, expected 1 (the paper's) to 64 layers",
-    );
+    check(&format!("{own} --depth 0"), "'--depth <N>': expected a whole number from 1 to 64");
     check(
         &format!("{own} --adapt-layers 0,2"),
         "an adapter into layer 2, but the base has 2 layers",
     );
     check("train --base ./nowhere", "is not a directory");
-    check("train --lr 0", "learning_rate is 0, expected a number above 0");
+    check("train --lr 0", "'--learning-rate <RATE>': expected a number above 0");
     check("train --resume", "no unfinished run is below runs");
     check("train --config missing.toml", "reading the configuration missing.toml");
     check("predict rows.csv --device cpu", "rows.csv");

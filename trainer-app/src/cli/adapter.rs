@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::ending::UsageError;
+use crate::limits;
+
 /// Jobs on adapter files.
 #[derive(Debug, Subcommand)]
 pub enum AdapterCommand {
@@ -73,7 +76,13 @@ pub struct ImportArgs {
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
     /// Longest text in tokens; longer ones are cut
-    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
+    #[arg(
+        long,
+        value_name = "TOKENS",
+        default_value_t = 128,
+        allow_negative_numbers = true,
+        value_parser = |text: &str| limits::MAX_LENGTH.parse(text)
+    )]
     pub max_length: usize,
     /// The adapter file to write
     #[arg(long, value_name = "FILE")]
@@ -122,6 +131,25 @@ pub struct ExportArgs {
     pub out: PathBuf,
 }
 
+impl ExportArgs {
+    /// Refuses flags that the format has no place for.
+    ///
+    /// # Errors
+    /// A [`UsageError`] that names both.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let for_adapter_hub =
+            [("--name", self.name.is_some()), ("--with-layer-norms", self.with_layer_norms)];
+        for (flag, is_given) in for_adapter_hub {
+            if is_given && self.format != ExportFormat::AdapterHub {
+                return Err(UsageError::new(format!(
+                    "{flag} has no effect with this --format: it is for --format adapter-hub alone"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Arguments of `trainer adapter import-tensorflow`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -141,7 +169,13 @@ pub struct ImportTensorflowArgs {
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     pub labels: Vec<String>,
     /// Longest text in tokens
-    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
+    #[arg(
+        long,
+        value_name = "TOKENS",
+        default_value_t = 128,
+        allow_negative_numbers = true,
+        value_parser = |text: &str| limits::MAX_LENGTH.parse(text)
+    )]
     pub max_length: usize,
     /// The adapter file to write
     #[arg(long, value_name = "FILE")]

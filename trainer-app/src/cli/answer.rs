@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use burn_bert::Precision;
 use clap::Args;
 
+use crate::limits;
+
 /// Arguments of `trainer evaluate`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -16,13 +18,19 @@ Examples:
 pub struct EvaluateArgs {
     /// The adapter file
     pub adapter: PathBuf,
-    /// Directory that holds the tasks' data in the published layout
-    #[arg(long, value_name = "DIR")]
+    /// Directory with the published files of the adapter's task
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "text", "text2", "label"])]
     pub data: Option<PathBuf>,
-    /// Which rows of the adapter's task
-    #[arg(long, value_name = "SPLIT", default_value = "validation", conflicts_with = "input")]
+    /// Rows of the adapter's task: train, validation, validation-mismatched
+    /// or test
+    #[arg(
+        long,
+        value_name = "SPLIT",
+        default_value = "validation",
+        conflicts_with_all = ["input", "text", "text2", "label"]
+    )]
     pub split: String,
-    /// Labelled rows of your own: .tsv, .csv or .jsonl
+    /// Your own rows with labels: a .csv, .tsv or .jsonl file
     #[arg(long, value_name = "FILE", requires_all = ["text", "label"])]
     pub input: Option<PathBuf>,
     /// Columns of the input.
@@ -56,11 +64,22 @@ pub struct PredictArgs {
     /// Columns of the input.
     #[command(flatten)]
     pub columns: ColumnArgs,
-    /// Write GLUE submission files for the adapter's task into this directory
-    #[arg(long, value_name = "DIR", conflicts_with = "input")]
+    /// Write GLUE's submission files for the adapter's task into this
+    /// directory
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with_all = ["input", "text", "text2", "json"]
+    )]
     pub submission: Option<PathBuf>,
-    /// Directory that holds the tasks' data in the published layout
-    #[arg(long, value_name = "DIR", requires = "submission")]
+    /// Directory with the published files of the adapter's task, for
+    /// --submission
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "submission",
+        conflicts_with_all = ["input", "text", "text2", "json"]
+    )]
     pub data: Option<PathBuf>,
     /// What is put around the adapter.
     #[command(flatten)]
@@ -87,7 +106,12 @@ pub struct AblateArgs {
     #[arg(long, value_name = "SPLIT", default_value = "validation")]
     pub split: String,
     /// Use this many rows only, the first ones
-    #[arg(long, value_name = "ROWS")]
+    #[arg(
+        long,
+        value_name = "ROWS",
+        allow_negative_numbers = true,
+        value_parser = |text: &str| limits::LIMIT.parse(text)
+    )]
     pub limit: Option<usize>,
     /// Directory for ablation.json and ablation.svg [default: that of the adapter file]
     #[arg(long, value_name = "DIR")]
@@ -115,7 +139,7 @@ pub struct ColumnArgs {
     /// Column of the text
     #[arg(long, value_name = "COL", requires = "input")]
     pub text: Option<String>,
-    /// Column of the second text of a pair
+    /// Column of the second text, for pairs of texts
     #[arg(long, value_name = "COL", requires = "text")]
     pub text2: Option<String>,
 }
@@ -130,7 +154,13 @@ pub struct InferenceArgs {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
     /// Rows per batch
-    #[arg(long, value_name = "ROWS", default_value_t = 32)]
+    #[arg(
+        long,
+        value_name = "ROWS",
+        default_value_t = 32,
+        allow_negative_numbers = true,
+        value_parser = |text: &str| limits::BATCH_SIZE.parse(text)
+    )]
     pub batch_size: usize,
     /// Precision of the base's matrices: f32, bf16 or f16
     #[arg(long, value_name = "NAME", default_value = "f32")]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::ending::UsageError;
+
 /// The jobs of `trainer bank`.
 #[derive(Debug, Clone, Subcommand)]
 #[command(after_help = "\
@@ -66,6 +68,24 @@ pub enum BankCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+impl BankCommand {
+    /// Refuses flags that do not go together.
+    ///
+    /// # Errors
+    /// A [`UsageError`] that names them.
+    pub fn check(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Add { adapters, name: Some(_), .. } if adapters.len() > 1 => {
+                Err(UsageError::new(format!(
+                    "--name is for one adapter, and {} are given; add them one at a time",
+                    adapters.len()
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Arguments of `trainer serve`.

@@ -6,6 +6,7 @@ use burn_bert::Precision;
 use clap::Args;
 
 use crate::bench::Workload;
+use crate::limits;
 
 /// Arguments of `trainer bench`.
 #[derive(Debug, Clone, Args)]
@@ -38,7 +39,12 @@ pub struct BenchArgs {
     #[arg(long, requires = "python")]
     pub compile: bool,
     /// Threads of both sides [default: as many as there are]
-    #[arg(long, value_name = "N")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = |text: &str| limits::THREADS.parse(text)
+    )]
     pub threads: Option<usize>,
     /// Fewer steps, one process a case
     #[arg(long)]

@@ -21,6 +21,8 @@ pub use train::{TaskArgs, TrainArgs};
 
 use clap::{Parser, Subcommand};
 
+use crate::run_config::TrainJob;
+
 /// Tunes small adapters on a frozen BERT, scores them, and uses them.
 #[derive(Debug, Parser)]
 #[command(name = "trainer", version, propagate_version = true, max_term_width = 100)]
@@ -68,10 +70,25 @@ pub enum Command {
     },
     /// Fetch a base model and tell where it is
     Base(BaseArgs),
-    /// Look into adapter files
+    /// Inspect, average, import and export adapter files
     Adapter {
         /// The job.
         #[command(subcommand)]
         command: AdapterCommand,
     },
+}
+
+impl Command {
+    /// Refuses arguments that do not go together, as far as this shows without reading a file of data.
+    ///
+    /// # Errors
+    /// A [`UsageError`](crate::ending::UsageError) that names them.
+    pub fn check(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Train(args) => TrainJob::of(args).map(|_| ()),
+            Self::Bank { command } => command.check(),
+            Self::Adapter { command: AdapterCommand::Export(args) } => args.check(),
+            _ => Ok(()),
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::limits;
 use crate::sweep::ledger::Shard;
 
 /// Arguments of `trainer sweep`.
@@ -47,19 +48,30 @@ pub struct SweepArgs {
     #[arg(long, value_name = "DIR", default_value = "sweeps")]
     pub sweeps: PathBuf,
     /// Name of the sweep [default: the file's or the preset's]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = limits::directory_name)]
     pub name: Option<String>,
     /// Run only this machine's part: i/n
     #[arg(long, value_name = "I/N", default_value = "1/1")]
     pub shard: Shard,
     /// Print the cells that are left, with an estimate of the time
-    #[arg(long)]
+    #[arg(
+        long,
+        conflicts_with_all = ["keep_all", "submission", "checkpoint_every", "json"]
+    )]
     pub dry_run: bool,
     /// Print a Slurm array script that runs this sweep on many machines
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long, conflicts_with_all = ["dry_run", "shard"])]
     pub slurm: bool,
     /// Jobs of the Slurm array
-    #[arg(long, value_name = "N", default_value_t = 16, requires = "slurm")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 16,
+        allow_negative_numbers = true,
+        value_parser = |text: &str| limits::SHARDS.parse(text),
+        requires = "slurm",
+        conflicts_with_all = ["dry_run", "shard"]
+    )]
     pub slurm_shards: usize,
     /// Run the cells again that failed
     #[arg(long)]

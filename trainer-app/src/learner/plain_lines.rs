@@ -50,7 +50,6 @@ impl PlainLines {
         }
     }
 
-    #[expect(clippy::print_stderr, reason = "this is the writer of the lines")]
     fn write(&mut self, items: usize) {
         let values = self.names.iter().filter_map(|(_, name)| {
             let value = self.values.get(name)?;
@@ -61,7 +60,7 @@ impl PlainLines {
             };
             Some(format!("{} {text}", name.to_lowercase()))
         });
-        eprintln!(
+        noteln!(
             "{:>6.0} s  epoch {}/{}  {:<5} {items:>4}/{}  {}",
             self.started.elapsed().as_secs_f64(),
             self.epoch,

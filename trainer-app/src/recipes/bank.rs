@@ -22,11 +22,6 @@ pub fn run(command: &BankCommand) -> Result<()> {
     match command {
         BankCommand::Create { bank, base } => create(bank, base),
         BankCommand::Add { bank, adapters, name } => {
-            ensure!(
-                name.is_none() || adapters.len() == 1,
-                "--name is for one adapter, and there are {}",
-                adapters.len()
-            );
             for adapter in adapters {
                 let before = Bank::open(bank)?;
                 let after = Bank::add(bank, adapter, name.as_deref())?;

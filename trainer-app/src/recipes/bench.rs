@@ -37,14 +37,13 @@ struct Row {
 ///
 /// # Errors
 /// A base that cannot be found, or a case or a peer that fails.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are told")]
 pub fn run(args: &BenchArgs) -> Result<()> {
     let available = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = args.threads.unwrap_or(available);
     ensure!(threads > 0, "--threads is 0, expected at least 1");
     if let Some(case) = &args.case {
         let figure = bench::measure(&serde_json::from_str(case).context("reading --case")?)?;
-        println!("{}", serde_json::to_string(&figure)?);
+        outln!("{}", serde_json::to_string(&figure)?);
         return Ok(());
     }
     let setting =
@@ -75,7 +74,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     for workload in workloads {
         for method in &methods {
             let job = Job::new(workload, method, args.quick, setting.clone());
-            eprintln!("{}, {method}", workload.name());
+            noteln!("{}, {method}", workload.name());
             let (mut ours, mut peers) = (Vec::new(), Vec::new());
             for _ in 0..rounds {
                 ours.push(own_process(&job, threads)?);
@@ -96,23 +95,23 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let versions = args.python.as_deref().map(peer_versions).transpose()?;
     if args.json {
         for row in &rows {
-            println!("{}", serde_json::to_string(row)?);
+            outln!("{}", serde_json::to_string(row)?);
         }
         return Ok(());
     }
-    println!("{}", table(&rows, args.python.is_some()));
+    outln!("{}", table(&rows, args.python.is_some()));
     let cpus = System::new_with_specifics(
         sysinfo::RefreshKind::nothing().with_cpu(sysinfo::CpuRefreshKind::nothing()),
     );
     let brand = cpus.cpus().first().map_or("an unknown CPU", |cpu| cpu.brand().trim());
-    println!(
+    outln!(
         "\n{brand}, {threads} of {available} threads, device {}; trainer {}; medians of {rounds} processes, {}, dropout 0.1",
         setting.device,
         env!("CARGO_PKG_VERSION"),
         setting.precision
     );
     for (package, version) in versions.iter().flatten() {
-        println!("{package} {version}");
+        outln!("{package} {version}");
     }
     Ok(())
 }

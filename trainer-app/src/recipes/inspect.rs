@@ -17,13 +17,12 @@ use crate::devices;
 ///
 /// # Errors
 /// None that is known.
-#[expect(clippy::print_stdout, reason = "the list is what was asked for")]
 pub fn devices(args: &DevicesArgs) -> Result<()> {
     for entry in devices::list() {
         if args.json {
-            println!("{}", serde_json::to_string(&entry)?);
+            outln!("{}", serde_json::to_string(&entry)?);
         } else {
-            println!("{:<8} {}", entry.name, entry.description);
+            outln!("{:<8} {}", entry.name, entry.description);
         }
     }
     Ok(())
@@ -33,19 +32,18 @@ pub fn devices(args: &DevicesArgs) -> Result<()> {
 ///
 /// # Errors
 /// A base that cannot be located or fetched.
-#[expect(clippy::print_stdout, reason = "the place is what was asked for")]
 pub fn base(args: &BaseArgs) -> Result<()> {
     let base = Base::locate(&args.base)?;
     let config = BertConfig::from_directory(base.directory())?;
     let (directory, fingerprint) = (base.directory().display(), base.fingerprint()?);
     if args.json {
-        println!(
+        outln!(
             "{}",
             json!({ "name": base.name(), "directory": directory.to_string(), "fingerprint": fingerprint, "config": config })
         );
     } else {
-        println!("{directory}");
-        println!(
+        outln!("{directory}");
+        outln!(
             "{}: {} layers, {} wide, {} heads, {} token ids",
             base.name(),
             config.num_hidden_layers,
@@ -53,7 +51,7 @@ pub fn base(args: &BaseArgs) -> Result<()> {
             config.num_attention_heads,
             config.vocab_size
         );
-        println!("fingerprint {fingerprint}");
+        outln!("fingerprint {fingerprint}");
     }
     Ok(())
 }
@@ -62,75 +60,75 @@ pub fn base(args: &BaseArgs) -> Result<()> {
 ///
 /// # Errors
 /// A file that is no adapter.
-#[expect(clippy::print_stdout, reason = "the header is what was asked for")]
 pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
     let header = native::read_header(path)?;
     if as_json {
-        println!("{}", serde_json::to_string(&header)?);
+        outln!("{}", serde_json::to_string(&header)?);
         return Ok(());
     }
     let metadata = &header.metadata;
-    println!("task      {}", metadata.task);
+    outln!("task      {}", metadata.task);
     match &metadata.head {
-        HeadKind::Classification { labels } => println!("labels    {}", labels.join(", ")),
-        HeadKind::Regression => println!("labels    a score"),
-        HeadKind::Span => println!("labels    where the answer starts and ends"),
+        HeadKind::Classification { labels } => outln!("labels    {}", labels.join(", ")),
+        HeadKind::Regression => outln!("labels    a score"),
+        HeadKind::Span => outln!("labels    where the answer starts and ends"),
     }
     if let Some(score) = &metadata.score {
-        println!("score     {} {:.4} on the validation rows", score.metric, score.value);
+        outln!("score     {} {:.4} on the validation rows", score.metric, score.value);
     }
-    println!("method    {}", metadata.method);
+    outln!("method    {}", metadata.method);
     inserted(&header.config.plan)?;
     if let Some(activation) = header.config.head_hidden {
-        println!("head      a hidden layer with {}", activation.name());
+        outln!("head      a hidden layer with {}", activation.name());
     }
     if !header.config.fused.is_empty() {
-        println!("fuses     {} adapters, which are in the file", header.config.fused.len());
+        outln!("fuses     {} adapters, which are in the file", header.config.fused.len());
     }
-    println!("pooling   {}", header.config.pooling.name());
-    println!("length    {} tokens at most", metadata.max_length);
-    println!(
+    outln!("pooling   {}", header.config.pooling.name());
+    outln!("length    {} tokens at most", metadata.max_length);
+    outln!(
         "base      {} ({} layers, {} wide)",
-        metadata.base.name, header.n_layers, header.d_model
+        metadata.base.name,
+        header.n_layers,
+        header.d_model
     );
-    println!("          {}", metadata.base.fingerprint);
+    outln!("          {}", metadata.base.fingerprint);
     let parameters: usize =
         header.tensors.values().map(|shape| shape.iter().product::<usize>()).sum();
-    println!("tensors   {} with {parameters} parameters", header.tensors.len());
+    outln!("tensors   {} with {parameters} parameters", header.tensors.len());
     Ok(())
 }
 
 /// Tells what a plan inserts.
-#[expect(clippy::print_stdout, reason = "a part of the header")]
 fn inserted(plan: &Plan) -> Result<()> {
     if let Some(bottleneck) = &plan.bottleneck {
-        println!("adapters  size {}, {}", bottleneck.size, bottleneck.activation.name());
-        println!("          {} in a layer, layers {}", bottleneck.sites.name(), bottleneck.layers);
+        outln!("adapters  size {}, {}", bottleneck.size, bottleneck.activation.name());
+        outln!("          {} in a layer, layers {}", bottleneck.sites.name(), bottleneck.layers);
         let (depth, inner_norm) = (bottleneck.depth, bottleneck.inner_norm.name());
-        println!("          depth {depth}, inner norm {inner_norm}, {}", bottleneck.combine.name());
+        outln!("          depth {depth}, inner norm {inner_norm}, {}", bottleneck.combine.name());
         let switches = switches(bottleneck)?;
         if !switches.is_empty() {
-            println!("          {}", switches.join(", "));
+            outln!("          {}", switches.join(", "));
         }
     }
     if let Some(low_rank) = &plan.low_rank {
         let gate = if low_rank.gate { ", gated" } else { "" };
-        println!("low rank  rank {}, alpha {}{gate}", low_rank.rank, low_rank.alpha);
+        outln!("low rank  rank {}, alpha {}{gate}", low_rank.rank, low_rank.alpha);
         let pooler = if low_rank.pooler { ", pooler" } else { "" };
         let projections = names(&low_rank.projections);
-        println!("          {projections}{pooler}, layers {}", low_rank.layers);
+        outln!("          {projections}{pooler}, layers {}", low_rank.layers);
     }
     if let Some(scale) = &plan.scale {
-        println!("scales    results of {}, layers {}", names(&scale.outputs), scale.layers);
+        outln!("scales    results of {}, layers {}", names(&scale.outputs), scale.layers);
         if !scale.inputs.is_empty() {
-            println!("          inputs of {}", names(&scale.inputs));
+            outln!("          inputs of {}", names(&scale.inputs));
         }
     }
     if let Some(prefix) = &plan.prefix {
         let network =
             prefix.reparameterization.map(|width| format!(", by a network of width {width}"));
-        println!("prefix    length {}{}", prefix.length, network.unwrap_or_default());
-        println!("          layers {}", prefix.layers);
+        outln!("prefix    length {}{}", prefix.length, network.unwrap_or_default());
+        outln!("          layers {}", prefix.layers);
     }
     Ok(())
 }

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use burn::train::renderer::default_renderer;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::artifacts::RunDirectory;
 use crate::cli::TrainArgs;
 use crate::devices;
 use crate::ending::Ending;
+use crate::hints;
 use crate::learner::plain_lines::PlainLines;
 use crate::run::{Run, RunResult, Watch};
-use crate::run_config::RunConfig;
+use crate::run_config::{RunConfig, TrainJob};
 use crate::shared::Shared;
 use crate::stop::Stop;
 use crate::terminal;
@@ -23,47 +24,49 @@ use crate::terminal;
 ///
 /// # Errors
 /// Whatever keeps the run from ending with a score; what was saved until then stays.
-#[expect(clippy::print_stderr, reason = "what trains is told before it starts")]
 pub fn run(args: &TrainArgs) -> Result<Ending> {
-    let resumed =
-        args.resume.as_ref().map(|directory| resume(args, directory.as_deref())).transpose()?;
-    let (config, resumed) = match resumed {
-        Some((config, directory)) => (config, Some(directory)),
-        None => (RunConfig::resolve(args)?, None),
+    let runs = args.runs.as_deref().unwrap_or(Path::new("runs"));
+    let (config, resumed) = match TrainJob::of(args)? {
+        TrainJob::Start(config) => (*config, None),
+        TrainJob::Resume { run, device } => {
+            let (config, directory) = resume(runs, run.as_deref())?;
+            (RunConfig { device: device.unwrap_or(config.device), ..config }, Some(directory))
+        }
     };
-    let asked = args.device.as_ref().or(args.devices.as_ref()).unwrap_or(&config.device);
-    let (device, replicas) = devices::resolve_all(asked)?;
+    let (device, replicas) = devices::resolve_all(&config.device)?;
     let mut shared = Shared::new(device).with_replicas(replicas);
-    eprintln!("{}", shared.task(&config)?.subject.describe());
+    noteln!("{}", shared.task(&config)?.subject.describe());
     let run = Run::prepare(config.clone(), &mut shared)?;
-    eprintln!("\n{}", run.table());
+    noteln!("\n{}", run.table());
 
     // The directory is made only now, so that nothing that was mistyped leaves one behind.
     let directory = if let Some(directory) = resumed {
-        eprintln!("going on from the newest checkpoint");
+        noteln!("going on from the newest checkpoint");
         directory
     } else {
         let name = config.default_name();
-        let directory =
-            RunDirectory::create(&args.runs, &config.task.name, args.name.as_deref(), &name)?;
+        let directory = RunDirectory::create(runs, &config.task.name, args.name.as_deref(), &name)?;
         config.write(&directory.config())?;
         directory
     };
-    eprintln!("run {}\n", directory.root().display());
+    noteln!("run {}\n", directory.root().display());
     if let Some(result) = run.train(&directory, &watch(args)?)? {
         tell(&result, &directory, args.json)?;
         return Ok(Ending::Done);
     }
     let root = directory.root().display();
-    eprintln!("stopped; go on with: cargo xtask train --resume {root}");
+    if args.json {
+        outln!("{}", json!({ "status": "stopped", "run": root.to_string() }));
+    }
+    noteln!("stopped; go on with: {} train --resume {root}", hints::program());
     Ok(Ending::Stopped)
 }
 
 /// The configuration and directory of a run that was stopped.
-fn resume(args: &TrainArgs, directory: Option<&Path>) -> Result<(RunConfig, RunDirectory)> {
+fn resume(runs: &Path, directory: Option<&Path>) -> Result<(RunConfig, RunDirectory)> {
     let directory = match directory {
         Some(directory) => RunDirectory::open(directory)?,
-        None => RunDirectory::newest_unfinished(&args.runs)?,
+        None => RunDirectory::newest_unfinished(runs)?,
     };
     if directory.is_finished() {
         bail!(
@@ -93,15 +96,16 @@ fn watch(args: &TrainArgs) -> Result<Watch> {
     })
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the result is told")]
 fn tell(result: &RunResult, directory: &RunDirectory, json: bool) -> Result<()> {
     if json {
-        println!("{}", serde_json::to_string(result)?);
+        let mut line = serde_json::to_value(result)?;
+        line["status"] = json!("done");
+        outln!("{line}");
         return Ok(());
     }
     let bytes = std::fs::metadata(&result.adapter).context("looking at the adapter file")?.len();
     let percent = |score: f64| format!("{:.1}", 100.0 * score);
-    println!(
+    outln!(
         "{} {} {} on the validation rows (epoch {} of {})",
         result.task,
         result.metric,
@@ -112,28 +116,33 @@ fn tell(result: &RunResult, directory: &RunDirectory, json: bool) -> Result<()> 
     for (split, scores) in &result.judged {
         if let Some(score) = scores.get(&result.metric).and_then(Value::as_f64) {
             let score = percent(score);
-            println!("{} {} {score} on the {split} rows", result.task, result.metric);
+            outln!("{} {} {score} on the {split} rows", result.task, result.metric);
         }
     }
     let bag = result
         .bag_of_words
         .map_or(String::new(), |score| format!(", a bag of words {}", percent(score)));
     if let Some(majority) = result.majority {
-        println!("for comparison: the commonest answer {}{bag}", percent(majority));
+        outln!("for comparison: the commonest answer {}{bag}", percent(majority));
     }
-    println!(
+    outln!(
         "adapter {} ({:.1} MB, {:.2} % of the base's parameters)",
         result.adapter.display(),
         bytes as f64 / 1e6,
         100.0 * result.share_of_base
     );
+    let adapter = hints::path(&result.adapter);
     if directory.predictions().is_file() {
-        eprintln!("\nits answers: {}", directory.predictions().display());
+        noteln!("\nthe answers: {}", directory.predictions().display());
+        hints::next(&[(
+            format!("adapter inspect {adapter}"),
+            "what the adapter file holds: method, sizes, score, base",
+        )]);
         return Ok(());
     }
-    eprintln!(
-        "\nuse it: echo 'some text' | cargo xtask trainer predict {}",
-        result.adapter.display()
-    );
+    hints::next(&[
+        (format!("predict {adapter}"), "labels the texts you type, one a line; Ctrl-D ends"),
+        (format!("adapter inspect {adapter}"), "what the file holds: method, labels, score, base"),
+    ]);
     Ok(())
 }

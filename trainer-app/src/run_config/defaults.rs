@@ -9,6 +9,12 @@ use super::{
 use crate::learner::schedule::Decay;
 use crate::subject::asks_questions;
 
+/// Longest window of a paragraph, in tokens: the reference code's, `run_squad.py`.
+pub(super) const QUESTION_LENGTH: usize = 384;
+
+/// What the head of questions reads: every token, so that nothing is pooled.
+pub(super) const QUESTION_POOLING: Pooling = Pooling::FirstToken;
+
 impl RunConfig {
     /// What `trainer train` does with a method when nothing else is said.
     pub fn defaults(method: Method) -> Self {
@@ -74,15 +80,13 @@ impl RunConfig {
         }
     }
 
-    /// What follows from the task: questions are read in longer windows, unless somebody chose the length, and with
-    /// every token.
+    /// What follows from the task: questions are read in longer windows, unless the length was chosen, and with every
+    /// token.
     pub(crate) fn fit_to_subject(&mut self, keeps_length: bool) {
         if asks_questions(&self.task) {
-            // The head reads every token, so that nothing is pooled.
-            self.model.pooling = Pooling::FirstToken;
+            self.model.pooling = QUESTION_POOLING;
             if !keeps_length {
-                // The reference code's, `run_squad.py`.
-                self.model.max_length = 384;
+                self.model.max_length = QUESTION_LENGTH;
             }
         }
     }

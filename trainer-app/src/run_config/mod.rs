@@ -1,12 +1,14 @@
 //! What a run does, resolved: written beside every result as `config.toml`, and enough to repeat it.
-//! Every default of the program is in `defaults`; what can be typed is in `cli`, and how it becomes this in `resolve`.
+//! Every default of the program is in `defaults`; what can be typed is in `cli`, how it becomes this in `resolve`, and what
+//! is refused in `check`.
 
+mod check;
 mod defaults;
 mod resolve;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use burn_adapters::{
     Activation, BottleneckPlan, Combine, InnerNorm, Layers, Method, Plan, Pooling, Sites, Tuned,
 };
@@ -17,6 +19,7 @@ use crate::artifacts::write_atomically;
 use crate::learner::schedule::{Decay, Schedule};
 
 pub(crate) use defaults::default_pooling;
+pub use resolve::TrainJob;
 
 /// The layout of this file; a change that older programs cannot read raises it.
 const VERSION: u32 = 1;
@@ -271,92 +274,6 @@ impl RunConfig {
             String::new()
         };
         format!("{}{size}-seed{}", self.model.method, self.seed)
-    }
-
-    /// Refuses numbers out of their range.
-    ///
-    /// # Errors
-    /// The first of them.
-    pub fn check(&self) -> Result<()> {
-        let TrainingConfig {
-            epochs,
-            learning_rate,
-            batch_size,
-            accumulate,
-            warmup,
-            clip,
-            weight_decay,
-            ..
-        } = self.training;
-        let fuses = self.model.method == Method::Fusion;
-        ensure!(
-            fuses != self.model.fuse.is_empty(),
-            "the method is {}, and {} adapters are named to be fused; only fusion has such, and needs one or more: \
-             --fuse A,B,C",
-            self.model.method,
-            self.model.fuse.len()
-        );
-        self.check_bottleneck_settings()?;
-        ensure!(epochs > 0, "epochs is 0, expected 1 or more");
-        ensure!(batch_size > 0, "batch_size is 0, expected 1 or more");
-        ensure!(accumulate > 0, "accumulate is 0, expected 1 or more");
-        ensure!(
-            learning_rate.is_finite() && learning_rate > 0.0,
-            "learning_rate is {learning_rate}, expected a number above 0, for example 1e-3"
-        );
-        ensure!(
-            (0.0..=1.0).contains(&warmup),
-            "warmup is {warmup}, expected a share of the steps from 0 to 1"
-        );
-        ensure!(clip > 0.0, "clip is {clip}, expected a norm above 0");
-        ensure!(weight_decay >= 0.0, "weight_decay is {weight_decay}, expected 0 or more");
-        ensure!(
-            self.model.max_length >= 4,
-            "max_length is {}, expected 4 or more: a pair of texts needs three special tokens",
-            self.model.max_length
-        );
-        if let Some(dropout) = self.model.dropout {
-            ensure!(
-                (0.0..1.0).contains(&dropout),
-                "dropout is {dropout}, expected a rate from 0 to below 1"
-            );
-        }
-        ensure!(
-            self.model.precision == Precision::F32 || !self.plan().trains_base(),
-            "{} trains the base itself, which has to be in single precision for that; leave out --precision {}",
-            self.model.method,
-            self.model.precision
-        );
-        ensure!(
-            !self.training.gradient_checkpointing
-                || self.model.inner_norm != Some(InnerNorm::Batch),
-            "gradient checkpointing runs every layer twice, and batch norms would count every batch twice; leave out \
-             --gradient-checkpointing or take --inner-norm layer"
-        );
-        ensure!(self.task.limit != Some(0), "limit is 0, expected 1 row or more");
-        Ok(())
-    }
-
-    /// Settings of bottlenecks are for methods that have some.
-    fn check_bottleneck_settings(&self) -> Result<()> {
-        let model = &self.model;
-        let set = [
-            ("activation", model.activation.is_some()),
-            ("init_std", model.init_std.is_some()),
-            ("sites", model.sites.is_some()),
-            ("depth", model.depth.is_some()),
-            ("inner_norm", model.inner_norm.is_some()),
-            ("combine", model.combine.is_some()),
-        ];
-        let set = set.into_iter().find(|(_, is_set)| *is_set);
-        if let (Some((name, _)), None) = (set, &self.plan().bottleneck) {
-            let flag = name.replace('_', "-");
-            bail!(
-                "{name} is a setting of bottlenecks, which {} has none of; leave out --{flag}",
-                model.method
-            );
-        }
-        Ok(())
     }
 }
 

@@ -1,0 +1,173 @@
+//! The ranges of numbers and names that flags and configuration files may have, each with the words for it.
+
+use std::ops::Bound;
+use std::str::FromStr;
+
+/// A range of whole numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Count {
+    at_least: usize,
+    at_most: usize,
+}
+
+/// A range of finite numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Real {
+    range: (Bound<f64>, Bound<f64>),
+    expected: &'static str,
+}
+
+/// Passes over the training rows.
+pub const EPOCHS: Count = Count::up_to(100_000);
+/// Rows of a batch.
+pub const BATCH_SIZE: Count = Count::up_to(65_536);
+/// Batches of a step.
+pub const ACCUMULATE: Count = Count::up_to(65_536);
+/// Epochs without a better score.
+pub const PATIENCE: Count = Count::up_to(100_000);
+/// Rows that are used.
+pub const LIMIT: Count = Count::up_to(usize::MAX);
+/// Width of bottlenecks, rank of low-rank corrections, length of prefixes: twenty times BERT-large's hidden size and
+/// more. What a size costs on a base is checked when the base is known.
+pub const SIZE: Count = Count::up_to(32_768);
+/// Layers of a bottleneck.
+pub const DEPTH: Count = Count::up_to(burn_adapters::MAX_DEPTH);
+/// Tokens of a text: a pair of texts has three special tokens.
+pub const MAX_LENGTH: Count = Count { at_least: 4, at_most: 65_536 };
+/// Threads of a benchmark.
+pub const THREADS: Count = Count::up_to(4_096);
+/// Jobs of a Slurm array.
+pub const SHARDS: Count = Count::up_to(10_000);
+
+/// The learning rate.
+pub const LEARNING_RATE: Real = Real::above_zero("a number above 0, for example 3e-4");
+/// The largest norm of the gradients.
+pub const CLIP: Real = Real::above_zero("a number above 0, for example 1.0");
+/// The deviation of first weights.
+pub const INIT_STD: Real = Real::above_zero("a number above 0, for example 0.01");
+/// Weight decay.
+pub const WEIGHT_DECAY: Real = Real {
+    range: (Bound::Included(0.0), Bound::Excluded(f64::INFINITY)),
+    expected: "a number from 0, for example 0.01",
+};
+/// The share of the steps that warm up.
+pub const WARMUP: Real = Real {
+    range: (Bound::Included(0.0), Bound::Included(1.0)),
+    expected: "a share of the steps from 0 to 1",
+};
+/// The dropout rate.
+pub const DROPOUT: Real = Real {
+    range: (Bound::Included(0.0), Bound::Excluded(1.0)),
+    expected: "a rate from 0 to below 1",
+};
+
+impl Count {
+    const fn up_to(at_most: usize) -> Self {
+        Self { at_least: 1, at_most }
+    }
+
+    /// Checks a number of this range.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn check(&self, value: usize) -> Result<(), String> {
+        if (self.at_least..=self.at_most).contains(&value) { Ok(()) } else { Err(self.expected()) }
+    }
+
+    /// Reads a number of this range.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn parse(&self, text: &str) -> Result<usize, String> {
+        let value = text.parse().map_err(|_| self.expected())?;
+        self.check(value).map(|()| value)
+    }
+
+    fn expected(&self) -> String {
+        match self.at_most {
+            usize::MAX => format!("expected a whole number from {}", self.at_least),
+            at_most => format!("expected a whole number from {} to {at_most}", self.at_least),
+        }
+    }
+}
+
+impl Real {
+    const fn above_zero(expected: &'static str) -> Self {
+        Self { range: (Bound::Excluded(0.0), Bound::Excluded(f64::INFINITY)), expected }
+    }
+
+    /// Checks a number of this range; NaN is in none.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn check(&self, value: f64) -> Result<(), String> {
+        use std::ops::RangeBounds;
+        if self.range.contains(&value) {
+            Ok(())
+        } else {
+            Err(format!("expected {}", self.expected))
+        }
+    }
+
+    /// Reads a number of this range.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn parse(&self, text: &str) -> Result<f64, String> {
+        let value = f64::from_str(text).map_err(|_| format!("expected {}", self.expected))?;
+        self.check(value).map(|()| value)
+    }
+}
+
+/// Reads a name that becomes a directory inside another one: `--name` of a run or a sweep.
+///
+/// # Errors
+/// A name that would be another place than a directory of its own there.
+pub fn directory_name(name: &str) -> Result<String, String> {
+    const LONGEST: usize = 200;
+    let is_inside = !name.is_empty()
+        && name != "."
+        && name != ".."
+        && !name.contains(['/', '\\', '\0'])
+        && name.len() <= LONGEST;
+    if is_inside {
+        Ok(name.to_owned())
+    } else {
+        Err(format!(
+            "expected the name of a directory, without / or \\, of 1 to {LONGEST} bytes and not . or .."
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_outside_its_range_is_refused_with_the_range() {
+        assert_eq!(EPOCHS.parse("3"), Ok(3));
+        for text in ["0", "-1", "1.5", "1e3", "", "1152921504606846976"] {
+            let error = BATCH_SIZE.parse(text).unwrap_err();
+            assert_eq!(error, "expected a whole number from 1 to 65536", "{text}");
+        }
+        assert_eq!(LIMIT.parse("0"), Err("expected a whole number from 1".to_owned()));
+        for text in ["0", "-1", "inf", "nan", "-inf", "1e400", "x"] {
+            assert!(LEARNING_RATE.parse(text).is_err(), "{text}");
+            assert!(CLIP.parse(text).is_err(), "{text}");
+        }
+        assert_eq!(WEIGHT_DECAY.parse("0"), Ok(0.0));
+        for text in ["inf", "nan", "-0.1"] {
+            assert!(WEIGHT_DECAY.parse(text).is_err(), "{text}");
+        }
+        assert_eq!(WARMUP.parse("1"), Ok(1.0));
+        assert!(WARMUP.parse("2").is_err() && DROPOUT.parse("1").is_err());
+    }
+
+    #[test]
+    fn a_name_stays_inside_its_directory() {
+        assert_eq!(directory_name("houlsby-64 second"), Ok("houlsby-64 second".to_owned()));
+        for name in ["", ".", "..", "../../x", "a/b", "a\\b", "/x", &"x".repeat(201)] {
+            assert!(directory_name(name).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a configuration is refused for, before anything is read or computed.
+
+use anyhow::{Result, anyhow, bail, ensure};
+use burn_adapters::{InnerNorm, Method};
+use burn_bert::Precision;
+
+use super::RunConfig;
+use crate::limits;
+
+impl RunConfig {
+    /// Refuses numbers out of their range, and settings that do not go together.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub fn check(&self) -> Result<()> {
+        self.check_numbers()?;
+        let (model, training) = (&self.model, &self.training);
+        let fuses = model.method == Method::Fusion;
+        ensure!(
+            !fuses || !model.fuse.is_empty(),
+            "the method fusion needs the files of one or more adapters: --fuse A,B,C"
+        );
+        ensure!(
+            fuses || model.fuse.is_empty(),
+            "adapters are fused by the method fusion alone, and the method is {}; leave out --fuse",
+            model.method
+        );
+        self.check_insertions()?;
+        ensure!(
+            model.precision == Precision::F32 || !self.plan().trains_base(),
+            "{} trains the base itself, which has to be in single precision for that; leave out --precision {}",
+            model.method,
+            model.precision
+        );
+        ensure!(
+            !training.gradient_checkpointing || model.inner_norm != Some(InnerNorm::Batch),
+            "gradient checkpointing runs every layer twice, and batch norms would count every batch twice; leave out \
+             --gradient-checkpointing or take --inner-norm layer"
+        );
+        ensure!(
+            self.task.custom.is_none() || self.task.data.is_none(),
+            "the task has files of its own and a directory of published ones as well; leave out one of `custom` and \
+             `data`"
+        );
+        Ok(())
+    }
+
+    fn check_numbers(&self) -> Result<()> {
+        let (model, training) = (&self.model, &self.training);
+        for (key, value, range) in [
+            ("epochs", Some(training.epochs), limits::EPOCHS),
+            ("batch_size", Some(training.batch_size), limits::BATCH_SIZE),
+            ("accumulate", Some(training.accumulate), limits::ACCUMULATE),
+            ("patience", training.patience, limits::PATIENCE),
+            ("limit", self.task.limit, limits::LIMIT),
+            ("size", Some(model.size), limits::SIZE),
+            ("depth", model.depth, limits::DEPTH),
+            ("max_length", Some(model.max_length), limits::MAX_LENGTH),
+        ] {
+            let Some(value) = value else { continue };
+            range.check(value).map_err(|expected| anyhow!("{key} is {value}, {expected}"))?;
+        }
+        for (key, value, range) in [
+            ("learning_rate", Some(training.learning_rate), limits::LEARNING_RATE),
+            ("warmup", Some(training.warmup), limits::WARMUP),
+            ("clip", Some(training.clip), limits::CLIP),
+            ("weight_decay", Some(training.weight_decay), limits::WEIGHT_DECAY),
+            ("dropout", model.dropout, limits::DROPOUT),
+            ("init_std", model.init_std, limits::INIT_STD),
+        ] {
+            let Some(value) = value else { continue };
+            range.check(value).map_err(|expected| anyhow!("{key} is {value}, {expected}"))?;
+        }
+        Ok(())
+    }
+
+    /// Settings of what is inserted are for methods that insert such.
+    fn check_insertions(&self) -> Result<()> {
+        let model = &self.model;
+        ensure!(
+            model.adapt_layers.is_none() || model.method.has_adapters(),
+            "adapt_layers is a setting of methods that insert something into layers, and {} does not; leave out \
+             --adapt-layers",
+            model.method
+        );
+        let set = [
+            ("activation", model.activation.is_some()),
+            ("init_std", model.init_std.is_some()),
+            ("sites", model.sites.is_some()),
+            ("depth", model.depth.is_some()),
+            ("inner_norm", model.inner_norm.is_some()),
+            ("combine", model.combine.is_some()),
+        ];
+        let set = set.into_iter().find(|(_, is_set)| *is_set);
+        if let (Some((key, _)), None) = (set, &self.plan().bottleneck) {
+            let flag = key.replace('_', "-");
+            bail!(
+                "{key} is a setting of bottlenecks, and {} has none; leave out --{flag}",
+                model.method
+            );
+        }
+        Ok(())
+    }
+}

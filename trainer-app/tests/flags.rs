@@ -1,0 +1,600 @@
+//! Every pair of flags of every command: used together, or refused by name.
+#![expect(clippy::unwrap_used, reason = "a test may fail at any line")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use burn_adapters::Method;
+use clap::{CommandFactory, Parser};
+use trainer_app::cli::{Cli, Command};
+use trainer_app::run_config::{RunConfig, TrainJob};
+
+/// The flags of a command.
+struct Table {
+    /// The command with its positional arguments.
+    command: &'static str,
+    /// A flag with a value that is not its default, and the flags that it needs.
+    flags: &'static [(&'static str, &'static str)],
+    /// A flag, and those that are refused beside it.
+    refused: &'static [(&'static str, &'static str)],
+    /// A flag, and those that include what it does.
+    included: &'static [(&'static str, &'static str)],
+}
+
+const OWN: &str = "--train rows.csv --text body --label team";
+
+const TABLES: &[Table] = &[
+    Table {
+        command: "train",
+        flags: &[
+            ("--task cola", ""),
+            ("--data glue", "--task cola"),
+            ("--train rows.csv", "--text body --label team"),
+            ("--validation valid.csv", OWN),
+            ("--test test.csv", OWN),
+            ("--text body", "--train rows.csv --label team"),
+            ("--text2 reply", OWN),
+            ("--label team", "--train rows.csv --text body"),
+            ("--score", OWN),
+            ("--base bert-base-uncased", ""),
+            ("--method pfeiffer", ""),
+            ("--fuse a.safetensors,b.safetensors", ""),
+            ("--size 8", ""),
+            ("--activation tanh", ""),
+            ("--init-std 0.05", ""),
+            ("--sites attention", ""),
+            ("--adapt-layers 1..", ""),
+            ("--depth 2", ""),
+            ("--inner-norm layer", ""),
+            ("--combine multiply", ""),
+            ("--pooling first-token", ""),
+            ("--max-length 64", ""),
+            ("--dropout 0.2", ""),
+            ("--precision bf16", ""),
+            ("--epochs 2", ""),
+            ("--learning-rate 1e-2", ""),
+            ("--batch-size 8", ""),
+            ("--accumulate 2", ""),
+            ("--optimizer adam-w", ""),
+            ("--weight-decay 0.1", ""),
+            ("--warmup 0.5", ""),
+            ("--decay from-start", ""),
+            ("--clip 2", ""),
+            ("--patience 2", ""),
+            ("--cache memory", "--adapt-layers 1.."),
+            ("--gradient-checkpointing", ""),
+            ("--limit 20", ""),
+            ("--seed 7", ""),
+            ("--device cpu", ""),
+            ("--devices cpu,cpu", ""),
+            ("--runs elsewhere", ""),
+            ("--name mine", ""),
+            ("--resume", ""),
+            ("--config config.toml", ""),
+            ("--checkpoint-every 7", ""),
+            ("--plain", ""),
+            ("--json", ""),
+        ],
+        refused: &[
+            ("--task", "--train --validation --test --text --text2 --label --score"),
+            ("--data", "--train --validation --test --text --text2 --label --score"),
+            ("--fuse", "--method --size --activation --init-std --sites --adapt-layers --depth"),
+            ("--fuse", "--inner-norm --combine --cache"),
+            ("--device", "--devices"),
+            // The file's pooling was chosen for its base.
+            ("--config", "--base"),
+            (
+                "--resume",
+                "--task --data --train --validation --test --text --text2 --label --score",
+            ),
+            ("--resume", "--base --method --fuse --size --activation --init-std --sites --depth"),
+            ("--resume", "--adapt-layers --inner-norm --combine --pooling --max-length --dropout"),
+            ("--resume", "--precision --epochs --learning-rate --batch-size --accumulate --clip"),
+            ("--resume", "--optimizer --weight-decay --warmup --decay --patience --cache --limit"),
+            ("--resume", "--gradient-checkpointing --seed --name --config"),
+        ],
+        included: &[("--plain", "--json")],
+    },
+    Table {
+        command: "sweep",
+        flags: &[
+            ("FILE", ""),
+            ("--preset minilm", ""),
+            ("--base bert-base-uncased", ""),
+            ("--data glue", ""),
+            ("--device cpu", ""),
+            ("--sweeps elsewhere", ""),
+            ("--name mine", ""),
+            ("--shard 1/2", ""),
+            ("--dry-run", ""),
+            ("--slurm", ""),
+            ("--slurm-shards 4", "--slurm"),
+            ("--retry-failed", ""),
+            ("--keep-all", ""),
+            ("--submission out", ""),
+            ("--checkpoint-every 7", ""),
+            ("--json", ""),
+        ],
+        refused: &[
+            ("FILE", "--preset"),
+            ("--dry-run", "--slurm --slurm-shards --keep-all --submission"),
+            ("--dry-run", "--checkpoint-every --json"),
+            ("--shard", "--slurm --slurm-shards"),
+        ],
+        included: &[],
+    },
+    Table {
+        command: "report sweeps/mine",
+        flags: &[("--out page.html", "")],
+        refused: &[],
+        included: &[],
+    },
+    Table {
+        command: "evaluate a.safetensors",
+        flags: &[
+            ("--data glue", ""),
+            ("--split test", ""),
+            ("--input new.csv", "--text body --label team"),
+            ("--text body", "--input new.csv --label team"),
+            ("--text2 reply", "--input new.csv --text body --label team"),
+            ("--label team", "--input new.csv --text body"),
+            ("--stack-on b.safetensors", ""),
+            ("--drop-layers 0..2", ""),
+            ("--base bert-base-uncased", ""),
+            ("--device cpu", ""),
+            ("--batch-size 8", ""),
+            ("--precision bf16", ""),
+            ("--json", ""),
+        ],
+        refused: &[
+            ("--data", "--input --text --text2 --label"),
+            ("--split", "--input --text --text2 --label"),
+        ],
+        included: &[],
+    },
+    Table {
+        command: "predict a.safetensors",
+        flags: &[
+            ("--input new.csv", ""),
+            ("--text body", "--input new.csv"),
+            ("--text2 reply", "--input new.csv --text body"),
+            ("--submission out", ""),
+            ("--data glue", "--submission out"),
+            ("--stack-on b.safetensors", ""),
+            ("--drop-layers 0..2", ""),
+            ("--base bert-base-uncased", ""),
+            ("--device cpu", ""),
+            ("--batch-size 8", ""),
+            ("--precision bf16", ""),
+            ("--json", ""),
+        ],
+        refused: &[
+            ("--submission", "--input --text --text2 --json"),
+            ("--data", "--input --text --text2 --json"),
+        ],
+        included: &[],
+    },
+    Table {
+        command: "ablate a.safetensors",
+        flags: &[
+            ("--data glue", ""),
+            ("--split test", ""),
+            ("--limit 20", ""),
+            ("--out here", ""),
+            ("--base bert-base-uncased", ""),
+            ("--device cpu", ""),
+            ("--batch-size 8", ""),
+            ("--precision bf16", ""),
+            ("--json", ""),
+        ],
+        refused: &[],
+        included: &[],
+    },
+    Table {
+        command: "serve",
+        flags: &[
+            ("--bank tasks.bank", ""),
+            ("--base bert-base-uncased", "--bank tasks.bank"),
+            ("--device cpu", "--bank tasks.bank"),
+            ("--listen 127.0.0.1:9000", "--bank tasks.bank"),
+            ("--token secret", "--bank tasks.bank"),
+            ("--queue 7", "--bank tasks.bank"),
+        ],
+        refused: &[],
+        included: &[],
+    },
+    Table {
+        command: "bank create t.bank",
+        flags: &[("--base bert-base-uncased", "")],
+        refused: &[],
+        included: &[],
+    },
+    Table {
+        command: "bank add t.bank a.safetensors",
+        flags: &[("--name mine", "")],
+        refused: &[],
+        included: &[],
+    },
+    Table { command: "bank remove t.bank cola", flags: &[], refused: &[], included: &[] },
+    Table { command: "bank compact t.bank", flags: &[], refused: &[], included: &[] },
+    Table { command: "bank list t.bank", flags: &[("--json", "")], refused: &[], included: &[] },
+    Table {
+        command: "bank verify t.bank",
+        flags: &[("--base bert-base-uncased", ""), ("--device cpu", ""), ("--json", "")],
+        refused: &[],
+        included: &[],
+    },
+    Table {
+        command: "bench",
+        flags: &[
+            ("--workload minilm-cola", ""),
+            ("--method full", ""),
+            ("--python python3", ""),
+            ("--device cuda", ""),
+            ("--precision bf16", ""),
+            ("--compile", "--python python3"),
+            ("--threads 1", ""),
+            ("--quick", ""),
+            ("--json", ""),
+        ],
+        refused: &[],
+        included: &[],
+    },
+    Table { command: "devices", flags: &[("--json", "")], refused: &[], included: &[] },
+    Table { command: "data list", flags: &[("--json", "")], refused: &[], included: &[] },
+    Table {
+        command: "data fetch cola",
+        flags: &[("--data glue", ""), ("--mirror http://localhost", "")],
+        refused: &[],
+        included: &[],
+    },
+    Table {
+        command: "data check cola",
+        flags: &[("--data glue", "")],
+        refused: &[],
+        included: &[],
+    },
+    Table {
+        command: "base bert-base-uncased",
+        flags: &[("--json", "")],
+        refused: &[],
+        included: &[],
+    },
+    Table {
+        command: "adapter inspect a.safetensors",
+        flags: &[("--json", "")],
+        refused: &[],
+        included: &[],
+    },
+    Table {
+        command: "adapter average a.safetensors b.safetensors",
+        flags: &[
+            ("--weights 1,2", "--out c.safetensors"),
+            ("--base bert-base-uncased", "--out c.safetensors"),
+            ("--out c.safetensors", ""),
+        ],
+        refused: &[],
+        included: &[],
+    },
+    Table {
+        command: "adapter import saved",
+        flags: &[
+            ("--format peft", "--base minilm --out c.safetensors"),
+            ("--base minilm", "--out c.safetensors"),
+            ("--labels no,yes", "--base minilm --out c.safetensors"),
+            ("--task mine", "--base minilm --out c.safetensors"),
+            ("--max-length 64", "--base minilm --out c.safetensors"),
+            ("--out c.safetensors", "--base minilm"),
+        ],
+        refused: &[],
+        included: &[],
+    },
+    Table {
+        command: "adapter export a.safetensors",
+        flags: &[
+            ("--format adapter-hub", "--out there"),
+            ("--base minilm", "--format adapter-hub --out there"),
+            ("--name mine", "--format adapter-hub --out there"),
+            ("--with-layer-norms", "--format adapter-hub --out there"),
+            ("--out there", "--format adapter-hub"),
+        ],
+        refused: &[],
+        included: &[],
+    },
+    Table {
+        command: "adapter import-tensorflow model.ckpt-5000",
+        flags: &[
+            ("--base base", "--task mrpc --labels no,yes --out c.safetensors"),
+            ("--task mrpc", "--base base --labels no,yes --out c.safetensors"),
+            ("--labels no,yes", "--base base --task mrpc --out c.safetensors"),
+            ("--max-length 64", "--base base --task mrpc --labels no,yes --out c.safetensors"),
+            ("--out c.safetensors", "--base base --task mrpc --labels no,yes"),
+        ],
+        refused: &[],
+        included: &[],
+    },
+];
+
+/// A flag of a table with what it needs, as words.
+struct Flag {
+    name: &'static str,
+    words: Vec<&'static str>,
+    /// Each of the flags that it needs, with its value.
+    needs: Vec<Vec<&'static str>>,
+}
+
+impl Flag {
+    fn new((typed, needs): (&'static str, &'static str)) -> Self {
+        let words: Vec<_> = typed.split(' ').collect();
+        let words = if words == ["FILE"] { vec!["mine.toml"] } else { words };
+        let name = typed.split(' ').next().unwrap();
+        let mut needed: Vec<Vec<&str>> = Vec::new();
+        for word in needs.split_whitespace() {
+            match needed.last_mut() {
+                Some(last) if !word.starts_with('-') => last.push(word),
+                _ => needed.push(vec![word]),
+            }
+        }
+        Self { name, words, needs: needed }
+    }
+}
+
+/// The words of some flags and all that they need, the flags first.
+fn command_line(command: &str, flags: &[&Flag], needs_of: &[&Flag]) -> Vec<String> {
+    let mut parts: Vec<&[&str]> = flags.iter().map(|flag| flag.words.as_slice()).collect();
+    for need in needs_of.iter().flat_map(|flag| &flag.needs) {
+        let is_there = |part: &&[&str]| part[0] == need[0];
+        // A flag that was left out of `flags` may be needed by another.
+        if !parts.iter().any(is_there) {
+            parts.push(need);
+        }
+    }
+    let words = parts.concat();
+    command.split(' ').chain(words).map(str::to_owned).collect()
+}
+
+/// What a command line comes to, or the message that refuses it.
+fn resolved(words: &[String], directory: &Path) -> Result<String, String> {
+    let words = words.iter().map(|word| match word.as_str() {
+        "config.toml" => directory.join(word).to_str().unwrap().to_owned(),
+        word => word.to_owned(),
+    });
+    let cli = Cli::try_parse_from(["trainer".to_owned()].into_iter().chain(words))
+        .map_err(|error| error.to_string())?;
+    cli.command.check().map_err(|error| format!("{error:#}"))?;
+    Ok(match &cli.command {
+        Command::Train(args) => {
+            let job = TrainJob::of(args).unwrap();
+            let shown = (args.plain || args.json, args.json, args.checkpoint_every);
+            format!("{job:?} {:?} {:?} {shown:?}", args.runs, args.name)
+        }
+        command => format!("{command:?}"),
+    })
+}
+
+/// A directory with a configuration file; two of its settings are not the defaults, so that each other flag leaves one.
+fn directory_with_a_config() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = RunConfig { seed: 3, ..RunConfig::defaults(Method::Houlsby) };
+    config.training.patience = Some(9);
+    config.write(&directory.path().join("config.toml")).unwrap();
+    directory
+}
+
+fn is_listed(list: &[(&str, &str)], a: &str, b: &str) -> bool {
+    let has = |first: &str, second: &str| {
+        list.iter().any(|(flag, others)| *flag == first && others.split(' ').any(|o| o == second))
+    };
+    has(a, b) || has(b, a)
+}
+
+/// The leaves of the command tree, by their words.
+fn leaves(command: &clap::Command, words: &str) -> Vec<(String, clap::Command)> {
+    if !command.has_subcommands() {
+        return vec![(words.to_owned(), command.clone())];
+    }
+    let below = command.get_subcommands().filter(|below| below.get_name() != "help");
+    below.flat_map(|below| leaves(below, format!("{words} {}", below.get_name()).trim())).collect()
+}
+
+fn table_of(words: &str) -> &'static Table {
+    let found = TABLES
+        .iter()
+        .find(|table| table.command == words || table.command.starts_with(&format!("{words} ")));
+    found.unwrap_or_else(|| panic!("`trainer {words}` has no table in this file"))
+}
+
+#[test]
+fn every_command_and_every_flag_is_in_a_table() {
+    for (words, command) in leaves(&Cli::command(), "") {
+        let table = table_of(&words);
+        let known: BTreeSet<&str> = table.flags.iter().map(|flag| Flag::new(*flag).name).collect();
+        let flags: BTreeSet<String> = command
+            .get_arguments()
+            .filter(|argument| !argument.is_hide_set())
+            .filter_map(|argument| argument.get_long())
+            .filter(|long| !["help", "version"].contains(long))
+            .map(|long| format!("--{long}"))
+            .collect();
+        let known_flags = known.iter().filter(|name| name.starts_with("--"));
+        let known_flags: BTreeSet<String> = known_flags.map(|name| (*name).to_owned()).collect();
+        assert_eq!(flags, known_flags, "the flags of `trainer {words}` and those of its table");
+        for (flag, others) in table.refused.iter().chain(table.included) {
+            for name in others.split(' ').chain([*flag]) {
+                assert!(known.contains(name), "`trainer {words}` has no {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_pair_of_flags_is_used_or_refused_by_name() {
+    let directory = directory_with_a_config();
+    let mut wrong = Vec::new();
+    let mut seen = BTreeMap::new();
+    for table in TABLES {
+        let flags: Vec<Flag> = table.flags.iter().map(|flag| Flag::new(*flag)).collect();
+        for (index, first) in flags.iter().enumerate() {
+            for second in &flags[index + 1..] {
+                let both = command_line(table.command, &[first, second], &[first, second]);
+                let outcome = resolved(&both, directory.path());
+                let typed = both.join(" ");
+                if is_listed(table.refused, first.name, second.name) {
+                    match outcome {
+                        Ok(_) => wrong.push(format!("`{typed}` is not refused")),
+                        Err(message) => {
+                            for flag in [first, second] {
+                                let name = if flag.name == "FILE" { "[FILE]" } else { flag.name };
+                                if !message.contains(name) {
+                                    wrong.push(format!("`{typed}` names no {name}: {message}"));
+                                }
+                            }
+                        }
+                    }
+                    continue;
+                }
+                let outcome = match outcome {
+                    Ok(outcome) => outcome,
+                    Err(message) => {
+                        wrong.push(format!("`{typed}` is refused: {message}"));
+                        continue;
+                    }
+                };
+                if is_listed(table.included, first.name, second.name) {
+                    continue;
+                }
+                // Each of the two has an effect beside the other.
+                for (left_out, kept) in [(first, second), (second, first)] {
+                    if kept.needs.iter().any(|need| need[0] == left_out.name) {
+                        continue;
+                    }
+                    let one = command_line(table.command, &[kept], &[first, second]);
+                    let needed = one.iter().any(|word| word == left_out.name);
+                    let alone = seen
+                        .entry(one)
+                        .or_insert_with_key(|words| resolved(words, directory.path()));
+                    if !needed && alone.as_ref() == Ok(&outcome) {
+                        wrong.push(format!("`{typed}`: {} changes nothing", left_out.name));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} pairs:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn what_depends_on_a_value_is_refused_by_name() {
+    let directory = directory_with_a_config();
+    let squad = directory.path().join("squad.toml");
+    let mut config = RunConfig::defaults(Method::Houlsby);
+    config.task.name = "squad".to_owned();
+    config.model.max_length = 384;
+    config.model.pooling = burn_adapters::Pooling::FirstToken;
+    config.write(&squad).unwrap();
+    let squad = squad.to_str().unwrap();
+    let cases: &[(&str, &[&str])] = &[
+        ("train --method layer-norm --size 8", &["--size", "layer-norm"]),
+        ("train --method ia3 --size 8", &["--size", "ia3"]),
+        ("train --method full --adapt-layers 1..", &["--adapt-layers", "full"]),
+        ("train --method lora --activation relu", &["--activation", "lora"]),
+        ("train --method full --precision bf16", &["--precision", "full"]),
+        ("train --method top-2 --precision bf16", &["--precision", "top-2"]),
+        ("train --method fusion", &["fusion", "--fuse"]),
+        ("train --method other", &["--method other"]),
+        ("train --optimizer adam --weight-decay 0.1", &["--optimizer adam", "--weight-decay"]),
+        ("train --task squad --data d --pooling mean", &["--task squad", "--pooling"]),
+        ("train --data glue", &["--data", "helpdesk"]),
+        ("train --task helpdesk --data glue", &["--data", "helpdesk"]),
+        ("train --task nosuch", &["nosuch", "cola"]),
+        ("train --cache disk", &["--cache", "houlsby"]),
+        ("train --method full --cache disk", &["--cache", "full"]),
+        (
+            "train --gradient-checkpointing --inner-norm batch",
+            &["--gradient-checkpointing", "--inner-norm"],
+        ),
+        ("train --resume r/x --runs r", &["--resume r/x", "--runs"]),
+        (
+            "train --config config.toml --method lora",
+            &["--config", "--method", "--learning-rate", "--size"],
+        ),
+        (
+            "train --config config.toml --method full --epochs 3",
+            &["--config", "--method", "--learning-rate"],
+        ),
+        ("train --config config.toml --method houlsby-code", &["--config", "--method", "--decay"]),
+        (
+            "train --config config.toml --task squad --data d",
+            &["--config", "--task", "--max-length", "--pooling"],
+        ),
+        ("train --config SQUAD --task cola", &["--config", "--task", "--max-length", "--pooling"]),
+        ("train --train ...csv --text a --label b", &["--train", "`..`"]),
+        ("adapter export a --format peft --out d --name x", &["--name", "--format"]),
+        (
+            "adapter export a --format merged --out d --with-layer-norms",
+            &["--with-layer-norms", "--format"],
+        ),
+        ("bank add t.bank a b --name x", &["--name"]),
+    ];
+    for (line, names) in cases {
+        let words: Vec<String> = line.split(' ').map(|word| word.replace("SQUAD", squad)).collect();
+        let message = resolved(&words, directory.path()).expect_err(line);
+        for name in *names {
+            assert!(message.contains(name), "`{line}` names no {name}: {message}");
+        }
+    }
+    for line in [
+        "train --config config.toml --method lora --size 8 --learning-rate 5e-4",
+        "train --config config.toml --base bert-base-uncased --pooling pooler",
+        "train --config config.toml --base minilm",
+        "train --config config.toml --method houlsby",
+        "train --task squad --data d --pooling first-token",
+        "train --method top-2 --cache memory",
+    ] {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        assert_eq!(resolved(&words, directory.path()).err(), None, "{line}");
+    }
+}
+
+#[test]
+fn a_value_out_of_its_range_is_refused_with_flag_value_and_range() {
+    let numbers = [
+        ("train --epochs 0", "a whole number from 1 to"),
+        ("train --patience 0", "a whole number from 1 to"),
+        ("train --accumulate 0", "a whole number from 1 to"),
+        ("train --batch-size 0", "a whole number from 1 to"),
+        ("train --batch-size 1152921504606846976", "a whole number from 1 to"),
+        ("train --limit 0", "a whole number from 1"),
+        ("train --size 10000000", "a whole number from 1 to"),
+        ("train --method lora --size 10000000000", "a whole number from 1 to"),
+        ("train --depth 0", "a whole number from 1 to"),
+        ("train --max-length 3", "a whole number from 4 to"),
+        ("train --seed -1", ""),
+        ("train --learning-rate -1", "a number above 0"),
+        ("train --lr nan", "a number above 0"),
+        ("train --clip inf", "a number above 0"),
+        ("train --init-std 0", "a number above 0"),
+        ("train --weight-decay inf", "a number from 0"),
+        ("train --warmup 2", "from 0 to 1"),
+        ("train --dropout 1.5", "from 0 to below 1"),
+        ("train --name ../../x", "the name of a directory"),
+        ("train --name .", "the name of a directory"),
+        ("train --name a/b", "the name of a directory"),
+        ("sweep --name ..", "the name of a directory"),
+        ("sweep --slurm --slurm-shards 0", "a whole number from 1 to"),
+        ("evaluate a.safetensors --batch-size 0", "a whole number from 1 to"),
+        ("ablate a.safetensors --limit 0", "a whole number from 1"),
+        ("bench --threads 0", "a whole number from 1 to"),
+    ];
+    for (line, expected) in numbers {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let message = resolved(&words, Path::new("")).expect_err(line);
+        let (value, flag) = (words.last().unwrap(), &words[words.len() - 2]);
+        let flag = if flag == "--lr" { "--learning-rate" } else { flag };
+        for part in [flag, value, expected] {
+            assert!(message.contains(part), "`{line}` names no `{part}`: {message}");
+        }
+    }
+    let words = ["train", "--name", ""].map(str::to_owned);
+    assert!(resolved(&words, Path::new("")).unwrap_err().contains("--name"));
+}
