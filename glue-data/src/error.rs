@@ -140,6 +140,16 @@ pub enum DataError {
         /// Their names.
         columns: String,
     },
+    /// A published file whose columns are others, or in another order.
+    #[error("{path} names the columns {found}; expected {expected}")]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// Its first line.
+        found: String,
+        /// The columns as they are published.
+        expected: String,
+    },
     /// A row to learn from without a label.
     #[error(
         "{path} line {line}: the label is empty; fill it in or take the row out (what has no label yet is for `predict`)"

@@ -57,7 +57,7 @@ fn tab_lines<'a>(
     bytes.split(|byte| *byte == b'\n').enumerate().filter_map(|(index, line)| {
         let number = index + 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() || (part.header && index == 0) {
+        if line.is_empty() {
             return None;
         }
         let line = match std::str::from_utf8(line) {
@@ -68,6 +68,9 @@ fn tab_lines<'a>(
             }
         };
         let fields: Vec<&str> = line.split('\t').collect();
+        if part.header && index == 0 {
+            return check_header(part, &fields, path).err().map(Err);
+        }
         if fields.len() == part.columns.len() {
             return Some(Ok((number, fields)));
         }
@@ -81,6 +84,19 @@ fn tab_lines<'a>(
             expected: part.columns.len(),
             columns: part.columns.join(", "),
         }))
+    })
+}
+
+/// Makes sure that the columns that are read are where the table of tasks has them.
+fn check_header(part: &Part, fields: &[&str], path: &Path) -> Result<(), DataError> {
+    let mut read = [Some(part.text), part.text2, part.label].into_iter().flatten();
+    if read.all(|name| fields.get(part.column(name)) == Some(&name)) {
+        return Ok(());
+    }
+    Err(DataError::Header {
+        path: path.to_owned(),
+        found: fields.join(", "),
+        expected: part.columns.join(", "),
     })
 }
 
@@ -141,9 +157,17 @@ pub fn column_names(path: &Path) -> Result<Vec<String>, DataError> {
 /// A file that cannot be read or is no text, a format that is not known, a column that is missing or there twice, a row
 /// that is malformed, no rows.
 pub fn read_columns(path: &Path, columns: &[&str]) -> Result<Vec<Row>, DataError> {
+    Format::of(path)?;
+    parse_columns(path, &read_bytes(path)?, columns)
+}
+
+/// Reads some columns of the bytes of one's own file; `path` says in which format they are.
+///
+/// # Errors
+/// As [`read_columns`], but for a file that cannot be read.
+pub fn parse_columns(path: &Path, bytes: &[u8], columns: &[&str]) -> Result<Vec<Row>, DataError> {
     let format = Format::of(path)?;
-    let bytes = read_bytes(path)?;
-    let text = decode(path, &bytes)?;
+    let text = decode(path, bytes)?;
     let rows = match format {
         Format::Separated(how) => read_separated(path, text, columns, how),
         Format::Jsonl => jsonl::read(path, text, columns),

@@ -322,14 +322,8 @@ impl TaskSpec {
     /// A file that is missing or not as it was published, with its line.
     pub fn read(&self, data: Option<&Path>, split: Split) -> Result<Vec<Example>, DataError> {
         let part = self.part(split)?;
-        let labels = self.task().labels;
         if let Some(text) = part.embedded {
-            return table_file::read_published(
-                part,
-                &labels,
-                text.as_bytes(),
-                Path::new(part.file),
-            );
+            return self.parse(split, Path::new(part.file), text.as_bytes());
         }
         let path = self.find(data, part)?;
         if let Some(pool) = part.pool {
@@ -338,7 +332,25 @@ impl TaskSpec {
         }
         let bytes = std::fs::read(&path)
             .map_err(|source| DataError::Read { path: path.clone(), source })?;
-        table_file::read_published(part, &labels, &bytes, &path)
+        self.parse(split, &path, &bytes)
+    }
+
+    /// Reads the rows of a split from the bytes of its file.
+    ///
+    /// # Errors
+    /// A file that is not as it was published, with its line.
+    ///
+    /// # Panics
+    /// If the splits are drawn from one file, or from folders.
+    pub fn parse(
+        &self,
+        split: Split,
+        path: &Path,
+        bytes: &[u8],
+    ) -> Result<Vec<Example>, DataError> {
+        let part = self.part(split)?;
+        assert!(part.pool.is_none(), "a file of this split alone");
+        table_file::read_published(part, &self.task().labels, bytes, path)
     }
 
     /// Where a part's file is.

@@ -83,12 +83,14 @@ impl TextEncoder {
             .tokenizer
             .encode_batch_fast(inputs, true)
             .map_err(|error| DataError::Tokenize { reason: error.to_string() })?;
+        let cut = encodings.iter().filter(|encoding| !encoding.get_overflowing().is_empty());
+        let cut = cut.count();
         let rows = encodings.into_iter().zip(examples).map(|(encoding, example)| Encoded {
             ids: encoding.get_ids().to_vec(),
             type_ids: encoding.get_type_ids().to_vec(),
             label: example.label,
         });
-        Ok(rows.collect::<Vec<_>>().into())
+        Ok(EncodedRows { cut, ..rows.collect::<Vec<_>>().into() })
     }
 
     /// The same tokenizer for texts that are put together and cut elsewhere.
@@ -188,12 +190,13 @@ fn from_vocabulary(directory: &Path) -> Result<Tokenizer, String> {
 pub struct EncodedRows {
     rows: Arc<[Encoded]>,
     longest: usize,
+    cut: usize,
 }
 
 impl From<Vec<Encoded>> for EncodedRows {
     fn from(rows: Vec<Encoded>) -> Self {
         let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
-        Self { rows: rows.into(), longest }
+        Self { rows: rows.into(), longest, cut: 0 }
     }
 }
 
@@ -206,6 +209,11 @@ impl EncodedRows {
     /// Tokens of the longest row.
     pub fn longest(&self) -> usize {
         self.longest
+    }
+
+    /// Rows whose text was longer than the tokenizer's longest length, and was cut.
+    pub fn cut(&self) -> usize {
+        self.cut
     }
 
     /// Tokens of each row, special ones included.

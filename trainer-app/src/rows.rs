@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
 use burn_bert::BertConfig;
-use glue_data::tasks::custom::CustomFiles;
+use glue_data::tasks::custom::{CustomFiles, Note};
 use glue_data::{
     Batch, EncodedRows, Example, Label, PadToLongest, Prediction, Split, Task, TextEncoder, tasks,
 };
@@ -27,6 +27,8 @@ pub struct TaskRows {
     pub validation: Vec<Example>,
     /// Labeled rows to be judged by, of every part there is besides: test rows, MNLI's other validation rows.
     pub judged_by: Vec<(Split, Vec<Example>)>,
+    /// What is allowed in one's own files and may not be meant.
+    pub notes: Vec<Note>,
 }
 
 impl TaskRows {
@@ -60,6 +62,7 @@ impl TaskRows {
             judged_by: judged_by
                 .map(|split| Ok((split, spec.read(data, split)?)))
                 .collect::<Result<_>>()?,
+            notes: Vec::new(),
         })
     }
 
@@ -84,6 +87,7 @@ impl TaskRows {
                 test if test.is_empty() => Vec::new(),
                 test => vec![(Split::Test, test)],
             },
+            notes: read.notes,
         })
     }
 
@@ -93,7 +97,7 @@ impl TaskRows {
         self.train = kept.into_iter().map(|row| self.train[row].clone()).collect();
     }
 
-    /// A line that says what was read.
+    /// A line that says what was read, and one for each note on it.
     pub fn describe(&self) -> String {
         let kind = match &self.task.labels {
             glue_data::Labels::Classes(names) => format!("{} classes", names.len()),
@@ -104,8 +108,9 @@ impl TaskRows {
         parts.extend(self.judged_by.iter().map(|(split, rows)| (*split, rows.len())));
         let parts: Vec<String> =
             parts.into_iter().map(|(split, rows)| format!("{rows} {}", split.name())).collect();
+        let notes: String = self.notes.iter().map(|note| format!("\nnote: {note}")).collect();
         format!(
-            "task {}: rows {}; {kind}, judged by {}",
+            "task {}: rows {}; {kind}, judged by {}{notes}",
             self.task.name,
             parts.join(", "),
             self.task.metric().name()
@@ -145,6 +150,32 @@ pub fn check(bert: &BertConfig, rows: &EncodedRows) -> Result<()> {
         bert.check_text(&row.ids, &row.type_ids).context("the tokenizer does not fit the base")?;
     }
     Ok(())
+}
+
+/// Says how many texts are cut at the longest that an adapter reads; nothing where all fit.
+pub fn tell_cut(cut: usize, texts: usize, max_length: usize) {
+    if cut > 0 {
+        noteln!(
+            "note: {cut} of {texts} texts are longer than the adapter's {max_length} tokens and are cut"
+        );
+    }
+}
+
+/// A note on texts that are cut before they are trained on; none where all fit.
+pub fn cut_note(rows: [&EncodedRows; 2], max_length: usize, bert: &BertConfig) -> Option<String> {
+    let cut: usize = rows.iter().map(|rows| rows.cut()).sum();
+    let texts: usize = rows.iter().map(|rows| rows.rows().len()).sum();
+    let longest = bert.max_position_embeddings;
+    let remedy = if max_length < longest {
+        format!("--max-length takes {longest} at most")
+    } else {
+        "the base reads no more".to_owned()
+    };
+    (cut > 0).then(|| {
+        format!(
+            "note: {cut} of {texts} texts are longer than {max_length} tokens and are cut; {remedy}"
+        )
+    })
 }
 
 /// Some rows as a batch on a device.

@@ -267,6 +267,7 @@ impl Run {
             Some(_) => DataSource::Own,
             None => DataSource::Published,
         };
+        let input = self.task.subject.input();
         let head = self.task.subject.head();
         let max_length = self.config.model.max_length;
         let metric = self.task.judge.metric().to_owned();
@@ -275,6 +276,7 @@ impl Run {
                 method: method.clone(),
                 task: task.clone(),
                 data: Some(data),
+                input,
                 head: head.clone(),
                 score: Some(Score { metric: metric.clone(), value: report.score }),
                 max_length,

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use burn_adapters::HeadKind;
+use burn_adapters::file::native::TextInput;
 use burn_bert::BertConfig;
 use glue_data::tasks::squad::{self, Squad, WindowConfig, Windows};
 use glue_data::{EncodedRows, Labels, Split, TextEncoder};
@@ -75,6 +76,17 @@ impl Subject {
                 train.misplaced_answers(),
                 validation.questions.len()
             ),
+        }
+    }
+
+    /// Whether texts are read alone or in pairs; a question and its paragraph are neither.
+    pub fn input(&self) -> Option<TextInput> {
+        match self {
+            Self::Texts(rows) if rows.train.iter().any(|row| row.text2.is_some()) => {
+                Some(TextInput::Pair)
+            }
+            Self::Texts(_) => Some(TextInput::Single),
+            Self::Questions(_) => None,
         }
     }
 

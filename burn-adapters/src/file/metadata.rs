@@ -18,6 +18,10 @@ pub struct AdapterMetadata {
     /// Whose rows it was trained on; files written before version 2 and imported adapters do not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataSource>,
+    /// Whether it was trained on single texts or on pairs; files written before version 2 and imported adapters do not
+    /// say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<TextInput>,
     /// What the outputs mean.
     pub head: HeadKind,
     /// The score it reached, if it was scored.
@@ -36,6 +40,16 @@ pub enum DataSource {
     Published,
     /// A user's own files, whatever the name of the task: it is that of a file.
     Own,
+}
+
+/// What an adapter reads at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TextInput {
+    /// One text.
+    Single,
+    /// Two texts.
+    Pair,
 }
 
 /// A score on validation data.

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::atomic;
 pub use super::checksum::Checksums;
 use super::checksum::{PREFIX, seal};
-pub use super::metadata::{AdapterMetadata, BaseIdentity, DataSource, Score};
+pub use super::metadata::{AdapterMetadata, BaseIdentity, DataSource, Score, TextInput};
 use super::probe::Probe;
 use crate::adapted::AdaptedBert;
 use crate::error::{AdapterError, TensorProblems};

@@ -37,6 +37,7 @@ fn adapter(
         method: method.to_string(),
         task: task.to_owned(),
         data: None,
+        input: None,
         head: HeadKind::Classification {
             labels: (0..labels).map(|label| label.to_string()).collect(),
         },

@@ -323,6 +323,7 @@ fn a_fusion_is_one_file() {
         method: "fusion".to_owned(),
         task: "colors".to_owned(),
         data: None,
+        input: None,
         head: HeadKind::Classification { labels: ["a", "b", "c"].map(str::to_owned).to_vec() },
         score: None,
         max_length: 16,

@@ -221,6 +221,7 @@ fn running_statistics_are_saved_up_to_the_last_step() {
         method: "houlsby".to_owned(),
         task: "colors".to_owned(),
         data: None,
+        input: None,
         head: HeadKind::Classification { labels: ["a", "b", "c"].map(str::to_owned).to_vec() },
         score: None,
         max_length: 8,

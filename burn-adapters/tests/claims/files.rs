@@ -25,6 +25,7 @@ pub(crate) fn metadata(method: Method) -> AdapterMetadata {
         method: method.to_string(),
         task: "colors".to_owned(),
         data: None,
+        input: None,
         head: HeadKind::Classification {
             labels: ["red", "green", "blue"].map(str::to_owned).to_vec(),
         },

@@ -186,7 +186,7 @@ pub fn read_labeled(
     columns.label(columns.read(path)?, path, labels)
 }
 
-/// Reads rows of one's own file that have no label.
+/// Reads rows of one's own file that have no label, with the line that each begins on.
 ///
 /// # Errors
 /// As [`CustomFiles::read`].
@@ -194,11 +194,12 @@ pub fn read_unlabeled(
     path: &Path,
     text: &str,
     text2: Option<&str>,
-) -> Result<Vec<Example>, DataError> {
+) -> Result<Vec<(usize, Example)>, DataError> {
     let columns: Vec<&str> = [text].into_iter().chain(text2).collect();
-    let rows = read_columns(path, &columns)?.into_iter().map(|row| {
-        let mut fields = row.fields.into_iter();
-        Example { text: fields.next().unwrap_or_default(), text2: fields.next(), label: None }
+    let rows = read_columns(path, &columns)?.into_iter().map(|Row { fields, line }| {
+        let mut fields = fields.into_iter();
+        let text = fields.next().unwrap_or_default();
+        (line, Example { text, text2: fields.next(), label: None })
     });
     Ok(rows.collect())
 }

@@ -50,17 +50,27 @@ pub struct EvaluateArgs {
 /// Arguments of `trainer predict`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
+A line is printed for every text, in their order: label, probability and text
+(of a regression, score and text), separated by tabs; with --json, an object.
+Tabs, line ends and backslashes of a text are printed as \\t, \\n and \\\\.
+A blank text has no label: its line is empty, with --json its label is null.
+
 Examples:
   echo 'The projector in room 4 stays dark' | trainer predict helpdesk.safetensors
   trainer predict mails.safetensors --input new.csv --text body --json > labels.jsonl
+  trainer predict rte.safetensors --input pairs.txt --pairs
   trainer predict cola.safetensors --data glue --submission out/")]
 pub struct PredictArgs {
     /// The adapter file
     pub adapter: PathBuf,
-    /// Texts: a .tsv, .csv or .jsonl with --text COL, or any other file (or standard input) with one text a line, the
-    /// two of a pair separated by a tab
+    /// Texts: a .tsv, .csv or .jsonl with --text COL, or any other file with one
+    /// text a line [default: standard input]
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
+    /// Each line has the two texts of a pair, separated by a tab [default: as
+    /// the adapter was trained]
+    #[arg(long, conflicts_with_all = ["text", "text2"])]
+    pub pairs: bool,
     /// Columns of the input.
     #[command(flatten)]
     pub columns: ColumnArgs,
@@ -69,7 +79,7 @@ pub struct PredictArgs {
     #[arg(
         long,
         value_name = "DIR",
-        conflicts_with_all = ["input", "text", "text2", "json"]
+        conflicts_with_all = ["input", "text", "text2", "pairs", "json"]
     )]
     pub submission: Option<PathBuf>,
     /// Directory with the published files of the adapter's task, for
@@ -78,7 +88,7 @@ pub struct PredictArgs {
         long,
         value_name = "DIR",
         requires = "submission",
-        conflicts_with_all = ["input", "text", "text2", "json"]
+        conflicts_with_all = ["input", "text", "text2", "pairs", "json"]
     )]
     pub data: Option<PathBuf>,
     /// What is put around the adapter.

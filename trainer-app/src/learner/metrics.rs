@@ -11,7 +11,7 @@ use burn::train::metric::{
     NumericEntry, SerializedEntry,
 };
 
-use glue_data::{Label, Task};
+use glue_data::{Label, Task, argmax};
 
 use super::step::{ScoredRow, StepOutput};
 use crate::rows;
@@ -150,11 +150,8 @@ impl Numeric for Gauge {
 
 fn span_is_found(row: &ScoredRow) -> bool {
     let (starts, ends) = row.logits.split_at(row.logits.len() / 2);
-    let best = |logits: &[f32]| {
-        logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(position, _)| position)
-    };
     let Some(Label::Span { start, end }) = row.label else { return false };
-    (best(starts), best(ends)) == (Some(start), Some(end))
+    (argmax(starts), argmax(ends)) == (Some(start), Some(end))
 }
 
 /// The task's main score over the rows of a split so far.

@@ -16,6 +16,7 @@ const EACH: &str = "each";
 struct Judged {
     scores: Map<String, Value>,
     seconds_per_text: f64,
+    cut: usize,
 }
 
 /// Runs `trainer evaluate`.
@@ -34,7 +35,8 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     if each {
         return tell_each(&mut answerer, &examples, &what, args.inference.json);
     }
-    let Judged { scores, seconds_per_text } = judge(&answerer, &examples)?;
+    let Judged { scores, seconds_per_text, cut } = judge(&answerer, &examples)?;
+    rows::tell_cut(cut, examples.len(), answerer.metadata.max_length);
     if args.inference.json {
         println!(
             "{}",
@@ -66,13 +68,15 @@ fn tell_each(
 ) -> Result<()> {
     // The first pass of a process is slower than those that follow.
     answerer.answer(&examples[..examples.len().min(answerer.batch_size())])?;
-    let mut rows = Vec::new();
+    let mut by_layers = Vec::new();
     for layers in 0..=answerer.n_layers() {
         answerer.drop_layers(Layers::Only((0..layers).collect()));
-        rows.push((layers, judge(answerer, examples)?));
+        by_layers.push((layers, judge(answerer, examples)?));
     }
+    // Without any layer dropped there is a row at least; all have the same texts.
+    rows::tell_cut(by_layers[0].1.cut, examples.len(), answerer.metadata.max_length);
     if as_json {
-        let dropped = rows.into_iter().map(|(layers, judged)| {
+        let dropped = by_layers.into_iter().map(|(layers, judged)| {
             json!({
                 "layers": layers,
                 "scores": judged.scores,
@@ -87,14 +91,13 @@ fn tell_each(
         return Ok(());
     }
     println!("{}: {} rows ({what})", answerer.task.name, examples.len());
-    // Without any layer dropped there is a row at least.
-    let metrics: Vec<_> = rows[0].1.scores.keys().collect();
+    let metrics: Vec<_> = by_layers[0].1.scores.keys().collect();
     print!("  {:<15}", "layers dropped");
     for metric in &metrics {
         print!(" {metric:>10}");
     }
     println!(" {:>10}", "ms a text");
-    for (layers, judged) in &rows {
+    for (layers, judged) in &by_layers {
         let dropped = if *layers == 0 { "none".to_owned() } else { format!("0..{layers}") };
         print!("  {dropped:<15}");
         for metric in &metrics {
@@ -110,7 +113,7 @@ fn judge(answerer: &Answerer, examples: &[Example]) -> Result<Judged> {
     let scores = rows::scores(&answerer.task, answers.rows.iter())
         .context("these rows have no labels to judge by")?;
     let seconds_per_text = answers.time.as_secs_f64() / examples.len().max(1) as f64;
-    Ok(Judged { scores, seconds_per_text })
+    Ok(Judged { scores, seconds_per_text, cut: answers.cut })
 }
 
 fn read(args: &EvaluateArgs, answerer: &Answerer) -> Result<(Vec<Example>, String)> {

@@ -31,6 +31,8 @@ pub struct Answers {
     pub rows: Vec<ScoredRow>,
     /// How long the model took.
     pub time: Duration,
+    /// Texts that were longer than the adapter reads, and were cut.
+    pub cut: usize,
 }
 
 /// An adapter that is ready to answer.
@@ -186,7 +188,7 @@ impl Answerer {
         let forward = |batch: &Batch| self.tuner.forward_with(batch, &insertions);
         let start = Instant::now();
         let rows = run_with(forward, &encoded, self.batch_size, &self.device);
-        Ok(Answers { rows, time: start.elapsed() })
+        Ok(Answers { rows, time: start.elapsed(), cut: encoded.cut() })
     }
 }
 

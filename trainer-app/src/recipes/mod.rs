@@ -12,4 +12,5 @@ pub mod predict;
 pub mod report;
 pub mod submission;
 pub mod sweep;
+mod texts;
 pub mod train;

@@ -14,6 +14,7 @@ use crate::devices;
 use crate::ending::Ending;
 use crate::hints;
 use crate::learner::plain_lines::PlainLines;
+use crate::rows;
 use crate::run::{Run, RunResult, Watch};
 use crate::run_config::{RunConfig, TrainJob};
 use crate::shared::Shared;
@@ -35,7 +36,13 @@ pub fn run(args: &TrainArgs) -> Result<Ending> {
     };
     let (device, replicas) = devices::resolve_all(&config.device)?;
     let mut shared = Shared::new(device).with_replicas(replicas);
-    noteln!("{}", shared.task(&config)?.subject.describe());
+    let task = shared.task(&config)?;
+    noteln!("{}", task.subject.describe());
+    let base = shared.base(&config.model)?;
+    let rows = [&task.train, &task.validation];
+    if let Some(note) = rows::cut_note(rows, config.model.max_length, &base.config) {
+        noteln!("{note}");
+    }
     let run = Run::prepare(config.clone(), &mut shared)?;
     noteln!("\n{}", run.table());
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use burn_adapters::HeadKind;
-use glue_data::{Encoded, Example};
+use glue_data::{Encoded, Example, argmax};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -131,7 +131,7 @@ fn prediction(task: &str, served: &Served, logits: &[f32]) -> Value {
     match &served.metadata.head {
         HeadKind::Classification { labels } => {
             let likely = softmax(logits);
-            let best = (0..likely.len()).max_by(|a, b| likely[*a].total_cmp(&likely[*b]));
+            let best = argmax(logits);
             let probabilities: Map<String, Value> =
                 labels.iter().cloned().zip(likely.iter().map(|share| json!(share))).collect();
             json!({ "task": task, "label": best.map(|best| &labels[best]), "probabilities": probabilities })

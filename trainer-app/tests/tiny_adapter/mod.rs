@@ -35,6 +35,7 @@ pub(crate) fn write_adapter(
         method: method.to_string(),
         task: task.to_owned(),
         data: None,
+        input: None,
         head: match outputs {
             1 => HeadKind::Regression,
             _ => HeadKind::Classification { labels },

@@ -29,6 +29,13 @@ pub use windows::{WindowConfig, Windows};
 /// The task's name, and its folder in a data directory.
 pub const NAME: &str = "squad";
 
+/// What it asks.
+pub const TITLE: &str = "Which words of the paragraph answer the question?";
+
+/// Its files: the part, the file's name in the task's folder, and how many questions were published.
+pub const FILES: [(Split, &str, usize); 2] =
+    [(Split::Train, "train-v1.1.json", 87_599), (Split::Validation, "dev-v1.1.json", 10_570)];
+
 /// The layout of a file, told to whoever has another one.
 const LAYOUT: &str = r#"{"data": [{"paragraphs": [{"context", "qas": [{"id", "question", "answers": [{"text", "answer_start"}]}]}]}]}"#;
 
@@ -82,7 +89,15 @@ impl Squad {
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let bytes = std::fs::read(path)
             .map_err(|source| DataError::Read { path: path.to_owned(), source })?;
-        let published: Published = parse_json(&bytes, path, LAYOUT)?;
+        Self::parse(path, &bytes)
+    }
+
+    /// Reads the bytes of a published file.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), but for a file that cannot be read.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
+        let published: Published = parse_json(bytes, path, LAYOUT)?;
         // Version 2 has questions without an answer, of which nothing here knows.
         if let Some(found) = published.version.filter(|version| version.starts_with("v2")) {
             return Err(DataError::SquadVersion { path: path.to_owned(), found });
@@ -108,7 +123,8 @@ impl Squad {
     /// # Errors
     /// As [`read`](Self::read), and a file that is not there.
     pub fn read_part(data: Option<&Path>, split: Split) -> Result<Self, DataError> {
-        let file = if split == Split::Train { "train-v1.1.json" } else { "dev-v1.1.json" };
+        let [(_, train, _), (_, validation, _)] = FILES;
+        let file = if split == Split::Train { train } else { validation };
         let data = data.unwrap_or(Path::new("."));
         let (below, here) = (data.join(NAME).join(file), data.join(file));
         let path = if !below.is_file() && here.is_file() { here } else { below };

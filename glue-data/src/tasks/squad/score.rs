@@ -30,7 +30,15 @@ pub struct SquadScores {
 pub fn read_predictions(path: &Path) -> Result<Predictions, DataError> {
     let bytes =
         std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
-    parse_json(&bytes, path, r#"{"id of a question": "its answer"}"#)
+    parse_predictions(path, &bytes)
+}
+
+/// Reads the bytes of `{id: answer}`.
+///
+/// # Errors
+/// A file that is cut short or has another layout.
+pub fn parse_predictions(path: &Path, bytes: &[u8]) -> Result<Predictions, DataError> {
+    parse_json(bytes, path, r#"{"id of a question": "its answer"}"#)
 }
 
 /// Judges predictions by the published answer that is nearest; 0 of no questions.
