@@ -5,6 +5,7 @@
 #[macro_use]
 pub mod output;
 
+pub mod archive;
 pub mod artifacts;
 pub mod base;
 pub mod bench;
@@ -14,6 +15,7 @@ pub mod ending;
 pub mod fetch;
 pub mod frozen;
 pub mod hints;
+mod hub;
 pub mod judge;
 pub mod learner;
 pub mod limits;

@@ -324,7 +324,7 @@ pub static GLUE: [TaskSpec; 10] = [
                 "QQP.tsv",
             ),
         ],
-        source: published!("QQP"),
+        source: published!("QQP-clean"),
     },
     TaskSpec {
         name: "mnli",

@@ -50,6 +50,9 @@ pub struct BaseArgs {
     /// `minilm`, a hub name, or a directory
     #[arg(default_value = "minilm")]
     pub base: String,
+    /// Fetch it even if it is there, and replace that when the new one is whole and verified
+    #[arg(long)]
+    pub again: bool,
     /// JSON on standard output
     #[arg(long)]
     pub json: bool,

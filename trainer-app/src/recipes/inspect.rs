@@ -33,7 +33,7 @@ pub fn devices(args: &DevicesArgs) -> Result<()> {
 /// # Errors
 /// A base that cannot be located or fetched.
 pub fn base(args: &BaseArgs) -> Result<()> {
-    let base = Base::locate(&args.base)?;
+    let base = if args.again { Base::fetch_again(&args.base)? } else { Base::locate(&args.base)? };
     let config = BertConfig::from_directory(base.directory())?;
     let (directory, fingerprint) = (base.directory().display(), base.fingerprint()?);
     if args.json {

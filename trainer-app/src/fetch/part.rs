@@ -1,0 +1,98 @@
+//! A file that is not whole yet, and of which version it is.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use burn_adapters::file::atomic;
+use serde::{Deserialize, Serialize};
+
+use super::FetchError;
+
+/// What tells one version of a file on a server from another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Validator {
+    /// A strong `ETag`.
+    Etag(String),
+    /// A `Last-Modified`, where there is no strong `ETag`.
+    LastModified(String),
+}
+
+impl Validator {
+    pub(super) fn value(&self) -> &str {
+        match self {
+            Self::Etag(value) | Self::LastModified(value) => value,
+        }
+    }
+}
+
+/// The version of which a part is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Version {
+    pub(super) url: String,
+    pub(super) validator: Validator,
+    /// Bytes of the whole.
+    pub(super) bytes: Option<u64>,
+}
+
+/// A file that is being received, with its version in a file beside it.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) path: PathBuf,
+    version: PathBuf,
+}
+
+impl Part {
+    pub(super) fn new(path: &Path) -> Self {
+        let mut version = path.as_os_str().to_owned();
+        version.push(".download");
+        Self { path: path.to_owned(), version: version.into() }
+    }
+
+    /// Bytes that are there.
+    pub(super) fn length(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
+    }
+
+    /// The version of what is there, if anything is and it can be continued.
+    pub(super) fn version(&self, url: &str) -> Option<Version> {
+        if self.length() == 0 {
+            return None;
+        }
+        // One that cannot be read is as good as none: the file is fetched from its beginning.
+        let version: Version = serde_json::from_slice(&fs::read(&self.version).ok()?).ok()?;
+        (version.url == url).then_some(version)
+    }
+
+    /// Begins a file of this version with nothing in it; without a version it cannot be continued later.
+    pub(super) fn begin(&self, version: Option<&Version>) -> Result<File, FetchError> {
+        // In this order: what is there never has the version of something else.
+        self.discard()?;
+        if let Some(version) = version {
+            let bytes = serde_json::to_vec(version).map_err(io::Error::from);
+            bytes
+                .and_then(|bytes| atomic::write(&self.version, &bytes))
+                .map_err(FetchError::disk(&self.version))?;
+        }
+        File::create(&self.path).map_err(FetchError::disk(&self.path))
+    }
+
+    /// Continues what is there.
+    pub(super) fn resume(&self) -> Result<File, FetchError> {
+        OpenOptions::new().append(true).open(&self.path).map_err(FetchError::disk(&self.path))
+    }
+
+    /// Removes the file, and then its version.
+    pub(super) fn discard(&self) -> Result<(), FetchError> {
+        remove(&self.path)?;
+        remove(&self.version)
+    }
+}
+
+fn remove(path: &Path) -> Result<(), FetchError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FetchError::disk(path)(error)),
+        _ => Ok(()),
+    }
+}

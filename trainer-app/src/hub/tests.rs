@@ -1,0 +1,178 @@
+//! Bases from a hub on this machine.
+
+use super::*;
+use crate::fetch::test_server::{Fault, TestServer, impatient};
+use crate::tiny_base::lay_tiny_base;
+
+/// A hub that has the tiny base as `some/base`, and a cache.
+struct Case {
+    server: TestServer,
+    directory: tempfile::TempDir,
+}
+
+const FILES: [&str; 3] = ["config.json", "model.safetensors", "vocab.txt"];
+
+impl Case {
+    fn new() -> Self {
+        let case = Self { server: TestServer::start(), directory: tempfile::tempdir().unwrap() };
+        lay_tiny_base(case.directory.path());
+        for file in FILES {
+            let bytes = fs::read(case.directory.path().join("base").join(file)).unwrap();
+            case.server.put(&path(file), &bytes, "one");
+        }
+        case
+    }
+
+    fn own(&self) -> PathBuf {
+        self.directory.path().join("cache/some--base")
+    }
+
+    fn fetch(&self, again: bool) -> Result<()> {
+        let hub =
+            Hub { endpoint: self.server.address.clone(), token: None, downloader: impatient() };
+        hub.fetch("some/base", &self.own(), again)
+    }
+
+    fn names(&self, directory: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.directory.path().join(directory)).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn path(file: &str) -> String {
+    format!("/some/base/resolve/main/{file}")
+}
+
+#[test]
+fn a_base_is_fetched_whole_and_leaves_nothing_beside_it() {
+    let case = Case::new();
+    case.fetch(false).unwrap();
+    assert_eq!(case.names("cache/some--base"), FILES);
+    assert_eq!(case.names("cache"), [".some--base.lock", "some--base"]);
+}
+
+#[test]
+fn a_name_that_is_not_there_leaves_nothing() {
+    let case = Case::new();
+    case.server.remove(&path("config.json"));
+    let error = format!("{:#}", case.fetch(false).unwrap_err());
+    assert!(error.contains("could not be fetched") && error.contains("404"), "{error}");
+    case.server.fail(&path("config.json"), [Fault::Status(401, "")]);
+    let error = format!("{:#}", case.fetch(false).unwrap_err());
+    assert!(error.contains("set HF_TOKEN"), "{error}");
+    assert_eq!(case.names(""), ["base"]);
+}
+
+/// Before, a cased BERT was lower-cased when the answer for its settings was a 503.
+#[test]
+fn a_fault_of_the_hub_is_not_an_absent_file() {
+    let case = Case::new();
+    case.server.put(&path("tokenizer_config.json"), b"{\"do_lower_case\": false}", "one");
+    case.server.fail(&path("tokenizer_config.json"), vec![Fault::Status(503, ""); 2]);
+    case.fetch(false).unwrap();
+    assert!(case.own().join("tokenizer_config.json").exists());
+
+    let case = Case::new();
+    case.server.fail(&path("tokenizer_config.json"), vec![Fault::Status(503, ""); 9]);
+    let error = format!("{:#}", case.fetch(false).unwrap_err());
+    assert!(error.contains("status 503"), "{error}");
+    assert!(!case.own().exists());
+}
+
+#[test]
+fn what_is_no_bert_is_refused_before_its_weights_are_fetched() {
+    let case = Case::new();
+    case.server.put(&path("config.json"), b"{\"model_type\": \"distilbert\", \"dim\": 8}", "two");
+    let error = format!("{:#}", case.fetch(false).unwrap_err());
+    assert!(error.contains("some/base is no BERT"), "{error}");
+    assert!(case.server.requests(&path("model.safetensors")).is_empty());
+}
+
+#[test]
+fn a_fetch_that_broke_off_is_continued_with_the_versions_of_now() {
+    let case = Case::new();
+    case.server.fail(&path("model.safetensors"), [Fault::Cut(1000), Fault::Status(410, "")]);
+    case.fetch(false).unwrap_err();
+    assert_eq!(case.names("cache"), [".some--base.lock", ".some--base.part"]);
+    // Meanwhile the model changed, vocabulary and weights.
+    let weights = fs::read(case.directory.path().join("base/model.safetensors")).unwrap();
+    case.server.put(&path("model.safetensors"), &weights, "two");
+    case.server.put(&path("vocab.txt"), b"[PAD]\n[UNK]\n", "two");
+    case.fetch(false).unwrap();
+    assert_eq!(fs::read(case.own().join("model.safetensors")).unwrap(), weights);
+    assert_eq!(fs::read(case.own().join("vocab.txt")).unwrap(), b"[PAD]\n[UNK]\n");
+    assert_eq!(case.names("cache/some--base"), FILES);
+}
+
+#[test]
+fn all_files_are_of_the_commit_of_the_first() {
+    let case = Case::new();
+    for file in FILES {
+        let bytes = fs::read(case.directory.path().join("base").join(file)).unwrap();
+        case.server.put(&format!("/some/base/resolve/0a1b/{file}"), &bytes, "one");
+    }
+    let config = fs::read(case.directory.path().join("base/config.json")).unwrap();
+    case.server.serve(
+        &path("config.json"),
+        crate::fetch::test_server::Served {
+            bytes: config,
+            headers: vec![("X-Repo-Commit".to_owned(), "0a1b".to_owned())],
+            ..Default::default()
+        },
+    );
+    case.fetch(false).unwrap();
+    assert!(case.server.requests(&path("model.safetensors")).is_empty());
+}
+
+#[test]
+fn two_at_once_fetch_a_base_once() {
+    let case = Case::new();
+    std::thread::scope(|scope| {
+        let fetches = [(); 3].map(|()| scope.spawn(|| case.fetch(false)));
+        fetches.into_iter().for_each(|fetch| fetch.join().unwrap().unwrap());
+    });
+    assert_eq!(case.server.requests(&path("model.safetensors")).len(), 1);
+    assert_eq!(case.names("cache/some--base"), FILES);
+}
+
+#[test]
+fn a_base_is_replaced_only_by_a_whole_one() {
+    let case = Case::new();
+    case.fetch(false).unwrap();
+    fs::write(case.own().join("vocab.txt"), "damaged").unwrap();
+    case.server.fail(&path("model.safetensors"), [Fault::Status(403, "")]);
+    case.fetch(true).unwrap_err();
+    assert_eq!(fs::read(case.own().join("vocab.txt")).unwrap(), b"damaged");
+    case.fetch(true).unwrap();
+    assert_ne!(fs::read(case.own().join("vocab.txt")).unwrap(), b"damaged");
+    assert_eq!(case.names("cache"), [".some--base.lock", "some--base"]);
+}
+
+#[test]
+fn a_replacement_that_was_interrupted_is_completed() {
+    let case = Case::new();
+    case.fetch(false).unwrap();
+    let old = beside(&case.own(), "old").unwrap();
+    // Killed between the two renames: the old base comes back, without the hub.
+    fs::rename(case.own(), &old).unwrap();
+    recover(&case.own()).unwrap();
+    assert_eq!(case.names("cache"), [".some--base.lock", "some--base"]);
+    // Killed before the old one was removed.
+    fs::create_dir(&old).unwrap();
+    recover(&case.own()).unwrap();
+    assert_eq!(case.names("cache"), [".some--base.lock", "some--base"]);
+}
+
+#[test]
+fn files_of_minilm_are_compared_with_what_was_published() {
+    let directory = tempfile::tempdir().unwrap();
+    for file in &MINILM_FILES {
+        fs::write(directory.path().join(file.name), "{}").unwrap();
+    }
+    let error = check_pinned("minilm", directory.path()).unwrap_err().to_string();
+    assert!(error.contains("config.json has the size 2, expected 612"), "{error}");
+    check_pinned("some/base", directory.path()).unwrap();
+}

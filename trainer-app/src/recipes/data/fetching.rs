@@ -1,0 +1,256 @@
+//! `trainer data fetch`: archives are received, unpacked aside, counted, and only then put into their place.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use burn_adapters::file::atomic;
+use glue_data::task::{Source, TaskSpec};
+
+use super::check;
+use crate::archive;
+use crate::fetch::{Download, Downloader};
+use crate::lock::Lock;
+
+/// A larger archive is refused; the largest of the table has 0.3 GB.
+const MAX_ARCHIVE: u64 = 4 << 30;
+
+/// Where the data comes from and goes to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) data: &'a Path,
+    /// Instead of the publishers' addresses.
+    pub(super) mirror: Option<&'a str>,
+}
+
+/// Fetches every task, whatever happens to the others; `all` is whether all were asked for and not each by its name.
+pub(super) fn run(
+    specs: &[&TaskSpec],
+    all: bool,
+    place: Place<'_>,
+    downloader: &Downloader,
+) -> Result<()> {
+    let mut failed = Vec::new();
+    let mut by_hand = Vec::new();
+    for spec in specs {
+        let fetched = match spec.source {
+            None => {
+                noteln!("{}: part of this program", spec.name);
+                continue;
+            }
+            Some(_) if is_whole(spec, place.data) => {
+                noteln!("{}: already there", spec.name);
+                check(&[spec], place.data)
+            }
+            Some(Source::ByHand { how }) if all => {
+                by_hand.push((spec.name, how));
+                continue;
+            }
+            Some(Source::ByHand { how }) => {
+                Err(anyhow::anyhow!("{} cannot be fetched: {how}", spec.name))
+            }
+            Some(Source::Zip { url } | Source::ZipOfFiles { url }) => {
+                fetch(spec, url, place, downloader)
+            }
+        };
+        match fetched {
+            Ok(()) => {}
+            Err(error) if specs.len() == 1 => return Err(error),
+            Err(error) => {
+                noteln!("{}: {error:#}", spec.name);
+                failed.push(spec.name);
+            }
+        }
+    }
+    for (name, how) in by_hand {
+        noteln!("{name}: not fetched, since it has no address to fetch it from: {how}");
+    }
+    if !failed.is_empty() {
+        bail!(
+            "{} of {} tasks could not be fetched: {}",
+            failed.len(),
+            specs.len(),
+            failed.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Whether every file of a task is there with as many rows as were published.
+fn is_whole(spec: &TaskSpec, data: &Path) -> bool {
+    let read = |part: &glue_data::task::Part| spec.read(Some(data), part.split);
+    spec.parts.iter().all(|part| read(part).is_ok_and(|rows| rows.len() == part.rows))
+}
+
+fn fetch(spec: &TaskSpec, url: &str, place: Place<'_>, downloader: &Downloader) -> Result<()> {
+    let data = place.data;
+    let file = url.rsplit('/').next().unwrap_or(url);
+    let url = match place.mirror {
+        Some(mirror) => format!("{}/{file}", mirror.trim_end_matches('/')),
+        None => url.to_owned(),
+    };
+    noteln!("{}: {url}", spec.name);
+    let download = Download { url, at_most: Some(MAX_ARCHIVE), ..Download::default() };
+    if !data.exists() {
+        // A server that cannot be reached leaves no directory behind.
+        downloader.probe(&download)?;
+    }
+    let directory = data.join(spec.directory);
+    let _lock = Lock::wait_beside(&directory, || {
+        noteln!("another process is fetching {}; waiting until it is finished", spec.name);
+    })?;
+    if is_whole(spec, data) {
+        return check(&[spec], data);
+    }
+    let part = data.join(format!(".{file}.part"));
+    downloader.receive(&download, &part)?;
+    let unpacked = place_unpacked(spec, &part, data);
+    // Whole or damaged, it is not needed again; a full disk does not make it a bad one.
+    let is_full = unpacked.as_ref().is_err_and(|error| {
+        error.chain().any(|cause| {
+            cause.downcast_ref().is_some_and(|error: &archive::ArchiveError| {
+                matches!(error, archive::ArchiveError::Disk { .. })
+            })
+        })
+    });
+    if !is_full {
+        Downloader::discard(&part)?;
+    }
+    unpacked.with_context(|| format!("the archive {}", download.url))
+}
+
+/// Unpacks an archive aside, counts the rows, and puts the files into the task's directory.
+fn place_unpacked(spec: &TaskSpec, archive: &Path, data: &Path) -> Result<()> {
+    let aside = tempfile::Builder::new()
+        .prefix(&format!(".{}.", spec.directory))
+        .suffix(".part")
+        .tempdir_in(data)
+        .with_context(|| format!("writing into {}", data.display()))?;
+    let into = match spec.source {
+        Some(Source::ZipOfFiles { .. }) => aside.path().join(spec.directory),
+        _ => aside.path().to_owned(),
+    };
+    archive::unpack(archive, &into)?;
+    check(&[spec], aside.path())?;
+    let (from, to) = (aside.path().join(spec.directory), data.join(spec.directory));
+    let moved = if to.exists() { replace_files(&from, &to) } else { atomic::rename(&from, &to) };
+    moved.with_context(|| format!("writing {}", to.display()))
+}
+
+/// Replaces the files of a directory one by one: it may have others, which are not ours.
+fn replace_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            replace_files(&entry.path(), &target)?;
+        } else {
+            atomic::rename(&entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use glue_data::tasks;
+
+    use super::*;
+    use crate::fetch::test_server::{TestServer, impatient};
+
+    /// WNLI's archive with so many training rows; 635 were published.
+    fn wnli(training: usize) -> Vec<u8> {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let labeled = "index\tsentence1\tsentence2\tlabel\n";
+        let unlabeled = "index\tsentence1\tsentence2\n";
+        for (file, header, end, rows) in [
+            ("train.tsv", labeled, "\t1", training),
+            ("dev.tsv", labeled, "\t0", 71),
+            ("test.tsv", unlabeled, "", 146),
+        ] {
+            let rows: String = (0..rows).map(|row| format!("{row}\ta\tb{end}\n")).collect();
+            let options = zip::write::SimpleFileOptions::default();
+            zip.start_file(format!("WNLI/{file}"), options).unwrap();
+            zip.write_all(format!("{header}{rows}").as_bytes()).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    fn fetch(names: &[&str], all: bool, server: &TestServer, data: &Path) -> Result<()> {
+        let specs: Vec<_> = names.iter().map(|name| tasks::lookup(name).unwrap()).collect();
+        let place = Place { data, mirror: Some(&server.address) };
+        run(&specs, all, place, &impatient())
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_failure_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        fetch(&["wnli"], false, &TestServer::start(), &data).unwrap_err();
+        assert!(!data.exists());
+    }
+
+    #[test]
+    fn an_archive_that_is_bad_is_not_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let server = TestServer::start();
+        for (bytes, part) in [
+            (b"<html>not found</html>".to_vec(), "not a zip archive"),
+            (wnli(630), "not as they were published"),
+            (wnli(635)[..2000].to_vec(), "not a zip archive"),
+        ] {
+            server.put("/WNLI.zip", &bytes, part);
+            let error = format!("{:#}", fetch(&["wnli"], false, &server, &data).unwrap_err());
+            assert!(error.contains(part), "{error}");
+            assert_eq!(names(&data), [".WNLI.lock"]);
+        }
+        server.put("/WNLI.zip", &wnli(635), "good");
+        fetch(&["wnli"], false, &server, &data).unwrap();
+        assert_eq!(names(&data), [".WNLI.lock", "WNLI"]);
+        assert_eq!(names(&data.join("WNLI")), ["dev.tsv", "test.tsv", "train.tsv"]);
+        // It is whole, and not fetched again.
+        server.remove("/WNLI.zip");
+        fetch(&["wnli"], false, &server, &data).unwrap();
+    }
+
+    #[test]
+    fn files_of_the_user_stay_where_a_task_is_completed() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path();
+        fs::create_dir(data.join("WNLI")).unwrap();
+        fs::write(data.join("WNLI/notes.txt"), "mine").unwrap();
+        fs::write(data.join("WNLI/train.tsv"), "half a file").unwrap();
+        let server = TestServer::start();
+        server.put("/WNLI.zip", &wnli(635), "good");
+        fetch(&["wnli"], false, &server, data).unwrap();
+        assert_eq!(fs::read(data.join("WNLI/notes.txt")).unwrap(), b"mine");
+        assert!(is_whole(tasks::lookup("wnli").unwrap(), data));
+    }
+
+    #[test]
+    fn every_task_is_tried_and_the_failures_are_named_at_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let server = TestServer::start();
+        server.put("/WNLI.zip", &wnli(635), "good");
+        let all = ["cola", "mrpc", "rte", "wnli"];
+        let error = fetch(&all, true, &server, directory.path()).unwrap_err().to_string();
+        assert_eq!(error, "2 of 4 tasks could not be fetched: cola, rte");
+        assert!(directory.path().join("WNLI/train.tsv").exists());
+        // Nobody can fetch this one, which is no fault where all were asked for.
+        fetch(&["mrpc", "wnli"], true, &server, directory.path()).unwrap();
+        let error = fetch(&["mrpc"], false, &server, directory.path()).unwrap_err().to_string();
+        assert!(error.contains("cannot be fetched"), "{error}");
+    }
+}
