@@ -88,13 +88,7 @@ pub(crate) fn on_cpu(shell: &Shell, resources: &Resources) -> Result<()> {
         .filter(|(_, found)| found.is_none())
         .map(|(name, _)| name)
         .collect();
-    let has_nextest = cmd!(shell, "cargo nextest --version")
-        .quiet()
-        .ignore_stdout()
-        .ignore_stderr()
-        .run()
-        .is_ok();
-    let tests = if has_nextest {
+    let tests = if has_nextest(shell) {
         let mut filter = String::from("all()");
         for name in skipped {
             filter += &format!(" - test({name})");
@@ -117,4 +111,9 @@ pub(crate) fn on_cpu(shell: &Shell, resources: &Resources) -> Result<()> {
     tests.envs(resources.variables()).run()?;
     cmd!(shell, "cargo test --release --locked --workspace --doc").run()?;
     Ok(())
+}
+
+/// Whether `cargo nextest` is installed, which runs each test in a process of its own.
+pub(crate) fn has_nextest(shell: &Shell) -> bool {
+    cmd!(shell, "cargo nextest --version").quiet().ignore_stdout().ignore_stderr().run().is_ok()
 }
