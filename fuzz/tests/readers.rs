@@ -1,4 +1,6 @@
 //! One harness a reader. Seeds are small files of the kind, written by the program itself where it writes them.
 
+#[path = "readers/sweeps.rs"]
+mod sweeps;
 #[path = "readers/tables.rs"]
 mod tables;

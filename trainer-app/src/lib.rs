@@ -25,6 +25,7 @@ pub mod process;
 pub mod recipes;
 pub mod report;
 pub mod rows;
+pub mod rows_fingerprint;
 pub mod run;
 pub mod run_config;
 pub mod serve;

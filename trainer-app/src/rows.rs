@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::devices;
 use crate::learner::step::ScoredRow;
+use crate::rows_fingerprint;
 use crate::run_config::{RunConfig, TaskConfig};
 
 /// A task with its rows as they were read.
@@ -29,6 +30,8 @@ pub struct TaskRows {
     pub judged_by: Vec<(Split, Vec<Example>)>,
     /// What is allowed in one's own files and may not be meant.
     pub notes: Vec<Note>,
+    /// SHA-256 of all of them, before any limit; none for rows of one's own, of which the seed holds some out.
+    pub fingerprint: Option<String>,
 }
 
 impl TaskRows {
@@ -39,7 +42,10 @@ impl TaskRows {
     pub fn read(config: &RunConfig) -> Result<Self> {
         let mut rows = match &config.task.custom {
             Some(_) => Self::read_custom(&config.task, config.seed)?,
-            None => Self::read_named(&config.task.name, config.task.data.as_deref())?,
+            None => {
+                let rows = Self::read_named(&config.task.name, config.task.data.as_deref())?;
+                Self { fingerprint: Some(rows_fingerprint::of_rows(&rows)), ..rows }
+            }
         };
         if let Some(limit) = config.task.limit {
             rows.limit(limit, config.seed);
@@ -63,6 +69,7 @@ impl TaskRows {
                 .map(|split| Ok((split, spec.read(data, split)?)))
                 .collect::<Result<_>>()?,
             notes: Vec::new(),
+            fingerprint: None,
         })
     }
 
@@ -88,6 +95,7 @@ impl TaskRows {
                 test => vec![(Split::Test, test)],
             },
             notes: read.notes,
+            fingerprint: None,
         })
     }
 

@@ -2,7 +2,7 @@
 //! What runs share is in [`shared`](crate::shared); who asks for a run, and what is told about it, in the recipes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -78,12 +78,29 @@ pub struct RunResult {
     /// Resident memory at the end, in MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_mib: Option<u64>,
+    /// SHA-256 of the base's weights; results of version 0.1.0 do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_fingerprint: Option<String>,
+    /// SHA-256 of the published rows, before any limit; none for rows of one's own, and in results of version 0.1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_fingerprint: Option<String>,
     /// Where it was computed.
     pub device: String,
     /// The seed.
     pub seed: u64,
     /// The adapter file.
     pub adapter: PathBuf,
+}
+
+impl RunResult {
+    /// Reads a `result.json`.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not a result.
+    pub fn read(path: &Path) -> Result<Self> {
+        let context = || format!("reading the result {}", path.display());
+        serde_json::from_slice(&std::fs::read(path).with_context(context)?).with_context(context)
+    }
 }
 
 /// Makes what shows a run.
@@ -323,6 +340,8 @@ impl Run {
             seconds_per_step: seconds[seconds.len() / 2],
             seconds: progress.seconds,
             memory_mib: memory::resident_bytes().map(|bytes| bytes / (1 << 20)),
+            base_fingerprint: Some(self.base.fingerprint()?),
+            rows_fingerprint: self.task.subject.fingerprint().map(str::to_owned),
             device: devices::describe(&self.device),
             seed: self.config.seed,
             adapter: directory.adapter(),

@@ -9,6 +9,7 @@ use glue_data::{EncodedRows, Labels, Split, TextEncoder};
 
 use crate::judge::{AnswerJudge, Judge};
 use crate::rows::{self, TaskRows};
+use crate::rows_fingerprint;
 use crate::run_config::{RunConfig, TaskConfig};
 
 /// What a run reads.
@@ -27,6 +28,8 @@ pub struct Questions {
     pub train: Squad,
     /// To choose by.
     pub validation: Squad,
+    /// SHA-256 of both, before any limit.
+    pub fingerprint: String,
 }
 
 /// What a run works with.
@@ -56,21 +59,20 @@ impl Subject {
         }
         let data = config.task.data.as_deref();
         let mut train = Squad::read_part(data, Split::Train)?;
+        let validation = Squad::read_part(data, Split::Validation)?;
+        let fingerprint = rows_fingerprint::of_questions([&train, &validation]);
         if let Some(limit) = config.task.limit {
             let kept = rows::draw(train.questions.len(), limit, config.seed);
             train.questions = kept.into_iter().map(|row| train.questions[row].clone()).collect();
         }
-        Ok(Self::Questions(Questions {
-            train,
-            validation: Squad::read_part(data, Split::Validation)?,
-        }))
+        Ok(Self::Questions(Questions { train, validation, fingerprint }))
     }
 
     /// A line that says what was read.
     pub fn describe(&self) -> String {
         match self {
             Self::Texts(rows) => rows.describe(),
-            Self::Questions(Questions { train, validation }) => format!(
+            Self::Questions(Questions { train, validation, .. }) => format!(
                 "task squad: questions {} train ({} answers misplaced), {} validation; judged by f1",
                 train.questions.len(),
                 train.misplaced_answers(),
@@ -87,6 +89,14 @@ impl Subject {
             }
             Self::Texts(_) => Some(TextInput::Single),
             Self::Questions(_) => None,
+        }
+    }
+
+    /// SHA-256 of the published rows, before any limit; none for rows of one's own.
+    pub fn fingerprint(&self) -> Option<&str> {
+        match self {
+            Self::Texts(rows) => rows.fingerprint.as_deref(),
+            Self::Questions(questions) => Some(&questions.fingerprint),
         }
     }
 

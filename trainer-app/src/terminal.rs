@@ -50,7 +50,48 @@ pub struct Board {
 
 struct Row {
     bar: ProgressBar,
-    best: Mutex<Option<f64>>,
+    seen: Mutex<Seen>,
+}
+
+/// What came out of the cells of a row so far.
+#[derive(Default)]
+struct Seen {
+    best: Option<f64>,
+    collapsed: usize,
+    failed: usize,
+}
+
+/// How a cell of a row ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RowEnd {
+    /// With a score.
+    Score(f64),
+    /// Its training collapsed.
+    Collapsed,
+    /// It could not be run.
+    Failed,
+}
+
+impl Seen {
+    fn add(&mut self, end: RowEnd) {
+        match end {
+            RowEnd::Score(score) => {
+                self.best = Some(self.best.map_or(score, |best| best.max(score)));
+            }
+            RowEnd::Collapsed => self.collapsed += 1,
+            RowEnd::Failed => self.failed += 1,
+        }
+    }
+
+    fn message(&self) -> String {
+        let count = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
+        let parts = [
+            self.best.map(|best| format!("best {:.1}", 100.0 * best)),
+            count(self.collapsed, "collapsed"),
+            count(self.failed, "failed"),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl Board {
@@ -72,14 +113,14 @@ impl Board {
         }
         let rows = counts.into_iter().map(|(name, count)| {
             let bar = bars.add(ProgressBar::new(count));
-            bar.set_style(style("{prefix:28} {bar:20} {pos:>3}/{len:<3} {msg}"));
+            bar.set_style(style("{prefix:24!} {bar:12} {pos:>3}/{len:<3} {wide_msg}"));
             bar.set_prefix(name.clone());
             bar.tick();
-            (name, Row { bar, best: Mutex::new(None) })
+            (name, Row { bar, seen: Mutex::default() })
         });
         let rows = rows.collect();
         let running = bars.add(ProgressBar::new(1));
-        running.set_style(style("{spinner} {msg}  {bar:20} {pos}/{len} steps  {eta} left"));
+        running.set_style(style("{spinner} {wide_msg} {bar:12} {pos}/{len} steps, {eta} left"));
         Self { bars, rows, running, talks }
     }
 
@@ -92,26 +133,21 @@ impl Board {
     }
 
     /// A cell of a row has ended.
-    pub fn finish(&self, row: &str, score: Option<f64>) {
+    pub fn finish(&self, row: &str, end: RowEnd) {
         let Some(row) = self.rows.get(row) else { return };
-        let mut best = row.best.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(score) = score
-            && best.is_none_or(|best| score > best)
-        {
-            *best = Some(score);
-            row.bar.set_message(format!("best {:.1}", 100.0 * score));
-        }
+        let mut seen = row.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        seen.add(end);
+        row.bar.set_message(seen.message());
         row.bar.inc(1);
     }
 
     /// A line that stays.
-    #[expect(clippy::print_stderr, reason = "this is the writer of the line")]
     pub fn say(&self, line: &str) {
         if !self.talks {
             return;
         }
         if self.bars.is_hidden() {
-            eprintln!("{line}");
+            noteln!("{line}");
         } else {
             // What cannot be drawn is in the ledger.
             let _ = self.bars.println(line);
@@ -130,4 +166,19 @@ impl Board {
 /// A style whose template is written here and known to be one.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_shows_its_best_and_what_collapsed_or_failed() {
+        let mut seen = Seen::default();
+        for end in [RowEnd::Score(0.8), RowEnd::Score(0.7), RowEnd::Collapsed, RowEnd::Failed] {
+            seen.add(end);
+        }
+        assert_eq!(seen.message(), "best 80.0, 1 collapsed, 1 failed");
+        assert_eq!(Seen::default().message(), "");
+    }
 }

@@ -120,6 +120,8 @@ const TABLES: &[Table] = &[
             ("--dry-run", "--slurm --slurm-shards --keep-all --submission"),
             ("--dry-run", "--checkpoint-every --json"),
             ("--shard", "--slurm --slurm-shards"),
+            // The best of all shards' cells answers.
+            ("--submission", "--shard --slurm --slurm-shards"),
         ],
         included: &[],
     },
@@ -181,6 +183,10 @@ const TABLES: &[Table] = &[
         flags: &[
             ("--data glue", ""),
             ("--split test", ""),
+            ("--input rows.csv", "--text body --label team"),
+            ("--text body", "--input rows.csv --label team"),
+            ("--text2 reply", "--input rows.csv --text body --label team"),
+            ("--label team", "--input rows.csv --text body"),
             ("--limit 20", ""),
             ("--out here", ""),
             ("--base bert-base-uncased", ""),
@@ -189,7 +195,12 @@ const TABLES: &[Table] = &[
             ("--precision bf16", ""),
             ("--json", ""),
         ],
-        refused: &[],
+        refused: &[
+            ("--input", "--data --split"),
+            ("--text", "--data --split"),
+            ("--text2", "--data --split"),
+            ("--label", "--data --split"),
+        ],
         included: &[],
     },
     Table {

@@ -102,19 +102,35 @@ pub struct PredictArgs {
 /// Arguments of `trainer ablate`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Nothing is trained again: figure 6, left, of the paper. The map is printed, and drawn beside the adapter file.
+Nothing is trained again: figure 6, left, of the paper. The map is printed,
+and drawn beside the adapter file.
 
 Examples:
-  trainer ablate runs/cola/houlsby-64-seed42/adapter.safetensors --data glue")]
+  trainer ablate runs/cola/houlsby-64-seed42/adapter.safetensors --data glue
+  trainer ablate mails.safetensors --input new.csv --text body --label team")]
 pub struct AblateArgs {
     /// The adapter file
     pub adapter: PathBuf,
     /// Directory that holds the tasks' data in the published layout
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "text", "text2", "label"])]
     pub data: Option<PathBuf>,
     /// Which rows of the adapter's task
-    #[arg(long, value_name = "SPLIT", default_value = "validation")]
+    #[arg(
+        long,
+        value_name = "SPLIT",
+        default_value = "validation",
+        conflicts_with_all = ["input", "text", "text2", "label"]
+    )]
     pub split: String,
+    /// Your own rows with labels: a .csv, .tsv or .jsonl file
+    #[arg(long, value_name = "FILE", requires_all = ["text", "label"])]
+    pub input: Option<PathBuf>,
+    /// Columns of the input.
+    #[command(flatten)]
+    pub columns: ColumnArgs,
+    /// Column of the label
+    #[arg(long, value_name = "COL", requires = "input")]
+    pub label: Option<String>,
     /// Use this many rows only, the first ones
     #[arg(
         long,

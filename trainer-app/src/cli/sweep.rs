@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::limits;
-use crate::sweep::ledger::Shard;
+use crate::sweep::shard::Shard;
 
 /// Arguments of `trainer sweep`.
 #[derive(Debug, Clone, Args)]
@@ -25,14 +25,22 @@ A sweep's file:
   learning_rates = [3e-4, 1e-3]
   epochs = [3]
   seeds = [0, 1, 2]
-  # also: adapt_layers, init_stds, poolings, optimizer, batch_size, max_length, limit, patience, cache
+  # also: adapt_layers, init_stds, poolings, optimizer, batch_size, max_length,
+  # limit, patience, cache
 
-Killed at any time, the same command goes on where it was.")]
+Killed at any time, the same command continues where it was. A cell that ended is
+not run again: its result is in the ledger. A fault of the machine (a full disk,
+missing data) stops the sweep and is not recorded.
+
+With --json, one object on standard output: status (done, failed, open or
+stopped), cells (how many of each), settings, adapters and failed.
+With --submission: the best of all cells answers, so that it takes no --shard.")]
 pub struct SweepArgs {
     /// The sweep's file
     #[arg(value_name = "FILE", conflicts_with = "preset")]
     pub file: Option<PathBuf>,
-    /// A sweep that comes with the program: glue, extra, squad, figure-3, figure-4, init-scale, learning-rate, minilm
+    /// A sweep that comes with the program: glue, extra, squad, figure-3, figure-4, init-scale,
+    /// learning-rate, minilm
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// The base: `minilm`, a hub name, or a directory in Hugging Face layout
@@ -51,16 +59,17 @@ pub struct SweepArgs {
     #[arg(long, value_name = "NAME", value_parser = limits::directory_name)]
     pub name: Option<String>,
     /// Run only this machine's part: i/n
-    #[arg(long, value_name = "I/N", default_value = "1/1")]
+    #[arg(long, value_name = "I/N", default_value = "1/1", conflicts_with = "submission")]
     pub shard: Shard,
-    /// Print the cells that are left, with an estimate of the time
+    /// Print the cells that are left, with an estimate of the time; nothing is
+    /// written
     #[arg(
         long,
         conflicts_with_all = ["keep_all", "submission", "checkpoint_every", "json"]
     )]
     pub dry_run: bool,
     /// Print a Slurm array script that runs this sweep on many machines
-    #[arg(long, conflicts_with_all = ["dry_run", "shard"])]
+    #[arg(long, conflicts_with_all = ["dry_run", "shard", "submission"])]
     pub slurm: bool,
     /// Jobs of the Slurm array
     #[arg(
@@ -70,10 +79,10 @@ pub struct SweepArgs {
         allow_negative_numbers = true,
         value_parser = |text: &str| limits::SHARDS.parse(text),
         requires = "slurm",
-        conflicts_with_all = ["dry_run", "shard"]
+        conflicts_with_all = ["dry_run", "shard", "submission"]
     )]
     pub slurm_shards: usize,
-    /// Run the cells again that failed
+    /// Run the cells again that are recorded as failed
     #[arg(long)]
     pub retry_failed: bool,
     /// Keep what large methods (full, top-K) trained, too
@@ -85,7 +94,7 @@ pub struct SweepArgs {
     /// Seconds between checkpoints inside an epoch
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub checkpoint_every: u64,
-    /// Print every setting as JSON on standard output
+    /// JSON on standard output
     #[arg(long)]
     pub json: bool,
 }

@@ -4,6 +4,8 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use glue_data::Example;
+use glue_data::tasks::custom;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -54,7 +56,6 @@ impl Ablation {
 ///
 /// # Errors
 /// An adapter that inserts nothing; an adapter, base or rows that cannot be read; or a directory that cannot be written.
-#[expect(clippy::print_stdout, reason = "the map is what was asked for")]
 pub fn run(args: &AblateArgs) -> Result<()> {
     let answerer = Answerer::load(&args.adapter, &args.inference)?;
     ensure!(
@@ -63,25 +64,46 @@ pub fn run(args: &AblateArgs) -> Result<()> {
         args.adapter.display(),
         answerer.metadata.method
     );
-    let mut examples = answerer.read_split(&args.split, args.data.as_deref())?;
+    let mut examples = read(args, &answerer)?;
     examples.truncate(args.limit.unwrap_or(usize::MAX));
     let ablation = ablate(&answerer, &examples)?;
 
+    // Printed first: what took minutes to compute is not lost where it cannot be written.
+    if args.inference.json {
+        outln!("{}", serde_json::to_string(&ablation)?);
+    } else {
+        out!("{}", heat_map::text(&ablation, std::io::stdout().is_terminal()));
+    }
     let beside = args.adapter.parent().unwrap_or(Path::new("."));
     let out = args.out.as_deref().unwrap_or(beside);
-    std::fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
-    write_atomically(&out.join("ablation.json"), &serde_json::to_vec_pretty(&ablation)?)?;
-    write_atomically(&out.join("ablation.svg"), heat_map::svg(&ablation)?.as_bytes())?;
-    if args.inference.json {
-        println!("{}", serde_json::to_string(&ablation)?);
-    } else {
-        print!("{}", heat_map::text(&ablation, std::io::stdout().is_terminal()));
-        println!("drawn in {}", out.join("ablation.svg").display());
+    write(&ablation, out).with_context(|| {
+        format!(
+            "the map was printed, but cannot be kept in {}; name another directory with --out",
+            out.display()
+        )
+    })?;
+    if !args.inference.json {
+        outln!("drawn in {}", out.join("ablation.svg").display());
     }
     Ok(())
 }
 
-fn ablate(answerer: &Answerer, examples: &[glue_data::Example]) -> Result<Ablation> {
+/// The rows to score: one's own, or a part of the adapter's task.
+fn read(args: &AblateArgs, answerer: &Answerer) -> Result<Vec<Example>> {
+    if let (Some(path), Some(text), Some(label)) = (&args.input, &args.columns.text, &args.label) {
+        let text2 = args.columns.text2.as_deref();
+        return Ok(custom::read_labeled(path, text, text2, label, &answerer.task.labels)?);
+    }
+    answerer.read_split(&args.split, args.data.as_deref())
+}
+
+fn write(ablation: &Ablation, out: &Path) -> Result<()> {
+    std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
+    write_atomically(&out.join("ablation.json"), &serde_json::to_vec_pretty(ablation)?)?;
+    write_atomically(&out.join("ablation.svg"), heat_map::svg(ablation)?.as_bytes())
+}
+
+fn ablate(answerer: &Answerer, examples: &[Example]) -> Result<Ablation> {
     let metric = answerer.task.metric().name();
     let score = |scored: &[ScoredRow]| -> Result<f64> {
         let scores = rows::scores(&answerer.task, scored.iter())

@@ -14,19 +14,18 @@ use crate::sweep::{ledger, summary};
 ///
 /// # Errors
 /// A directory without a ledger, a ledger without a score, or a page that cannot be written.
-#[expect(clippy::print_stdout, reason = "where the page is, is the answer")]
 pub fn run(args: &ReportArgs) -> Result<()> {
     let entries = ledger::read(&args.sweep)?;
-    let settings = summary::settings(entries.values());
+    entries.notes.iter().for_each(|note| noteln!("note: {note}"));
+    let settings = summary::settings(entries.iter());
     ensure!(!settings.is_empty(), "no cell of {} has ended with a score", args.sweep.display());
-    let base = entries.values().next().map_or_else(String::new, |e| e.config.model.base.clone());
     let name =
-        args.sweep.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        args.sweep.file_name().map_or_else(|| "sweep".to_owned(), |n| n.to_string_lossy().into());
     let ablations = ablations(&args.sweep)?;
-    let page = page::html(&name, &base, &settings, &ablations)?;
+    let page = page::html(&name, &settings, &ablations)?;
     let out = args.out.clone().unwrap_or_else(|| args.sweep.join("report.html"));
     write_atomically(&out, page.as_bytes())?;
-    println!("{}", out.display());
+    outln!("{}", out.display());
     Ok(())
 }
 

@@ -1,10 +1,13 @@
 //! The paper's figures from the settings of a sweep, as SVG. A figure for which the sweep has no data is none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
 use glue_data::tasks::squad;
+use plotters::coord::combinators::BindKeyPoints;
 use plotters::prelude::*;
+
+use super::paper;
 
 use crate::sweep::summary::Setting;
 
@@ -18,7 +21,7 @@ struct Series {
 /// A picture with what it shows.
 #[derive(Debug, Clone)]
 pub struct Figure {
-    /// What it shows, and which figure of the paper it is.
+    /// What it shows, and which figure of the paper shows the same.
     pub caption: String,
     /// The picture.
     pub svg: String,
@@ -45,9 +48,12 @@ pub fn figures(settings: &[Setting]) -> Result<Vec<Figure>> {
 /// percentile over the tasks.
 fn against_parameters(settings: &[Setting]) -> Result<Option<Figure>> {
     let series = against_parameters_series(settings);
-    let caption = "Figures 1 and 3 of the paper: the validation score minus that of full fine-tuning, in points, against \
-                   the trained parameters of a task; percentiles over the tasks";
-    picture(caption, "trained parameters of a task", "points from full fine-tuning", &series)
+    let caption = format!(
+        "The validation score minus that of full fine-tuning, in points, against the trained parameters of a task; \
+         percentiles over the tasks{}",
+        as_in_the_paper("figures 1 and 3", tasks(settings).iter().map(String::as_str))
+    );
+    picture(&caption, "trained parameters of a task", "points from full fine-tuning", &series)
 }
 
 fn against_parameters_series(settings: &[Setting]) -> Vec<Series> {
@@ -103,9 +109,10 @@ fn sizes_of_task(settings: &[Setting], task: &str) -> Result<Option<Figure>> {
     if !series.iter().any(|series| series.points.len() > 1) {
         return Ok(None);
     }
-    let number = if task == squad::NAME { 5 } else { 4 };
+    let figure = if task == squad::NAME { "figure 5" } else { "figure 4" };
     let caption = format!(
-        "Figure {number} of the paper: validation score of {task} against the trained parameters"
+        "Validation score of {task} against the trained parameters{}",
+        as_in_the_paper(figure, [task])
     );
     picture(&caption, "trained parameters", &format!("{task}, score"), &series)
 }
@@ -126,14 +133,22 @@ fn init_scale(settings: &[Setting]) -> Result<Option<Figure>> {
             (points.len() > 1).then_some(Series { name: task, points })
         })
         .collect();
-    let caption = "Figure 6, right, of the paper: validation score against the standard deviation of the adapters' first weights";
-    picture(caption, "standard deviation", "score", &series)
+    let caption = format!(
+        "Validation score against the standard deviation of the adapters' first weights{}",
+        as_in_the_paper("figure 6, right", series.iter().map(|series| series.name.as_str()))
+    );
+    picture(&caption, "standard deviation", "score", &series)
 }
 
 /// Figure 7: the learning rate, adapters beside full fine-tuning.
 fn learning_rates(settings: &[Setting], task: &str) -> Result<Option<Figure>> {
-    let methods: BTreeSet<&str> =
-        settings.iter().filter(|s| s.task == task).map(|s| s.method.as_str()).collect();
+    // In the order of the settings, which sorts sizes as numbers.
+    let mut methods: Vec<&str> = Vec::new();
+    for setting in settings.iter().filter(|setting| setting.task == task) {
+        if !methods.contains(&setting.method.as_str()) {
+            methods.push(&setting.method);
+        }
+    }
     let series: Vec<Series> = methods
         .into_iter()
         .filter_map(|method| {
@@ -145,20 +160,34 @@ fn learning_rates(settings: &[Setting], task: &str) -> Result<Option<Figure>> {
             (points.len() > 1).then(|| Series { name: method.to_owned(), points })
         })
         .collect();
-    let caption =
-        format!("Figure 7 of the paper: validation score of {task} against the learning rate");
+    let caption = format!(
+        "Validation score of {task} against the learning rate{}",
+        as_in_the_paper("figure 7", [task])
+    );
     picture(&caption, "learning rate", &format!("{task}, score"), &series)
 }
 
+/// What a caption ends with where the paper has a figure of the same kind and experiments on all these tasks.
+pub(crate) fn as_in_the_paper<'a>(
+    figure: &str,
+    tasks: impl IntoIterator<Item = &'a str>,
+) -> String {
+    let has = |task: &str| task == squad::NAME || paper::of(task).is_some();
+    let all = tasks.into_iter().all(has);
+    if all { format!(" (as in {figure} of the paper)") } else { String::new() }
+}
+
 fn tasks(settings: &[Setting]) -> Vec<String> {
-    let tasks: BTreeSet<&String> = settings.iter().map(|setting| &setting.task).collect();
-    tasks.into_iter().cloned().collect()
+    let mut tasks: Vec<String> = settings.iter().map(|setting| setting.task.clone()).collect();
+    tasks.sort();
+    tasks.dedup();
+    tasks
 }
 
 /// What a method trains.
 fn parameters(settings: &[Setting], method: &str) -> f64 {
-    let found = settings.iter().find(|setting| setting.method == method);
-    found.map_or(0.0, |setting| setting.trained_parameters as f64)
+    let mut of_method = settings.iter().filter(|setting| setting.method == method);
+    of_method.find_map(|setting| setting.trained_parameters).map_or(0.0, |count| count as f64)
 }
 
 /// The best mean score of each group of settings.
@@ -169,8 +198,10 @@ fn best_by<'a, Key: Ord>(
 ) -> BTreeMap<Key, f64> {
     let mut best = BTreeMap::new();
     for setting in settings.iter().filter(|setting| belongs(setting)) {
+        // A setting of which every seed collapsed without a score is in the table and in no figure.
+        let Some(mean) = setting.mean() else { continue };
         let place = best.entry(key(setting)).or_insert(f64::MIN);
-        *place = setting.mean().max(*place);
+        *place = mean.max(*place);
     }
     best
 }
@@ -210,6 +241,25 @@ const COLORS: [RGBColor; 7] = [
     RGBColor(0, 0, 0),
 ];
 
+/// More marks than this overlap on the axis.
+const MOST_MARKS: usize = 9;
+
+/// The marks of a logarithmic axis: 1, 2 and 5 in every decade, or 1 and 3, or the decades, as many as there is room for.
+fn marks(left: f64, right: f64) -> Vec<f64> {
+    #[expect(clippy::cast_possible_truncation, reason = "an exponent of ten of an f64")]
+    let (first, last) = (left.log10().floor() as i32, right.log10().ceil() as i32);
+    let of = |digits: &[f64]| -> Vec<f64> {
+        let decades = (first..=last)
+            .flat_map(|decade| digits.iter().map(move |digit| digit * 10f64.powi(decade)));
+        decades.filter(|mark| (left..=right).contains(mark)).collect()
+    };
+    [&[1.0, 2.0, 5.0][..], &[1.0, 3.0]]
+        .into_iter()
+        .map(of)
+        .find(|marks| marks.len() <= MOST_MARKS)
+        .unwrap_or_else(|| of(&[1.0]))
+}
+
 fn draw(
     svg: &mut String,
     x: &str,
@@ -229,12 +279,15 @@ fn draw(
         .margin(12)
         .x_label_area_size(42)
         .y_label_area_size(56)
-        .build_cartesian_2d((left / 1.3..right * 1.3).log_scale(), low - margin..high + margin)?;
+        .build_cartesian_2d(
+            (left / 1.3..right * 1.3).log_scale().with_key_points(marks(left / 1.3, right * 1.3)),
+            low - margin..high + margin,
+        )?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(BLACK.mix(0.12))
-        .x_labels(4)
+        .x_labels(MOST_MARKS)
         .y_labels(6)
         .x_desc(x)
         .y_desc(y)
@@ -296,20 +349,23 @@ pub(crate) mod tests {
     ) -> Setting {
         Setting {
             task: task.to_owned(),
+            base: "minilm".to_owned(),
             method: method.to_owned(),
             learning_rate: rate,
             epochs: 3,
             init_std: None,
             pooling: "pooler",
             metric: "accuracy".to_owned(),
+            seeds: vec![0],
             scores: vec![score],
             test_scores: vec![],
             majority: Some(0.5),
-            trained_parameters: trained,
-            share_of_base: 0.01,
+            trained_parameters: Some(trained),
+            share_of_base: Some(0.01),
             collapsed: 0,
-            seconds_per_step: 0.1,
-            seconds_per_epoch: 10.0,
+            seconds_per_step: Some(0.1),
+            seconds_per_epoch: Some(10.0),
+            order: (method.to_owned(), 0),
         }
     }
 
@@ -348,17 +404,40 @@ pub(crate) mod tests {
 
     #[test]
     fn there_is_a_figure_where_there_is_data() {
-        let settings = [
-            setting("a", "full", 1e-4, 1000, 0.90),
-            setting("a", "houlsby-8", 1e-3, 10, 0.88),
-            setting("a", "houlsby-8", 3e-4, 10, 0.80),
-            setting("a", "houlsby-64", 1e-3, 80, 0.90),
-        ];
-        let captions: Vec<String> =
-            figures(&settings).unwrap().into_iter().map(|figure| figure.caption).collect();
-        let numbers: Vec<&str> = captions.iter().map(|caption| &caption[..9]).collect();
-        assert_eq!(numbers, ["Figures 1", "Figure 4 ", "Figure 7 "], "{captions:?}");
-        assert!(figures(&settings[..1]).unwrap().is_empty());
+        let of = |task| {
+            [
+                setting(task, "full", 1e-4, 1000, 0.90),
+                setting(task, "houlsby-8", 1e-3, 10, 0.88),
+                setting(task, "houlsby-8", 3e-4, 10, 0.80),
+                setting(task, "houlsby-64", 1e-3, 80, 0.90),
+            ]
+        };
+        let captions = |task| -> Vec<String> {
+            figures(&of(task)).unwrap().into_iter().map(|figure| figure.caption).collect()
+        };
+        let ends = ["(as in figures 1 and 3 of", "(as in figure 4 of", "(as in figure 7 of"];
+        let found = captions("cola");
+        assert_eq!(found.len(), ends.len());
+        for (caption, end) in found.iter().zip(ends) {
+            assert!(caption.contains(end), "{caption}");
+        }
+        let private = captions("mails");
+        assert_eq!(private.len(), 3);
+        assert!(private.iter().all(|caption| !caption.contains("paper")), "{private:?}");
+        assert!(figures(&of("cola")[..1]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_logarithmic_axis_has_marks_between_the_decades() {
+        let shown = |left, right| -> Vec<String> {
+            marks(left, right).into_iter().map(|mark| format!("{mark:.0e}")).collect()
+        };
+        assert_eq!(shown(8e-5, 1.2e-3), ["1e-4", "2e-4", "5e-4", "1e-3"]);
+        assert_eq!(shown(1e3, 2e6).len(), 7, "1 and 3 of every decade");
+        assert_eq!(shown(1e-8, 1e1).len(), 10, "the decades alone");
+        let settings = [setting("a", "full", 1e-4, 9, 0.9), setting("a", "full", 1e-3, 9, 0.8)];
+        let svg = figures(&settings).unwrap().remove(0).svg;
+        assert!(svg.contains("2e-4") && svg.contains("5e-4"), "{svg}");
     }
 
     #[test]
@@ -369,6 +448,6 @@ pub(crate) mod tests {
         ];
         let figures = figures(&settings).unwrap();
         assert_eq!(figures.len(), 1);
-        assert!(figures[0].caption.starts_with("Figure 5 "), "{}", figures[0].caption);
+        assert!(figures[0].caption.contains("figure 5 of"), "{}", figures[0].caption);
     }
 }

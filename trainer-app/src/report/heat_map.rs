@@ -32,23 +32,25 @@ fn colour(loss: f64) -> RGBColor {
 pub fn text(ablation: &Ablation, coloured: bool) -> String {
     let Ablation { task, metric, rows, layers, whole, .. } = ablation;
     let mut text = format!(
-        "{task} {metric} {:.1} on {rows} rows; the change without the bottlenecks of layers first to last:\n\n",
+        "{task} {metric} {:.1} on {rows} rows\n\
+         the change without what the adapter inserts from layer f to layer l:\n\n",
         100.0 * whole
     );
-    let mut line = "first \\ last".to_owned();
+    // Twelve layers, BERT-base's, fit 80 columns.
+    let mut line = "f \\ l".to_owned();
     for last in 0..*layers {
-        let _ = write!(line, "{last:>7}");
+        let _ = write!(line, "{last:>6}");
     }
     text.push_str(&line);
     text.push('\n');
     for first in 0..*layers {
-        let mut line = format!("{first:>12}");
+        let mut line = format!("{first:>5}");
         for last in 0..*layers {
             let Some(score) = ablation.score(first, last) else {
-                line.push_str("       ");
+                line.push_str("      ");
                 continue;
             };
-            let change = format!("{:>+7.1}", 100.0 * (score - whole));
+            let change = format!("{:>+6.1}", 100.0 * (score - whole));
             if coloured {
                 let RGBColor(red, green, blue) = colour(loss(ablation, score));
                 let _ =
@@ -146,11 +148,26 @@ mod tests {
     #[test]
     fn the_map_in_words() {
         let map = text(&ablation(), false);
-        assert!(map.contains("           0   +0.0  -40.0"), "{map}");
-        assert!(map.contains("           1         -20.0"), "{map}");
+        assert!(map.contains("\n    0  +0.0 -40.0\n"), "{map}");
+        assert!(map.contains("\n    1       -20.0\n"), "{map}");
         assert!(map.contains("number 1 costs most: -20.0; all of them: -40.0"), "{map}");
         assert!(!map.contains('\u{1b}'));
         assert!(text(&ablation(), true).contains("\u{1b}[48;2;165;15;21m"));
+    }
+
+    #[test]
+    fn the_map_of_twelve_layers_fits_eighty_columns() {
+        let span = |first, last| SpanScore { first, last, score: 0.0 };
+        let spans = (0..12).flat_map(|first| (first..12).map(move |last| span(first, last)));
+        let ablation = Ablation {
+            task: "us-economic-performance".to_owned(),
+            layers: 12,
+            whole: 0.999,
+            spans: spans.collect(),
+            ..ablation()
+        };
+        let longest = text(&ablation, false).lines().map(|line| line.chars().count()).max();
+        assert!(longest.unwrap() <= 80, "{}", text(&ablation, false));
     }
 
     #[test]

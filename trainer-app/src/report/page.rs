@@ -18,37 +18,47 @@ const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem a
 ///
 /// # Errors
 /// If a figure cannot be drawn.
-pub fn html(
-    name: &str,
-    base: &str,
-    settings: &[Setting],
-    ablations: &[Ablation],
-) -> Result<String> {
+pub fn html(name: &str, settings: &[Setting], ablations: &[Ablation]) -> Result<String> {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <title>{name}</title><style>{STYLE}</style></head><body>\n<h1>{name}</h1>\n<p>Base: {base}.</p>\n",
+         <title>{name}</title><style>{STYLE}</style></head><body>\n<h1>{name}</h1>\n",
         name = escaped(name),
-        base = escaped(base)
     );
-    page.push_str(&method_table(settings));
-    page.push_str(&beside_the_paper(base, settings));
-    for figure in charts::figures(settings)? {
+    let mut bases: Vec<&str> = settings.iter().map(|setting| setting.base.as_str()).collect();
+    bases.dedup(); // settings are sorted by base
+    if bases.len() > 1 {
         let _ = writeln!(
             page,
-            "<figure>{}<figcaption>{}</figcaption></figure>",
-            figure.svg,
-            escaped(&figure.caption)
+            "<p>The cells were trained on {} bases, whose scores are not comparable: {}.</p>",
+            bases.len(),
+            escaped(&bases.join(", "))
         );
+    }
+    for base in bases {
+        let settings: Vec<Setting> =
+            settings.iter().filter(|setting| setting.base == base).cloned().collect();
+        let _ = writeln!(page, "<p>Base: {}.</p>", escaped(base));
+        page.push_str(&method_table(&settings));
+        page.push_str(&beside_the_paper(base, &settings));
+        for figure in charts::figures(&settings)? {
+            let _ = writeln!(
+                page,
+                "<figure>{}<figcaption>{}</figcaption></figure>",
+                figure.svg,
+                escaped(&figure.caption)
+            );
+        }
     }
     for ablation in ablations {
         let _ = writeln!(
             page,
-            "<figure>{}<figcaption>Figure 6, left, of the paper: {} on {} rows without the adapters of a span of \
-             layers; {:.1} with all of them</figcaption></figure>",
+            "<figure>{}<figcaption>{} on {} rows without the adapters of a span of layers; {:.1} with all of them{}\
+             </figcaption></figure>",
             heat_map::svg(ablation)?,
             escaped(&ablation.task),
             ablation.rows,
-            100.0 * ablation.whole
+            100.0 * ablation.whole,
+            charts::as_in_the_paper("figure 6, left", [ablation.task.as_str()])
         );
     }
     page.push_str("</body></html>\n");
@@ -59,23 +69,27 @@ pub fn html(
 fn method_table(settings: &[Setting]) -> String {
     let mut table = "<h2>The best of each task and method</h2>\n<table><tr><th>task</th><th>method</th><th>rate</th>\
                      <th>epochs</th><th>seeds</th><th>score</th><th>validation</th><th>test</th><th>majority</th>\
-                     <th>trained</th></tr>\n"
+                     <th>trained</th><th>collapsed</th></tr>\n"
         .to_owned();
     for setting in summary::best(settings) {
         let _ = writeln!(
             table,
             "<tr><td>{}</td><td>{}</td><td>{:e}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
-             <td>{}</td><td>{:.2} %</td></tr>",
+             <td>{}</td><td>{}</td><td>{}</td></tr>",
             escaped(&setting.task),
             escaped(&setting.method),
             setting.learning_rate,
             setting.epochs,
-            setting.scores.len(),
+            setting.seeds.len(),
             escaped(&setting.metric),
             summary::percent_with_deviation(&setting.scores),
             summary::percent_with_deviation(&setting.test_scores),
             setting.majority.map(|score| format!("{:.1}", 100.0 * score)).unwrap_or_default(),
-            100.0 * setting.share_of_base
+            setting
+                .share_of_base
+                .map(|share| format!("{:.2} %", 100.0 * share))
+                .unwrap_or_default(),
+            if setting.collapsed == 0 { String::new() } else { setting.collapsed.to_string() }
         );
     }
     table + "</table>\n"
@@ -85,11 +99,12 @@ fn method_table(settings: &[Setting]) -> String {
 /// so the differences are what can be compared.
 fn beside_the_paper(base: &str, settings: &[Setting]) -> String {
     let base = escaped(base);
-    let glue = table_beside(settings, &paper::GLUE, |setting| 100.0 * setting.mean());
+    let glue =
+        table_beside(settings, &paper::GLUE, |setting| 100.0 * summary::mean(&setting.scores));
     let extra = table_beside(settings, &paper::EXTRA, |setting| {
         // The paper has test rows there, and so have most of ours.
         let test = &setting.test_scores;
-        100.0 * if test.is_empty() { setting.mean() } else { summary::mean(test) }
+        100.0 * summary::mean(if test.is_empty() { &setting.scores } else { test })
     });
     let mut tables = String::new();
     for (table, heading, ours, papers) in [
@@ -114,10 +129,11 @@ fn table_beside(
     score: impl Fn(&Setting) -> f64,
 ) -> Option<String> {
     let best = summary::best(settings);
-    // The best by validation is what is told, whatever it scores on test rows.
+    // The best by validation is what is shown, whatever it scores on test rows.
     let chosen = |task: &str, family: &str| {
         let of_family = best.iter().filter(|s| s.task == task && s.is_whole(family));
-        of_family.max_by(|a, b| a.mean().total_cmp(&b.mean())).copied()
+        let scored = of_family.filter_map(|setting| Some((setting.expected()?, *setting)));
+        scored.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, setting)| setting)
     };
     let rows: Vec<(&PaperScore, &Setting, &Setting)> = paper
         .iter()
@@ -153,7 +169,7 @@ fn table_beside(
     }
     let count = rows.len() as f64;
     line("mean", "", sums.map(|sum| sum / count));
-    let trained: f64 = rows.iter().map(|(_, adapters, _)| adapters.share_of_base).sum();
+    let trained: f64 = rows.iter().filter_map(|(_, adapters, _)| adapters.share_of_base).sum();
     let _ = writeln!(
         table,
         "</table>\n<p>Parameters for {} tasks together: {:.2} times the base's with adapters ({:.2} % a task), {} times \
@@ -183,7 +199,7 @@ mod tests {
             setting("airline", "full", 1e-4, 1000, 0.80),
             setting("airline", "houlsby-8", 1e-3, 10, 0.82),
         ];
-        let page = html("extra", "minilm", &settings, &[]).unwrap();
+        let page = html("extra", &settings, &[]).unwrap();
         assert!(page.contains("<td>96.0</td><td>98.0</td><td>-2.0</td><td>95.1</td>"), "{page}");
         assert!(
             page.contains("<td>mean</td><td></td><td>89.0</td><td>89.0</td><td>+0.0</td>"),
@@ -199,12 +215,31 @@ mod tests {
             setting("cola", "houlsby-8", 1e-3, 10, 0.48),
             setting("cola", "houlsby-64", 1e-3, 80, 0.49),
         ];
-        let page = html("a <sweep>", "minilm", &settings, &[]).unwrap();
+        let page = html("a <sweep>", &settings, &[]).unwrap();
         assert!(page.contains("<h1>a &lt;sweep&gt;</h1>"));
         assert!(page.contains("<td>49.0</td><td>50.0</td><td>-1.0</td><td>59.5</td>"), "{page}");
         assert!(page.contains("Table 1: GLUE") && !page.contains("Table 2"), "{page}");
         assert!(page.contains("1 tasks together: 1.01 times the base's"), "{page}");
         assert!(page.contains("<svg") && page.ends_with("</body></html>\n"));
         assert!(!page.contains("src=") && !page.contains("<link"), "everything is in the page");
+    }
+
+    #[test]
+    fn bases_are_kept_apart_and_what_collapsed_is_shown() {
+        let small = setting("cola", "full", 1e-4, 1000, 0.42);
+        let large = Setting {
+            base: "bert-large-uncased".to_owned(),
+            seeds: vec![0, 1, 2],
+            collapsed: 2,
+            ..setting("cola", "houlsby-8", 1e-3, 10, 0.9)
+        };
+        let page = html("two", &[large, small], &[]).unwrap();
+        assert!(page.contains("trained on 2 bases, whose scores are not comparable"), "{page}");
+        let (first, second) = page.split_once("<p>Base: minilm.</p>").unwrap();
+        assert!(first.contains("<p>Base: bert-large-uncased.</p>"), "{first}");
+        assert!(first.contains("<td>90.0</td>") && !first.contains("<td>42.0</td>"), "{first}");
+        assert!(second.contains("<td>42.0</td>") && !second.contains("<td>90.0</td>"), "{second}");
+        assert!(first.contains("<td>3</td>") && first.contains("<td>2</td></tr>"), "{first}");
+        assert!(!page.contains("beside the paper"), "adapters and full tuning of different bases");
     }
 }

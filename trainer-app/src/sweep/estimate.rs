@@ -6,12 +6,13 @@ use glue_data::order::training_batches;
 
 use crate::run_config::RunConfig;
 use crate::shared::Shared;
+use crate::sweep::entry::Entry;
 use crate::sweep::grid::Cell;
-use crate::sweep::ledger::{Entry, Ledger};
+use crate::sweep::ledger::Entries;
 use crate::sweep::summary;
 
 /// What a cell like this one took, by its epochs.
-pub fn seconds_seen(ledger: &Ledger, cell: &Cell) -> Option<f64> {
+pub fn seconds_seen(entries: &Entries, cell: &Cell) -> Option<f64> {
     let alike = |entry: &&Entry| {
         let (a, b) = (&entry.config, &cell.config);
         let task = |config: &RunConfig| (config.task.name.clone(), config.task.limit);
@@ -20,11 +21,11 @@ pub fn seconds_seen(ledger: &Ledger, cell: &Cell) -> Option<f64> {
             && a.model.adapt_layers == b.model.adapt_layers
             && a.model.base == b.model.base
     };
-    let seen: Vec<f64> = ledger
-        .entries()
+    let seen: Vec<f64> = entries
+        .iter()
         .filter(alike)
         .filter_map(|entry| entry.end.result())
-        .map(|result| result.seconds / result.epochs as f64)
+        .map(|result| result.seconds / result.epochs.max(1) as f64)
         .collect();
     (!seen.is_empty()).then(|| summary::mean(&seen) * cell.config.training.epochs as f64)
 }

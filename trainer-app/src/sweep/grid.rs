@@ -1,7 +1,11 @@
 //! Grids: lists of values, of which every combination is a run.
 
-use anyhow::{Context, Result, bail, ensure};
+use std::collections::HashSet;
+
+use anyhow::{Context, Result, ensure};
 use burn_adapters::{Layers, Method, Pooling};
+use glue_data::Split;
+use glue_data::tasks::{self, squad};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -9,6 +13,9 @@ use crate::run_config::{OptimizerKind, RunConfig, StateCache};
 
 /// The layout of a sweep's file.
 const VERSION: u32 = 1;
+
+/// A file of a few lines can name more combinations than any machine runs or remembers.
+const MAX_CELLS: usize = 100_000;
 
 /// The presets, by name: the paper's experiments, and smaller ones of the same shape.
 const PRESETS: [(&str, &str); 8] = [
@@ -41,20 +48,13 @@ struct SweepFile {
 struct Grid {
     tasks: Vec<String>,
     methods: Vec<Method>,
-    #[serde(default)]
-    sizes: Vec<usize>,
-    #[serde(default)]
-    learning_rates: Vec<f64>,
-    #[serde(default)]
-    epochs: Vec<usize>,
-    #[serde(default)]
-    init_stds: Vec<f64>,
-    #[serde(default)]
-    adapt_layers: Vec<String>,
-    #[serde(default)]
-    poolings: Vec<Pooling>,
-    #[serde(default)]
-    seeds: Vec<u64>,
+    sizes: Option<Vec<usize>>,
+    learning_rates: Option<Vec<f64>>,
+    epochs: Option<Vec<usize>>,
+    init_stds: Option<Vec<f64>>,
+    adapt_layers: Option<Vec<String>>,
+    poolings: Option<Vec<Pooling>>,
+    seeds: Option<Vec<u64>>,
     optimizer: Option<OptimizerKind>,
     batch_size: Option<usize>,
     max_length: Option<usize>,
@@ -73,15 +73,26 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// The cell of a run. Where it runs and where the data lies is not part of its name.
+    /// The cell of a run.
     pub fn new(config: RunConfig) -> Self {
-        let mut named = config.clone();
-        "auto".clone_into(&mut named.device);
-        named.task.data = None;
-        let bytes = serde_json::to_vec(&named).expect("a configuration has no keys but strings");
+        Self { id: Self::id_of(&config), config }
+    }
+
+    /// The name of a run's cell: it depends on everything that the result depends on.
+    pub fn id_of(config: &RunConfig) -> String {
+        let bytes = serde_json::to_vec(&Self::what_counts(config))
+            .expect("a configuration has no keys but strings");
         let digest = Sha256::digest(bytes);
         let first = digest.first_chunk::<8>().expect("a SHA-256 has 32 bytes");
-        Self { id: format!("{:016x}", u64::from_be_bytes(*first)), config }
+        format!("{:016x}", u64::from_be_bytes(*first))
+    }
+
+    /// A configuration without what its result does not depend on: the device, and where the data is.
+    pub fn what_counts(config: &RunConfig) -> RunConfig {
+        let mut counts = config.clone();
+        "auto".clone_into(&mut counts.device);
+        counts.task.data = None;
+        counts
     }
 
     /// What tells the cell from its neighbours: `cola houlsby-64 3e-4 3 epochs seed 0`.
@@ -104,7 +115,7 @@ impl Cell {
 /// The text of a preset.
 ///
 /// # Errors
-/// A name nobody knows.
+/// An unknown name.
 pub fn preset(name: &str) -> Result<&'static str> {
     let found = PRESETS.iter().find(|(known, _)| *known == name);
     found
@@ -116,7 +127,8 @@ pub fn preset(name: &str) -> Result<&'static str> {
 /// names.
 ///
 /// # Errors
-/// A key nobody knows, another version, an empty grid, a value out of its range.
+/// An unknown key, another version, an empty grid, an unknown task, a value out of its range, a list that no method or
+/// task of its grid uses, or too many combinations.
 pub fn cells(text: &str, common: impl Fn(Method) -> RunConfig) -> Result<Vec<Cell>> {
     let file: SweepFile = toml::from_str(text)?;
     ensure!(
@@ -124,42 +136,100 @@ pub fn cells(text: &str, common: impl Fn(Method) -> RunConfig) -> Result<Vec<Cel
         "the file has version {}, this program reads version {VERSION}",
         file.version
     );
+    ensure!(
+        !file.grid.is_empty(),
+        "the file has no grid, expected [[grid]] with tasks and methods"
+    );
+    let combinations = file.grid.iter().map(Grid::combinations).fold(0, usize::saturating_add);
+    ensure!(
+        combinations <= MAX_CELLS,
+        "the grids have {combinations} combinations, expected at most {MAX_CELLS}"
+    );
     let mut cells: Vec<Cell> = Vec::new();
+    let mut known = HashSet::new();
     for (number, grid) in file.grid.iter().enumerate() {
-        let before = cells.len();
-        grid.add_cells(&common, &mut cells)
-            .with_context(|| format!("in the grid number {}", number + 1))?;
-        if cells.len() == before && (grid.tasks.is_empty() || grid.methods.is_empty()) {
-            bail!("the grid number {} is empty: it names no tasks or no methods", number + 1);
+        let context = || format!("in the grid number {}", number + 1);
+        grid.check().with_context(context)?;
+        for cell in grid.cells(&common).with_context(context)? {
+            if known.insert(cell.id.clone()) {
+                cells.push(cell);
+            }
         }
     }
-    ensure!(!cells.is_empty(), "the file has no grid, expected [[grid]] with tasks and methods");
     Ok(cells)
 }
 
 /// The values of an axis, or one that leaves the default.
-fn axis<T: Clone>(values: &[T]) -> Vec<Option<T>> {
-    if values.is_empty() { vec![None] } else { values.iter().cloned().map(Some).collect() }
+fn axis<T: Clone>(values: Option<&Vec<T>>) -> Vec<Option<T>> {
+    values.map_or_else(|| vec![None], |values| values.iter().cloned().map(Some).collect())
 }
 
 impl Grid {
-    fn add_cells(
-        &self,
-        common: &impl Fn(Method) -> RunConfig,
-        cells: &mut Vec<Cell>,
-    ) -> Result<()> {
+    /// How many combinations the lists have, whether or not a method uses them.
+    fn combinations(&self) -> usize {
+        let lengths = [
+            Some(self.tasks.len()),
+            Some(self.methods.len()),
+            self.sizes.as_ref().map(Vec::len),
+            self.learning_rates.as_ref().map(Vec::len),
+            self.epochs.as_ref().map(Vec::len),
+            self.init_stds.as_ref().map(Vec::len),
+            self.adapt_layers.as_ref().map(Vec::len),
+            self.poolings.as_ref().map(Vec::len),
+            self.seeds.as_ref().map(Vec::len),
+        ];
+        lengths.into_iter().flatten().fold(1, usize::saturating_mul)
+    }
+
+    /// Refuses what would be ignored: empty lists, and lists that nothing in the grid varies with.
+    fn check(&self) -> Result<()> {
+        ensure!(
+            !self.tasks.is_empty() && !self.methods.is_empty(),
+            "it is empty: it names no tasks or no methods"
+        );
+        for task in self.tasks.iter().filter(|task| *task != squad::NAME) {
+            let spec = tasks::lookup(task)?;
+            ensure!(spec.has(Split::Train), "the task {task} has no training rows");
+        }
+        let any = |uses: fn(Method) -> bool| self.methods.iter().any(|method| uses(*method));
+        let only_questions = self.tasks.iter().all(|task| task == squad::NAME);
+        for (name, length, is_used, what) in [
+            ("sizes", self.sizes.as_ref().map(Vec::len), any(Method::has_size), "methods"),
+            (
+                "adapt_layers",
+                self.adapt_layers.as_ref().map(Vec::len),
+                any(Method::has_adapters),
+                "methods",
+            ),
+            ("init_stds", self.init_stds.as_ref().map(Vec::len), any(has_bottlenecks), "methods"),
+            ("poolings", self.poolings.as_ref().map(Vec::len), !only_questions, "tasks"),
+            ("learning_rates", self.learning_rates.as_ref().map(Vec::len), true, "methods"),
+            ("epochs", self.epochs.as_ref().map(Vec::len), true, "methods"),
+            ("seeds", self.seeds.as_ref().map(Vec::len), true, "methods"),
+        ] {
+            ensure!(
+                length != Some(0),
+                "the list `{name}` is empty; leave it out for the default, or name values"
+            );
+            ensure!(
+                length.is_none() || is_used,
+                "none of the grid's {what} has a use for `{name}`; leave it out"
+            );
+        }
+        Ok(())
+    }
+
+    fn cells(&self, common: &impl Fn(Method) -> RunConfig) -> Result<Vec<Cell>> {
+        let mut cells = Vec::new();
         for task in &self.tasks {
             for &method in &self.methods {
                 for config in self.configs(common(method), task)? {
                     config.check()?;
-                    let cell = Cell::new(config);
-                    if !cells.iter().any(|known| known.id == cell.id) {
-                        cells.push(cell);
-                    }
+                    cells.push(Cell::new(config));
                 }
             }
         }
-        Ok(())
+        Ok(cells)
     }
 
     fn configs(&self, common: RunConfig, task: &str) -> Result<Vec<RunConfig>> {
@@ -171,36 +241,47 @@ impl Grid {
         common.training.batch_size = self.batch_size.unwrap_or(common.training.batch_size);
         common.training.patience = self.patience.or(common.training.patience);
         common.training.cache = self.cache.unwrap_or(common.training.cache);
-        let layers: Vec<Layers> =
-            self.adapt_layers.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        let layers = self
+            .adapt_layers
+            .as_ref()
+            .map(|texts| texts.iter().map(|text| text.parse()).collect::<Result<Vec<Layers>, _>>());
+        let layers = layers.transpose()?;
 
         let method = common.model.method;
         let mut configs = vec![common];
         // A method without these has nothing to vary.
         if method.has_size() {
-            vary(&mut configs, &axis(&self.sizes), |config, size| config.model.size = size);
+            vary(&mut configs, &axis(self.sizes.as_ref()), |config, size| config.model.size = size);
         }
         if method.has_adapters() {
-            vary(&mut configs, &axis(&layers), |config, layers| {
+            vary(&mut configs, &axis(layers.as_ref()), |config, layers| {
                 config.model.adapt_layers = (layers != Layers::All).then_some(layers);
             });
         }
-        if method.plan(method.default_size()).bottleneck.is_some() {
-            vary(&mut configs, &axis(&self.init_stds), |config, std| {
+        if has_bottlenecks(method) {
+            vary(&mut configs, &axis(self.init_stds.as_ref()), |config, std| {
                 config.model.init_std = Some(std);
             });
         }
-        vary(&mut configs, &axis(&self.poolings), |config, pooling| config.model.pooling = pooling);
-        vary(&mut configs, &axis(&self.learning_rates), |config, rate| {
+        vary(&mut configs, &axis(self.poolings.as_ref()), |config, pooling| {
+            config.model.pooling = pooling
+        });
+        vary(&mut configs, &axis(self.learning_rates.as_ref()), |config, rate| {
             config.training.learning_rate = rate;
         });
-        vary(&mut configs, &axis(&self.epochs), |config, epochs| config.training.epochs = epochs);
-        vary(&mut configs, &axis(&self.seeds), |config, seed| config.seed = seed);
+        vary(&mut configs, &axis(self.epochs.as_ref()), |config, epochs| {
+            config.training.epochs = epochs
+        });
+        vary(&mut configs, &axis(self.seeds.as_ref()), |config, seed| config.seed = seed);
         for config in &mut configs {
             config.fit_to_subject(self.max_length.is_some());
         }
         Ok(configs)
     }
+}
+
+fn has_bottlenecks(method: Method) -> bool {
+    method.plan(method.default_size()).bottleneck.is_some()
 }
 
 /// Each configuration once for each value.
@@ -278,12 +359,12 @@ mod tests {
 
     #[test]
     fn questions_are_read_in_longer_windows_and_once_whatever_the_pooling() {
-        let grid = "version = 1\n[[grid]]\ntasks = ['squad']\nmethods = ['full']\npoolings = ['mean', 'pooler']\n";
+        let grid = "version = 1\n[[grid]]\ntasks = ['squad', 'cola']\nmethods = ['full']\npoolings = ['mean', 'pooler']\n";
         let lengths = |text: &str| -> Vec<usize> {
             read(text).unwrap().iter().map(|cell| cell.config.model.max_length).collect()
         };
-        assert_eq!(lengths(grid), [384]);
-        assert_eq!(lengths(&format!("{grid}max_length = 200")), [200]);
+        assert_eq!(lengths(grid), [384, 128, 128]);
+        assert_eq!(lengths(&format!("{grid}max_length = 200")), [200; 3]);
     }
 
     #[test]
@@ -292,7 +373,70 @@ mod tests {
         let here = Cell::new(config.clone());
         let elsewhere = Cell::new(RunConfig { device: "cuda:3".to_owned(), ..config.clone() });
         assert_eq!(here.id, elsewhere.id);
-        assert_ne!(here.id, Cell::new(RunConfig { seed: 7, ..config }).id);
+        let mut data = config.clone();
+        data.task.data = Some("/scratch/glue".into());
+        assert_eq!(here.id, Cell::new(data).id);
+        assert_ne!(here.id, Cell::new(RunConfig { seed: 7, ..config.clone() }).id);
+        let mut base = config;
+        "bert-base-uncased".clone_into(&mut base.model.base);
+        assert_ne!(here.id, Cell::new(base).id);
+    }
+
+    #[test]
+    fn a_cell_has_the_name_that_version_0_1_0_gave_it() {
+        // `trainer sweep --dry-run` of that version, for the cells below and the base `base`.
+        let text = "version = 1\n[[grid]]\ntasks = ['helpdesk']\nmethods = ['houlsby', 'layer-norm']\nsizes = [4]\n\
+                    epochs = [1]\nseeds = [0, 1]\nlimit = 16\nmax_length = 16\n";
+        let common = |method| {
+            let mut config = RunConfig::defaults(method);
+            "base".clone_into(&mut config.model.base);
+            config.model.pooling = Pooling::Pooler;
+            config
+        };
+        let names: Vec<String> = cells(text, common).unwrap().into_iter().map(|c| c.id).collect();
+        assert_eq!(
+            names,
+            ["f43eb0ce2185166e", "98dbc9e62f77d778", "a63544936e00bba6", "0dc0b8cac7ae1d38"]
+        );
+    }
+
+    #[test]
+    fn a_list_that_nothing_uses_is_refused_and_so_is_an_empty_one() {
+        let sentence = |grid: &str| {
+            let text = format!("version = 1\n[[grid]]\n{grid}");
+            format!("{:#}", read(&text).unwrap_err())
+        };
+        let full = "tasks = ['cola']\nmethods = ['full', 'layer-norm']\n";
+        for list in ["sizes = [8]", "init_stds = [1e-2]"] {
+            let said = sentence(&format!("{full}{list}"));
+            let name = list.split(' ').next().unwrap();
+            assert!(said.contains("none of the grid's methods has a use for"), "{said}");
+            assert!(said.contains(name), "{said}");
+        }
+        let said = sentence("tasks = ['squad']\nmethods = ['full']\npoolings = ['mean']");
+        assert!(said.contains("none of the grid's tasks has a use for `poolings`"), "{said}");
+        let said = sentence("tasks = ['cola']\nmethods = ['houlsby']\nseeds = []");
+        assert!(said.contains("the list `seeds` is empty"), "{said}");
+    }
+
+    #[test]
+    fn a_small_file_with_too_many_combinations_is_refused_before_they_are_made() {
+        let seeds: Vec<String> = (0..1000).map(|seed| seed.to_string()).collect();
+        let rates = vec!["1e-3"; 101].join(", ");
+        let grid = "version = 1\n[[grid]]\ntasks = ['cola']\nmethods = ['full']\n";
+        let text = format!("{grid}seeds = [{}]\nlearning_rates = [{rates}]", seeds.join(", "));
+        let said = format!("{:#}", read(&text).unwrap_err());
+        assert!(said.contains("101000 combinations, expected at most 100000"), "{said}");
+    }
+
+    #[test]
+    fn a_task_that_cannot_be_trained_is_refused() {
+        let sentence = |task: &str| {
+            let text = format!("version = 1\n[[grid]]\ntasks = ['{task}']\nmethods = ['full']");
+            format!("{:#}", read(&text).unwrap_err())
+        };
+        assert!(sentence("nosuch").contains("in the grid number 1: there is no task `nosuch`"));
+        assert!(sentence("ax").contains("the task ax has no training rows"));
     }
 
     #[test]
@@ -302,7 +446,7 @@ mod tests {
         assert!(sentence("version = 1\ngrid = []").contains("the file has no grid"));
         assert!(
             sentence("version = 1\n[[grid]]\ntasks = []\nmethods = ['full']")
-                .contains("the grid number 1 is empty")
+                .contains("in the grid number 1: it is empty")
         );
         assert!(sentence("version = 2\ngrid = []").contains("version 2"));
         assert!(

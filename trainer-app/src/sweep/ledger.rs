@@ -1,27 +1,31 @@
-//! What came out of each cell: a file that only grows, one line a cell.
+//! The ledgers of a sweep: files that only grow, one line for each cell that has ended.
 //!
 //! ```text
 //! sweeps/<name>/
-//!   sweep.toml              the grids, as they were asked for
-//!   ledger.jsonl            a line that says the layout, then one line a finished cell
+//!   sweep.toml              the grids, as they were given
+//!   ledger.jsonl            a line with the version of the layout, then one line for each cell that has ended
 //!   ledger-1-of-4.jsonl     the same of one machine of four; all ledgers of a directory are read together
 //!   runs/<task>/<cell>/     the cells' runs
 //! ```
 //!
-//! A line is written whole and brought to the disk before the next cell starts. A line that a crash cut short is the
-//! last one, and is dropped; its cell is run again.
+//! A line is written whole and flushed to the disk before the next cell starts. A line that a crash cut short is the
+//! last one, and is removed; its cell is recorded again. Of several lines of one cell, the best status counts (done,
+//! then collapsed, then failed), and of equals the latest. A ledger is locked while a process adds to it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use burn_adapters::file::atomic;
 use serde::{Deserialize, Serialize};
 
+use super::entry::{Entry, LineError};
+use super::shard::Shard;
 use crate::artifacts::write_atomically;
-use crate::run::RunResult;
-use crate::run_config::RunConfig;
+use crate::lock::Lock;
 
 const VERSION: u32 = 1;
 
@@ -31,242 +35,424 @@ struct Header {
     ledger: u32,
 }
 
-/// A cell that has ended.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Entry {
-    /// The cell's name.
-    pub cell: String,
-    /// How it ended.
-    pub end: CellEnd,
-    /// The run.
-    pub config: RunConfig,
+/// The cells of a directory's ledgers.
+#[derive(Debug, Default)]
+pub struct Entries {
+    by_cell: BTreeMap<String, Entry>,
+    /// What was found and not read.
+    pub notes: Vec<Note>,
 }
 
-/// How a cell ended.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "status")]
-pub enum CellEnd {
-    /// With a score.
-    Done {
-        /// What came out.
-        result: RunResult,
-    },
-    /// Given up: the same answer for every row, or a loss that is no number.
-    Collapsed {
-        /// What was seen.
-        why: String,
-        /// What came out until then, where a score did.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        result: Option<RunResult>,
-    },
-    /// It could not be run.
-    Failed {
-        /// Why not.
-        why: String,
+/// Something in a sweep's directory that looks like a result and does not count as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// A file that is named almost like a ledger: a copy, a backup.
+    Stray(PathBuf),
+    /// A line whose cell has another name than its configuration gives.
+    OtherCell {
+        /// The ledger.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
     },
 }
 
-impl CellEnd {
-    /// What came out, if anything did.
-    pub fn result(&self) -> Option<&RunResult> {
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Done { result } => Some(result),
-            Self::Collapsed { result, .. } => result.as_ref(),
-            Self::Failed { .. } => None,
+            Self::Stray(path) => write!(
+                f,
+                "{} is not read: ledgers are named ledger.jsonl or ledger-1-of-4.jsonl",
+                path.display()
+            ),
+            Self::OtherCell { path, line, reason } => {
+                write!(f, "{} line {line} is ignored: {reason}", path.display())
+            }
         }
     }
 }
 
-/// One of several machines that share a sweep: `2/4`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
-    /// Which, from 1.
-    pub number: usize,
-    /// Of how many.
-    pub of: usize,
-}
+impl Entries {
+    /// What came out of a cell, if it has ended.
+    pub fn get(&self, cell: &str) -> Option<&Entry> {
+        self.by_cell.get(cell)
+    }
 
-impl Shard {
-    /// Everything on one machine.
-    pub const WHOLE: Self = Self { number: 1, of: 1 };
+    /// Every cell that has ended.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.by_cell.values()
+    }
 
-    /// Whether the cell of this place in the sweep is this machine's.
-    pub fn takes(self, index: usize) -> bool {
-        index % self.of == self.number - 1
+    /// Adds an entry that is later than all others.
+    fn add(&mut self, entry: Entry) {
+        keep(&mut self.by_cell, entry, |known, entry| known.end.rank() <= entry.end.rank());
     }
 }
 
-impl std::str::FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parsed = text.split_once('/').and_then(|(number, of)| {
-            Some(Self { number: number.parse().ok()?, of: of.parse().ok()? })
-        });
-        parsed.filter(|shard| (1..=shard.of).contains(&shard.number)).ok_or_else(|| {
-            format!("a shard is written i/n with i from 1 to n, as in 2/4, and not {text}")
-        })
+/// Adds an entry, unless its cell has one that it does not replace.
+fn keep(
+    entries: &mut BTreeMap<String, Entry>,
+    entry: Entry,
+    replaces: impl Fn(&Entry, &Entry) -> bool,
+) {
+    match entries.get(&entry.cell) {
+        Some(known) if !replaces(known, &entry) => {}
+        _ => {
+            entries.insert(entry.cell.clone(), entry);
+        }
     }
 }
 
-/// The ledgers of a directory, and the one that this process adds to.
+/// The ledger that this process adds to, and what all ledgers of its directory hold.
 #[derive(Debug)]
 pub struct Ledger {
     file: File,
     path: PathBuf,
-    entries: BTreeMap<String, Entry>,
+    entries: Entries,
+    _lock: Lock,
 }
 
 impl Ledger {
-    /// Opens the ledger of a shard, with what every ledger of the directory knows.
+    /// Opens the ledger of a shard, locked, with the entries of every ledger of the directory.
     ///
     /// # Errors
-    /// A ledger of another layout, a line that is no entry, or what the file system says.
+    /// [`InUse`](crate::lock::InUse) where another process adds to it; a ledger of another layout, a line that is not
+    /// an entry, or what the file system reports.
     pub fn open(directory: &Path, shard: Shard) -> Result<Self> {
-        fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
-        let name = match shard {
-            Shard::WHOLE => "ledger.jsonl".to_owned(),
-            Shard { number, of } => format!("ledger-{number}-of-{of}.jsonl"),
-        };
-        let path = directory.join(name);
-        if path.exists() {
-            drop_torn_line(&path)?;
-        } else {
-            let header = serde_json::to_string(&Header { ledger: VERSION })? + "\n";
-            write_atomically(&path, header.as_bytes())?;
-        }
+        create_directory(directory)?;
+        let path = directory.join(shard.ledger());
+        let lock = Lock::beside(&path)?;
+        atomic::remove_partial_of(&path)
+            .with_context(|| format!("tidying {}", directory.display()))?;
+        prepare(&path)?;
         let entries = read(directory)?;
         let file = OpenOptions::new().append(true).open(&path);
         let file = file.with_context(|| format!("opening {}", path.display()))?;
-        Ok(Self { file, path, entries })
-    }
-
-    /// What came out of a cell, if it has ended.
-    pub fn get(&self, cell: &str) -> Option<&Entry> {
-        self.entries.get(cell)
+        Ok(Self { file, path, entries, _lock: lock })
     }
 
     /// Every cell that has ended.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+    pub fn entries(&self) -> &Entries {
+        &self.entries
     }
 
-    /// Adds a cell that has ended, and brings the line to the disk.
+    /// Adds a cell that has ended, and flushes the line to the disk.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system reports.
     pub fn add(&mut self, entry: Entry) -> Result<()> {
-        let line = serde_json::to_string(&entry)? + "\n";
+        let line = entry.to_line()?;
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
         written.with_context(|| format!("writing {}", self.path.display()))?;
-        self.entries.insert(entry.cell.clone(), entry);
+        self.entries.add(entry);
         Ok(())
     }
 }
 
-/// The entries of every ledger in a directory; of a cell that two machines ran, the first.
+/// Writes the grids of a sweep into its directory, where another text or none is there.
 ///
 /// # Errors
-/// A directory without a ledger, a ledger of another layout, a line in the middle that is no entry.
-pub fn read(directory: &Path) -> Result<BTreeMap<String, Entry>> {
-    let found = fs::read_dir(directory)
+/// What the file system reports.
+pub fn write_grids(directory: &Path, text: &str) -> Result<()> {
+    let path = directory.join("sweep.toml");
+    // Several shards may start at once.
+    let _lock = Lock::wait_beside(&path, || ())?;
+    atomic::remove_partial_of(&path).with_context(|| format!("tidying {}", directory.display()))?;
+    if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+        return Ok(());
+    }
+    write_atomically(&path, text.as_bytes())
+}
+
+/// The entries of every ledger in a directory.
+///
+/// # Errors
+/// A directory without a ledger, a ledger of another layout, a line that is not an entry.
+pub fn read(directory: &Path) -> Result<Entries> {
+    let (paths, strays) = ledgers(directory)
         .with_context(|| format!("looking for ledgers in {}", directory.display()))?;
-    let is_ledger = |path: &PathBuf| {
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        stem.is_some_and(|stem| stem.starts_with("ledger"))
-            && path.extension().is_some_and(|extension| extension == "jsonl")
-    };
-    let mut paths: Vec<PathBuf> =
-        found.flatten().map(|entry| entry.path()).filter(is_ledger).collect();
-    paths.sort();
-    ensure!(!paths.is_empty(), "there is no ledger in {}", directory.display());
-    let mut entries = BTreeMap::new();
+    ensure!(
+        !paths.is_empty(),
+        "there is no ledger in {}, expected the directory of a sweep, such as sweeps/minilm",
+        directory.display()
+    );
+    read_all(&paths, strays)
+}
+
+/// The entries of a directory that may have no ledger yet, or not exist.
+///
+/// # Errors
+/// A ledger of another layout, a line that is not an entry.
+pub fn read_if_any(directory: &Path) -> Result<Entries> {
+    match ledgers(directory) {
+        Ok((paths, strays)) => read_all(&paths, strays),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Entries::default()),
+        Err(error) => {
+            Err(error).with_context(|| format!("looking for ledgers in {}", directory.display()))
+        }
+    }
+}
+
+/// The ledgers of a directory in the order of their names, and what is named almost like one.
+fn ledgers(directory: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let (mut ledgers, mut strays) = (Vec::new(), Vec::new());
+    for file in fs::read_dir(directory)? {
+        let file = file?;
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        if Shard::of_ledger(&name).is_some() {
+            ledgers.push(file.path());
+        } else if name.starts_with("ledger") && name.contains(".jsonl") {
+            strays.push(file.path());
+        }
+    }
+    ledgers.sort();
+    strays.sort();
+    Ok((ledgers, strays))
+}
+
+fn read_all(paths: &[PathBuf], strays: Vec<PathBuf>) -> Result<Entries> {
+    let mut all =
+        Entries { notes: strays.into_iter().map(Note::Stray).collect(), ..Entries::default() };
     for path in paths {
-        for entry in read_one(&path)? {
-            entries.entry(entry.cell.clone()).or_insert(entry);
+        let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let Entries { by_cell, notes } = parse(path, &bytes)?;
+        all.notes.extend(notes);
+        for (_, entry) in by_cell {
+            // Which of two files has the later line is known only by the time; that of version 0.1.0 is unknown, and
+            // earlier than any other.
+            keep(&mut all.by_cell, entry, |known, entry| {
+                (known.end.rank(), known.finished_at) <= (entry.end.rank(), entry.finished_at)
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// The entries of a ledger; `path` is for the errors and notes.
+///
+/// # Errors
+/// A ledger of another layout, a line that is not an entry.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<Entries> {
+    // A last line without an end is one that another process is in the middle of writing.
+    let mut lines = bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .map_while(|line| line.strip_suffix(b"\n"))
+        .enumerate();
+    check_header(path, lines.next().map_or(bytes, |(_, line)| line))?;
+    let mut entries = Entries::default();
+    for (index, line) in lines {
+        match Entry::from_line(line) {
+            // Within a file the later line is the later one, whatever the clock says.
+            Ok(entry) => entries.add(entry),
+            Err(error @ LineError::OtherCell { .. }) => entries.notes.push(Note::OtherCell {
+                path: path.to_owned(),
+                line: index + 1,
+                reason: error.to_string(),
+            }),
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("{} line {}", path.display(), index + 1));
+            }
         }
     }
     Ok(entries)
 }
 
-fn read_one(path: &Path) -> Result<Vec<Entry>> {
-    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let mut lines = text.lines();
-    let header = lines.next().and_then(|line| serde_json::from_str::<Header>(line).ok());
-    let header =
-        header.with_context(|| format!("{} does not start as a ledger does", path.display()))?;
+fn check_header(path: &Path, line: &[u8]) -> Result<()> {
+    let header: Header = serde_json::from_slice(line).ok().with_context(|| {
+        format!("{} does not start as a ledger does, with {{\"ledger\":{VERSION}}}", path.display())
+    })?;
     ensure!(
         header.ledger == VERSION,
         "{} has version {}, this program reads version {VERSION}",
         path.display(),
         header.ledger
     );
-    // Another machine may be in the middle of writing its last line.
-    let whole = text.ends_with('\n');
-    let lines: Vec<&str> = lines.collect();
-    let count = lines.len() - usize::from(!whole && !lines.is_empty());
-    lines[..count]
-        .iter()
-        .enumerate()
-        .map(|(index, line)| {
-            serde_json::from_str(line)
-                .with_context(|| format!("{}, line {}: no entry", path.display(), index + 2))
-        })
-        .collect()
+    Ok(())
 }
 
-/// Cuts off a last line that has no end.
-fn drop_torn_line(path: &Path) -> Result<()> {
-    let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+/// Creates a ledger without entries, or removes a last line that has no end.
+fn prepare(path: &Path) -> Result<()> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+    };
+    let header = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if !bytes.is_empty() {
+        check_header(path, header)?;
+    }
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    if whole == 0 {
+        let header = serde_json::to_string(&Header { ledger: VERSION })? + "\n";
+        return write_atomically(path, header.as_bytes());
+    }
     if whole < bytes.len() {
         let file = OpenOptions::new().write(true).open(path);
-        let cut = file.and_then(|file| file.set_len(whole as u64));
+        let cut = file.and_then(|file| file.set_len(whole as u64).and_then(|()| file.sync_data()));
         cut.with_context(|| format!("cutting the unfinished last line off {}", path.display()))?;
     }
     Ok(())
 }
 
+fn create_directory(directory: &Path) -> Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+    atomic::sync_directory(parent.unwrap_or(Path::new(".")))
+        .with_context(|| format!("creating {}", directory.display()))
+}
+
 #[cfg(test)]
 mod tests {
-    use burn_adapters::Method;
+    use std::collections::BTreeSet;
 
+    use super::super::entry::CellEnd;
+    use super::super::entry::tests::{done, failed};
     use super::*;
-    use crate::sweep::grid::Cell;
+    use crate::lock::InUse;
 
-    fn entry(seed: u64) -> Entry {
-        let cell = Cell::new(RunConfig { seed, ..RunConfig::defaults(Method::Houlsby) });
-        let end = CellEnd::Failed { why: "a test".to_owned() };
-        Entry { cell: cell.id, end, config: cell.config }
+    fn open(directory: &Path) -> Ledger {
+        Ledger::open(directory, Shard::WHOLE).unwrap()
+    }
+
+    fn status(entries: &Entries, entry: &Entry) -> u8 {
+        entries.get(&entry.cell).unwrap().end.rank()
     }
 
     #[test]
-    fn a_ledger_remembers_and_a_torn_line_is_dropped() {
+    fn a_line_that_a_crash_cut_short_is_removed() {
         let directory = tempfile::tempdir().unwrap();
-        let mut ledger = Ledger::open(directory.path(), Shard::WHOLE).unwrap();
-        ledger.add(entry(1)).unwrap();
-        ledger.add(entry(2)).unwrap();
+        let mut ledger = open(directory.path());
+        ledger.add(failed(1)).unwrap();
+        ledger.add(failed(2)).unwrap();
         drop(ledger);
         let path = directory.path().join("ledger.jsonl");
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, &text[..text.len() - 20]).unwrap();
+        assert_eq!(read(directory.path()).unwrap().iter().count(), 1);
 
-        let mut ledger = Ledger::open(directory.path(), Shard::WHOLE).unwrap();
-        assert!(ledger.get(&entry(1).cell).is_some());
-        assert!(ledger.get(&entry(2).cell).is_none());
-        ledger.add(entry(3)).unwrap();
-        assert_eq!(read(directory.path()).unwrap().len(), 2);
+        let mut ledger = open(directory.path());
+        assert!(ledger.entries().get(&failed(1).cell).is_some());
+        assert!(ledger.entries().get(&failed(2).cell).is_none());
+        ledger.add(failed(3)).unwrap();
+        assert_eq!(read(directory.path()).unwrap().iter().count(), 2);
     }
 
     #[test]
-    fn ledgers_of_several_machines_are_one() {
+    fn a_success_after_a_failure_counts_when_the_ledger_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut ledger = open(directory.path());
+        ledger.add(failed(1)).unwrap();
+        ledger.add(done(1, 0.5)).unwrap();
+        assert_eq!(status(ledger.entries(), &failed(1)), 2);
+        drop(ledger);
+        assert_eq!(status(&read(directory.path()).unwrap(), &failed(1)), 2);
+    }
+
+    #[test]
+    fn the_best_status_counts_and_of_equals_the_latest_over_all_ledgers() {
+        let directory = tempfile::tempdir().unwrap();
+        let add = |shard: &str, entries: &[Entry]| {
+            let mut ledger = Ledger::open(directory.path(), shard.parse().unwrap()).unwrap();
+            entries.iter().for_each(|entry| ledger.add(entry.clone()).unwrap());
+        };
+        let at = |entry: Entry, seconds| Entry { finished_at: Some(seconds), ..entry };
+        let collapsed = |seed, why: &str| Entry {
+            end: CellEnd::Collapsed { why: why.to_owned(), result: None },
+            ..failed(seed)
+        };
+        // Written first, read last: the names decide only between entries of one time.
+        add("2/2", &[at(done(1, 0.1), 50), failed(2), at(collapsed(3, "late"), 9), done(4, 0.4)]);
+        add("1/2", &[at(failed(1), 99), collapsed(2, "x"), at(collapsed(3, "early"), 8)]);
+        add("1/1", &[at(done(4, 0.6), 7)]);
+        let entries = read(directory.path()).unwrap();
+        assert_eq!(status(&entries, &failed(1)), 2, "done counts before failed, even a later one");
+        assert_eq!(status(&entries, &failed(2)), 1, "collapsed counts before failed");
+        let why = |seed| match &entries.get(&failed(seed).cell).unwrap().end {
+            CellEnd::Collapsed { why, .. } => why.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(why(3), "late", "of equals the latest");
+        let score = entries.get(&failed(4).cell).unwrap().end.result().unwrap().score;
+        assert!((score - 0.6).abs() < 1e-12, "an entry without a time is the earlier one: {score}");
+    }
+
+    #[test]
+    fn in_one_file_the_later_line_is_the_later_one_whatever_the_clock_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut ledger = open(directory.path());
+        ledger.add(Entry { finished_at: Some(2_000), ..done(1, 0.2) }).unwrap();
+        ledger.add(Entry { finished_at: Some(1_000), ..done(1, 0.7) }).unwrap();
+        let entries = read(directory.path()).unwrap();
+        let score = entries.get(&failed(1).cell).unwrap().end.result().unwrap().score;
+        assert!((score - 0.7).abs() < 1e-12, "{score}");
+    }
+
+    #[test]
+    fn copies_and_backups_are_not_read_and_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut ledger = open(directory.path());
+        ledger.add(done(1, 0.5)).unwrap();
+        drop(ledger);
+        let line = done(2, 0.9).to_line().unwrap();
+        let strays = [
+            "ledger copy.jsonl",
+            "ledger-1-of-4.jsonl~",
+            "ledger-5-of-4.jsonl",
+            "ledger.jsonl.orig",
+            "ledger-01-of-4.jsonl",
+            "ledger-1-of-1.jsonl",
+        ];
+        for name in strays {
+            fs::write(directory.path().join(name), format!("{{\"ledger\":1}}\n{line}")).unwrap();
+        }
+        fs::write(directory.path().join("notes.txt"), "").unwrap();
+        let entries = read(directory.path()).unwrap();
+        assert_eq!(entries.iter().count(), 1);
+        let named: BTreeSet<String> = entries.notes.iter().map(ToString::to_string).collect();
+        assert_eq!(named.len(), strays.len());
+        assert!(
+            named.iter().all(|note| note.contains("is not read: ledgers are named")),
+            "{named:?}"
+        );
+    }
+
+    #[test]
+    fn an_entry_of_another_configuration_is_ignored_with_a_note() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut ledger = open(directory.path());
+        ledger.add(Entry { cell: failed(2).cell, ..done(1, 0.5) }).unwrap();
+        drop(ledger);
+        let entries = read(directory.path()).unwrap();
+        assert_eq!(entries.iter().count(), 0);
+        let note = entries.notes[0].to_string();
+        assert!(note.contains("ledger.jsonl line 2 is ignored: the cell"), "{note}");
+    }
+
+    #[test]
+    fn ledgers_of_several_machines_are_read_together() {
         let directory = tempfile::tempdir().unwrap();
         for number in 1..=3 {
             let shard = Shard { number, of: 3 };
             let mut ledger = Ledger::open(directory.path(), shard).unwrap();
-            ledger.add(entry(number as u64)).unwrap();
+            ledger.add(failed(number as u64)).unwrap();
         }
-        assert_eq!(Ledger::open(directory.path(), Shard::WHOLE).unwrap().entries().count(), 3);
+        assert_eq!(open(directory.path()).entries().iter().count(), 3);
+    }
+
+    #[test]
+    fn a_ledger_in_use_is_refused_and_another_shard_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let _held = open(directory.path());
+        let error = Ledger::open(directory.path(), Shard::WHOLE).unwrap_err();
+        assert!(error.downcast_ref::<InUse>().is_some(), "{error:#}");
+        Ledger::open(directory.path(), Shard { number: 1, of: 2 }).unwrap();
     }
 
     #[test]
@@ -278,18 +464,28 @@ mod tests {
         fs::write(&path, "{\"ledger\":9}\n").unwrap();
         assert!(sentence().contains("has version 9, this program reads version 1"));
         fs::write(&path, "{\"ledger\":1}\n{\"cell\":1}\n{\"cell\":2}\n").unwrap();
-        assert!(sentence().contains("line 2: no entry"));
-        fs::write(&path, "hello\n").unwrap();
-        assert!(sentence().contains("does not start as a ledger does"));
+        assert!(sentence().contains("line 2: the line is not an entry"), "{}", sentence());
+        let line = done(1, 0.5).to_line().unwrap().replace("0.5", "0.9");
+        fs::write(&path, format!("{{\"ledger\":1}}\n{line}")).unwrap();
+        assert!(
+            sentence().contains("line 2: the line does not match its checksum"),
+            "{}",
+            sentence()
+        );
+        for foreign in ["hello\n", "hello"] {
+            fs::write(&path, foreign).unwrap();
+            assert!(sentence().contains("does not start as a ledger does"));
+            assert_eq!(fs::read_to_string(&path).unwrap(), foreign, "a foreign file is left alone");
+        }
     }
 
     #[test]
-    fn shards_share_the_cells_out() {
-        let shard: Shard = "2/4".parse().unwrap();
-        let taken: Vec<usize> = (0..8).filter(|index| shard.takes(*index)).collect();
-        assert_eq!(taken, [1, 5]);
-        for wrong in ["0/4", "5/4", "2", "a/b"] {
-            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+    fn a_ledger_without_a_whole_header_is_begun_again() {
+        let directory = tempfile::tempdir().unwrap();
+        for torn in ["", "{\"ledger\":1}"] {
+            fs::write(directory.path().join("ledger.jsonl"), torn).unwrap();
+            open(directory.path()).add(done(1, 0.5)).unwrap();
+            assert_eq!(read(directory.path()).unwrap().iter().count(), 1);
         }
     }
 }

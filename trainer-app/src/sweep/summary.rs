@@ -1,18 +1,23 @@
 //! What a ledger says, task by task and method by method: the best setting by its mean validation score over seeds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use burn_adapters::Method;
 use serde::Serialize;
 
-use super::ledger::Entry;
+use super::entry::{CellEnd, Entry};
+use super::grid::Cell;
 use crate::run::RunResult;
 use crate::run_config::RunConfig;
 
-/// The seeds of one setting.
+/// The seeds of one setting: everything that the result depends on is equal but the seed.
 #[derive(Debug, Clone, Serialize)]
 pub struct Setting {
-    /// Name of the task.
+    /// Name of the task; with the beginning of its rows' fingerprint where cells of it were trained on different rows.
     pub task: String,
+    /// Name of the base; with its precision where that is not single, and with the beginning of its fingerprint where
+    /// different bases have the name.
+    pub base: String,
     /// Method and size, and the adapted layers where they are not all: `houlsby-64`, `houlsby-64 3..`, `full`.
     pub method: String,
     /// Highest learning rate.
@@ -24,41 +29,53 @@ pub struct Setting {
     pub init_std: Option<f64>,
     /// What the head reads.
     pub pooling: &'static str,
-    /// Name of the score.
+    /// Name of the score; empty where no cell of the task has one.
     pub metric: String,
-    /// Validation scores, one a seed, in the order of the seeds.
+    /// The seeds that ended with a score or collapsed, in their order.
+    pub seeds: Vec<u64>,
+    /// Validation scores in the order of the seeds, of those that have one: a collapsed seed whose loss was not a
+    /// number has none.
     pub scores: Vec<f64>,
     /// Scores on the test rows, where they are labeled.
     pub test_scores: Vec<f64>,
     /// The commonest label's validation score; none where there are no labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub majority: Option<f64>,
-    /// Parameters that were trained.
-    pub trained_parameters: usize,
+    /// Parameters that were trained; unknown where no seed has a score.
+    pub trained_parameters: Option<usize>,
     /// Their share of the base.
-    pub share_of_base: f64,
-    /// How many of the seeds collapsed.
+    pub share_of_base: Option<f64>,
+    /// How many of the seeds collapsed, with or without a score.
     pub collapsed: usize,
     /// Seconds of a training step, the median over seeds.
-    pub seconds_per_step: f64,
+    pub seconds_per_step: Option<f64>,
     /// Seconds of an epoch with its validation, the mean over seeds.
-    pub seconds_per_epoch: f64,
+    pub seconds_per_epoch: Option<f64>,
+    /// The method and its size, to sort by: 8 before 64.
+    #[serde(skip)]
+    pub order: (String, usize),
 }
 
 impl Setting {
-    /// Mean validation score over the seeds.
-    pub fn mean(&self) -> f64 {
-        mean(&self.scores)
+    /// Mean validation score over the seeds that have one.
+    pub fn mean(&self) -> Option<f64> {
+        (!self.scores.is_empty()).then(|| mean(&self.scores))
+    }
+
+    /// What settings are compared by: the mean over all seeds, where one that collapsed without a score counts as the
+    /// commonest label, which is what a collapsed model answers.
+    ///
+    /// Otherwise a setting of which one seed in three survives would be chosen by its luckiest seed.
+    pub fn expected(&self) -> Option<f64> {
+        let without_score = self.seeds.len() - self.scores.len();
+        let collapsed = self.majority.unwrap_or(0.0) * without_score as f64;
+        (!self.scores.is_empty())
+            .then(|| (self.scores.iter().sum::<f64>() + collapsed) / self.seeds.len() as f64)
     }
 
     /// Whether the method's name starts so, and it tunes every layer it may, as the paper's figures have it.
     pub fn is_whole(&self, family: &str) -> bool {
         self.method.starts_with(family) && !self.method.contains(' ')
-    }
-
-    /// Standard deviation over the seeds; none for one seed.
-    pub fn deviation(&self) -> Option<f64> {
-        deviation(&self.scores)
     }
 }
 
@@ -85,118 +102,308 @@ pub fn percent_with_deviation(values: &[f64]) -> String {
     }
 }
 
-/// Every setting of a ledger, its seeds together; by task, method, rate and so on.
+/// A cell that ended with a score or collapsed.
+struct Ended<'a> {
+    config: &'a RunConfig,
+    result: Option<&'a RunResult>,
+    is_collapsed: bool,
+}
+
+/// Every setting of a ledger, its seeds together; by base, task, method, size, rate and so on.
 pub fn settings<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Setting> {
-    let mut groups: BTreeMap<String, Vec<(&RunConfig, &RunResult, bool)>> = BTreeMap::new();
-    for entry in entries {
-        let Some(result) = entry.end.result() else { continue };
-        let done = matches!(entry.end, super::ledger::CellEnd::Done { .. });
-        let mut config = entry.config.clone();
-        config.seed = 0;
-        let key = format!("{config:?}");
-        groups.entry(key).or_default().push((&entry.config, result, done));
+    let ended: Vec<Ended> = entries
+        .filter(|entry| !matches!(entry.end, CellEnd::Failed { .. }))
+        .map(|entry| Ended {
+            config: &entry.config,
+            result: entry.end.result(),
+            is_collapsed: matches!(entry.end, CellEnd::Collapsed { .. }),
+        })
+        .collect();
+    let origins = Origins::of(&ended);
+    let mut groups: BTreeMap<String, Vec<&Ended>> = BTreeMap::new();
+    for cell in &ended {
+        let mut counts = Cell::what_counts(cell.config);
+        counts.seed = 0;
+        let (base, rows) = origins.of_cell(cell);
+        // A base is known by its weights, wherever it is; only one of version 0.1.0's ledgers is known by its name.
+        if base.is_some() {
+            counts.model.base.clear();
+        }
+        groups.entry(format!("{counts:?} {base:?} {rows:?}")).or_default().push(cell);
     }
-    let mut settings: Vec<Setting> = groups.into_values().map(|group| setting(&group)).collect();
+    let mut settings: Vec<Setting> =
+        groups.into_values().map(|group| setting(&group, &origins)).collect();
+    let metrics: BTreeMap<String, String> = settings
+        .iter()
+        .filter(|setting| !setting.metric.is_empty())
+        .map(|setting| (setting.task.clone(), setting.metric.clone()))
+        .collect();
+    for setting in settings.iter_mut().filter(|setting| setting.metric.is_empty()) {
+        setting.metric = metrics.get(&setting.task).cloned().unwrap_or_default();
+    }
     settings.sort_by(|a, b| {
-        let key = |s: &Setting| (s.task.clone(), s.method.clone(), s.epochs);
+        let key = |s: &Setting| {
+            (s.base.clone(), s.task.clone(), s.order.clone(), s.method.clone(), s.epochs)
+        };
         key(a).cmp(&key(b)).then(a.learning_rate.total_cmp(&b.learning_rate))
     });
     settings
 }
 
-fn setting(group: &[(&RunConfig, &RunResult, bool)]) -> Setting {
-    let (config, result, _) = group[0]; // a group has the entry that made it
+fn setting(group: &[&Ended], origins: &Origins) -> Setting {
     let mut group = group.to_vec();
-    group.sort_by_key(|(config, ..)| config.seed);
-    let model = &config.model;
+    group.sort_by_key(|cell| cell.config.seed);
+    let first = group[0]; // a group has the cell that made it
+    let RunConfig { model, training, .. } = first.config;
+    let results: Vec<&RunResult> = group.iter().filter_map(|cell| cell.result).collect();
+    let some = results.first();
     let size = if model.method.has_size() { format!("-{}", model.size) } else { String::new() };
     let layers = model.adapt_layers.as_ref().map(|layers| format!(" {layers}")).unwrap_or_default();
-    let test = |result: &RunResult| result.judged.get("test")?.get(&result.metric)?.as_f64();
-    let mut seconds: Vec<f64> =
-        group.iter().map(|(_, result, _)| result.seconds_per_step).collect();
+    let test = |result: &&RunResult| result.judged.get("test")?.get(&result.metric)?.as_f64();
+    let mut seconds: Vec<f64> = results.iter().map(|result| result.seconds_per_step).collect();
     seconds.sort_by(f64::total_cmp);
     let epochs: Vec<f64> =
-        group.iter().map(|(_, result, _)| result.seconds / result.epochs as f64).collect();
+        results.iter().map(|result| result.seconds / result.epochs.max(1) as f64).collect();
     Setting {
-        task: result.task.clone(),
+        task: origins.task(first),
+        base: origins.base(first),
         method: format!("{}{size}{layers}", model.method),
-        learning_rate: config.training.learning_rate,
-        epochs: config.training.epochs,
+        learning_rate: training.learning_rate,
+        epochs: training.epochs,
         init_std: model.init_std,
         pooling: model.pooling.name(),
-        metric: result.metric.clone(),
-        scores: group.iter().map(|(_, result, _)| result.score).collect(),
-        test_scores: group.iter().filter_map(|(_, result, _)| test(result)).collect(),
-        majority: result.majority,
-        trained_parameters: result.trained_parameters,
-        share_of_base: result.share_of_base,
-        collapsed: group.iter().filter(|(.., done)| !done).count(),
-        seconds_per_step: seconds[seconds.len() / 2],
-        seconds_per_epoch: mean(&epochs),
+        metric: some.map(|result| result.metric.clone()).unwrap_or_default(),
+        seeds: group.iter().map(|cell| cell.config.seed).collect(),
+        scores: results.iter().map(|result| result.score).collect(),
+        test_scores: results.iter().filter_map(test).collect(),
+        majority: some.and_then(|result| result.majority),
+        trained_parameters: some.map(|result| result.trained_parameters),
+        share_of_base: some.map(|result| result.share_of_base),
+        collapsed: group.iter().filter(|cell| cell.is_collapsed).count(),
+        seconds_per_step: seconds.get(seconds.len() / 2).copied(),
+        seconds_per_epoch: (!epochs.is_empty()).then(|| mean(&epochs)),
+        order: match model.method {
+            Method::TopLayers(layers) => ("top".to_owned(), layers),
+            method if method.has_size() => (method.to_string(), model.size),
+            method => (method.to_string(), 0),
+        },
     }
 }
 
-/// Of each task and method, the setting with the best mean; the first of equals.
+/// The fingerprints known for each name.
+type Known = BTreeMap<String, BTreeSet<String>>;
+
+/// Which bases and rows the cells of a ledger were trained on: the fingerprints that their results have.
+///
+/// A result of version 0.1.0 has none; it belongs to the only base of its name and the only rows of its task, where
+/// there is only one.
+struct Origins {
+    bases: Known,
+    rows: Known,
+}
+
+impl Origins {
+    fn of(cells: &[Ended]) -> Self {
+        let (mut bases, mut rows) = (BTreeMap::new(), BTreeMap::new());
+        let add = |known: &mut Known, name: &str, found: Option<&String>| {
+            known.entry(name.to_owned()).or_default().extend(found.cloned());
+        };
+        for Ended { config, result, .. } in cells {
+            add(&mut bases, &config.model.base, result.and_then(|r| r.base_fingerprint.as_ref()));
+            add(&mut rows, &config.task.name, result.and_then(|r| r.rows_fingerprint.as_ref()));
+        }
+        Self { bases, rows }
+    }
+
+    /// The fingerprints of a cell's base and rows, where they are known.
+    fn of_cell<'a>(&'a self, cell: &Ended<'a>) -> (Option<&'a str>, Option<&'a str>) {
+        let only = |known: &'a Known, name: &str| {
+            let known = known.get(name)?;
+            if known.len() == 1 { known.first().map(String::as_str) } else { None }
+        };
+        let own =
+            |of: fn(&RunResult) -> Option<&String>| cell.result.and_then(of).map(String::as_str);
+        (
+            own(|result| result.base_fingerprint.as_ref())
+                .or_else(|| only(&self.bases, &cell.config.model.base)),
+            own(|result| result.rows_fingerprint.as_ref())
+                .or_else(|| only(&self.rows, &cell.config.task.name)),
+        )
+    }
+
+    fn task(&self, cell: &Ended) -> String {
+        let name = &cell.config.task.name;
+        named(name, &self.rows, self.of_cell(cell).1)
+    }
+
+    fn base(&self, cell: &Ended) -> String {
+        let model = &cell.config.model;
+        let (base, _) = self.of_cell(cell);
+        // Of several names of one base the first.
+        let has = |known: &BTreeSet<String>| base.is_some_and(|base| known.contains(base));
+        let name = self.bases.iter().find(|(_, known)| has(known)).map(|(name, _)| name);
+        let name = named(name.unwrap_or(&model.base), &self.bases, base);
+        match model.precision {
+            burn_bert::Precision::F32 => name,
+            precision => format!("{name} {precision}"),
+        }
+    }
+}
+
+/// A name, with the beginning of a fingerprint where the name alone is not enough.
+fn named(name: &str, known: &Known, fingerprint: Option<&str>) -> String {
+    match fingerprint {
+        _ if known.get(name).is_none_or(|known| known.len() < 2) => name.to_owned(),
+        Some(fingerprint) => format!("{name} [{}]", fingerprint.get(..8).unwrap_or(fingerprint)),
+        None => format!("{name} [unknown]"),
+    }
+}
+
+/// Of each base, task and method, the setting with the best mean; the first of equals.
 pub fn best(settings: &[Setting]) -> Vec<&Setting> {
-    let mut best: BTreeMap<(&str, &str), &Setting> = BTreeMap::new();
+    let mut best: Vec<&Setting> = Vec::new();
     for setting in settings {
-        let place = best.entry((&setting.task, &setting.method)).or_insert(setting);
-        if setting.mean() > place.mean() {
-            *place = setting;
+        let key = |s: &Setting| (s.base.clone(), s.task.clone(), s.method.clone());
+        match best.iter_mut().find(|known| key(known) == key(setting)) {
+            Some(known) if setting.expected() > known.expected() => *known = setting,
+            Some(_) => {}
+            None => best.push(setting),
         }
     }
-    best.into_values().collect()
-}
-
-/// The best settings as a table.
-pub fn table(settings: &[&Setting]) -> comfy_table::Table {
-    use comfy_table::{CellAlignment, Table, presets};
-    let percent = |value: f64| format!("{:.1}", 100.0 * value);
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header([
-        "task",
-        "method",
-        "rate",
-        "epochs",
-        "seeds",
-        "score",
-        "validation",
-        "test",
-        "majority",
-        "trained",
-        "collapsed",
-    ]);
-    for setting in settings {
-        table.add_row([
-            setting.task.clone(),
-            setting.method.clone(),
-            format!("{:e}", setting.learning_rate),
-            setting.epochs.to_string(),
-            setting.scores.len().to_string(),
-            setting.metric.clone(),
-            percent_with_deviation(&setting.scores),
-            percent_with_deviation(&setting.test_scores),
-            setting.majority.map(percent).unwrap_or_default(),
-            format!("{} %", percent(setting.share_of_base)),
-            if setting.collapsed == 0 { String::new() } else { setting.collapsed.to_string() },
-        ]);
-    }
-    for column in [2, 3, 4, 6, 7, 8, 9, 10] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
+    best
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::entry::tests::{done, failed, result};
     use super::*;
+
+    fn with(entry: Entry, change: impl FnOnce(&mut RunConfig, &mut RunResult)) -> Entry {
+        let Entry { end: CellEnd::Done { mut result }, mut config, .. } = entry else {
+            panic!("a cell that is done")
+        };
+        change(&mut config, &mut result);
+        let Cell { id, config } = Cell::new(config);
+        Entry { cell: id, end: CellEnd::Done { result }, config, finished_at: None }
+    }
+
+    fn of(entries: &[Entry]) -> Vec<Setting> {
+        settings(entries.iter())
+    }
 
     #[test]
     fn deviations_are_those_of_a_sample() {
         assert!((mean(&[1.0, 2.0, 6.0]) - 3.0).abs() < 1e-12);
         assert!((deviation(&[1.0, 2.0, 6.0]).unwrap() - 7.0_f64.sqrt()).abs() < 1e-12);
         assert!(deviation(&[1.0]).is_none());
+    }
+
+    #[test]
+    fn seeds_of_one_setting_are_together_whatever_the_device_and_wherever_the_data() {
+        let here = done(0, 0.6);
+        let gpu = with(done(1, 0.8), |config, _| "cuda:1".clone_into(&mut config.device));
+        let elsewhere = with(done(2, 0.7), |config, _| config.task.data = Some("/scratch".into()));
+        let settings = of(&[here, gpu, elsewhere]);
+        assert_eq!(settings.len(), 1);
+        assert_eq!(settings[0].seeds, [0, 1, 2]);
+        assert_eq!(percent_with_deviation(&settings[0].scores), "70.0 ± 10.0");
+    }
+
+    #[test]
+    fn bases_rows_and_precisions_that_differ_are_different_settings_and_named() {
+        let on = |seed, base: &str, rows: &str| {
+            with(done(seed, 0.5), |_, result| {
+                result.base_fingerprint = Some(base.to_owned());
+                result.rows_fingerprint = Some(rows.to_owned());
+            })
+        };
+        let half = with(on(0, "aaaaaaaaaa", "r1"), |config, _| {
+            config.model.precision = burn_bert::Precision::F16;
+        });
+        let settings = of(&[
+            on(0, "aaaaaaaaaa", "r1"),
+            on(1, "aaaaaaaaaa", "r1"),
+            on(2, "bbbbbbbbbb", "r1"),
+            on(3, "aaaaaaaaaa", "r2"),
+            half,
+        ]);
+        let names: Vec<(&str, &str, usize)> =
+            settings.iter().map(|s| (s.base.as_str(), s.task.as_str(), s.seeds.len())).collect();
+        assert_eq!(
+            names,
+            [
+                ("minilm [aaaaaaaa]", "helpdesk [r1]", 2),
+                ("minilm [aaaaaaaa]", "helpdesk [r2]", 1),
+                ("minilm [aaaaaaaa] f16", "helpdesk [r1]", 1),
+                ("minilm [bbbbbbbb]", "helpdesk [r1]", 1),
+            ]
+        );
+    }
+
+    #[test]
+    fn one_base_under_two_paths_is_one_base_and_an_older_result_belongs_to_it() {
+        let at = |seed, path: &str, fingerprint: Option<&str>| {
+            with(done(seed, 0.5), |config, result| {
+                path.clone_into(&mut config.model.base);
+                result.base_fingerprint = fingerprint.map(str::to_owned);
+            })
+        };
+        let settings = of(&[
+            at(0, "a/base", Some("1234")),
+            at(1, "b/base", Some("1234")),
+            at(2, "a/base", None),
+        ]);
+        assert_eq!(settings.len(), 1);
+        assert_eq!((settings[0].base.as_str(), settings[0].seeds.len()), ("a/base", 3));
+    }
+
+    #[test]
+    fn collapsed_seeds_are_counted_with_or_without_a_score() {
+        let collapsed = |seed, result| Entry {
+            end: CellEnd::Collapsed { why: "a test".to_owned(), result },
+            ..failed(seed)
+        };
+        let entries =
+            [done(0, 0.9), collapsed(1, Some(result(1, 0.5))), collapsed(2, None), failed(3)];
+        let settings = of(&entries);
+        assert_eq!(settings.len(), 1);
+        let Setting { seeds, scores, collapsed: n, .. } = &settings[0];
+        assert_eq!((seeds.as_slice(), scores.as_slice(), *n), (&[0, 1, 2][..], &[0.9, 0.5][..], 2));
+        // 0.9, 0.5, and the commonest label's 0.5.
+        assert!((settings[0].expected().unwrap() - 1.9 / 3.0).abs() < 1e-12);
+
+        let settings = of(&[collapsed(0, None), collapsed(1, None)]);
+        assert_eq!((settings[0].collapsed, settings[0].mean()), (2, None), "it does not vanish");
+    }
+
+    #[test]
+    fn a_setting_that_mostly_collapses_is_not_the_best_for_its_luckiest_seed() {
+        let at = |seed, score, rate| {
+            with(done(seed, score), |config, _| config.training.learning_rate = rate)
+        };
+        let collapsed = |seed| {
+            let Entry { config, .. } = at(seed, 0.0, 1e-2);
+            let end = CellEnd::Collapsed { why: "a test".to_owned(), result: None };
+            Entry { cell: Cell::id_of(&config), end, config, finished_at: None }
+        };
+        let entries =
+            [at(0, 0.8, 1e-3), at(1, 0.8, 1e-3), at(0, 0.9, 1e-2), collapsed(1), collapsed(2)];
+        let settings = of(&entries);
+        let best = best(&settings);
+        assert_eq!(best.len(), 1);
+        assert!((best[0].learning_rate - 1e-3).abs() < 1e-12);
+    }
+
+    #[test]
+    fn sizes_are_sorted_as_numbers() {
+        let sized = |size| with(done(0, 0.5), |config, _| config.model.size = size);
+        let top = |layers| {
+            with(done(0, 0.5), |config, _| config.model.method = Method::TopLayers(layers))
+        };
+        let settings = of(&[sized(32), sized(8), top(11), sized(2), top(2)]);
+        let methods: Vec<&str> = settings.iter().map(|s| s.method.as_str()).collect();
+        assert_eq!(methods, ["houlsby-2", "houlsby-8", "houlsby-32", "top-2", "top-11"]);
+        let best: Vec<&str> = best(&settings).iter().map(|s| s.method.as_str()).collect();
+        assert_eq!(best, methods);
     }
 }

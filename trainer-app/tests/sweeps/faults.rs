@@ -1,0 +1,104 @@
+//! Faults of the machine, of settings and of what was typed are not results.
+
+use trainer_app::lock::Lock;
+
+use crate::desk::{Desk, GRID, SWEEP};
+
+#[test]
+fn a_sweep_that_cannot_be_is_refused_and_leaves_nothing() {
+    let desk = Desk::new("version = 1\nspeed = 9\ngrid = []");
+    assert!(desk.ends_with(1, SWEEP).contains("unknown field `speed`"));
+    desk.write("tiny.toml", "version = 1\n[[grid]]\ntasks = []\nmethods = ['full']");
+    assert!(desk.ends_with(1, SWEEP).contains("is empty"));
+    assert!(desk.ends_with(2, "sweep --preset nosuch").contains("figure-3"));
+    assert!(desk.ends_with(2, "sweep").contains("name a sweep"));
+    assert_eq!(desk.names("."), ["base", "tiny.toml"]);
+}
+
+#[test]
+fn a_ledger_of_another_version_is_refused() {
+    let desk = Desk::new(GRID);
+    desk.write("sweeps/tiny/ledger.jsonl", "{\"ledger\":7}\n");
+    let said = desk.ends_with(1, SWEEP);
+    assert!(said.contains("has version 7, this program reads version 1"), "{said}");
+}
+
+#[test]
+fn rows_or_a_base_that_are_not_there_are_no_result_of_a_cell() {
+    let desk = Desk::new(&GRID.replace("'helpdesk'", "'helpdesk', 'cola'"));
+    let said = desk.ends_with(1, SWEEP);
+    assert!(said.contains("reading the rows of cola; nothing was trained"), "{said}");
+    let said = desk.ends_with(1, "sweep tiny.toml --base ./nowhere --device cpu");
+    assert!(said.contains("cola") || said.contains("nowhere"), "{said}");
+    assert_eq!(desk.names("."), ["base", "tiny.toml"]);
+    desk.write("tiny.toml", GRID);
+    let said = desk.ends_with(1, "sweep tiny.toml --base ./nowhere --device cpu");
+    assert!(said.contains("./nowhere"), "{said}");
+    assert_eq!(desk.names("."), ["base", "tiny.toml"]);
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_stops_the_sweep_without_an_entry() {
+    let desk = Desk::new(GRID);
+    // Where the runs of the task should be is a file.
+    desk.write("sweeps/tiny/runs/helpdesk", "");
+    let said = desk.ends_with(1, SWEEP);
+    assert!(said.contains("the sweep stopped at the cell"), "{said}");
+    assert!(said.contains("which is not recorded"), "{said}");
+    assert!(said.contains("the same command continues"), "{said}");
+    assert!(desk.entries("ledger.jsonl").is_empty());
+
+    std::fs::remove_file(desk.path("sweeps/tiny/runs/helpdesk")).unwrap();
+    assert_eq!(desk.json(SWEEP)["cells"]["done"], 6);
+    assert_eq!(desk.entries("ledger.jsonl").len(), 6);
+}
+
+#[test]
+fn a_sweep_that_is_running_is_not_run_twice() {
+    let desk = Desk::new(GRID);
+    let held = Lock::beside(&desk.path("sweeps/tiny/ledger.jsonl")).unwrap();
+    let said = desk.ends_with(1, SWEEP);
+    assert!(said.contains("another process is running this sweep in sweeps/tiny"), "{said}");
+    drop(held);
+    desk.says(SWEEP);
+}
+
+#[test]
+fn a_cell_that_another_process_trains_is_left_to_it() {
+    let desk = Desk::new(GRID);
+    desk.says(&format!("{SWEEP} --name elsewhere"));
+    let cell = desk.names("sweeps/elsewhere/runs/helpdesk").remove(0);
+    let run = desk.path(&format!("sweeps/tiny/runs/helpdesk/{cell}"));
+    std::fs::create_dir_all(&run).unwrap();
+    let held = Lock::directory(&run).unwrap();
+    let said = desk.ends_with(1, SWEEP);
+    assert!(said.contains("another process is training it"), "{said}");
+    assert!(said.contains("other processes are training 1 of the cells"), "{said}");
+    assert_eq!(desk.entries("ledger.jsonl").len(), 5);
+    drop(held);
+    desk.says(SWEEP);
+    assert_eq!(desk.entries("ledger.jsonl").len(), 6);
+}
+
+#[test]
+fn other_rows_or_another_base_under_the_same_name_are_refused_by_name() {
+    let grid = GRID.replace("'helpdesk'", "'cola'").replace("limit = 32\n", "");
+    let desk = Desk::new(&grid);
+    desk.write_cola("glue", "another sentence");
+    desk.write_cola("moved", "another sentence");
+    desk.write_cola("changed", "a third sentence");
+    desk.says(&format!("{SWEEP} --data glue --shard 1/2"));
+    // The same rows in another place are the same rows.
+    assert!(desk.says(&format!("{SWEEP} --data moved --dry-run")).contains("3 of 6 cells"));
+    let said = desk.ends_with(1, &format!("{SWEEP} --data changed"));
+    assert!(said.contains("the rows of cola are not those on which the cell"), "{said}");
+    assert!(said.contains("--data") && said.contains("--name"), "{said}");
+
+    let weights = desk.path("base/model.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&weights, bytes).unwrap();
+    let said = desk.ends_with(1, &format!("{SWEEP} --data moved"));
+    assert!(said.contains("the base base is not the one on which"), "{said}");
+    assert!(!desk.path("sweeps/tiny/ledger.jsonl").exists());
+}
