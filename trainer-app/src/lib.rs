@@ -16,6 +16,7 @@ pub mod fetch;
 pub mod frozen;
 pub mod hints;
 mod hub;
+pub mod insertion_cost;
 pub mod judge;
 pub mod learner;
 pub mod limits;

@@ -30,6 +30,8 @@ pub const LIMIT: Count = Count::up_to(usize::MAX);
 /// Width of bottlenecks, rank of low-rank corrections, length of prefixes: twenty times BERT-large's hidden size and
 /// more. What a size costs on a base is checked when the base is known.
 pub const SIZE: Count = Count::up_to(32_768);
+/// Keys and values of a prefix: attention reads them for every token, so that twice BERT's positions are plenty.
+pub const PREFIX: Count = Count::up_to(1_024);
 /// Layers of a bottleneck.
 pub const DEPTH: Count = Count::up_to(burn_adapters::MAX_DEPTH);
 /// Tokens of a text: a pair of texts has three special tokens.

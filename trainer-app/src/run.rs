@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 use crate::artifacts::{RunDirectory, write_atomically};
 use crate::devices;
 use crate::frozen::FrozenTask;
+use crate::insertion_cost;
 use crate::judge::{AnswerJudge, Judge};
 use crate::learner::checkpoint::{Checkpoint, EpochReport, Progress};
 use crate::learner::memory;
@@ -138,6 +139,7 @@ impl Run {
         let task = shared.task(&config)?;
         let base = shared.base(&config.model)?;
         let bert = base.bert();
+        insertion_cost::check(&config.plan(), &base.config)?;
         let task_config = TaskAdapterConfig {
             plan: config.plan(),
             outputs: task.subject.head().outputs(),

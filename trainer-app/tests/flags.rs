@@ -269,7 +269,7 @@ const TABLES: &[Table] = &[
     },
     Table {
         command: "base bert-base-uncased",
-        flags: &[("--json", "")],
+        flags: &[("--again", ""), ("--json", "")],
         refused: &[],
         included: &[],
     },

@@ -21,27 +21,38 @@ impl Backend {
     }
 }
 
-/// The back-end for the `--device` among some arguments, and why.
-/// A device nobody knows is left to the trainer, which says so.
+/// The back-end for the `--device` or `--devices` among some arguments, and why.
+/// A device that does not exist is left to the trainer, which has the message for it.
 pub(crate) fn choose(arguments: &[String]) -> (Backend, String) {
-    let asked = asked_device(arguments).unwrap_or("auto");
-    let asked_for = |backend| (backend, format!("--device {asked} was asked for"));
-    match asked.split(':').next().unwrap_or(asked) {
-        "wgpu" => asked_for(Backend::Wgpu),
-        "cuda" => asked_for(Backend::Cuda),
-        "auto" => look(),
-        _ => asked_for(Backend::Cpu),
+    let Some((flag, devices)) = asked_devices(arguments) else { return look() };
+    let asked_for = |backend| (backend, format!("{flag} {devices} was asked for"));
+    let kinds: Vec<&str> = devices
+        .split(',')
+        .map(|device| device.trim().split(':').next().unwrap_or_default())
+        .collect();
+    if kinds.contains(&"cuda") {
+        asked_for(Backend::Cuda)
+    } else if kinds.contains(&"wgpu") {
+        asked_for(Backend::Wgpu)
+    } else if kinds.contains(&"auto") {
+        look()
+    } else {
+        asked_for(Backend::Cpu)
     }
 }
 
-fn asked_device(arguments: &[String]) -> Option<&str> {
+/// The flag that names devices, and its value.
+fn asked_devices(arguments: &[String]) -> Option<(&str, &str)> {
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
-        if argument == "--device" {
-            return arguments.next().map(String::as_str);
-        }
-        if let Some(device) = argument.strip_prefix("--device=") {
-            return Some(device);
+        for flag in ["--device", "--devices"] {
+            if argument == flag {
+                return arguments.next().map(|devices| (flag, devices.as_str()));
+            }
+            let value = argument.strip_prefix(flag).and_then(|rest| rest.strip_prefix('='));
+            if let Some(devices) = value {
+                return Some((flag, devices));
+            }
         }
     }
     None
@@ -92,5 +103,8 @@ mod tests {
         assert_eq!(chosen(&["train", "--device=wgpu", "--seed", "1"]), Backend::Wgpu);
         assert_eq!(chosen(&["train", "--device", "cpu"]), Backend::Cpu);
         assert_eq!(chosen(&["train", "--device", "nonsense"]), Backend::Cpu);
+        assert_eq!(chosen(&["train", "--devices", "cuda:0,cuda:1"]), Backend::Cuda);
+        assert_eq!(chosen(&["train", "--devices=cpu,wgpu:0"]), Backend::Wgpu);
+        assert_eq!(chosen(&["train", "--devices", "cpu,cpu"]), Backend::Cpu);
     }
 }

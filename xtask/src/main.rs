@@ -34,7 +34,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Run any other command of the trainer: evaluate, predict, devices, data, base, adapter
+    /// Run any command of the trainer: train, sweep, report, ablate, evaluate, predict, bank, serve, bench, devices,
+    /// data, base, adapter (see its --help)
     #[command(disable_help_flag = true)]
     Trainer {
         /// Handed to `trainer`
@@ -71,6 +72,8 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     let shell = Shell::new()?;
+    // Cargo takes a relative one from its own directory.
+    shell.set_var(train::TARGET, train::target());
     // The trainer runs where the caller is; only cargo has to be at home here.
     shell.change_dir(train::workspace());
     match command {

@@ -1,5 +1,6 @@
 //! Builds the trainer and becomes it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,9 +15,21 @@ pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
+/// The variable in which cargo is given where to build.
+pub(crate) const TARGET: &str = "CARGO_TARGET_DIR";
+
 /// Where cargo builds.
 pub(crate) fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+    target_of(std::env::var_os(TARGET))
+}
+
+/// `CARGO_TARGET_DIR` as seen from the caller's directory, or `target` in the workspace.
+fn target_of(variable: Option<OsString>) -> PathBuf {
+    match variable.filter(|target| !target.is_empty()) {
+        // Only an empty path has no absolute form.
+        Some(target) => std::path::absolute(&target).unwrap_or_else(|_| target.into()),
+        None => workspace().join("target"),
+    }
 }
 
 /// Builds `trainer` with a back-end and returns its path.
@@ -39,8 +52,10 @@ pub(crate) fn run(shell: &Shell, arguments: Vec<String>) -> Result<()> {
 /// The same for a back-end that was chosen.
 pub(crate) fn run_on(shell: &Shell, backend: Backend, arguments: Vec<String>) -> Result<()> {
     let trainer = build(shell, backend)?;
-    become_program(Command::new(&trainer).args(arguments))
-        .with_context(|| format!("running {}", trainer.display()))
+    let mut command = Command::new(&trainer);
+    // What the trainer suggests to type next starts with this.
+    command.args(arguments).env("TRAINER_TYPED_AS", "cargo xtask trainer");
+    become_program(&mut command).with_context(|| format!("running {}", trainer.display()))
 }
 
 /// The trainer takes this process's place, so that the terminal and Ctrl-C are its own.
@@ -54,4 +69,18 @@ fn become_program(command: &mut Command) -> Result<()> {
 fn become_program(command: &mut Command) -> Result<()> {
     let status = command.status()?;
     std::process::exit(status.code().unwrap_or(1));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_target_directory_is_the_callers() {
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(target_of(Some("elsewhere".into())), here.join("elsewhere"));
+        assert_eq!(target_of(Some("/elsewhere".into())), Path::new("/elsewhere"));
+        assert_eq!(target_of(None), workspace().join("target"));
+        assert_eq!(target_of(Some("".into())), workspace().join("target"));
+    }
 }

@@ -22,6 +22,12 @@ impl Adaptor<StepOutput> for StepOutput {
     }
 }
 
+const LEARNING_RATE: &str = "Learning rate";
+const MEMORY: &str = "Memory";
+
+/// Gauges whose last value says more than their mean.
+pub(super) const LATEST: [&str; 2] = [LEARNING_RATE, MEMORY];
+
 /// One number of a step, averaged over the epoch.
 #[derive(Clone)]
 pub struct Gauge {
@@ -41,7 +47,7 @@ impl Gauge {
 
     /// The learning rate the step was taken with.
     pub fn learning_rate() -> Self {
-        Self::new("Learning rate", None, 6, |_, metadata| {
+        Self::new(LEARNING_RATE, None, 6, |_, metadata| {
             metadata.lr.as_ref().map(ModuleLearningRate::base)
         })
     }
@@ -68,7 +74,7 @@ impl Gauge {
 
     /// Resident memory of this process.
     pub fn memory() -> Self {
-        Self::new("Memory", Some("MiB"), 0, |_, _| {
+        Self::new(MEMORY, Some("MiB"), 0, |_, _| {
             super::memory::resident_bytes().map(|bytes| bytes as f64 / 1_048_576.0)
         })
     }

@@ -85,9 +85,9 @@ fn resume(runs: &Path, directory: Option<&Path>) -> Result<(RunConfig, RunDirect
     Ok((RunConfig::read(&directory.config())?, directory))
 }
 
-/// The dashboard on a terminal, plain lines elsewhere.
+/// The dashboard on a terminal with room for it, plain lines elsewhere.
 fn watch(args: &TrainArgs) -> Result<Watch> {
-    let plain = args.plain || args.json || !std::io::stdout().is_terminal();
+    let plain = args.plain || args.json || !has_room_for_the_dashboard();
     Ok(Watch {
         renderer: Box::new(move |interrupter| {
             if plain {
@@ -101,6 +101,21 @@ fn watch(args: &TrainArgs) -> Result<Watch> {
         checkpoint_every: Duration::from_secs(args.checkpoint_every),
         give_up_after: None,
     })
+}
+
+fn has_room_for_the_dashboard() -> bool {
+    const COLUMNS: u16 = 60;
+    const ROWS: u16 = 16;
+    let moves_the_cursor = std::env::var("TERM").is_ok_and(|kind| kind != "dumb") || cfg!(windows);
+    if !std::io::stdout().is_terminal() || !moves_the_cursor {
+        return false;
+    }
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    let has_room = size.is_some_and(|(width, height)| width.0 >= COLUMNS && height.0 >= ROWS);
+    if !has_room {
+        noteln!("plain lines: the dashboard needs a terminal of {COLUMNS} columns and {ROWS} rows");
+    }
+    has_room
 }
 
 fn tell(result: &RunResult, directory: &RunDirectory, json: bool) -> Result<()> {

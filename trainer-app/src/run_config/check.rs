@@ -54,6 +54,7 @@ impl RunConfig {
             ("patience", training.patience, limits::PATIENCE),
             ("limit", self.task.limit, limits::LIMIT),
             ("size", Some(model.size), limits::SIZE),
+            ("--size of a prefix", self.plan().prefix.map(|prefix| prefix.length), limits::PREFIX),
             ("depth", model.depth, limits::DEPTH),
             ("max_length", Some(model.max_length), limits::MAX_LENGTH),
         ] {

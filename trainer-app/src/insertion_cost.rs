@@ -1,0 +1,111 @@
+//! What the parameters that a plan inserts need, reckoned before any of them is made: a size that was mistyped is refused
+//! by its numbers, and does not end the program when memory runs out.
+
+use anyhow::{Result, ensure};
+use burn_adapters::{Plan, Sites};
+use burn_bert::BertConfig;
+
+/// A parameter has its value, its gradient and the two moments of the optimizer, each in single precision.
+const BYTES_PER_PARAMETER: f64 = 16.0;
+
+/// Checks that this machine has the memory for what a plan inserts into a base.
+///
+/// # Errors
+/// The number of parameters and what they need, where that is more than the machine has.
+pub fn check(plan: &Plan, base: &BertConfig) -> Result<()> {
+    check_against(plan, base, memory_of_this_machine())
+}
+
+fn check_against(plan: &Plan, base: &BertConfig, memory: Option<u64>) -> Result<()> {
+    let Some(memory) = memory else { return Ok(()) };
+    let parameters = parameters(plan, base);
+    let bytes = parameters * BYTES_PER_PARAMETER;
+    ensure!(
+        bytes <= memory as f64,
+        "the adapters have {parameters:.1e} parameters on this base, which need {:.1} GB with their gradients and the \
+         optimizer's state, and this machine has {:.1} GB; choose a smaller --size",
+        bytes / 1e9,
+        memory as f64 / 1e9
+    );
+    Ok(())
+}
+
+fn memory_of_this_machine() -> Option<u64> {
+    let memory = sysinfo::MemoryRefreshKind::nothing().with_ram();
+    let system =
+        sysinfo::System::new_with_specifics(sysinfo::RefreshKind::nothing().with_memory(memory));
+    // A system that cannot be asked has 0.
+    Some(system.total_memory()).filter(|bytes| *bytes > 0)
+}
+
+/// About how many parameters are inserted; never fewer than half of them, nor more than twice as many.
+fn parameters(plan: &Plan, base: &BertConfig) -> f64 {
+    let (hidden, layers) = (base.hidden_size as f64, base.num_hidden_layers as f64);
+    let mut parameters = 0.0;
+    if let Some(bottleneck) = &plan.bottleneck {
+        let sites = if bottleneck.sites == Sites::Both { 2.0 } else { 1.0 };
+        let (size, between) = (bottleneck.size as f64, (bottleneck.depth.max(1) - 1) as f64);
+        parameters += layers * sites * size * (2.0 * hidden + between * size);
+    }
+    if let Some(low_rank) = &plan.low_rank {
+        let projections = low_rank.projections.len() as f64;
+        parameters += layers * projections * low_rank.rank as f64 * 2.0 * hidden;
+    }
+    if let Some(prefix) = &plan.prefix {
+        let keys_and_values = layers * 2.0 * hidden;
+        let length = prefix.length as f64;
+        parameters += prefix.reparameterization.map_or(length * keys_and_values, |width| {
+            length * hidden + width as f64 * keys_and_values
+        });
+    }
+    parameters
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use burn_adapters::{Method, Pooling, TaskAdapterConfig};
+
+    use super::*;
+    use crate::base::Base;
+    use crate::tiny_base::lay_tiny_base;
+
+    #[test]
+    fn a_size_beyond_the_memory_is_refused_with_its_numbers() {
+        let directory = tempfile::tempdir().unwrap();
+        lay_tiny_base(directory.path());
+        let config = BertConfig::from_directory(&directory.path().join("base")).unwrap();
+        let plan = Method::Houlsby.plan(1_000_000);
+        let error = check_against(&plan, &config, Some(1 << 30)).unwrap_err().to_string();
+        assert!(error.starts_with("the adapters have 2.6e8 parameters"), "{error}");
+        assert!(error.contains("and this machine has 1.1 GB"), "{error}");
+        check_against(&Method::Houlsby.plan(64), &config, Some(1 << 30)).unwrap();
+        check_against(&plan, &config, None).unwrap();
+    }
+
+    #[test]
+    fn the_reckoning_is_near_what_is_made() {
+        let directory = tempfile::tempdir().unwrap();
+        lay_tiny_base(directory.path());
+        let base = Base::locate(directory.path().join("base").to_str().unwrap()).unwrap();
+        let bert = burn_bert::load(base.directory(), &Device::flex()).unwrap();
+        let config = BertConfig::from_directory(base.directory()).unwrap();
+        for method in
+            [Method::Houlsby, Method::Pfeiffer, Method::Lora, Method::PrefixFlat, Method::Prefix]
+        {
+            let plan = method.plan(64);
+            let task = TaskAdapterConfig {
+                plan: plan.clone(),
+                outputs: 2,
+                pooling: Pooling::FirstToken,
+                head_dropout: 0.0,
+                head_hidden: None,
+                seed: 0,
+                fused: Vec::new(),
+            };
+            let made = burn::module::Module::num_params(&task.init(&bert).unwrap()) as f64;
+            let reckoned = parameters(&plan, &config);
+            assert!((0.5..=2.0).contains(&(reckoned / made)), "{method}: {reckoned} and {made}");
+        }
+    }
+}
