@@ -251,7 +251,7 @@ pub enum DataError {
         hint: String,
     },
     /// A score that is no number.
-    #[error("{path} line {line}: the score `{found}` is not a finite number")]
+    #[error("{path} line {line}: the score `{found}` is not a finite number{hint}")]
     NotANumber {
         /// The file.
         path: PathBuf,
@@ -259,6 +259,8 @@ pub enum DataError {
         line: usize,
         /// What stands there.
         found: String,
+        /// How it is to be written, if that can be guessed.
+        hint: &'static str,
     },
     /// A file without rows.
     #[error("{path} holds no rows")]

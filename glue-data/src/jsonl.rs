@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn a_broken_line_is_refused_with_its_number() {
         check_refused(
-            r#"{"text": "a", "lable": "x"}"#,
-            "the key `label` is missing; the keys there are lable, text",
+            r#"{"text": "a", "tag": "x"}"#,
+            "the key `label` is missing; the keys there are tag, text",
         );
         check_refused(
             r#"{"text": "a", "label": null}"#,

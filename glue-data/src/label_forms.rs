@@ -91,6 +91,10 @@ fn form(label: &str) -> String {
 }
 
 fn unicode(label: &str) -> String {
+    // ASCII has one form.
+    if label.is_ascii() {
+        return spaced(label);
+    }
     let mut text = NormalizedString::from(label);
     text.nfkc();
     spaced(text.get())

@@ -88,11 +88,16 @@ impl Labels {
             }
             (None, Self::Score) => match text.trim().parse::<f32>() {
                 Ok(score) if score.is_finite() => Ok(Label::Score(score)),
-                _ => Err(DataError::NotANumber {
-                    path: path.to_owned(),
-                    line,
-                    found: text.to_owned(),
-                }),
+                _ => {
+                    let with_point = text.trim().replacen(',', ".", 1);
+                    let has_comma = text.contains(',') && with_point.parse::<f32>().is_ok();
+                    Err(DataError::NotANumber {
+                        path: path.to_owned(),
+                        line,
+                        found: text.to_owned(),
+                        hint: if has_comma { "; write it with a decimal point" } else { "" },
+                    })
+                }
             },
         }
     }

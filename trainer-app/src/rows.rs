@@ -8,7 +8,8 @@ use burn::tensor::Device;
 use burn_bert::BertConfig;
 use glue_data::tasks::custom::{CustomFiles, Note};
 use glue_data::{
-    Batch, EncodedRows, Example, Label, PadToLongest, Prediction, Split, Task, TextEncoder, tasks,
+    Batch, EncodedRows, Example, Label, Labels, PadToLongest, Prediction, Split, Task, TextEncoder,
+    tasks,
 };
 use serde_json::{Map, Value};
 
@@ -108,21 +109,41 @@ impl TaskRows {
     /// A line that says what was read, and one for each note on it.
     pub fn describe(&self) -> String {
         let kind = match &self.task.labels {
-            glue_data::Labels::Classes(names) => format!("{} classes", names.len()),
-            glue_data::Labels::Score => "a score".to_owned(),
+            Labels::Classes(names) => format!("{} classes", names.len()),
+            Labels::Score => "a score".to_owned(),
         };
         let mut parts =
             vec![(Split::Train, self.train.len()), (Split::Validation, self.validation.len())];
         parts.extend(self.judged_by.iter().map(|(split, rows)| (*split, rows.len())));
         let parts: Vec<String> =
             parts.into_iter().map(|(split, rows)| format!("{rows} {}", split.name())).collect();
-        let notes: String = self.notes.iter().map(|note| format!("\nnote: {note}")).collect();
+        let mut notes: String = self.notes.iter().map(|note| format!("\nnote: {note}")).collect();
+        let unseen = self.unseen_classes();
+        if !unseen.is_empty() {
+            notes += "\nnote: no training row has the label ";
+            notes += &unseen.join(", ");
+        }
         format!(
             "task {}: rows {}; {kind}, judged by {}{notes}",
             self.task.name,
             parts.join(", "),
             self.task.metric().name()
         )
+    }
+}
+
+impl TaskRows {
+    /// Classes of which there is no training row: --limit may have left them out.
+    fn unseen_classes(&self) -> Vec<&str> {
+        let Labels::Classes(names) = &self.task.labels else { return Vec::new() };
+        let mut is_seen = vec![false; names.len()];
+        for example in &self.train {
+            if let Some(Label::Class(class)) = example.label {
+                is_seen[class] = true;
+            }
+        }
+        let names = names.iter().map(String::as_str).zip(is_seen);
+        names.filter(|(_, is_seen)| !is_seen).map(|(name, _)| name).collect()
     }
 }
 

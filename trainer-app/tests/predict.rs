@@ -213,6 +213,8 @@ fn what_cannot_be_meant_is_refused_before_the_base_is_read() {
     );
     check("--input new.tsv", 2, "--text COL; its columns are text, label");
     check("--input new.jsonl", 2, "--text COL; its columns are id, text");
+    desk.write("new.json", b"[{\"text\": \"a\"}]");
+    check("--input new.json", 2, "new.json: expected JSON with an object a line");
     check("--input new.tsv --text Text", 1, "its columns are text, label; did you mean `text`?");
     check("--input missing.txt", 1, "missing.txt cannot be read");
     desk.write("l1.txt", b"the oven\ncaf\xe9 m\xfcde\n");
@@ -238,4 +240,18 @@ fn numbers_as_classes_are_pointed_out() {
     let said = String::from_utf8(desk.train(arguments).stderr).unwrap();
     let note = "note: rows.csv: the labels of its 30 rows are 15 different numbers, each a class of its own; --score";
     assert!(said.contains(note), "{said}");
+}
+
+#[test]
+fn classes_that_are_left_out_are_named() {
+    let desk = Desk::new();
+    let rows: String = (0..12).fold(String::from("body,team\n"), |rows, row| {
+        format!("{rows}{},{}\n", desk.words[row], ["x", "y", "z"][row % 3])
+    });
+    desk.write("rows.csv", rows.as_bytes());
+    let arguments =
+        "--train rows.csv --text body --label team --max-length 8 --limit 1 --name single";
+    let said = String::from_utf8(desk.train(arguments).stderr).unwrap();
+    let note = said.lines().find(|line| line.starts_with("note: no training row has the label "));
+    assert_eq!(note.unwrap().matches(", ").count(), 1, "two of the three: {said}");
 }

@@ -66,7 +66,7 @@ fn an_adapter_file_is_read() {
 }
 
 #[test]
-fn an_adapter_file_for_a_published_task_is_scored_on_its_rows() {
+fn an_adapter_file_for_a_named_task_is_scored_on_its_rows() {
     let old = Old::new();
     let scores =
         old.json("evaluate runs/helpdesk/published/adapter.safetensors --base base --device cpu --split test --json");

@@ -29,7 +29,7 @@ fn baselines_of_bert_base_train_parts_of_it() {
 }
 
 #[test]
-fn corrections_scales_and_prefixes_of_bert_base_have_the_published_numbers() {
+fn corrections_scales_and_prefixes_of_bert_base_have_the_papers_numbers() {
     let adapters = |method: Method| {
         let bert = BertConfig::bert_base().init(&Device::flex());
         let plan = method.plan(method.default_size());

@@ -384,7 +384,7 @@ mod tests {
         };
         let error = read("body,team\r\none,\"3,75\"\r\ntwo,1\r\n").unwrap_err().to_string();
         assert!(
-            error.ends_with("a.csv line 2: the score `3,75` is not a finite number"),
+            error.ends_with("a.csv line 2: the score `3,75` is not a finite number; write it with a decimal point"),
             "{error}"
         );
         let error = read("body,team\none,1\ntwo, \n").unwrap_err().to_string();

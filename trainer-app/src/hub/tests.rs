@@ -167,7 +167,7 @@ fn a_replacement_that_was_interrupted_is_completed() {
 }
 
 #[test]
-fn files_of_minilm_are_compared_with_what_was_published() {
+fn files_of_a_pinned_base_are_compared_with_their_hashes() {
     let directory = tempfile::tempdir().unwrap();
     for file in &MINILM_FILES {
         fs::write(directory.path().join(file.name), "{}").unwrap();

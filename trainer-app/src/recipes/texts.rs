@@ -35,6 +35,12 @@ pub(crate) fn check(args: &PredictArgs) -> Result<()> {
     let Some(path) = args.input.as_deref().filter(|_| args.columns.text.is_none()) else {
         return Ok(());
     };
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+        return Err(UsageError::new(format!(
+            "{}: expected JSON with an object a line, in a file that ends in .jsonl, and --text COL",
+            path.display()
+        )));
+    }
     if table_file::has_columns(path) {
         let columns = table_file::column_names(path)?.join(", ");
         return Err(UsageError::new(format!(

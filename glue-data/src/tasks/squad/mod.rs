@@ -32,6 +32,13 @@ pub const NAME: &str = "squad";
 /// What it asks.
 pub const TITLE: &str = "Which words of the paragraph answer the question?";
 
+/// How its answers are judged; the first is the main score.
+pub const METRICS: [&str; 2] = ["f1", "exact-match"];
+
+/// How to get its files.
+pub const BY_HAND: &str = "save train-v1.1.json and dev-v1.1.json of \
+                           https://rajpurkar.github.io/SQuAD-explorer/dataset/ into squad";
+
 /// Its files: the part, the file's name in the task's folder, and how many questions were published.
 pub const FILES: [(Split, &str, usize); 2] =
     [(Split::Train, "train-v1.1.json", 87_599), (Split::Validation, "dev-v1.1.json", 10_570)];

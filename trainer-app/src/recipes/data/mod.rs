@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use glue_data::task::TaskSpec;
-use glue_data::tasks;
+use glue_data::tasks::squad::{self, Squad};
+use glue_data::{Split, tasks};
 use serde_json::json;
 
 use crate::cli::DataCommand;
@@ -25,10 +26,22 @@ pub fn run(command: &DataCommand) -> Result<()> {
         }
         DataCommand::Fetch { tasks, data, mirror } => {
             let place = fetching::Place { data, mirror: mirror.as_deref() };
+            if tasks.iter().any(|name| name == squad::NAME) {
+                bail!("squad cannot be fetched: {}", squad::BY_HAND);
+            }
             let all = tasks.iter().any(|name| name == "all");
             fetching::run(&chosen(tasks)?, all, place, &Downloader::default())
         }
-        DataCommand::Check { tasks, data } => check(&chosen(tasks)?, data),
+        DataCommand::Check { tasks, data } => {
+            // SQuAD is no row of the table of tasks.
+            let (squad, tasks): (Vec<String>, Vec<String>) =
+                tasks.iter().cloned().partition(|name| name == squad::NAME);
+            let mut wrong = wrong_files(&chosen(&tasks)?, data);
+            if !squad.is_empty() || tasks.iter().any(|name| name == "all") {
+                wrong += wrong_files_of_squad(data);
+            }
+            verdict(wrong)
+        }
     }
 }
 
@@ -55,6 +68,12 @@ fn list(as_json: bool) {
                 json!({ "task": spec.name, "title": spec.title, "labels": spec.classes, "metrics": metrics, "rows": rows })
             );
         }
+        let rows = squad::FILES.map(|(split, _, rows)| (split.name().to_owned(), json!(rows)));
+        let rows: serde_json::Map<_, _> = rows.into_iter().collect();
+        outln!(
+            "{}",
+            json!({ "task": squad::NAME, "title": squad::TITLE, "labels": null, "metrics": squad::METRICS, "rows": rows })
+        );
         return;
     }
     outln!(
@@ -73,20 +92,41 @@ fn list(as_json: bool) {
             0 => "score".to_owned(),
             classes => classes.to_string(),
         };
-        outln!(
-            "{:<23} {:>8} {:>11} {:>8} {labels:>7}  {:<9} {}",
-            spec.name,
-            rows(glue_data::Split::Train),
-            rows(glue_data::Split::Validation),
-            rows(glue_data::Split::Test),
-            spec.metrics[0].name(),
-            spec.title
-        );
+        let rows = [Split::Train, Split::Validation, Split::Test].map(rows);
+        line(spec.name, &rows, &labels, spec.metrics[0].name(), spec.title);
     }
+    let rows = |split| {
+        let file = squad::FILES.iter().find(|(of, ..)| *of == split);
+        file.map_or_else(|| "-".to_owned(), |(_, _, rows)| rows.to_string())
+    };
+    let rows = [Split::Train, Split::Validation, Split::Test].map(rows);
+    line(squad::NAME, &rows, "words", squad::METRICS[0], squad::TITLE);
+}
+
+fn line(
+    name: &str,
+    [train, validation, test]: &[String; 3],
+    labels: &str,
+    metric: &str,
+    title: &str,
+) {
+    outln!("{name:<23} {train:>8} {validation:>11} {test:>8} {labels:>7}  {metric:<9} {title}");
 }
 
 /// Reads every file of some tasks and compares its rows with what was published.
 pub(super) fn check(specs: &[&TaskSpec], data: &Path) -> Result<()> {
+    verdict(wrong_files(specs, data))
+}
+
+fn verdict(wrong: usize) -> Result<()> {
+    if wrong > 0 {
+        bail!("{wrong} files are not as they were published");
+    }
+    Ok(())
+}
+
+/// How many files are not as they were published; a line is printed for each file.
+fn wrong_files(specs: &[&TaskSpec], data: &Path) -> usize {
     let mut wrong = 0;
     for spec in specs {
         for part in spec.parts {
@@ -111,8 +151,27 @@ pub(super) fn check(specs: &[&TaskSpec], data: &Path) -> Result<()> {
             }
         }
     }
-    if wrong > 0 {
-        bail!("{wrong} files are not as they were published");
+    wrong
+}
+
+fn wrong_files_of_squad(data: &Path) -> usize {
+    let mut wrong = 0;
+    for (split, file, published) in squad::FILES {
+        let file = format!("{}/{file}", squad::NAME);
+        let found = Squad::read_part(Some(data), split);
+        match found.map(|squad| (squad.questions.len(), squad.misplaced_answers())) {
+            Ok((questions, misplaced)) if questions == published => {
+                outln!("ok     {file}: {questions} questions  {misplaced} answers misplaced");
+            }
+            Ok((questions, _)) => {
+                wrong += 1;
+                outln!("WRONG  {file}: {questions} questions, {published} were published");
+            }
+            Err(error) => {
+                wrong += 1;
+                outln!("WRONG  {file}: {error}");
+            }
+        }
     }
-    Ok(())
+    wrong
 }

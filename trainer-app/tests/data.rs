@@ -1,0 +1,43 @@
+//! `trainer data`: SQuAD beside the table of tasks.
+#![expect(clippy::unwrap_used, reason = "a test may fail at any line")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+fn run(directory: &Path, line: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    command.current_dir(directory).args(line.split_whitespace()).output().unwrap()
+}
+
+#[test]
+fn squad_is_listed_beside_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = String::from_utf8(run(directory.path(), "data list").stdout).unwrap();
+    let squad = list.lines().find(|line| line.starts_with("squad ")).unwrap();
+    let columns: Vec<&str> = squad.split_whitespace().take(6).collect();
+    assert_eq!(columns, ["squad", "87599", "10570", "-", "words", "f1"]);
+    let list = String::from_utf8(run(directory.path(), "data list --json").stdout).unwrap();
+    let tasks: Vec<Value> = list.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let squad = tasks.iter().find(|task| task["task"] == "squad").unwrap();
+    assert_eq!(squad["rows"], json!({ "train": 87599, "validation": 10570 }));
+}
+
+#[test]
+fn the_questions_of_squad_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("squad")).unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../glue-data/tests/fixtures/squad/dev-v1.1.json");
+    std::fs::copy(fixture, directory.path().join("squad/dev-v1.1.json")).unwrap();
+    let output = run(directory.path(), "data check squad --data .");
+    assert_eq!(output.status.code(), Some(1));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    assert!(lines.contains("WRONG  squad/train-v1.1.json: squad needs"), "{lines}");
+    let wrong = "WRONG  squad/dev-v1.1.json: 9 questions, 10570 were published";
+    assert!(lines.contains(wrong), "{lines}");
+    let said =
+        String::from_utf8(run(directory.path(), "data fetch squad --data .").stderr).unwrap();
+    assert!(said.contains("squad cannot be fetched: save train-v1.1.json"), "{said}");
+}
