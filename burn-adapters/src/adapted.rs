@@ -111,6 +111,16 @@ impl AdaptedBert {
         self.task.head.forward_tokens(hidden)
     }
 
+    /// The same model whose output `i` is the output `order[i]` of this one.
+    ///
+    /// # Panics
+    /// If there is no such output.
+    #[must_use]
+    pub fn with_outputs(mut self, order: &[usize]) -> Self {
+        self.task.head = self.task.head.with_outputs(order);
+        self
+    }
+
     /// The same numbers without gradients: dropout goes on, and going forward keeps nothing for going back.
     ///
     /// `no_grad` of a clone would take the gradients of parameters that were never read from both.

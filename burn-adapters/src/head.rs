@@ -144,6 +144,21 @@ impl Head {
         self.read(hidden)
     }
 
+    /// The head whose output `i` is the output `order[i]` of this one.
+    ///
+    /// # Panics
+    /// If there is no such output.
+    #[must_use]
+    pub fn with_outputs(mut self, order: &[usize]) -> Self {
+        let order: Vec<i64> = order.iter().map(|output| *output as i64).collect();
+        let device = self.linear.weight.lazy_device();
+        let order = Tensor::<1, Int>::from_data(order.as_slice(), &device);
+        self.linear.weight = self.linear.weight.map(|weight| weight.select(1, order.clone()));
+        self.linear.bias =
+            self.linear.bias.map(|bias| bias.map(|bias| bias.select(0, order.clone())));
+        self
+    }
+
     fn read<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let hidden = self.hidden.iter().zip(self.activation);
         let x = hidden.fold(x, |x, (layer, activation)| {
@@ -185,6 +200,12 @@ impl HeadKind {
         let kind = Self::Classification { labels };
         kind.check()?;
         Ok(kind)
+    }
+
+    /// Whether its classes have numbers and no names, as `transformers` numbers them: `LABEL_0`, `LABEL_1` and so on.
+    pub fn is_unnamed(&self) -> bool {
+        let Self::Classification { labels } = self else { return false };
+        labels.iter().enumerate().all(|(id, label)| *label == format!("LABEL_{id}"))
     }
 
     /// Checks that every class can be known by its name.
@@ -341,6 +362,18 @@ mod tests {
         with.forward(pooled)
             .into_data()
             .assert_approx_eq::<f32>(&expected, Tolerance::absolute(0.0));
+    }
+
+    #[test]
+    fn outputs_change_places() {
+        let device = Device::flex();
+        let head = HeadConfig::new(8, 3).init(&InitStream::new(3), &device);
+        let pooled = Tensor::<1, Int>::arange(0..16, &device).float().sin().reshape([2, 8]);
+        let before = head.forward(pooled.clone());
+        let after = head.with_outputs(&[2, 0, 1]).forward(pooled);
+        let expected =
+            Tensor::cat([2, 0, 1].map(|output| before.clone().narrow(1, output, 1)).to_vec(), 1);
+        after.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(0.0));
     }
 
     #[test]

@@ -63,6 +63,23 @@ impl Labels {
         }
     }
 
+    /// For each of these classes its place among others, which have the same names in whatever order; `None` where a
+    /// name is in one of both alone. Names in another case are others. A score has its place where the other is a score.
+    pub fn places_in(&self, others: &Self) -> Option<Vec<usize>> {
+        match (self, others) {
+            (Self::Score, Self::Score) => Some(vec![0]),
+            (Self::Classes(names), Self::Classes(others)) if names.len() == others.len() => {
+                let places: Option<Vec<usize>> = names
+                    .iter()
+                    .map(|name| others.iter().position(|other| other == name))
+                    .collect();
+                // A name that is there twice would hide one that is missing.
+                places.filter(|places| (0..others.len()).all(|place| places.contains(&place)))
+            }
+            _ => None,
+        }
+    }
+
     /// Reads a label as it is in a file.
     pub(crate) fn parse(&self, text: &str, path: &Path, line: usize) -> Result<Label, DataError> {
         let class = match self {
@@ -402,6 +419,22 @@ impl TaskSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn classes_are_matched_by_their_names() {
+        let classes =
+            |names: &[&str]| Labels::Classes(names.iter().map(ToString::to_string).collect());
+        let abc = classes(&["a", "b", "c"]);
+        assert_eq!(abc.places_in(&classes(&["c", "a", "b"])), Some(vec![1, 2, 0]));
+        assert_eq!(abc.places_in(&abc), Some(vec![0, 1, 2]));
+        for others in [&["a", "b"][..], &["a", "b", "C"], &["a", "b", "c", "d"], &["a", "a", "b"]] {
+            assert_eq!(abc.places_in(&classes(others)), None, "{others:?}");
+            assert_eq!(classes(others).places_in(&abc), None, "{others:?}");
+        }
+        assert_eq!(classes(&["a", "a", "b"]).places_in(&classes(&["a", "b", "b"])), None);
+        assert_eq!(Labels::Score.places_in(&Labels::Score), Some(vec![0]));
+        assert_eq!(Labels::Score.places_in(&classes(&["a"])), None);
+    }
 
     #[test]
     fn the_first_of_equal_classes_is_predicted() {

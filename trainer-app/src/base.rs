@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use burn_adapters::file::native::BaseIdentity;
+use glue_data::TextEncoder;
 use sha2::{Digest, Sha256};
 
 use crate::ending::UsageError;
@@ -103,6 +105,32 @@ impl Base {
             hasher.update(fetch::sha256(shard)?);
         }
         Ok(fetch::hexadecimal(&hasher.finalize()))
+    }
+
+    /// What adapter files and banks know this base by: its weights and its tokenizer.
+    ///
+    /// # Errors
+    /// Weights or a tokenizer that cannot be read.
+    pub fn identity(&self) -> Result<BaseIdentity> {
+        // The longest length is no part of a tokenizer's fingerprint.
+        let tokenizer = TextEncoder::from_directory(&self.directory, 128)?.fingerprint();
+        self.identity_with(self.fingerprint()?, tokenizer)
+    }
+
+    /// The same where both fingerprints are known already.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub fn identity_with(&self, fingerprint: String, tokenizer: String) -> Result<BaseIdentity> {
+        let names = self
+            .weights()?
+            .into_iter()
+            .filter_map(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        Ok(BaseIdentity {
+            files: names.collect(),
+            tokenizer: Some(tokenizer),
+            ..BaseIdentity::new(&self.name, fingerprint)
+        })
     }
 
     /// Bytes of its weights.

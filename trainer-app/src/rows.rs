@@ -223,7 +223,14 @@ pub fn scores<'a>(
     task: &Task,
     rows: impl Iterator<Item = &'a ScoredRow>,
 ) -> Option<Map<String, Value>> {
-    let judged = rows.filter_map(|row| Some((task.labels.predict(&row.logits), row.label?)));
+    judge(task, rows.filter_map(|row| Some((task.labels.predict(&row.logits), row.label?))))
+}
+
+/// The scores of predictions beside what was expected; none when there are no such.
+pub fn judge(
+    task: &Task,
+    judged: impl Iterator<Item = (Prediction, Label)>,
+) -> Option<Map<String, Value>> {
     let (predictions, labels): (Vec<Prediction>, Vec<Label>) = judged.unzip();
     (!labels.is_empty()).then(|| {
         let scores = task.scores(&predictions, &labels);

@@ -12,7 +12,7 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
-use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity, DataSource, Score};
+use burn_adapters::file::native::{self, AdapterMetadata, DataSource, Score};
 use burn_adapters::{AdaptedBert, TaskAdapterConfig, TrainedTable, fuse};
 use glue_data::tasks::squad::answers;
 use glue_data::{Batch, EncodedRows, PadToLongest, Prediction, Task, baseline};
@@ -154,7 +154,8 @@ impl Run {
         } else {
             let fingerprint = base.fingerprint()?;
             let adapters = config.model.fuse.iter().map(|path| {
-                let (trained, _) = native::load(path, bert.clone(), &fingerprint)?;
+                let (trained, metadata) = native::load(path, bert.clone(), &fingerprint)?;
+                metadata.base.check_tokenizer(path, Some(&task.encoder.fingerprint()))?;
                 Ok(trained.task)
             });
             fuse(&task_config, adapters.collect::<Result<_>>()?, &bert)?
@@ -280,6 +281,7 @@ impl Run {
     fn keeper(&self, directory: &RunDirectory) -> Keep {
         let path = directory.adapter();
         let base = Arc::clone(&self.base);
+        let tokenizer = self.task.encoder.fingerprint();
         let method = self.config.model.method.to_string();
         let task = self.config.task.name.clone();
         let data = match self.config.task.custom {
@@ -300,7 +302,7 @@ impl Run {
                 score: Some(Score { metric: metric.clone(), value: report.score }),
                 max_length,
                 // Asked for only now: it is computed while the first epoch trains.
-                base: BaseIdentity::new(base.base.name(), base.fingerprint()?),
+                base: base.base.identity_with(base.fingerprint()?, tokenizer.clone())?,
             };
             native::save(&path, &tuner.model, &metadata)?;
             Ok(())

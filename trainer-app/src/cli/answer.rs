@@ -21,6 +21,14 @@ pub struct EvaluateArgs {
     /// Directory with the published files of the adapter's task
     #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "text", "text2", "label"])]
     pub data: Option<PathBuf>,
+    /// The published task whose rows are read, labels matched by name
+    /// [default: the one that the adapter was trained on]
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = ["input", "text", "text2", "label"]
+    )]
+    pub task: Option<String>,
     /// Rows of the adapter's task: train, validation, validation-mismatched
     /// or test
     #[arg(
@@ -82,6 +90,15 @@ pub struct PredictArgs {
         conflicts_with_all = ["input", "text", "text2", "pairs", "json"]
     )]
     pub submission: Option<PathBuf>,
+    /// The GLUE task that is answered, labels matched by name [default: the
+    /// one that the adapter was trained on]
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "submission",
+        conflicts_with_all = ["input", "text", "text2", "pairs", "json"]
+    )]
+    pub task: Option<String>,
     /// Directory with the published files of the adapter's task, for
     /// --submission
     #[arg(
@@ -114,6 +131,14 @@ pub struct AblateArgs {
     /// Directory that holds the tasks' data in the published layout
     #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "text", "text2", "label"])]
     pub data: Option<PathBuf>,
+    /// The published task whose rows are read, labels matched by name
+    /// [default: the one that the adapter was trained on]
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = ["input", "text", "text2", "label"]
+    )]
+    pub task: Option<String>,
     /// Which rows of the adapter's task
     #[arg(
         long,

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use burn_adapters::file::native;
 use glue_data::Example;
 use glue_data::tasks::custom;
 use serde::{Deserialize, Serialize};
@@ -12,9 +13,9 @@ use serde_json::Value;
 use crate::artifacts::write_atomically;
 use crate::cli::AblateArgs;
 use crate::learner::step::ScoredRow;
+use crate::recipes::adapter_task::AdapterTask;
 use crate::recipes::inference::Answerer;
 use crate::report::heat_map;
-use crate::rows;
 
 /// What `ablation.json` holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,15 +58,17 @@ impl Ablation {
 /// # Errors
 /// An adapter that inserts nothing; an adapter, base or rows that cannot be read; or a directory that cannot be written.
 pub fn run(args: &AblateArgs) -> Result<()> {
-    let answerer = Answerer::load(&args.adapter, &args.inference)?;
+    // The rows before the base, whose weights take longest.
+    let (task, mut examples) = read(args)?;
+    examples.truncate(args.limit.unwrap_or(usize::MAX));
+    let mut answerer = Answerer::load(&args.adapter, &args.inference)?;
+    answerer.task = task;
     ensure!(
         answerer.inserts(),
         "{} inserts nothing that could be left out: its method is {}",
         args.adapter.display(),
         answerer.metadata.method
     );
-    let mut examples = read(args, &answerer)?;
-    examples.truncate(args.limit.unwrap_or(usize::MAX));
     let ablation = ablate(&answerer, &examples)?;
 
     // Printed first: what took minutes to compute is not lost where it cannot be written.
@@ -88,13 +91,18 @@ pub fn run(args: &AblateArgs) -> Result<()> {
     Ok(())
 }
 
-/// The rows to score: one's own, or a part of the adapter's task.
-fn read(args: &AblateArgs, answerer: &Answerer) -> Result<Vec<Example>> {
+/// The rows to score, one's own or a part of a published task, and what the adapter is judged as.
+fn read(args: &AblateArgs) -> Result<(AdapterTask, Vec<Example>)> {
+    let metadata = native::read_header(&args.adapter)?.metadata;
     if let (Some(path), Some(text), Some(label)) = (&args.input, &args.columns.text, &args.label) {
+        let task = AdapterTask::of(&metadata)?;
         let text2 = args.columns.text2.as_deref();
-        return Ok(custom::read_labeled(path, text, text2, label, &answerer.task.labels)?);
+        let rows = custom::read_labeled(path, text, text2, label, &task.task.labels)?;
+        return Ok((task, rows));
     }
-    answerer.read_split(&args.split, args.data.as_deref())
+    let task = AdapterTask::of_published(&metadata, args.task.as_deref())?;
+    let rows = task.read(&args.split, args.data.as_deref())?;
+    Ok((task, rows))
 }
 
 fn write(ablation: &Ablation, out: &Path) -> Result<()> {
@@ -104,10 +112,10 @@ fn write(ablation: &Ablation, out: &Path) -> Result<()> {
 }
 
 fn ablate(answerer: &Answerer, examples: &[Example]) -> Result<Ablation> {
-    let metric = answerer.task.metric().name();
+    let metric = answerer.task.task.metric().name();
     let score = |scored: &[ScoredRow]| -> Result<f64> {
-        let scores = rows::scores(&answerer.task, scored.iter())
-            .context("these rows have no labels to judge by")?;
+        let scores =
+            answerer.task.scores(scored).context("these rows have no labels to judge by")?;
         scores.get(metric).and_then(Value::as_f64).context("the score is not a number")
     };
     let mut passes = answerer.answer_without_spans(examples)?.into_iter();
@@ -118,7 +126,7 @@ fn ablate(answerer: &Answerer, examples: &[Example]) -> Result<Ablation> {
         spans.push(SpanScore { first: span.start, last: span.end - 1, score: score(&scored)? });
     }
     Ok(Ablation {
-        task: answerer.task.name.clone(),
+        task: answerer.metadata.task.clone(),
         metric: metric.to_owned(),
         rows: examples.len(),
         layers: spans.iter().map(|span| span.last + 1).max().unwrap_or(0),

@@ -1,20 +1,24 @@
 //! `trainer adapter average`, `import`, `export` and `import-tensorflow`: adapter files made without training, and
 //! what other people's packages load.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
 use burn_adapters::file::{adapter_hub, merged, peft, tensorflow};
 use burn_adapters::{AdaptedBert, HeadKind, average_weights};
 use burn_bert::{Bert, BertConfig};
+use glue_data::Labels;
+use serde::Deserialize;
 
 use crate::base::Base;
 use crate::cli::{
     AverageArgs, DirectoryFormat, ExportArgs, ExportFormat, ImportArgs, ImportTensorflowArgs,
 };
 use crate::devices;
+use crate::recipes::adapter_task;
 
 /// Runs `trainer adapter average`.
 ///
@@ -35,20 +39,48 @@ pub fn average(args: &AverageArgs) -> Result<()> {
     let mut models = Vec::new();
     let mut said: Option<AdapterMetadata> = None;
     for (path, weight) in args.adapters.iter().zip(weights) {
-        let (model, metadata) = native::load(path, bert.clone(), &base.fingerprint)?;
+        let (model, metadata) = load(path, &bert, &base)?;
         let said = said.get_or_insert_with(|| metadata.clone());
-        ensure!(
-            said.head == metadata.head,
-            "{} and {} have different labels; only adapters with the same labels in the same order have a mean",
-            first.display(),
-            path.display()
-        );
+        let model = match outputs_in_order(&said.head, &metadata.head) {
+            Some(order) => model.with_outputs(&order),
+            None => bail!(
+                "{} gives {}, but {} gives {}; only adapters with the same labels have a mean",
+                first.display(),
+                listed(&said.head),
+                path.display(),
+                listed(&metadata.head)
+            ),
+        };
         said.max_length = said.max_length.max(metadata.max_length);
+        if (&said.task, said.data) != (&metadata.task, metadata.data) {
+            said.data = None;
+        }
         models.push((model, weight));
     }
     let mean = average_weights(&models)?;
     let said = said.context("there is no adapter to average")?;
-    write(&args.out, &mean, &AdapterMetadata { score: None, ..said })
+    write(&args.out, &mean, &AdapterMetadata { score: None, base, ..said })
+}
+
+/// For each output of one head, the output of another that has the same label; `None` where they have others.
+fn outputs_in_order(one: &HeadKind, other: &HeadKind) -> Option<Vec<usize>> {
+    match (one, other) {
+        (HeadKind::Classification { labels }, HeadKind::Classification { labels: others }) => {
+            let places = |names: &[String]| Labels::Classes(names.to_vec());
+            places(labels).places_in(&places(others))
+        }
+        _ => (one == other).then(|| (0..one.outputs()).collect()),
+    }
+}
+
+fn listed(head: &HeadKind) -> String {
+    match head {
+        HeadKind::Classification { labels } => {
+            adapter_task::listed(&Labels::Classes(labels.clone()))
+        }
+        HeadKind::Regression => adapter_task::listed(&Labels::Score),
+        HeadKind::Span => "answers in paragraphs".to_owned(),
+    }
 }
 
 /// Runs `trainer adapter import`.
@@ -58,6 +90,7 @@ pub fn average(args: &AverageArgs) -> Result<()> {
 /// or a file that cannot be written.
 pub fn import(args: &ImportArgs) -> Result<()> {
     let (bert, base) = load_base(&args.base)?;
+    let directory = Base::locate(&args.base)?.directory().to_owned();
     let is_peft = ["adapter_model.safetensors", "adapter_model.bin"]
         .iter()
         .any(|file| args.directory.join(file).is_file());
@@ -67,12 +100,17 @@ pub fn import(args: &ImportArgs) -> Result<()> {
         DirectoryFormat::AdapterHub
     });
     let labels = (!args.labels.is_empty()).then(|| args.labels.clone());
-    let (method, imported) = match format {
+    let (method, mut imported) = match format {
         DirectoryFormat::AdapterHub => {
-            ("adapter-hub", adapter_hub::read(&args.directory, bert, labels)?)
+            ("adapter-hub", adapter_hub::read(&args.directory, bert, labels.clone())?)
         }
-        DirectoryFormat::Peft => ("peft", peft::read(&args.directory, bert, labels)?),
+        DirectoryFormat::Peft => ("peft", peft::read(&args.directory, bert, labels.clone())?),
     };
+    if labels.is_none() && imported.head.is_unnamed() {
+        // A directory of PEFT's names no labels; the base was made with those of the task where they are known.
+        let named = base_labels(&directory, imported.head.outputs())?;
+        imported.head = named.unwrap_or(imported.head);
+    }
     warn(&imported.warnings);
     let metadata = AdapterMetadata {
         method: method.to_owned(),
@@ -96,7 +134,7 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     let header = native::read_header(&args.adapter)?;
     let name = args.base.as_deref().unwrap_or(&header.metadata.base.name);
     let (bert, base) = load_base(name)?;
-    let (model, metadata) = native::load(&args.adapter, bert, &base.fingerprint)?;
+    let (model, metadata) = load(&args.adapter, &bert, &base)?;
     match args.format {
         ExportFormat::AdapterHub => {
             let name = args.name.clone().unwrap_or_else(|| metadata.task.replace('.', "-"));
@@ -168,13 +206,41 @@ pub fn import_tensorflow(args: &ImportTensorflowArgs) -> Result<()> {
     write(&args.out, &model, &metadata)
 }
 
+/// The labels in a base's `config.json`, if they are names for so many outputs.
+fn base_labels(directory: &Path, outputs: usize) -> Result<Option<HeadKind>> {
+    #[derive(Deserialize)]
+    struct Config {
+        id2label: Option<BTreeMap<usize, String>>,
+    }
+
+    let path = directory.join("config.json");
+    if outputs < 2 || !path.is_file() {
+        return Ok(None);
+    }
+    let text = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let config: Config = serde_json::from_slice(&text)
+        .with_context(|| format!("reading the labels (id2label) in {}", path.display()))?;
+    let labels = config.id2label.unwrap_or_default();
+    if !labels.keys().copied().eq(0..outputs) {
+        return Ok(None);
+    }
+    Ok(Some(HeadKind::with_labels(labels.into_values().collect(), outputs)?))
+}
+
 /// On the CPU, whose numbers every machine repeats.
 fn load_base(name: &str) -> Result<(Bert, BaseIdentity)> {
     let base = Base::locate(name)?;
     let device: Device = devices::resolve("cpu")?;
     let bert = burn_bert::load(base.directory(), &device)?;
-    let identity = BaseIdentity::new(base.name(), base.fingerprint()?);
-    Ok((bert, identity))
+    Ok((bert, base.identity()?))
+}
+
+/// An adapter on its base.
+fn load(path: &Path, bert: &Bert, base: &BaseIdentity) -> Result<(AdaptedBert, AdapterMetadata)> {
+    // The header first: the rest may be large.
+    let header = native::read_header(path)?;
+    header.metadata.base.check_tokenizer(path, base.tokenizer.as_deref())?;
+    Ok(native::load(path, bert.clone(), &base.fingerprint)?)
 }
 
 #[expect(clippy::print_stdout, reason = "the file is what was asked for")]

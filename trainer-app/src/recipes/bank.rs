@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use burn_adapters::HeadKind;
 use burn_adapters::file::bank::Bank;
-use burn_adapters::file::native::BaseIdentity;
 use burn_bert::Bert;
 use serde_json::{Value, json};
 
@@ -48,8 +47,7 @@ pub fn run(command: &BankCommand) -> Result<()> {
 #[expect(clippy::print_stdout, reason = "the file is what was asked for")]
 fn create(path: &Path, name: &str) -> Result<()> {
     let base = Base::locate(name)?;
-    let identity = BaseIdentity::new(base.name(), base.fingerprint()?);
-    Bank::create(path, identity, base.bytes()?)?;
+    Bank::create(path, base.identity()?, base.bytes()?)?;
     println!("{}", path.display());
     Ok(())
 }

@@ -2,10 +2,12 @@
 
 use anyhow::{Context, Result};
 use burn_adapters::Layers;
+use burn_adapters::file::native;
 use glue_data::{Example, tasks};
 use serde_json::{Map, Value, json};
 
 use crate::cli::EvaluateArgs;
+use crate::recipes::adapter_task::AdapterTask;
 use crate::recipes::inference::Answerer;
 use crate::rows;
 
@@ -25,13 +27,15 @@ struct Judged {
 /// An adapter, base or rows that cannot be read, or rows without labels.
 #[expect(clippy::print_stdout, reason = "the scores are what was asked for")]
 pub fn run(args: &EvaluateArgs) -> Result<()> {
+    // The rows before the base, whose weights take longest.
+    let (task, examples, what) = read(args)?;
     let mut answerer = Answerer::load(&args.adapter, &args.inference)?;
+    answerer.task = task;
     let each = args.compose.drop_layers.as_deref() == Some(EACH);
     answerer.compose(
         args.compose.stack_on.as_deref(),
         args.compose.drop_layers.as_deref().filter(|_| !each),
     )?;
-    let (examples, what) = read(args, &answerer)?;
     if each {
         return tell_each(&mut answerer, &examples, &what, args.inference.json);
     }
@@ -41,7 +45,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         println!(
             "{}",
             json!({
-                "task": answerer.task.name,
+                "task": answerer.metadata.task,
                 "rows": examples.len(),
                 "on": what,
                 "scores": scores,
@@ -49,7 +53,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
             })
         );
     } else {
-        println!("{}: {} rows ({what})", answerer.task.name, examples.len());
+        println!("{}: {} rows ({what})", answerer.metadata.task, examples.len());
         for (metric, score) in &scores {
             println!("  {metric:<10} {:.4}", score.as_f64().unwrap_or(f64::NAN));
         }
@@ -86,11 +90,11 @@ fn tell_each(
         let dropped: Vec<_> = dropped.collect();
         println!(
             "{}",
-            json!({ "task": answerer.task.name, "rows": examples.len(), "on": what, "dropped": dropped })
+            json!({ "task": answerer.metadata.task, "rows": examples.len(), "on": what, "dropped": dropped })
         );
         return Ok(());
     }
-    println!("{}: {} rows ({what})", answerer.task.name, examples.len());
+    println!("{}: {} rows ({what})", answerer.metadata.task, examples.len());
     let metrics: Vec<_> = by_layers[0].1.scores.keys().collect();
     print!("  {:<15}", "layers dropped");
     for metric in &metrics {
@@ -110,17 +114,22 @@ fn tell_each(
 
 fn judge(answerer: &Answerer, examples: &[Example]) -> Result<Judged> {
     let answers = answerer.answer(examples)?;
-    let scores = rows::scores(&answerer.task, answers.rows.iter())
-        .context("these rows have no labels to judge by")?;
+    let scores =
+        answerer.task.scores(&answers.rows).context("these rows have no labels to judge by")?;
     let seconds_per_text = answers.time.as_secs_f64() / examples.len().max(1) as f64;
     Ok(Judged { scores, seconds_per_text, cut: answers.cut })
 }
 
-fn read(args: &EvaluateArgs, answerer: &Answerer) -> Result<(Vec<Example>, String)> {
+/// The rows that are asked for, with what the adapter is judged as and what the rows are called.
+fn read(args: &EvaluateArgs) -> Result<(AdapterTask, Vec<Example>, String)> {
+    let metadata = native::read_header(&args.adapter)?.metadata;
     if let (Some(path), Some(text), Some(label)) = (&args.input, &args.columns.text, &args.label) {
+        let task = AdapterTask::of(&metadata)?;
         let text2 = args.columns.text2.as_deref();
-        let rows = tasks::custom::read_labeled(path, text, text2, label, &answerer.task.labels)?;
-        return Ok((rows, path.display().to_string()));
+        let rows = tasks::custom::read_labeled(path, text, text2, label, &task.task.labels)?;
+        return Ok((task, rows, path.display().to_string()));
     }
-    Ok((answerer.read_split(&args.split, args.data.as_deref())?, args.split.clone()))
+    let task = AdapterTask::of_published(&metadata, args.task.as_deref())?;
+    let rows = task.read(&args.split, args.data.as_deref())?;
+    Ok((task, rows, args.split.clone()))
 }

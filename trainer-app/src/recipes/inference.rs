@@ -5,14 +5,14 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use burn_adapters::compose::without::ablate_spans;
 use burn_adapters::file::native::{self, AdapterMetadata};
-use burn_adapters::{Dropped, HeadKind, Layers, Stack, TaskAdapter};
+use burn_adapters::{Dropped, Layers, Stack, TaskAdapter};
 use burn_bert::{BertConfig, Insertions};
 use glue_data::order::scoring_batches;
-use glue_data::{Batch, EncodedRows, Example, Labels, Metric, Split, Task, TextEncoder, tasks};
+use glue_data::{Batch, EncodedRows, Example, TextEncoder};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::base::Base;
@@ -20,6 +20,7 @@ use crate::cli::InferenceArgs;
 use crate::devices;
 use crate::learner::step::{Forward, ScoredRow, Tuner, bert_input};
 use crate::process::stay_awake;
+use crate::recipes::adapter_task::{AdapterTask, check_finite};
 use crate::rows;
 
 /// The rows without what is inserted in a span of layers, or in none.
@@ -40,11 +41,13 @@ pub struct Answerer {
     /// What its file says.
     pub metadata: AdapterMetadata,
     /// What it predicts and how that is judged.
-    pub task: Task,
+    pub task: AdapterTask,
     tuner: Tuner,
     below: Vec<TaskAdapter>,
     dropped: Layers,
     encoder: TextEncoder,
+    /// Fingerprint of the encoder.
+    tokenizer: String,
     bert_config: BertConfig,
     device: Device,
     batch_size: usize,
@@ -57,17 +60,19 @@ impl Answerer {
     /// A file that is damaged or belongs to another base, a base or device that is not there.
     pub fn load(adapter: &Path, args: &InferenceArgs) -> Result<Self> {
         let header = native::read_header(adapter)?;
+        let task = AdapterTask::of(&header.metadata)?;
         let name = args.base.as_deref().unwrap_or(&header.metadata.base.name);
         let base = Base::locate(name)
             .with_context(|| format!("locating the base of {}", adapter.display()))?;
         let device = devices::resolve(&args.device)?;
         devices::check_precision(&device, args.precision)?;
         let bert_config = BertConfig::from_directory(base.directory())?;
+        let encoder = TextEncoder::from_directory(base.directory(), header.metadata.max_length)?;
+        let tokenizer = encoder.fingerprint();
+        header.metadata.base.check_tokenizer(adapter, Some(&tokenizer))?;
         let bert = burn_bert::load_weights(&bert_config, base.directory(), &device)?
             .with_precision(args.precision);
         let (model, metadata) = native::load(adapter, bert, &base.fingerprint()?)?;
-        let encoder = TextEncoder::from_directory(base.directory(), metadata.max_length)?;
-        let task = task_of(&metadata)?;
         let tuner = Tuner { model };
         Ok(Self {
             metadata,
@@ -76,6 +81,7 @@ impl Answerer {
             below: Vec::new(),
             dropped: no_layers(),
             encoder,
+            tokenizer,
             bert_config,
             device,
             batch_size: args.batch_size.max(1),
@@ -89,7 +95,8 @@ impl Answerer {
     pub fn compose(&mut self, stack_on: Option<&Path>, drop_layers: Option<&str>) -> Result<()> {
         if let Some(path) = stack_on {
             let bert = self.tuner.model.bert.clone();
-            let (below, _) = native::load(path, bert, &self.metadata.base.fingerprint)?;
+            let (below, metadata) = native::load(path, bert, &self.metadata.base.fingerprint)?;
+            metadata.base.check_tokenizer(path, Some(&self.tokenizer))?;
             self.below = vec![below.task];
         }
         if let Some(text) = drop_layers {
@@ -131,26 +138,11 @@ impl Answerer {
         task.config().plan.inserts() || task.fusion.is_some()
     }
 
-    /// The rows of a part of the adapter's task.
-    ///
-    /// # Errors
-    /// A part nobody knows, a task that is in no table, or files that cannot be read.
-    pub fn read_split(&self, split: &str, data: Option<&Path>) -> Result<Vec<Example>> {
-        let Some(split) = Split::ALL.into_iter().find(|known| known.name() == split) else {
-            let names = Split::ALL.map(Split::name).join(", ");
-            bail!("there is no split `{split}`; choose one of {names}");
-        };
-        let spec = tasks::lookup(&self.metadata.task).context(
-            "this adapter was trained on rows of one's own: `evaluate` them with --input, --text and --label",
-        )?;
-        Ok(spec.read(data, split)?)
-    }
-
     /// The rows with their logits for the adapter as it is (`None`) and without what it inserts in every span of
     /// layers.
     ///
     /// # Errors
-    /// A text that cannot be tokenized.
+    /// A text that cannot be tokenized, or an output that is no number.
     pub fn answer_without_spans(&self, examples: &[Example]) -> Result<Vec<SpanRows>> {
         let encoded = rows::encode(&self.encoder, &self.bert_config, examples)?;
         let whole = run(&self.tuner, &encoded, self.batch_size, &self.device);
@@ -172,13 +164,14 @@ impl Answerer {
             bar.inc(indices.len() as u64);
         }
         bar.finish_and_clear();
+        spans.iter().try_for_each(|(_, rows)| check_finite(rows))?;
         Ok(spans)
     }
 
     /// The rows with their logits, in their order.
     ///
     /// # Errors
-    /// A text that cannot be tokenized.
+    /// A text that cannot be tokenized, or an output that is no number.
     pub fn answer(&self, examples: &[Example]) -> Result<Answers> {
         let encoded = rows::encode(&self.encoder, &self.bert_config, examples)?;
         let task = &self.tuner.model.task;
@@ -188,7 +181,9 @@ impl Answerer {
         let forward = |batch: &Batch| self.tuner.forward_with(batch, &insertions);
         let start = Instant::now();
         let rows = run_with(forward, &encoded, self.batch_size, &self.device);
-        Ok(Answers { rows, time: start.elapsed(), cut: encoded.cut() })
+        let time = start.elapsed();
+        check_finite(&rows)?;
+        Ok(Answers { rows, time, cut: encoded.cut() })
     }
 }
 
@@ -241,21 +236,4 @@ pub(crate) fn rows_bar(rows: usize) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-/// The task an adapter was trained on; its metrics are the table's where the table has it.
-fn task_of(metadata: &AdapterMetadata) -> Result<Task> {
-    let labels = match &metadata.head {
-        HeadKind::Classification { labels } => Labels::Classes(labels.clone()),
-        HeadKind::Regression => Labels::Score,
-        HeadKind::Span => bail!(
-            "this adapter finds answers in paragraphs and has no label for a text; it is judged while it is trained"
-        ),
-    };
-    let metrics = match tasks::lookup(&metadata.task) {
-        Ok(spec) if spec.task().labels == labels => spec.metrics.to_vec(),
-        _ if labels == Labels::Score => vec![Metric::Spearman, Metric::Pearson],
-        _ => vec![Metric::Accuracy, Metric::MacroF1],
-    };
-    Ok(Task { name: metadata.task.clone(), labels, metrics })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
-use burn_adapters::file::native;
+use burn_adapters::file::native::{self, DataSource};
 use burn_adapters::{BottleneckPlan, HeadKind, Plan};
 use burn_bert::{BertConfig, Projection};
 use serde_json::{Value, json};
@@ -68,6 +68,11 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
     }
     let metadata = &header.metadata;
     outln!("task      {}", metadata.task);
+    match metadata.data {
+        Some(DataSource::Published) => outln!("rows      the published ones of the task"),
+        Some(DataSource::Own) => outln!("rows      your own files"),
+        None => {}
+    }
     match &metadata.head {
         HeadKind::Classification { labels } => outln!("labels    {}", labels.join(", ")),
         HeadKind::Regression => outln!("labels    a score"),
@@ -93,6 +98,9 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
         header.d_model
     );
     outln!("          {}", metadata.base.fingerprint);
+    if let Some(tokenizer) = &metadata.base.tokenizer {
+        outln!("tokenizer {tokenizer}");
+    }
     let parameters: usize =
         header.tensors.values().map(|shape| shape.iter().product::<usize>()).sum();
     outln!("tensors   {} with {parameters} parameters", header.tensors.len());

@@ -2,6 +2,7 @@
 
 pub mod ablate;
 pub mod adapter;
+pub mod adapter_task;
 pub mod bank;
 pub mod bench;
 pub mod data;

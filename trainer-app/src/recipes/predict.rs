@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::PredictArgs;
 use crate::learner::step::ScoredRow;
+use crate::recipes::adapter_task::AdapterTask;
 use crate::recipes::inference::Answerer;
 use crate::recipes::submission;
 use crate::recipes::texts::{self, Text};
@@ -21,7 +22,11 @@ const NAMED: usize = 10;
 /// An adapter, base or texts that cannot be read.
 pub fn run(args: &PredictArgs) -> Result<()> {
     if let Some(directory) = &args.submission {
-        let answerer = load(args)?;
+        let metadata = native::read_header(&args.adapter)?.metadata;
+        // The task before the base, whose weights take longest.
+        let task = AdapterTask::of_published(&metadata, args.task.as_deref())?;
+        let mut answerer = load(args)?;
+        answerer.task = task;
         return submission::write(&answerer, args.data.as_deref(), directory);
     }
     // What costs little and may be wrong comes first: flags, texts, and then the base.
@@ -96,7 +101,7 @@ fn named(lines: &[usize]) -> String {
 
 fn plain_line(answerer: &Answerer, example: &Example, row: &ScoredRow) -> String {
     let text = escaped(&example.text);
-    match (answerer.task.labels.predict(&row.logits), &answerer.task.labels) {
+    match (answerer.task.task.labels.predict(&row.logits), &answerer.task.task.labels) {
         (Prediction::Class(class), Labels::Classes(names)) => {
             format!("{}\t{:.3}\t{text}", escaped(&names[class]), softmax(&row.logits)[class])
         }
@@ -126,7 +131,7 @@ fn json_line(answerer: &Answerer, example: &Example, row: Option<&ScoredRow>) ->
     if let Some(text2) = &example.text2 {
         line.insert("text2".to_owned(), json!(text2));
     }
-    let labels = &answerer.task.labels;
+    let labels = &answerer.task.task.labels;
     let Some(row) = row else {
         let key = if *labels == Labels::Score { "score" } else { "label" };
         line.insert(key.to_owned(), Value::Null);

@@ -25,30 +25,30 @@ pub fn has_one(task: &str) -> bool {
 /// A task that is not GLUE's, rows that cannot be read, or files that cannot be written.
 #[expect(clippy::print_stderr, reason = "the files are told")]
 pub fn write(answerer: &Answerer, data: Option<&Path>, directory: &Path) -> Result<()> {
-    let spec = tasks::lookup(&answerer.metadata.task)
-        .context("only GLUE's tasks have submission files")?;
-    std::fs::create_dir_all(directory)
-        .with_context(|| format!("making {}", directory.display()))?;
+    let task = &answerer.task;
+    let spec = task.published().context("only GLUE's tasks have submission files")?;
     let mut parts: Vec<_> = Split::ALL.into_iter().map(|split| (spec, split)).collect();
     if spec.name == "mnli" {
         parts.push((tasks::lookup("ax")?, Split::Test));
     }
-    let mut written = 0;
+    // All rows are read before the first file is written.
+    let mut read = Vec::new();
     for (spec, split) in parts {
         let Ok(part) = spec.part(split) else { continue };
         let Some(file) = part.submission else { continue };
-        let examples = spec.read(data, split)?;
-        let scored = answerer.answer(&examples)?.rows;
-        let predictions: Vec<Prediction> =
-            scored.iter().map(|row| answerer.task.labels.predict(&row.logits)).collect();
-        let path = directory.join(file);
-        write_atomically(
-            &path,
-            submission::submission(&answerer.task.labels, &predictions).as_bytes(),
-        )?;
-        eprintln!("{} ({} rows)", path.display(), predictions.len());
-        written += 1;
+        read.push((file, task.read_part(spec, split, data)?));
     }
-    ensure!(written > 0, "{} is no task of GLUE's: it has no submission file", spec.name);
+    ensure!(!read.is_empty(), "{} is no task of GLUE's: it has no submission file", spec.name);
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("making {}", directory.display()))?;
+    for (file, examples) in read {
+        let scored = answerer.answer(&examples)?.rows;
+        let labels = &task.task.labels;
+        let predictions: Vec<Prediction> =
+            scored.iter().map(|row| labels.predict(&row.logits)).collect();
+        let path = directory.join(file);
+        write_atomically(&path, submission::submission(labels, &predictions).as_bytes())?;
+        eprintln!("{} ({} rows)", path.display(), predictions.len());
+    }
     Ok(())
 }

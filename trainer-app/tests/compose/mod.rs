@@ -94,8 +94,9 @@ fn an_adapter_stands_on_another_and_leaves_layers_to_plain_bert() {
 
     let said = desk.refuses(&format!("evaluate {a} --drop-layers 1..3 {COLUMNS}"));
     assert!(said.contains("--drop-layers 1..3 goes beyond the base's 2 layers (0 to 1)"), "{said}");
-    let said =
-        desk.refuses(&format!("predict {a} --drop-layers each --input rows.csv --base base"));
+    let said = desk.refuses(&format!(
+        "predict {a} --drop-layers each --input rows.csv --text body --base base"
+    ));
     assert!(said.contains("`each` names no layers"), "{said}");
 }
 

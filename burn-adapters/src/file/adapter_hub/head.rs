@@ -93,7 +93,7 @@ fn kind(settings: &mut Settings, outputs: usize) -> Result<HeadKind, AdapterErro
 
 const MAX_UNNAMED: usize = 1 << 20;
 
-/// Labels that nobody named, as `transformers` calls them.
+/// Labels without names, as `transformers` calls them; [`HeadKind::is_unnamed`] knows them.
 pub(in crate::file) fn numbered_labels(outputs: usize) -> HeadKind {
     HeadKind::Classification { labels: (0..outputs).map(|id| format!("LABEL_{id}")).collect() }
 }
