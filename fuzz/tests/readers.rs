@@ -1,5 +1,7 @@
 //! One harness a reader. Seeds are small files of the kind, written by the program itself where it writes them.
 
+#[path = "readers/adapters.rs"]
+mod adapters;
 #[path = "readers/sweeps.rs"]
 mod sweeps;
 #[path = "readers/tables.rs"]

@@ -112,9 +112,16 @@ impl Base {
     /// # Errors
     /// Weights or a tokenizer that cannot be read.
     pub fn identity(&self) -> Result<BaseIdentity> {
-        // The longest length is no part of a tokenizer's fingerprint.
-        let tokenizer = TextEncoder::from_directory(&self.directory, 128)?.fingerprint();
-        self.identity_with(self.fingerprint()?, tokenizer)
+        self.identity_with(self.fingerprint()?, self.tokenizer()?)
+    }
+
+    /// The fingerprint of its tokenizer.
+    ///
+    /// # Errors
+    /// A tokenizer that cannot be read.
+    pub fn tokenizer(&self) -> Result<String> {
+        // The longest length is no part of it.
+        Ok(TextEncoder::from_directory(&self.directory, 128)?.fingerprint())
     }
 
     /// The same where both fingerprints are known already.

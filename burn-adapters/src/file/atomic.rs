@@ -24,6 +24,43 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// What `write` or the file system reports; the old file is untouched then.
 pub fn write_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let mut temporary = write_aside(path, write)?;
+    fs::rename(&temporary, path)?;
+    temporary.disable_cleanup(true);
+    sync_directory(parent(path))
+}
+
+/// Creates a file with this content, unless there is one of this name.
+///
+/// # Errors
+/// [`AlreadyExists`](io::ErrorKind::AlreadyExists) where there is one, also if another process created it meanwhile; or
+/// what the file system reports.
+pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = write_aside(path, |file| file.write_all(bytes))?;
+    // A rename would replace what another process has created since; a link fails then.
+    match fs::hard_link(&temporary, path) {
+        // Another process may have taken the other name for a leftover and removed it.
+        Ok(()) => drop(temporary),
+        Err(_) if path.exists() => return Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if has_no_links(&error) => {
+            fs::rename(&temporary, path)?;
+            temporary.disable_cleanup(true);
+        }
+        Err(error) => return Err(error),
+    }
+    sync_directory(parent(path))
+}
+
+/// Whether a file system refuses every link, as FAT does.
+fn has_no_links(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported)
+}
+
+/// Writes a file beside its place, whole and flushed; it is removed when the result is dropped.
+fn write_aside(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<tempfile::TempPath> {
     let mut prefix = prefix(path)?;
     prefix.push(".");
     let mut builder = tempfile::Builder::new();
@@ -34,10 +71,7 @@ pub fn write_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) 
     let mut file = builder.tempfile_in(parent(path))?;
     write(file.as_file_mut())?;
     file.as_file().sync_all()?;
-    let (_, mut temporary) = file.into_parts();
-    fs::rename(&temporary, path)?;
-    temporary.disable_cleanup(true);
-    sync_directory(parent(path))
+    Ok(file.into_temp_path())
 }
 
 /// Creates a directory with all that `fill` writes into it, or not at all.
@@ -172,6 +206,31 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(fs::read(&path).unwrap(), b"second");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn of_two_that_create_a_file_at_once_one_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let path = directory.path().join(round.to_string());
+            let created = std::thread::scope(|scope| {
+                let creators: Vec<_> = (0..4_u8)
+                    .map(|creator| {
+                        let path = &path;
+                        scope.spawn(move || (creator, create(path, &[creator])))
+                    })
+                    .collect();
+                creators.into_iter().map(|creator| creator.join().unwrap()).collect::<Vec<_>>()
+            });
+            let (won, lost): (Vec<_>, Vec<_>) =
+                created.into_iter().partition(|(_, created)| created.is_ok());
+            assert_eq!(won.len(), 1);
+            assert_eq!(fs::read(&path).unwrap(), [won[0].0]);
+            for (_, error) in lost {
+                assert_eq!(error.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            }
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 20);
     }
 
     #[test]

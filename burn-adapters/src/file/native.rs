@@ -130,7 +130,10 @@ pub fn load(
 }
 
 /// The same from the bytes of a file; `path` is where they are from, for the errors.
-pub(super) fn load_bytes(
+///
+/// # Errors
+/// As [`load`].
+pub fn load_bytes(
     path: &Path,
     bytes: &[u8],
     bert: Bert,
@@ -160,18 +163,6 @@ pub(super) fn load_bytes(
     Ok((model, metadata))
 }
 
-/// Checks the bytes of a file as far as that needs no base: its header and its checksums.
-pub(super) fn check_bytes(path: &Path, bytes: &[u8]) -> Result<AdapterHeader, AdapterError> {
-    let (header_len, table) = SafeTensors::read_metadata(bytes)
-        .map_err(|source| AdapterError::NotSafetensors { path: path.to_owned(), source })?;
-    let (header_bytes, tensors) = bytes.split_at(PREFIX + header_len);
-    let header = parse_header(path, header_bytes, &table)?;
-    if header.sha256.as_ref().is_some_and(|sha256| !sha256.fits_tensors(tensors)) {
-        return Err(AdapterError::Damaged { path: path.to_owned(), part: "tensors" });
-    }
-    Ok(header)
-}
-
 /// Checks a file as far as that needs no base: that it is whole, and that no byte of it was changed.
 ///
 /// A file of version 1 has no checksums: whether a byte of its tensors was changed cannot be told.
@@ -182,6 +173,21 @@ pub fn check(path: &Path) -> Result<AdapterHeader, AdapterError> {
     let bytes = std::fs::read(path)
         .map_err(|source| AdapterError::Read { path: path.to_owned(), source })?;
     check_bytes(path, &bytes)
+}
+
+/// The same from the bytes of a file; `path` is where they are from, for the errors.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_bytes(path: &Path, bytes: &[u8]) -> Result<AdapterHeader, AdapterError> {
+    let (header_len, table) = SafeTensors::read_metadata(bytes)
+        .map_err(|source| AdapterError::NotSafetensors { path: path.to_owned(), source })?;
+    let (header_bytes, tensors) = bytes.split_at(PREFIX + header_len);
+    let header = parse_header(path, header_bytes, &table)?;
+    if header.sha256.as_ref().is_some_and(|sha256| !sha256.fits_tensors(tensors)) {
+        return Err(AdapterError::Damaged { path: path.to_owned(), part: "tensors" });
+    }
+    Ok(header)
 }
 
 /// Reads what a file says about itself, without its numbers.

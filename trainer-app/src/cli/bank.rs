@@ -12,6 +12,7 @@ use crate::ending::UsageError;
 Examples:
   trainer bank create tasks.bank --base minilm
   trainer bank add tasks.bank runs/*/*/adapter.safetensors
+  trainer bank add tasks.bank small=runs/cola/houlsby-8-seed42/adapter.safetensors
   trainer serve --bank tasks.bank")]
 pub enum BankCommand {
     /// Make an empty bank for a base
@@ -22,12 +23,13 @@ pub enum BankCommand {
         #[arg(long, value_name = "BASE", default_value = "minilm")]
         base: String,
     },
-    /// Add adapter files, each under the name of its task
+    /// Add adapter files, each under the name of its task: all of them, or none
     Add {
         /// The bank
         bank: PathBuf,
-        /// Adapter files
-        #[arg(required = true)]
+        /// Adapter files; of several for one task the one with the best score is
+        /// added. NAME=FILE gives one another name
+        #[arg(required = true, value_name = "[NAME=]FILE")]
         adapters: Vec<PathBuf>,
         /// Another name for the task of a single adapter
         #[arg(long, value_name = "NAME")]

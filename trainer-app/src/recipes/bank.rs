@@ -1,17 +1,19 @@
 //! `trainer bank`: the adapters of many tasks in one file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use burn_adapters::HeadKind;
-use burn_adapters::file::bank::Bank;
+use burn_adapters::file::bank::{Bank, NewTask};
+use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
 use burn_bert::Bert;
 use serde_json::{Value, json};
 
 use crate::base::Base;
 use crate::cli::BankCommand;
 use crate::devices;
+use crate::ending::UsageError;
 
 /// Runs a job of `trainer bank`.
 ///
@@ -20,20 +22,10 @@ use crate::devices;
 pub fn run(command: &BankCommand) -> Result<()> {
     match command {
         BankCommand::Create { bank, base } => create(bank, base),
-        BankCommand::Add { bank, adapters, name } => {
-            for adapter in adapters {
-                let before = Bank::open(bank)?;
-                let after = Bank::add(bank, adapter, name.as_deref())?;
-                let known = &before.index().entries;
-                let added = after.index().entries.keys().filter(|task| !known.contains_key(*task));
-                added.for_each(|task| tell(&after, task));
-            }
-            Ok(())
-        }
+        BankCommand::Add { bank, adapters, name } => add(bank, adapters, name.as_deref()),
         BankCommand::Remove { bank, tasks } => {
-            for task in tasks {
-                Bank::remove(bank, task)?;
-            }
+            open(bank)?;
+            Bank::remove_all(bank, tasks)?;
             Ok(())
         }
         BankCommand::Compact { bank } => compact(bank),
@@ -44,28 +36,144 @@ pub fn run(command: &BankCommand) -> Result<()> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the file is what was asked for")]
+/// Opens a bank and says what is wrong with it.
+fn open(path: &Path) -> Result<Bank> {
+    let bank = Bank::open(path)?;
+    warn(&bank);
+    Ok(bank)
+}
+
+/// Says what is wrong with a bank that is read nevertheless.
+fn warn(bank: &Bank) {
+    for warning in bank.warnings() {
+        noteln!("warning: {warning}");
+    }
+}
+
 fn create(path: &Path, name: &str) -> Result<()> {
     let base = Base::locate(name)?;
     Bank::create(path, base.identity()?, base.bytes()?)?;
-    println!("{}", path.display());
+    outln!("{}", path.display());
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "what was freed is what compacting tells")]
 fn compact(path: &Path) -> Result<()> {
+    open(path)?;
     let bytes = || std::fs::metadata(path).with_context(|| format!("reading {}", path.display()));
     let before = bytes()?.len();
     Bank::compact(path)?;
-    println!("{} bytes freed", before.saturating_sub(bytes()?.len()));
+    outln!("{} bytes freed", before.saturating_sub(bytes()?.len()));
     Ok(())
 }
 
-/// What a task costs.
-#[expect(clippy::print_stdout, reason = "the cost is what adding tells")]
-fn tell(bank: &Bank, task: &str) {
+/// Adds adapter files: all of them, or none.
+fn add(path: &Path, adapters: &[PathBuf], name: Option<&str>) -> Result<()> {
+    open(path)?;
+    let mut candidates = Vec::new();
+    for typed in adapters {
+        let (named, file) = split_name(typed);
+        let header = native::read_header(&file)?;
+        if header.sha256.is_none() {
+            noteln!(
+                "note: {} has no checksum, because an older version wrote it; `trainer bank verify` finds most damage",
+                file.display()
+            );
+        }
+        let named = named.or(name).map(str::to_owned);
+        candidates.push(Candidate { file, named, metadata: header.metadata });
+    }
+    let (chosen, passed_over) = best_of_each_task(candidates)?;
+    let tasks: Vec<NewTask> = chosen
+        .iter()
+        .map(|candidate| NewTask { file: &candidate.file, name: candidate.named.as_deref() })
+        .collect();
+    let bank = Bank::add_all(path, &tasks)?;
+    for candidate in &passed_over {
+        noteln!(
+            "passed over {}: another file has a better score for `{}`; to add it too, give it a name: NAME={}",
+            candidate.described(),
+            candidate.task(),
+            candidate.file.display()
+        );
+    }
+    chosen.iter().for_each(|candidate| describe(&bank, candidate.task()));
+    Ok(())
+}
+
+/// An adapter file that may be added.
+struct Candidate {
+    file: PathBuf,
+    /// The name that was typed for it.
+    named: Option<String>,
+    metadata: AdapterMetadata,
+}
+
+impl Candidate {
+    fn task(&self) -> &str {
+        self.named.as_deref().unwrap_or(&self.metadata.task)
+    }
+
+    fn described(&self) -> String {
+        let score = self.metadata.score.as_ref();
+        let score = score
+            .map_or("no score".to_owned(), |score| format!("{} {:.4}", score.metric, score.value));
+        format!("{} ({score})", self.file.display())
+    }
+}
+
+/// `NAME=FILE` in its parts; a file whose own name has such a form is a file.
+fn split_name(typed: &Path) -> (Option<&str>, PathBuf) {
+    let parts = typed.to_str().and_then(|text| text.split_once('='));
+    match parts {
+        Some((name, file))
+            if !name.is_empty() && !name.contains(['/', '\\']) && !typed.exists() =>
+        {
+            (Some(name), PathBuf::from(file))
+        }
+        _ => (None, typed.to_owned()),
+    }
+}
+
+/// The adapter with the best score of each task, in the order in which the tasks were typed, and the others. Adapters
+/// whose scores do not compare are refused.
+fn best_of_each_task(candidates: Vec<Candidate>) -> Result<(Vec<Candidate>, Vec<Candidate>)> {
+    let (mut chosen, mut passed_over): (Vec<Candidate>, Vec<Candidate>) = (Vec::new(), Vec::new());
+    for candidate in candidates {
+        let same = chosen.iter().position(|known| known.task() == candidate.task());
+        let Some(place) = same else {
+            chosen.push(candidate);
+            continue;
+        };
+        let known = &chosen[place];
+        // A name that was typed is meant for one file.
+        let are_named = known.named.is_some() || candidate.named.is_some();
+        match (&known.metadata.score, &candidate.metadata.score) {
+            (Some(best), Some(score)) if best.metric == score.metric && !are_named => {
+                if score.value > best.value {
+                    passed_over.push(std::mem::replace(&mut chosen[place], candidate));
+                } else {
+                    passed_over.push(candidate);
+                }
+            }
+            _ => {
+                return Err(UsageError::new(format!(
+                    "{} and {} are both adapters for the task `{}`, and nothing says which is better; add one of them, \
+                     or give them names: NAME={}",
+                    known.described(),
+                    candidate.described(),
+                    candidate.task(),
+                    candidate.file.display()
+                )));
+            }
+        }
+    }
+    Ok((chosen, passed_over))
+}
+
+/// Prints what a task costs.
+fn describe(bank: &Bank, task: &str) {
     let (bytes, share) = cost(bank, task);
-    println!("{task:<20} {bytes:>10} bytes  {share:>6.2} % of the base", share = 100.0 * share);
+    outln!("{task:<20} {bytes:>10} bytes  {share:>6.2} % of the base", share = 100.0 * share);
 }
 
 /// Bytes of a task, and their share of the base's.
@@ -74,15 +182,22 @@ fn cost(bank: &Bank, task: &str) -> (u64, f64) {
     (bytes, bytes as f64 / bank.index().base_bytes.max(1) as f64)
 }
 
-#[expect(clippy::print_stdout, reason = "the list is what was asked for")]
 fn list(path: &Path, as_json: bool) -> Result<()> {
-    let bank = Bank::open(path)?;
+    let bank = open(path)?;
+    let mut damaged = 0;
     for task in bank.index().entries.keys() {
-        let header = bank.header(task)?;
+        let header = match bank.header(task) {
+            Ok(header) => header,
+            Err(error) => {
+                damaged += 1;
+                noteln!("`{task}` cannot be read: {:#}", anyhow::Error::from(error));
+                continue;
+            }
+        };
         let (bytes, share) = cost(&bank, task);
         let metadata = &header.metadata;
         if as_json {
-            println!(
+            outln!(
                 "{}",
                 json!({ "task": task, "bytes": bytes, "share_of_base": share, "metadata": metadata, "plan": header.config.plan })
             );
@@ -97,15 +212,15 @@ fn list(path: &Path, as_json: bool) -> Result<()> {
         let score =
             score.map_or(String::new(), |score| format!("{} {:.4}", score.metric, score.value));
         let share = 100.0 * share;
-        println!(
+        outln!(
             "{task:<20} {method:<16} {answers:<10} {score:<18} {bytes:>10} bytes  {share:>6.2} % of the base",
             method = metadata.method
         );
     }
     if !as_json {
         let index = bank.index();
-        let bytes: u64 = index.entries.values().map(|entry| entry.bytes).sum();
-        println!(
+        let bytes = index.entries.values().map(|entry| entry.bytes).fold(0, u64::saturating_add);
+        outln!(
             "{} tasks on {}: {bytes} bytes, {:.2} % of the base; {} bytes of the file are not in use",
             index.entries.len(),
             index.base.name,
@@ -113,26 +228,35 @@ fn list(path: &Path, as_json: bool) -> Result<()> {
             bank.unused()
         );
     }
+    ensure!(
+        damaged == 0,
+        "{damaged} of {} tasks in {} cannot be read; remove them and add them again",
+        bank.index().entries.len(),
+        path.display()
+    );
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the findings are what was asked for")]
 fn verify(path: &Path, base: Option<&str>, device: &str, as_json: bool) -> Result<()> {
     let bank = Bank::open(path)?;
     let device = devices::resolve(device)?;
-    let (bert, fingerprint, _) = load_base(&bank, base, &device)?;
+    let (bert, fingerprint, base) = load_base(&bank, base, &device)?;
+    let tokenizer = base.identity()?.tokenizer;
     let mut damaged = 0;
     for task in bank.index().entries.keys() {
-        let found = bank.load(task, bert.clone(), &fingerprint).err();
+        let loaded = bank.load(task, bert.clone(), &fingerprint).and_then(|(_, metadata)| {
+            Ok(metadata.base.check_tokenizer(path, tokenizer.as_deref())?)
+        });
+        let found = loaded.err();
         damaged += usize::from(found.is_some());
         let error = found.map(|error| format!("{:#}", anyhow::Error::from(error)));
         if as_json {
-            println!(
+            outln!(
                 "{}",
                 json!({ "task": task, "sound": error.is_none(), "error": error.map_or(Value::Null, Value::from) })
             );
         } else {
-            println!("{task:<20} {}", error.as_deref().unwrap_or("sound"));
+            outln!("{task:<20} {}", error.as_deref().unwrap_or("sound"));
         }
     }
     if damaged > 0 {
@@ -154,7 +278,9 @@ pub(crate) fn load_base(
     let named = &bank.index().base;
     let base = Base::locate(name.unwrap_or(&named.name))
         .with_context(|| format!("locating the base of {}", bank.path().display()))?;
-    let fingerprint = base.fingerprint()?;
+    warn(bank);
+    let BaseIdentity { fingerprint, tokenizer, .. } = base.identity()?;
+    named.check_tokenizer(bank.path(), tokenizer.as_deref())?;
     ensure!(
         fingerprint == named.fingerprint,
         "the bank {} is for the base `{}` with fingerprint {}, but this base has fingerprint {fingerprint}",
@@ -163,4 +289,74 @@ pub(crate) fn load_base(
         named.fingerprint
     );
     Ok((burn_bert::load(base.directory(), device)?, fingerprint, base))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_adapters::file::native::Score;
+
+    use super::*;
+
+    fn candidate(file: &str, named: Option<&str>, task: &str, score: Option<f64>) -> Candidate {
+        Candidate {
+            file: file.into(),
+            named: named.map(str::to_owned),
+            metadata: AdapterMetadata {
+                method: "lora".to_owned(),
+                task: task.to_owned(),
+                data: None,
+                input: None,
+                head: HeadKind::Regression,
+                score: score.map(|value| Score { metric: "pearson".to_owned(), value }),
+                max_length: 16,
+                base: BaseIdentity::new("tiny", "5f0c"),
+            },
+        }
+    }
+
+    fn files(candidates: &[Candidate]) -> Vec<String> {
+        candidates.iter().map(|candidate| candidate.file.display().to_string()).collect()
+    }
+
+    #[test]
+    fn of_several_runs_of_a_task_the_best_is_chosen() {
+        let (chosen, passed_over) = best_of_each_task(vec![
+            candidate("a1", None, "a", Some(0.5)),
+            candidate("b1", None, "b", None),
+            candidate("a2", None, "a", Some(0.7)),
+            candidate("a3", None, "a", Some(0.7)),
+            candidate("a4", Some("mine"), "a", Some(0.9)),
+        ])
+        .unwrap();
+        assert_eq!(files(&chosen), ["a2", "b1", "a4"]);
+        assert_eq!(files(&passed_over), ["a1", "a3"]);
+    }
+
+    #[test]
+    fn runs_that_do_not_compare_are_refused() {
+        let refused = |candidates| {
+            let Err(error) = best_of_each_task(candidates) else { panic!("both were chosen") };
+            error.to_string()
+        };
+        let said =
+            refused(vec![candidate("a1", None, "a", Some(0.5)), candidate("a2", None, "a", None)]);
+        assert!(said.contains("a1 (pearson 0.5000) and a2 (no score)"), "{said}");
+        assert!(said.contains("NAME=a2"), "{said}");
+        refused(vec![
+            candidate("a1", None, "a", Some(0.5)),
+            candidate("b1", Some("a"), "b", Some(0.6)),
+        ]);
+    }
+
+    #[test]
+    fn a_file_may_have_a_name_before_it() {
+        let split = |typed: &'static str| split_name(Path::new(typed));
+        assert_eq!(split("mine=runs/a.safetensors"), (Some("mine"), "runs/a.safetensors".into()));
+        assert_eq!(split("runs/x=1/a.safetensors"), (None, "runs/x=1/a.safetensors".into()));
+        assert_eq!(split("a.safetensors"), (None, "a.safetensors".into()));
+        let directory = tempfile::tempdir().unwrap();
+        let odd = directory.path().join("x=1");
+        std::fs::write(&odd, "").unwrap();
+        assert_eq!(split_name(&odd), (None, odd.clone()));
+    }
 }

@@ -87,13 +87,17 @@ fn load(
     base: &Base,
     known: &BTreeMap<String, Served>,
 ) -> Result<Resident> {
+    let tokenizer = base.tokenizer()?;
     let mut tasks = BTreeMap::new();
     let mut mixed = 0;
     for (name, entry) in &bank.index().entries {
         let unchanged = known.get(name).filter(|served| served.entry == *entry);
         let (model, metadata) = match unchanged {
             Some(served) => (served.model.clone(), served.metadata.clone()),
-            None => match bank.load(name, bert.clone(), fingerprint) {
+            None => match bank.load(name, bert.clone(), fingerprint).and_then(|loaded| {
+                loaded.1.base.check_tokenizer(bank.path(), Some(&tokenizer))?;
+                Ok(loaded)
+            }) {
                 Ok((model, metadata)) => (Arc::new(model.valid()), metadata),
                 // One damaged adapter does not take the others down.
                 Err(error) => {

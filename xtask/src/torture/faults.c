@@ -122,6 +122,14 @@ int rename(const char *from, const char *to) {
   REAL(int, "rename", const char *, const char *);
   AROUND(AT_FDCWD, to, 0, real(from, to));
 }
+int linkat(int from_directory, const char *from, int to_directory, const char *to, int flags) {
+  REAL(int, "linkat", int, const char *, int, const char *, int);
+  AROUND(to_directory, to, 1, real(from_directory, from, to_directory, to, flags));
+}
+int link(const char *from, const char *to) {
+  REAL(int, "link", const char *, const char *);
+  AROUND(AT_FDCWD, to, 1, real(from, to));
+}
 int unlink(const char *path) {
   REAL(int, "unlink", const char *);
   AROUND(AT_FDCWD, path, 0, real(path));

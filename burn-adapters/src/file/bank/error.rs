@@ -6,6 +6,24 @@ use super::BANK_VERSION;
 use crate::error::AdapterError;
 use crate::file::native::BaseIdentity;
 
+/// What is wrong with a bank that can be read nevertheless.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BankWarning {
+    /// One of the two indices does not have its checksum.
+    #[error(
+        "one of the two indices of the bank {} is damaged, or a change was cut off while it was written; the bank is \
+         read as it was after change {generation}, and what may have been added or removed after that is not seen",
+        path.display()
+    )]
+    DamagedIndex {
+        /// The bank.
+        path: PathBuf,
+        /// The change whose index is read, counted from the first.
+        generation: u64,
+    },
+}
+
 /// What a bank refuses, and why.
 #[derive(Debug, thiserror::Error)]
 pub enum BankError {
@@ -36,7 +54,7 @@ pub enum BankError {
     },
 
     /// A bank from the future or the past.
-    #[error("the bank {} has version {found}, expected {BANK_VERSION}; use the release that wrote it", path.display())]
+    #[error("the bank {} has version {found}, expected {BANK_VERSION} or lower; use the release that wrote it", path.display())]
     Version {
         /// The bank.
         path: PathBuf,
@@ -74,19 +92,43 @@ pub enum BankError {
     },
 
     /// A name that is taken.
-    #[error("the bank {} has a task `{task}` already; remove it first, or add this one under another name", path.display())]
+    #[error("the bank {} has a task `{task}` already; remove it first, or add {} under another name, as NAME={}", path.display(), adapter.display(), adapter.display())]
     TakenTask {
         /// The bank.
         path: PathBuf,
+        /// The adapter file.
+        adapter: PathBuf,
         /// The name.
         task: String,
     },
 
+    /// Two files under one name.
+    #[error(
+        "{} and {} are both adapters for the task `{task}`; give one of them another name, as NAME={}",
+        adapters[0].display(), adapters[1].display(), adapters[1].display()
+    )]
+    SameTask {
+        /// The name.
+        task: String,
+        /// The adapter files.
+        adapters: [PathBuf; 2],
+    },
+
+    /// A file that was written while it was read.
+    #[error("the adapter file {} was changed while it was added; nothing was added, try again", adapter.display())]
+    Changed {
+        /// The adapter file.
+        adapter: PathBuf,
+    },
+
     /// A name that is none.
     #[error(
-        "`{task}` is no name for a task in a bank; expected 1 to 100 letters, digits, `-`, `_` and `.`"
+        "`{task}`, as {} is called, is no name for a task in a bank; expected 1 to 100 letters, digits, `-`, `_` and `.`; give it another one, as NAME={}",
+        adapter.display(), adapter.display()
     )]
     TaskName {
+        /// The adapter file.
+        adapter: PathBuf,
         /// What was asked for.
         task: String,
     },

@@ -11,10 +11,11 @@
 //! A slot is the magic `burnbank`, then little-endian the version (`u32`), 4 bytes of zeros, a generation, the place and
 //! the length of an index (`u64` each), and the first 24 bytes of the SHA-256 of the slot so far followed by the index.
 //!
-//! The bank is what the whole slot with the highest generation says.
-//! A change appends adapter and index, waits for the disk, and then writes the slot that is *not* in force, so that a
-//! change that is cut off anywhere leaves the bank as it was; what it appended is dead weight, as are removed adapters
-//! and old indices ([`Bank::unused`]).
+//! The bank is what the whole slot with the highest generation says; a slot that is neither whole nor empty is
+//! [a warning](Bank::warnings).
+//! A change appends adapters and index, waits for the disk, and then writes the slot that is *not* in force, so that a
+//! change that is cut off anywhere leaves the bank as it was; the next one removes what it appended.
+//! Removed adapters and old indices are dead weight ([`Bank::unused`]).
 //! Nothing in force is ever overwritten, so that one program may add while others read; [`Bank::compact`] writes a new
 //! file in the place of the old one.
 //!
@@ -33,16 +34,17 @@ use burn_bert::Bert;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use self::error::BankError;
 use self::error::io;
+pub use self::error::{BankError, BankWarning};
 use self::slots::{SLOT, START, append, change, lock, read_index, read_slots, slot, to_json};
 use super::atomic;
+use super::checksum::hexadecimal;
 use super::native::{self, AdapterHeader, AdapterMetadata, BaseIdentity};
 use crate::adapted::AdaptedBert;
 use crate::error::AdapterError;
 
-/// The version of the layout described above.
-pub const BANK_VERSION: u32 = 1;
+/// The version of the layout described above. In version 1, which is read as well, less is known of the base.
+pub const BANK_VERSION: u32 = 2;
 
 /// What a bank holds, and where.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,13 +80,25 @@ pub struct Bank {
     index: Index,
     index_bytes: u64,
     file_bytes: u64,
+    /// Where what is in force ends, and what was in force before; not known where one of the slots is damaged.
+    end: Option<u64>,
+    warnings: Vec<BankWarning>,
+}
+
+/// An adapter file that is to be added.
+#[derive(Debug, Clone, Copy)]
+pub struct NewTask<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// The name in the bank, where it is not that of the adapter's task.
+    pub name: Option<&'a str>,
 }
 
 impl Bank {
     /// Makes an empty bank for a base, whose weights have so many bytes.
     ///
     /// # Errors
-    /// If there is a file already, or none can be written.
+    /// If there is a file already, also one that another process made meanwhile, or none can be written.
     pub fn create(path: &Path, base: BaseIdentity, base_bytes: u64) -> Result<Self, BankError> {
         if path.exists() {
             return Err(BankError::Exists { path: path.to_owned() });
@@ -93,7 +107,10 @@ impl Bank {
         let mut bytes = slot(0, START, &index);
         bytes.resize(2 * SLOT, 0);
         bytes.extend(index);
-        atomic::write(path, &bytes).map_err(|source| io(path, "write", source))?;
+        atomic::create(path, &bytes).map_err(|source| match source.kind() {
+            std::io::ErrorKind::AlreadyExists => BankError::Exists { path: path.to_owned() },
+            _ => io(path, "write", source),
+        })?;
         Self::open(path)
     }
 
@@ -131,10 +148,16 @@ impl Bank {
         Ok(slots == self.slots)
     }
 
+    /// What is wrong with the bank and does not keep it from being read.
+    pub fn warnings(&self) -> &[BankWarning] {
+        &self.warnings
+    }
+
     /// Bytes of the file in which nothing in force lies: removed adapters, old indices, what a cut-off change left.
     pub fn unused(&self) -> u64 {
-        let used: u64 = self.index.entries.values().map(|entry| entry.bytes).sum();
-        self.file_bytes.saturating_sub(START + self.index_bytes + used)
+        let used = self.index.entries.values().map(|entry| entry.bytes);
+        let used = used.chain([START, self.index_bytes]).fold(0, u64::saturating_add);
+        self.file_bytes.saturating_sub(used)
     }
 
     /// What an adapter says about itself, without its numbers.
@@ -187,29 +210,57 @@ impl Bank {
     /// Adds an adapter file under a name, or under that of its task, and publishes it.
     ///
     /// # Errors
-    /// If the file is no whole adapter or one of another base, the name is taken or none, or the bank cannot be written.
+    /// As [`add_all`](Self::add_all).
     pub fn add(path: &Path, adapter: &Path, name: Option<&str>) -> Result<Self, BankError> {
-        let header = native::read_header(adapter)?;
-        let bytes = std::fs::read(adapter)
-            .map_err(|source| AdapterError::Read { path: adapter.to_owned(), source })?;
-        let task = name.unwrap_or(&header.metadata.task).to_owned();
-        let is_in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if !(1..=100).contains(&task.len()) || !task.bytes().all(is_in_name) {
-            return Err(BankError::TaskName { task });
+        Self::add_all(path, &[NewTask { file: adapter, name }])
+    }
+
+    /// Adds adapter files and publishes them in one change: all of them, or none.
+    ///
+    /// # Errors
+    /// If a file is no whole adapter, a byte of it was changed or it belongs to another base or tokenizer; if a name is
+    /// taken, is there twice or is none; or if the bank cannot be written.
+    pub fn add_all(path: &Path, adapters: &[NewTask<'_>]) -> Result<Self, BankError> {
+        let mut checked: Vec<(String, AdapterHeader, String)> = Vec::new();
+        for NewTask { file, name } in adapters {
+            let bytes = read_adapter(file)?;
+            let header = native::check_bytes(file, &bytes)?;
+            let task = name.unwrap_or(&header.metadata.task).to_owned();
+            let is_in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            if !(1..=100).contains(&task.len()) || !task.bytes().all(is_in_name) {
+                return Err(BankError::TaskName { adapter: (*file).to_owned(), task });
+            }
+            if let Some(other) = checked.iter().position(|(known, ..)| *known == task) {
+                let adapters = [adapters[other].file.to_owned(), (*file).to_owned()];
+                return Err(BankError::SameTask { task, adapters });
+            }
+            checked.push((task, header, hexadecimal(&Sha256::digest(&bytes))));
         }
         change(path, |bank, file| {
-            let found = header.metadata.base;
-            if found.fingerprint != bank.index.base.fingerprint {
-                let (adapter, expected) = (adapter.to_owned(), bank.index.base.clone());
-                return Err(BankError::OtherBase { adapter, found, expected });
+            for (NewTask { file: adapter, .. }, (task, header, _)) in adapters.iter().zip(&checked)
+            {
+                let (found, expected) = (&header.metadata.base, &bank.index.base);
+                if found.fingerprint != expected.fingerprint {
+                    let (found, expected) = (found.clone(), expected.clone());
+                    let adapter = (*adapter).to_owned();
+                    return Err(BankError::OtherBase { adapter, found, expected });
+                }
+                found.check_tokenizer(adapter, expected.tokenizer.as_deref())?;
+                if bank.index.entries.contains_key(task) {
+                    let (path, adapter) = (path.to_owned(), (*adapter).to_owned());
+                    return Err(BankError::TakenTask { path, adapter, task: task.clone() });
+                }
             }
-            if bank.index.entries.contains_key(&task) {
-                return Err(BankError::TakenTask { path: path.to_owned(), task });
+            for (NewTask { file: adapter, .. }, (task, _, sha256)) in adapters.iter().zip(checked) {
+                // Read again: many adapters need not fit into memory together.
+                let bytes = read_adapter(adapter)?;
+                if hexadecimal(&Sha256::digest(&bytes)) != sha256 {
+                    return Err(BankError::Changed { adapter: (*adapter).to_owned() });
+                }
+                let offset = append(path, file, &bytes)?;
+                let entry = Entry { offset, bytes: bytes.len() as u64, sha256 };
+                bank.index.entries.insert(task, entry);
             }
-            let offset = append(path, file, &bytes)?;
-            let sha256 = hexadecimal(&Sha256::digest(&bytes));
-            let entry = Entry { offset, bytes: bytes.len() as u64, sha256 };
-            bank.index.entries.insert(task, entry);
             Ok(())
         })
     }
@@ -219,9 +270,21 @@ impl Bank {
     /// # Errors
     /// If there is no such task, or the bank cannot be written.
     pub fn remove(path: &Path, task: &str) -> Result<Self, BankError> {
+        Self::remove_all(path, &[task])
+    }
+
+    /// Takes tasks out of the index and publishes that in one change: all of them, or none.
+    ///
+    /// # Errors
+    /// If there is no such task, or the bank cannot be written.
+    pub fn remove_all(path: &Path, tasks: &[impl AsRef<str>]) -> Result<Self, BankError> {
         change(path, |bank, _| {
-            bank.entry(task)?;
-            bank.index.entries.remove(task);
+            for task in tasks {
+                bank.entry(task.as_ref())?;
+            }
+            for task in tasks {
+                bank.index.entries.remove(task.as_ref());
+            }
             Ok(())
         })
     }
@@ -238,10 +301,10 @@ impl Bank {
         let mut offset = START;
         for entry in index.entries.values_mut() {
             entry.offset = offset;
-            offset += entry.bytes;
+            offset = offset.saturating_add(entry.bytes);
         }
         let json = to_json(&index);
-        let generation = bank.generation + 1;
+        let generation = bank.next_generation()?;
         let mut slots = [vec![0; SLOT], vec![0; SLOT]];
         slots[usize::from(generation % 2 == 1)] = slot(generation, offset, &json);
         let mut damaged = None;
@@ -271,6 +334,13 @@ impl Bank {
         Ok(if self.is_current()? { None } else { Some(Self::open(&self.path)?) })
     }
 
+    fn next_generation(&self) -> Result<u64, BankError> {
+        self.generation.checked_add(1).ok_or_else(|| BankError::Damaged {
+            path: self.path.clone(),
+            reason: "its count of changes is at its end".to_owned(),
+        })
+    }
+
     fn entry(&self, task: &str) -> Result<&Entry, BankError> {
         self.index.entries.get(task).ok_or_else(|| BankError::UnknownTask {
             path: self.path.clone(),
@@ -295,11 +365,6 @@ impl Bank {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+fn read_adapter(path: &Path) -> Result<Vec<u8>, AdapterError> {
+    std::fs::read(path).map_err(|source| AdapterError::Read { path: path.to_owned(), source })
 }

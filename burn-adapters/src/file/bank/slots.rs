@@ -6,8 +6,9 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::error::{BankError, io};
+use super::error::{BankError, BankWarning, io};
 use super::{BANK_VERSION, Bank, Index};
+use crate::file::atomic;
 
 const MAGIC: &[u8; 8] = b"burnbank";
 pub(super) const SLOT: usize = 64;
@@ -23,11 +24,29 @@ pub(super) fn change(
 ) -> Result<Bank, BankError> {
     let write = |source| io(path, "write", source);
     let (mut file, mut bank) = lock(path)?;
-    make(&mut bank, &mut file)?;
-    let index = to_json(&bank.index);
-    let offset = append(path, &mut file, &index)?;
-    file.sync_all().map_err(write)?;
-    let generation = bank.generation + 1;
+    let generation = bank.next_generation()?;
+    // What a change that was cut off has left is in the way of nothing but the room on the disk.
+    if let Some(end) = bank.end
+        && end < bank.file_bytes
+    {
+        file.set_len(end).map_err(write)?;
+    }
+    let end = file.metadata().map_err(write)?.len();
+    let appended = || {
+        make(&mut bank, &mut file)?;
+        let index = to_json(&bank.index);
+        let offset = append(path, &mut file, &index)?;
+        file.sync_all().map_err(write)?;
+        Ok((offset, index))
+    };
+    let (offset, index) = match appended() {
+        Ok(appended) => appended,
+        Err(error) => {
+            // A full disk gets its room back; if that fails too, the next change does it.
+            let _ = file.set_len(end);
+            return Err(error);
+        }
+    };
     file.seek(SeekFrom::Start(generation % 2 * SLOT as u64)).map_err(write)?;
     file.write_all(&slot(generation, offset, &index)).map_err(write)?;
     file.sync_all().map_err(write)?;
@@ -44,6 +63,8 @@ pub(super) fn lock(path: &Path) -> Result<(File, Bank), BankError> {
         let bank = read_index(path, &mut file)?;
         // While this one waited, the file may have been replaced by a compact one.
         if bank.is_current()? {
+            // Whoever writes such files holds the lock, or is about to be refused.
+            atomic::remove_partial_of(path).map_err(write)?;
             return Ok((file, bank));
         }
     }
@@ -78,10 +99,21 @@ pub(super) fn read_slots(file: &mut File) -> std::io::Result<Vec<u8>> {
     Ok(slots)
 }
 
+/// What a slot says.
+enum Slot {
+    /// Nothing was ever written there.
+    Empty,
+    /// Index and checksum belong together.
+    Whole { version: u64, generation: u64, offset: u64, json: Vec<u8> },
+    /// They do not; the version that stands there may be damaged as well.
+    Damaged { version: Option<u64> },
+}
+
 /// Reads what is in force.
 pub(super) fn read_index(path: &Path, file: &mut File) -> Result<Bank, BankError> {
     let read = |source| io(path, "read", source);
     let damaged = |reason: String| BankError::Damaged { path: path.to_owned(), reason };
+    let unknown = |version: u64| u32::try_from(version).ok().filter(|known| !is_known(*known));
     let file_bytes = file.metadata().map_err(read)?.len();
     let slots = read_slots(file).map_err(read)?;
     // The magic of either slot will do: one of them may be torn.
@@ -90,49 +122,86 @@ pub(super) fn read_index(path: &Path, file: &mut File) -> Result<Bank, BankError
     }
     let mut in_force: Option<Bank> = None;
     let mut other_version = None;
-    for slot in slots.chunks_exact(SLOT).filter(|slot| slot.starts_with(MAGIC)) {
-        let number = |place: usize| {
-            let bytes = slot[place..].first_chunk().expect("a slot has 64 bytes");
-            u64::from_le_bytes(*bytes)
+    let mut is_damaged = false;
+    let mut end = 0;
+    for slot in slots.chunks(SLOT) {
+        let (version, generation, offset, json) = match read_slot(file, slot, file_bytes) {
+            Ok(Slot::Empty) => continue,
+            Ok(Slot::Damaged { version }) => {
+                is_damaged = true;
+                other_version = other_version.or(version.and_then(unknown));
+                continue;
+            }
+            Ok(Slot::Whole { version, generation, offset, json }) => {
+                (version, generation, offset, json)
+            }
+            Err(source) => return Err(read(source)),
         };
-        let (version, generation, offset, index_bytes) =
-            (number(8), number(16), number(24), number(32));
-        if version != u64::from(BANK_VERSION) {
-            other_version = u32::try_from(version).ok();
-            continue;
+        // What a later release has written is not to be passed over for what was there before.
+        if let Some(found) = unknown(version) {
+            return Err(BankError::Version { path: path.to_owned(), found });
         }
-        if offset.checked_add(index_bytes).is_none_or(|end| end > file_bytes) {
-            continue;
-        }
-        let mut json = Vec::new();
-        file.seek(SeekFrom::Start(offset)).map_err(read)?;
-        file.take(index_bytes).read_to_end(&mut json).map_err(read)?;
-        let checksum =
-            Sha256::new().chain_update(&slot[..SLOT_SAID]).chain_update(&json).finalize();
-        if checksum[..SLOT - SLOT_SAID] != slot[SLOT_SAID..]
-            || in_force.as_ref().is_some_and(|other| other.generation > generation)
-        {
-            continue;
-        }
+        let index_bytes = json.len() as u64;
         let index: Index = serde_json::from_slice(&json)
             .map_err(|error| damaged(format!("its index cannot be read ({error})")))?;
-        let (path, slots) = (path.to_owned(), slots.clone());
-        in_force = Some(Bank { path, slots, generation, index, index_bytes, file_bytes });
+        let ends = index.entries.values().map(|entry| entry.offset.saturating_add(entry.bytes));
+        end = ends.chain([offset + index_bytes]).fold(end, u64::max);
+        if in_force.as_ref().is_none_or(|other| other.generation < generation) {
+            let (path, slots) = (path.to_owned(), slots.clone());
+            in_force = Some(Bank {
+                path,
+                slots,
+                generation,
+                index,
+                index_bytes,
+                file_bytes,
+                end: None,
+                warnings: Vec::new(),
+            });
+        }
     }
     match (in_force, other_version) {
-        (Some(bank), _) => {
-            let ends = |entry: &super::Entry| entry.offset.checked_add(entry.bytes);
-            let beyond = bank
-                .index
-                .entries
-                .iter()
-                .find(|(_, entry)| ends(entry).is_none_or(|end| end > file_bytes));
-            match beyond {
-                Some((task, _)) => Err(damaged(format!("`{task}` ends beyond the file"))),
-                None => Ok(bank),
+        (Some(mut bank), _) => {
+            if is_damaged {
+                let (path, generation) = (path.to_owned(), bank.generation);
+                bank.warnings.push(BankWarning::DamagedIndex { path, generation });
+            } else {
+                bank.end = Some(end);
             }
+            Ok(bank)
         }
         (None, Some(found)) => Err(BankError::Version { path: path.to_owned(), found }),
         (None, None) => Err(damaged("no index has its checksum".to_owned())),
     }
+}
+
+fn is_known(version: u32) -> bool {
+    (1..=BANK_VERSION).contains(&version)
+}
+
+fn read_slot(file: &mut File, slot: &[u8], file_bytes: u64) -> std::io::Result<Slot> {
+    if slot.iter().all(|byte| *byte == 0) {
+        return Ok(Slot::Empty);
+    }
+    if slot.len() < SLOT || !slot.starts_with(MAGIC) {
+        return Ok(Slot::Damaged { version: None });
+    }
+    let number = |place: usize| {
+        let bytes = slot[place..].first_chunk().expect("a slot has 64 bytes");
+        u64::from_le_bytes(*bytes)
+    };
+    let (version, generation, offset, index_bytes) =
+        (number(8), number(16), number(24), number(32));
+    if offset.checked_add(index_bytes).is_none_or(|end| end > file_bytes) {
+        return Ok(Slot::Damaged { version: Some(version) });
+    }
+    let mut json = Vec::new();
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(index_bytes).read_to_end(&mut json)?;
+    let checksum = Sha256::new().chain_update(&slot[..SLOT_SAID]).chain_update(&json).finalize();
+    Ok(if checksum[..SLOT - SLOT_SAID] == slot[SLOT_SAID..] {
+        Slot::Whole { version, generation, offset, json }
+    } else {
+        Slot::Damaged { version: Some(version) }
+    })
 }
