@@ -2,6 +2,8 @@
 
 #[path = "readers/adapters.rs"]
 mod adapters;
+#[path = "readers/network.rs"]
+mod network;
 #[path = "readers/sweeps.rs"]
 mod sweeps;
 #[path = "readers/tables.rs"]

@@ -109,13 +109,25 @@ pub struct ServeArgs {
     /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
-    /// Address and port; another than this machine's own needs a --token
+    /// Address or name, and port; another than this machine's own needs a --token
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub listen: std::net::SocketAddr,
+    pub listen: String,
     /// What requests have to show as `Authorization: Bearer TOKEN`
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
-    /// How many texts may wait; a request beyond that is told to come back (429)
-    #[arg(long, value_name = "TEXTS", default_value_t = 1024)]
-    pub queue: usize,
+    /// A further name that the server is reached by, as in `Host` and `Origin`
+    ///
+    /// Without it those are localhost and the address that it listens on: another name may be a site that lets its
+    /// visitors' browsers ask this machine. May be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub allow_host: Vec<String>,
+    /// How many texts may wait; requests beyond that are answered with 429
+    #[arg(long, value_name = "TEXTS", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub queue: u32,
+    /// How many connections there may be; idle ones are closed for new ones
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub connections: u32,
+    /// How long a client may take for the head of a request, for its body, and between two requests
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub timeout: u32,
 }

@@ -83,14 +83,18 @@ impl<'a> Exchange<'a> {
                 return Ok(());
             }
             StatusCode::NOT_FOUND => FetchError::Missing { url },
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-                FetchError::Busy { url, status, retry_after: self.retry_after() }
-            }
-            status if status.is_server_error() => {
+            _ if self.is_busy() => {
                 FetchError::Busy { url, status, retry_after: self.retry_after() }
             }
             status => FetchError::Refused { url, status },
         })
+    }
+
+    /// Whether the server may answer the same request later.
+    fn is_busy(&self) -> bool {
+        let status = self.response.status();
+        status.is_server_error()
+            || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status)
     }
 
     /// `Retry-After`, in seconds or as a date.
@@ -192,13 +196,22 @@ pub(super) fn receive(
     let mut exchange = Exchange::open(agent, download, &headers)?;
     let found = exchange.validator();
     let is_same = found.as_ref() == version.as_ref().map(|version| &version.validator);
+    let is_kept = match exchange.response.status() {
+        StatusCode::NOT_MODIFIED => whole,
+        StatusCode::OK => whole && found.is_some() && is_same,
+        status => status == StatusCode::PARTIAL_CONTENT,
+    };
+    if let Some(version) = version.as_ref().filter(|_| is_kept) {
+        // Such an answer may leave out from which commit the file is.
+        let commit = &mut exchange.known.commit;
+        *commit = commit.take().or_else(|| version.commit.clone());
+    }
     let changed = || {
         part.discard()?;
         Err(FetchError::Changed { url: download.url.clone() })
     };
     let resumed = match exchange.response.status() {
-        StatusCode::NOT_MODIFIED if whole => return Ok(exchange.known),
-        StatusCode::OK if whole && found.is_some() && is_same => return Ok(exchange.known),
+        StatusCode::NOT_MODIFIED | StatusCode::OK if is_kept => return Ok(exchange.known),
         StatusCode::OK => false,
         StatusCode::PARTIAL_CONTENT => {
             let starts = text(exchange.response.headers(), &CONTENT_RANGE)
@@ -225,8 +238,12 @@ pub(super) fn receive(
     let mut file = if resumed {
         part.resume()?
     } else {
-        let version =
-            found.map(|validator| Version { url: download.url.clone(), validator, bytes: total });
+        let version = found.map(|validator| Version {
+            url: download.url.clone(),
+            validator,
+            bytes: total,
+            commit: exchange.known.commit.clone(),
+        });
         part.begin(version.as_ref())?
     };
     let arrived = if resumed { there } else { 0 };

@@ -34,6 +34,8 @@ pub(super) struct Version {
     pub(super) validator: Validator,
     /// Bytes of the whole.
     pub(super) bytes: Option<u64>,
+    /// The commit of the repository.
+    pub(super) commit: Option<String>,
 }
 
 /// A file that is being received, with its version in a file beside it.

@@ -134,7 +134,7 @@ impl TestServer {
             );
         }
         if header("if-none-match") == Some(&etag) {
-            return write!(stream, "HTTP/1.1 304 Not Modified\r\n{more}{close}");
+            return write!(stream, "HTTP/1.1 304 Not Modified\r\nETag: {etag}\r\n{close}");
         }
         let start = header("range")
             .filter(|_| header("if-range").is_none_or(|version| version == etag))

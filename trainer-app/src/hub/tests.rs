@@ -119,12 +119,18 @@ fn all_files_are_of_the_commit_of_the_first() {
         &path("config.json"),
         crate::fetch::test_server::Served {
             bytes: config,
+            etag: "one".to_owned(),
             headers: vec![("X-Repo-Commit".to_owned(), "0a1b".to_owned())],
             ..Default::default()
         },
     );
+    let weights = "/some/base/resolve/0a1b/model.safetensors";
+    case.server.fail(weights, [Fault::Cut(1000), Fault::Status(410, "")]);
+    case.fetch(false).unwrap_err();
     case.fetch(false).unwrap();
     assert!(case.server.requests(&path("model.safetensors")).is_empty());
+    let last = case.server.requests(weights).pop().unwrap();
+    assert!(last.contains("range: bytes=1000-"), "{last}");
 }
 
 #[test]

@@ -1,34 +1,30 @@
-//! Paths, and what is said at each.
+//! Paths, and the answer of each.
 //!
-//! Nothing here blocks the thread that all connections share: what reads the bank or tokenizes runs on tokio's threads
-//! for that, and logits are awaited.
+//! Nothing here blocks the thread that all connections share: what reads the bank or tokenizes runs on a few other
+//! threads, and logits are awaited.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use burn_adapters::HeadKind;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use super::log::log;
 use super::metrics::Metrics;
-use super::predict;
+use super::origin::{Names, shortened};
 use super::queue::Queue;
 use super::resident::{Resident, Residents};
-
-/// Bytes of a request's body.
-const MAX_BODY: usize = 1 << 20;
-/// What is longer by this factor at most is read to its end, so that whoever still writes it hears why it is refused.
-const PATIENCE: usize = 4;
+use super::{body, predict};
 
 /// The page at `/`; it needs nothing from elsewhere.
 const PAGE: &str = include_str!("page.html");
@@ -39,15 +35,11 @@ pub(super) struct Front {
     pub(super) queue: Arc<Queue>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) token: Option<String>,
-}
-
-impl Front {
-    /// The tasks as they are now; this reads the bank where it changed.
-    pub(super) fn resident(&self) -> Result<Arc<Resident>, Refusal> {
-        self.residents
-            .current()
-            .map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}")))
-    }
+    pub(super) names: Names,
+    /// Memory for bodies.
+    pub(super) memory: Arc<Semaphore>,
+    /// How long a body may take.
+    pub(super) time: Duration,
 }
 
 /// An answer that is none, as a sentence.
@@ -55,17 +47,32 @@ impl Front {
 pub(super) struct Refusal {
     status: StatusCode,
     sentence: String,
+    /// Whether the same request may be answered a little later.
+    passes: bool,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self { status, sentence: sentence.into() }
+        Self { status, sentence: sentence.into(), passes: false }
+    }
+
+    /// One that may be answered a little later.
+    pub(super) fn busy(status: StatusCode, sentence: impl Into<String>) -> Self {
+        Self { passes: true, ..Self::new(status, sentence) }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.status, to_json(&json!({ "error": self.sentence }))).into_response()
+        if self.status == StatusCode::INTERNAL_SERVER_ERROR {
+            log(&self.sentence);
+        }
+        let answer = (self.status, to_json(&json!({ "error": self.sentence })));
+        if self.passes {
+            ([(RETRY_AFTER, "1")], answer).into_response()
+        } else {
+            answer.into_response()
+        }
     }
 }
 
@@ -73,7 +80,7 @@ fn to_json(body: &Value) -> Response {
     ([(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-/// All paths. The page and the sign of life are for everybody, the rest is for those who have the token.
+/// All paths. The page and `/healthz` need no token.
 pub(super) fn router(front: Arc<Front>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
@@ -82,9 +89,9 @@ pub(super) fn router(front: Arc<Front>) -> Router {
         .fallback(nothing_here)
         .layer(from_fn_with_state(front.clone(), with_token))
         .route("/", get(async || Html(PAGE)))
-        .route("/healthz", get(async || "ok\n"))
+        .route("/healthz", get(health))
         .method_not_allowed_fallback(asked_otherwise)
-        .layer(DefaultBodyLimit::max(PATIENCE * MAX_BODY))
+        .layer(from_fn_with_state(front.clone(), with_own_name))
         .layer(from_fn_with_state(front.clone(), counted))
         .with_state(front)
 }
@@ -97,29 +104,47 @@ async fn counted(State(front): State<Arc<Front>>, request: Request, next: Next) 
     response
 }
 
+/// Refuses what another site makes a browser ask.
+async fn with_own_name(
+    State(front): State<Arc<Front>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    front
+        .names
+        .check(request.version(), request.uri(), request.headers())
+        .map_err(|reason| Refusal::new(StatusCode::FORBIDDEN, reason))?;
+    Ok(next.run(request).await)
+}
+
 async fn with_token(
     State(front): State<Arc<Front>>,
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    if let Some(token) = &front.token {
-        let shown = request.headers().get(AUTHORIZATION);
-        let shown = shown.and_then(|header| header.as_bytes().strip_prefix(b"Bearer "));
-        // Digests, so that the time tells nothing of the token.
-        if shown.is_none_or(|shown| Sha256::digest(shown) != Sha256::digest(token)) {
-            return Err(Refusal::new(
-                StatusCode::UNAUTHORIZED,
-                "the header `Authorization: Bearer TOKEN` is missing or has another token",
-            ));
-        }
+    if !has_token(&front, request.headers()) {
+        return Err(Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "the header `Authorization: Bearer TOKEN` is missing or has another token",
+        ));
     }
     Ok(next.run(request).await)
+}
+
+/// Whether a request shows the token, or none is needed.
+fn has_token(front: &Front, headers: &HeaderMap) -> bool {
+    front.token.as_ref().is_none_or(|token| {
+        let shown = headers.get(AUTHORIZATION);
+        let shown = shown.and_then(|header| header.as_bytes().strip_prefix(b"Bearer "));
+        // Digests, so that the time says nothing of the token.
+        shown.is_some_and(|shown| Sha256::digest(shown) == Sha256::digest(token))
+    })
 }
 
 async fn asked_otherwise(method: Method, uri: Uri) -> Refusal {
     Refusal::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        format!("{method} is not how {} is asked", uri.path()),
+        format!("{} has no {method}", shortened(uri.path())),
     )
 }
 
@@ -128,54 +153,59 @@ async fn nothing_here(uri: Uri) -> Refusal {
         StatusCode::NOT_FOUND,
         format!(
             "there is nothing at {}; there are /v1/predict, /v1/tasks, /healthz, /metrics and /",
-            uri.path()
+            shortened(uri.path())
         ),
     )
 }
 
+/// Whether all is well; with a reason where it is not, for those who have the token.
+async fn health(State(front): State<Arc<Front>>, headers: HeaderMap) -> Result<Response, Refusal> {
+    blocking(move || {
+        let text = match front.residents.fault() {
+            None => "ok\n".to_owned(),
+            Some(fault) if has_token(&front, &headers) => {
+                format!("degraded: the bank cannot be read, and the tasks in memory are served: {fault}\n")
+            }
+            Some(_) => "degraded\n".to_owned(),
+        };
+        Ok(text.into_response())
+    })
+    .await
+}
+
 async fn metrics(State(front): State<Arc<Front>>) -> Result<Response, Refusal> {
     blocking(move || {
-        let tasks = front.resident()?.tasks.len();
-        let text = front.metrics.text(front.queue.len(), tasks);
+        let tasks = front.residents.current().tasks.len();
+        let is_degraded = front.residents.fault().is_some();
+        let text = front.metrics.text(front.queue.len(), tasks, is_degraded);
         Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
     })
     .await
 }
 
 async fn tasks(State(front): State<Arc<Front>>) -> Result<Response, Refusal> {
-    blocking(move || Ok(to_json(&told(&*front.resident()?)))).await
+    blocking(move || Ok(to_json(&listed(&front.residents.current())))).await
 }
 
-async fn predict(
-    State(front): State<Arc<Front>>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Refusal> {
-    let too_long = match &body {
-        Ok(body) => body.len() > MAX_BODY,
-        Err(rejection) => rejection.status() == StatusCode::PAYLOAD_TOO_LARGE,
-    };
-    if too_long {
-        return Err(Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is longer than {MAX_BODY} bytes; send fewer texts at once"),
-        ));
-    }
-    let body =
-        body.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body could not be read"))?;
-    let asked = blocking(move || predict::ask(&front, &body)).await?;
+async fn predict(State(front): State<Arc<Front>>, request: Request) -> Result<Response, Refusal> {
+    let received = body::receive(request.into_body(), &front.memory, front.time).await?;
+    let asked = blocking(move || predict::ask(&front, &received.bytes)).await?;
     Ok(to_json(&asked.answer().await?))
 }
 
-/// Runs what blocks where it blocks nobody else.
+/// Runs what blocks on another thread than that of the connections.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
     spawn_blocking(work).await.unwrap_or_else(|_| {
-        Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request broke what answers it"))
+        Err(Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "a thread that answers requests panicked",
+        ))
     })
 }
 
-fn told(resident: &Resident) -> Value {
+fn listed(resident: &Resident) -> Value {
     let tasks = resident.tasks.iter().map(|(name, served)| {
         let metadata = &served.metadata;
         let labels = match &metadata.head {

@@ -40,7 +40,7 @@ impl Metrics {
     }
 
     /// All counts as text.
-    pub(super) fn text(&self, waiting: usize, tasks: usize) -> String {
+    pub(super) fn text(&self, waiting: usize, tasks: usize, is_degraded: bool) -> String {
         let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
         let mut family = |name: &str, kind: &str, lines: Vec<(String, f64)>| {
@@ -60,6 +60,7 @@ impl Metrics {
         family("batched_texts_total", "counter", one(count(&self.batched_texts)));
         family("waiting_texts", "gauge", one(waiting as f64));
         family("tasks", "gauge", one(tasks as f64));
+        family("degraded", "gauge", one(f64::from(u8::from(is_degraded))));
         let mut below = 0;
         let bounds = BOUNDS.iter().map(ToString::to_string).chain(["+Inf".to_owned()]);
         let mut lines = Vec::new();
@@ -79,18 +80,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_are_told_as_prometheus_reads_them() {
+    fn counts_are_written_as_prometheus_reads_them() {
         let metrics = Metrics::default();
         metrics.answered(200, Duration::from_millis(7));
         metrics.answered(200, Duration::from_secs(9));
         metrics.answered(404, Duration::ZERO);
-        let text = metrics.text(5, 2);
+        let text = metrics.text(5, 2, true);
         for line in [
             "# TYPE trainer_requests_total counter",
             "trainer_requests_total{status=\"200\"} 2",
             "trainer_requests_total{status=\"404\"} 1",
             "trainer_waiting_texts 5",
             "trainer_tasks 2",
+            "trainer_degraded 1",
             "trainer_request_seconds_bucket{le=\"0.005\"} 1",
             "trainer_request_seconds_bucket{le=\"0.01\"} 2",
             "trainer_request_seconds_bucket{le=\"5\"} 2",

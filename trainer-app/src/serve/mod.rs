@@ -1,80 +1,131 @@
 //! `trainer serve`: all tasks of a bank over HTTP, texts of different tasks in one batch.
 //!
-//! One thread has all connections (`http`), and hands what blocks, such as tokenizing, to others; one worker owns the
-//! device and runs batches, which are made up of whatever lies in the `queue`, whoever asked for it.
+//! One thread has all `connections`, and hands what blocks, such as tokenizing, to a few others; one worker owns the
+//! device and runs batches, which are made up of whatever is in the `queue`, from any request.
+//! What a request may take is limited before the work: its names (`origin`), its `body`, its texts (`request`), and its
+//! room in the queue.
 
+mod body;
+mod connections;
 mod http;
+mod log;
 mod metrics;
+mod origin;
 mod predict;
 mod queue;
+pub mod request;
 mod resident;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
-use tokio::sync::{Notify, oneshot};
+use anyhow::{Context, Result, anyhow};
+use tokio::sync::Notify;
 
 use crate::cli::ServeArgs;
 use crate::devices;
+use crate::ending::UsageError;
+use connections::Limits;
 use http::Front;
+use origin::Names;
 use queue::{Job, Queue};
 use resident::Residents;
 
-/// How long who asked before the end is waited for.
+/// How long requests that are being answered may take when the server is about to end.
 const GRACE: Duration = Duration::from_mins(1);
+/// Files besides connections: standard streams, the bank, the base, and what the runtime needs.
+const OTHER_FILES: usize = 24;
 
 /// Runs `trainer serve` until it is asked to stop; requests that are under way are answered.
 ///
 /// # Errors
 /// A bank, base or device that is not there, an address that cannot be bound or one of other machines without a token,
 /// or a model that panics.
-#[expect(clippy::print_stderr, reason = "where it listens is told")]
 pub fn run(args: &ServeArgs) -> Result<()> {
-    ensure!(
-        args.listen.ip().is_loopback() || args.token.is_some(),
-        "{} can be reached from other machines; give a --token that requests have to show, or listen on 127.0.0.1",
-        args.listen
-    );
+    let addresses = resolve(&args.listen)?;
+    if let Some(address) = addresses.iter().find(|address| !address.ip().is_loopback())
+        && args.token.is_none()
+    {
+        return Err(UsageError::new(format!(
+            "{address} can be reached from other machines; give a --token that requests have to show, or listen on \
+             127.0.0.1"
+        )));
+    }
     let device = devices::resolve(&args.device)?;
-    let residents = Residents::open(&args.bank, args.base.as_deref(), &device)?;
+    // Before the base and the adapters are read.
     let listener =
-        TcpListener::bind(args.listen).with_context(|| format!("listening on {}", args.listen))?;
+        TcpListener::bind(&*addresses).with_context(|| format!("listening on {}", args.listen))?;
     let address = listener.local_addr()?;
+    let residents = Residents::open(&args.bank, args.base.as_deref(), &device)?;
     let stop = Arc::new(Notify::new());
     let (stopping, asked) = (stop.clone(), AtomicBool::new(false));
     ctrlc::set_handler(move || {
         if asked.swap(true, Ordering::SeqCst) {
-            // Whoever asks twice wants to leave now.
+            // A second signal ends it at once.
             std::process::exit(130);
         }
         stopping.notify_one();
     })
     .map_err(|error| anyhow!("catching Ctrl-C: {error}"))?;
-    eprintln!(
+    noteln!(
         "serving {} tasks of {} on http://{address}/",
-        residents.current()?.tasks.len(),
+        residents.current().tasks.len(),
         args.bank.display()
     );
+    let time = Duration::from_secs(args.timeout.into());
     let front = Front {
         residents,
-        queue: Arc::new(Queue::new(args.queue)),
+        queue: Arc::new(Queue::new(args.queue as usize)),
         metrics: Arc::default(),
         token: args.token.clone(),
+        names: Names::new(address, &args.allow_host),
+        memory: body::memory(),
+        time,
     };
-    serve(listener, front, stop, move |batch| queue::run(batch, &device))
+    let limits =
+        Limits { connections: connections(args.connections as usize), idle: time, grace: GRACE };
+    serve(listener, front, limits, stop, move |batch| queue::run(batch, &device))
+}
+
+/// The addresses of a name or number with a port, those of IPv4 first: where a name has both, more clients know it.
+fn resolve(listen: &str) -> Result<Vec<SocketAddr>> {
+    let wrong = |reason: String| {
+        UsageError::new(format!(
+            "--listen is `{listen}`, expected an address or name with a port, such as 127.0.0.1:8080: {reason}"
+        ))
+    };
+    let mut addresses: Vec<SocketAddr> =
+        listen.to_socket_addrs().map_err(|error| wrong(error.to_string()))?.collect();
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    if addresses.is_empty() {
+        return Err(wrong("the name has no address".to_owned()));
+    }
+    Ok(addresses)
+}
+
+/// How many connections there may be: those asked for, or fewer where the process may not have as many open files.
+fn connections(asked: usize) -> usize {
+    let files = sysinfo::System::open_files_limit();
+    let possible = files.map_or(asked, |files| files.saturating_sub(OTHER_FILES));
+    asked.min(possible).max(1)
 }
 
 /// Answers requests until `stop` is notified or the model breaks.
 fn serve(
     listener: TcpListener,
     front: Front,
+    limits: Limits,
     stop: Arc<Notify>,
     model: impl FnMut(&[Job]) -> Vec<Vec<f32>> + Send + 'static,
 ) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        // Each may tokenize a text, which takes memory.
+        .max_blocking_threads(threads)
+        .enable_all()
+        .build()?;
     let queue = front.queue.clone();
     let worker = {
         let (queue, metrics, stop) = (queue.clone(), front.metrics.clone(), stop.clone());
@@ -83,24 +134,12 @@ fn serve(
     let served = runtime.block_on(async {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let (stopped, ending) = oneshot::channel();
-        let until = async move {
-            stop.notified().await;
-            // Nobody hears it where the server ended by itself.
-            let _ = stopped.send(());
-        };
         let app = http::router(Arc::new(front));
-        let serving =
-            tokio::spawn(axum::serve(listener, app).with_graceful_shutdown(until).into_future());
-        let _ = ending.await;
-        // A client that never ends its request does not keep the server from ending.
-        match tokio::time::timeout(GRACE, serving).await {
-            Ok(ended) => ended?,
-            Err(_) => Ok(()),
-        }
+        connections::serve(listener, app, limits, stop.notified()).await;
+        std::io::Result::Ok(())
     });
     queue.close();
-    worker.join().map_err(|_| anyhow!("the thread that runs the model broke"))?;
+    worker.join().map_err(|_| anyhow!("the thread that runs the model panicked"))?;
     served.context("answering requests")
 }
 
@@ -143,17 +182,21 @@ mod tests {
             queue: Arc::new(Queue::new(8)),
             metrics: Arc::default(),
             token: None,
+            names: Names::new("127.0.0.1:0".parse().unwrap(), &[]),
+            memory: body::memory(),
+            time: GRACE,
         };
+        let limits = Limits { connections: 8, idle: GRACE, grace: GRACE };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {
-            serve(listener, front, Arc::default(), |_| panic!("a broken model"))
+            serve(listener, front, limits, Arc::default(), |_| panic!("a broken model"))
         });
         let body = r#"{"inputs": [{"task": "one", "text": "a"}]}"#;
         let mut stream = TcpStream::connect(address).unwrap();
         write!(
             stream,
-            "POST /v1/predict HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         )
         .unwrap();
@@ -162,6 +205,6 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
         assert!(answer.contains("the model gave no answer"), "{answer}");
         let error = server.join().unwrap().unwrap_err();
-        assert!(error.to_string().contains("the thread that runs the model broke"), "{error}");
+        assert!(error.to_string().contains("the thread that runs the model panicked"), "{error}");
     }
 }

@@ -3,38 +3,19 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use axum::body::Bytes;
 use axum::http::StatusCode;
 use burn_adapters::HeadKind;
 use glue_data::{Encoded, Example, argmax};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::http::{Front, Refusal};
+use super::origin::shortened;
 use super::queue::{Job, Refused};
+use super::request::{self, Input, RequestError};
 use super::resident::{Resident, Served};
 use crate::recipes::predict::softmax;
 use crate::rows;
-
-/// Texts of a request.
-const MAX_INPUTS: usize = 256;
-
-/// A text to be judged by a task.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Input {
-    task: String,
-    text: String,
-    text2: Option<String>,
-}
-
-/// The body of a request.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Inputs {
-    inputs: Vec<Input>,
-}
 
 /// A request whose texts are in the queue.
 pub(super) struct Asked {
@@ -44,32 +25,24 @@ pub(super) struct Asked {
 }
 
 /// Puts the texts of a body into the queue; this reads the bank and tokenizes, and so blocks.
-pub(super) fn ask(front: &Front, body: &Bytes) -> Result<Asked, Refusal> {
-    let resident = front.resident()?;
-    let Inputs { inputs } = serde_json::from_slice(body).map_err(|error| {
-        Refusal::new(
-            StatusCode::BAD_REQUEST,
-            format!("the body is not `{{\"inputs\": [{{\"task\": …, \"text\": …}}, …]}}`: {error}"),
-        )
-    })?;
-    if inputs.len() > MAX_INPUTS {
-        return Err(Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("there are {} texts, expected {MAX_INPUTS} at most", inputs.len()),
-        ));
-    }
-    let (answer, logits) = mpsc::unbounded_channel();
-    let mut jobs = Vec::new();
-    let mut tasks = Vec::new();
-    for (number, Input { task, text, text2 }) in inputs.into_iter().enumerate() {
-        let Some(served) = resident.tasks.get(&task) else {
-            let known: Vec<_> = resident.tasks.keys().map(String::as_str).collect();
-            return Err(Refusal::new(
-                StatusCode::NOT_FOUND,
-                format!("there is no task `{task}`; the tasks are {}", known.join(", ")),
-            ));
+pub(super) fn ask(front: &Front, body: &[u8]) -> Result<Asked, Refusal> {
+    let inputs = request::parse(body).map_err(|error| {
+        let status = match error {
+            RequestError::Malformed(_) => StatusCode::BAD_REQUEST,
+            RequestError::TooMany { .. } | RequestError::TooLong { .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
         };
-        let example = Example { text, text2, label: None };
+        Refusal::new(status, error.to_string())
+    })?;
+    let resident = front.residents.current();
+    let tasks = served(&resident, &inputs)?;
+    // Before anything is tokenized, which takes more time and memory than to wait.
+    let room = front.queue.reserve(inputs.len()).map_err(|refused| refuse(front, refused))?;
+    let (answer, logits) = mpsc::unbounded_channel();
+    let mut jobs = Vec::with_capacity(inputs.len());
+    for (number, (input, (task, served))) in inputs.into_iter().zip(&tasks).enumerate() {
+        let example = Example { text: input.text, text2: input.text2, label: None };
         let text = encode(front, &resident, served, example).map_err(|error| {
             Refusal::new(StatusCode::BAD_REQUEST, format!("text {number}: {error:#}"))
         })?;
@@ -81,36 +54,65 @@ pub(super) fn ask(front: &Front, body: &Bytes) -> Result<Asked, Refusal> {
             number,
             answer: answer.clone(),
         });
-        tasks.push((task, served.clone()));
     }
-    front.queue.offer(jobs).map_err(|refused| match refused {
-        Refused::Full => Refusal::new(
+    room.fill(jobs).map_err(|refused| refuse(front, refused))?;
+    Ok(Asked { tasks, logits })
+}
+
+/// The task of each text.
+fn served(resident: &Resident, inputs: &[Input]) -> Result<Vec<(String, Served)>, Refusal> {
+    let find = |input: &Input| {
+        let served = resident.tasks.get(&input.task).ok_or_else(|| {
+            let known: Vec<_> = resident.tasks.keys().map(String::as_str).collect();
+            Refusal::new(
+                StatusCode::NOT_FOUND,
+                format!(
+                    "there is no task `{}`; the tasks are {}",
+                    shortened(&input.task),
+                    known.join(", ")
+                ),
+            )
+        })?;
+        Ok((input.task.clone(), served.clone()))
+    };
+    inputs.iter().map(find).collect()
+}
+
+fn refuse(front: &Front, refused: Refused) -> Refusal {
+    let capacity = front.queue.capacity;
+    match refused {
+        Refused::Full => Refusal::busy(
             StatusCode::TOO_MANY_REQUESTS,
+            format!("{capacity} texts may wait, and there is no room for these; try again"),
+        ),
+        Refused::TooMany { texts } => Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
             format!(
-                "{} texts may wait, and there is no room for these; try again",
-                front.queue.capacity
+                "there are {texts} texts, and {capacity} may wait at this server; send fewer texts at once"
             ),
         ),
         Refused::Closed => {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is about to end")
         }
-    })?;
-    Ok(Asked { tasks, logits })
+    }
 }
 
 impl Asked {
     /// Waits for the logits of all texts.
     pub(super) async fn answer(mut self) -> Result<Value, Refusal> {
+        let broken = |reason: String| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, reason);
         let mut predictions = vec![Value::Null; self.tasks.len()];
         while let Some((number, logits)) = self.logits.recv().await {
             let (task, served) = &self.tasks[number];
+            if logits.iter().any(|logit| !logit.is_finite()) {
+                return Err(broken(format!(
+                    "the logits of text {number} by `{task}` are not finite numbers"
+                )));
+            }
             predictions[number] = prediction(task, served, &logits);
         }
         if predictions.iter().any(Value::is_null) {
-            return Err(Refusal::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the model gave no answer",
-            ));
+            return Err(broken("the model gave no answer".to_owned()));
         }
         Ok(json!({ "predictions": predictions }))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use burn::data::dataloader::batcher::Batcher;
@@ -48,13 +48,18 @@ impl Job {
 pub(super) enum Refused {
     /// As many wait as may.
     Full,
-    /// Nobody will run them.
+    /// These are more than may ever wait.
+    TooMany {
+        /// How many there are.
+        texts: usize,
+    },
+    /// They would not be run any more.
     Closed,
 }
 
 /// Texts in the order in which they came.
 pub(super) struct Queue {
-    /// How many may wait; a request beyond that is told to come back.
+    /// How many may wait; a request beyond that is refused for now.
     pub(super) capacity: usize,
     waiting: Mutex<Waiting>,
     changed: Condvar,
@@ -63,7 +68,37 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Waiting {
     jobs: VecDeque<Job>,
+    /// Texts of requests that are being tokenized.
+    reserved: usize,
     closed: bool,
+}
+
+/// Room in a queue for the texts of a request, until this is dropped.
+pub(super) struct Room {
+    queue: Arc<Queue>,
+    texts: usize,
+}
+
+impl Room {
+    /// Puts all of a request's texts into the queue.
+    pub(super) fn fill(self, jobs: Vec<Job>) -> Result<(), Refused> {
+        let mut waiting = self.queue.waiting();
+        if waiting.closed {
+            drop(waiting);
+            return Err(Refused::Closed);
+        }
+        waiting.jobs.extend(jobs);
+        // Dropping `self` takes the lock again.
+        drop(waiting);
+        self.queue.changed.notify_all();
+        Ok(())
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.queue.waiting().reserved -= self.texts;
+    }
 }
 
 impl Queue {
@@ -71,28 +106,34 @@ impl Queue {
         Self { capacity, waiting: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Puts all of a request's texts into the queue, or none where there is no room or nobody to run them.
-    pub(super) fn offer(&self, jobs: Vec<Job>) -> Result<(), Refused> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps room for all of a request's texts.
+    pub(super) fn reserve(self: &Arc<Self>, texts: usize) -> Result<Room, Refused> {
+        if texts > self.capacity {
+            return Err(Refused::TooMany { texts });
+        }
+        let mut waiting = self.waiting();
         if waiting.closed {
             return Err(Refused::Closed);
         }
-        if waiting.jobs.len() + jobs.len() > self.capacity {
+        if waiting.jobs.len() + waiting.reserved + texts > self.capacity {
             return Err(Refused::Full);
         }
-        waiting.jobs.extend(jobs);
-        self.changed.notify_all();
-        Ok(())
+        waiting.reserved += texts;
+        Ok(Room { queue: self.clone(), texts })
     }
 
     /// How many texts wait.
     pub(super) fn len(&self) -> usize {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).jobs.len()
+        self.waiting().jobs.len()
     }
 
-    /// Nothing more comes, and who still waits is told so: the way to answer is gone with the text.
+    /// Takes nothing more, and drops what waits: with a text its way to answer ends, which is how its request learns it.
     pub(super) fn close(&self) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         waiting.closed = true;
         waiting.jobs.clear();
         self.changed.notify_all();
@@ -100,7 +141,7 @@ impl Queue {
 
     /// The next batch: the first text, and those behind it that go with it; `None` when the queue is closed.
     fn take(&self) -> Option<Vec<Job>> {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.waiting();
         let waiting =
             self.changed.wait_while(waiting, |waiting| waiting.jobs.is_empty() && !waiting.closed);
         let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
@@ -182,5 +223,25 @@ pub(super) fn run(batch: &[Job], device: &Device) -> Vec<Vec<f32>> {
     match places {
         Some(places) => first.resident.run_mixed(&places, &input, device),
         None => first.resident.run_alone(&first.task, &input),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_kept_before_texts_are_there_and_freed_when_they_do_not_come() {
+        let queue = Arc::new(Queue::new(3));
+        let room = queue.reserve(2).unwrap();
+        assert_eq!(queue.reserve(2).err(), Some(Refused::Full));
+        assert_eq!(queue.reserve(4).err(), Some(Refused::TooMany { texts: 4 }));
+        drop(room);
+        let room = queue.reserve(3).unwrap();
+        room.fill(Vec::new()).unwrap();
+        let room = queue.reserve(3).unwrap();
+        queue.close();
+        assert_eq!(room.fill(Vec::new()), Err(Refused::Closed));
+        assert_eq!(queue.reserve(1).err(), Some(Refused::Closed));
     }
 }

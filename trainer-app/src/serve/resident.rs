@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry as Slot;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_adapters::compose::per_row::mixes;
@@ -15,6 +15,7 @@ use burn_adapters::{AdaptedBert, HeadKind, PerRow, TaskSet};
 use burn_bert::{Bert, BertConfig, BertInput};
 use glue_data::TextEncoder;
 
+use super::log::log;
 use crate::base::Base;
 use crate::recipes::bank::load_base;
 
@@ -24,7 +25,15 @@ pub(super) struct Residents {
     base: Base,
     pub(super) bert_config: BertConfig,
     fingerprint: String,
-    now: Mutex<(Bank, Arc<Resident>)>,
+    now: Mutex<Now>,
+}
+
+/// The bank as it was when it could last be read.
+struct Now {
+    bank: Bank,
+    resident: Arc<Resident>,
+    /// Why it cannot be read now.
+    fault: Option<String>,
 }
 
 /// The tasks of a bank at one time. A request keeps its own, whatever is added or removed meanwhile.
@@ -62,24 +71,57 @@ impl Residents {
         let bert = bert.valid();
         let bert_config = BertConfig::from_directory(base.directory())?;
         let resident = load(&bank, &bert, &fingerprint, &base, &BTreeMap::new())?;
-        let now = Mutex::new((bank, Arc::new(resident)));
-        Ok(Self { bert, base, bert_config, fingerprint, now })
+        let now = Now { bank, resident: Arc::new(resident), fault: None };
+        Ok(Self { bert, base, bert_config, fingerprint, now: Mutex::new(now) })
     }
 
     /// The tasks as the bank has them now; only what was added since is read.
-    pub(super) fn current(&self) -> Result<Arc<Resident>> {
+    ///
+    /// Where the bank cannot be read, its tasks are those that are in memory.
+    pub(super) fn current(&self) -> Arc<Resident> {
+        self.state().0
+    }
+
+    /// Why the bank cannot be read now, if it cannot.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.state().1
+    }
+
+    fn state(&self) -> (Arc<Resident>, Option<String>) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        if !now.0.is_current()? {
-            let bank = Bank::open(now.0.path())?;
-            let known = &now.1.tasks;
-            let resident = load(&bank, &self.bert, &self.fingerprint, &self.base, known)?;
-            *now = (bank, Arc::new(resident));
+        let fault = self.refresh(&mut now).err().map(|error| format!("{error:#}"));
+        // Once, and not for every request.
+        match (&now.fault, &fault) {
+            (None, Some(fault)) => log(&format!(
+                "the bank cannot be read, and the tasks in memory are served: {fault}"
+            )),
+            (Some(_), None) => log("the bank can be read again"),
+            _ => {}
         }
-        Ok(now.1.clone())
+        now.fault.clone_from(&fault);
+        (now.resident.clone(), fault)
+    }
+
+    fn refresh(&self, now: &mut Now) -> Result<()> {
+        if now.bank.is_current()? {
+            return Ok(());
+        }
+        let bank = Bank::open(now.bank.path())?;
+        let base = &bank.index().base;
+        ensure!(
+            base.fingerprint == self.fingerprint,
+            "{} was replaced by a bank for another base, `{}` with fingerprint {}",
+            bank.path().display(),
+            base.name,
+            base.fingerprint
+        );
+        let known = &now.resident.tasks;
+        let resident = load(&bank, &self.bert, &self.fingerprint, &self.base, known)?;
+        (now.bank, now.resident) = (bank, Arc::new(resident));
+        Ok(())
     }
 }
 
-#[expect(clippy::print_stderr, reason = "what is not served is told where talk goes")]
 fn load(
     bank: &Bank,
     bert: &Bert,
@@ -101,13 +143,13 @@ fn load(
                 Ok((model, metadata)) => (Arc::new(model.valid()), metadata),
                 // One damaged adapter does not take the others down.
                 Err(error) => {
-                    eprintln!("`{name}` is not served: {:#}", anyhow::Error::from(error));
+                    log(&format!("`{name}` is not served: {:#}", anyhow::Error::from(error)));
                     continue;
                 }
             },
         };
         if metadata.head == HeadKind::Span {
-            eprintln!("`{name}` is not served: it finds answers in paragraphs");
+            log(&format!("`{name}` is not served: it finds answers in paragraphs"));
             continue;
         }
         let place = if mixes(model.task.config()).is_ok() {

@@ -1,143 +1,21 @@
 //! `trainer bank` and `trainer serve` as they are used: over the command line and a real socket, on a tiny BERT.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod desk;
+mod hostile;
+#[path = "../tiny_adapter/mod.rs"]
 mod tiny_adapter;
+#[path = "../tiny_base/mod.rs"]
 mod tiny_base;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use burn_adapters::Method;
-use burn_adapters::file::native::BaseIdentity;
 use serde_json::{Value, json};
-use tiny_adapter::write_adapter;
-use tiny_base::lay_tiny_base;
-use trainer_app::base::Base;
 
-/// A directory with a tiny base and adapters on it.
-struct Desk {
-    directory: tempfile::TempDir,
-    words: Vec<String>,
-}
-
-impl Desk {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let words = lay_tiny_base(directory.path());
-        let desk = Self { directory, words };
-        desk.says("bank create tasks.bank --base base");
-        desk
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
-        command.current_dir(self.directory.path()).args(line.split_whitespace());
-        command
-    }
-
-    fn says(&self, line: &str) -> String {
-        let output = self.command(line).output().unwrap();
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn refuses(&self, line: &str) -> String {
-        let output = self.command(line).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && !said.contains("panicked"), "{line}: {said}");
-        said
-    }
-
-    /// Writes a fresh adapter with so many labels (1 is a score).
-    fn write(&self, task: &str, method: Method, outputs: usize) -> String {
-        let base = Base::locate(self.path("base").to_str().unwrap()).unwrap();
-        let identity = BaseIdentity::new(base.name(), base.fingerprint().unwrap());
-        write_adapter(self.directory.path(), identity, task, method, outputs)
-    }
-
-    fn add(&self, task: &str, method: Method, outputs: usize) {
-        let file = self.write(task, method, outputs);
-        self.says(&format!("bank add tasks.bank {file}"));
-    }
-
-    /// What `trainer predict` says of a text.
-    fn predicts(&self, task: &str, text: &str) -> Value {
-        std::fs::write(self.path("text"), text).unwrap();
-        let line = format!("predict {task}.safetensors --input text --device cpu --json");
-        serde_json::from_str(&self.says(&line)).unwrap()
-    }
-
-    fn serve(&self, more: &str) -> Server {
-        let line = format!("serve --bank tasks.bank --device cpu --listen 127.0.0.1:0 {more}");
-        let mut child = self.command(&line).stderr(Stdio::piped()).spawn().unwrap();
-        let mut told = String::new();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        while !told.contains("http://") {
-            told.clear();
-            assert!(stderr.read_line(&mut told).unwrap() > 0, "it ended before it listened");
-        }
-        let address = told.trim().split("http://").nth(1).unwrap().trim_end_matches('/').to_owned();
-        // Whatever else it says must not fill the pipe.
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        Server { child, address }
-    }
-}
-
-/// A server that runs; it is killed where a test fails.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Server {
-    fn agent() -> ureq::Agent {
-        ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into()
-    }
-
-    fn get(&self, path: &str) -> (u16, String) {
-        let response = Self::agent().get(format!("http://{}{path}", self.address)).call();
-        let mut response = response.unwrap();
-        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
-    }
-
-    fn post(&self, body: &str) -> (u16, Value) {
-        let response = Self::agent().post(format!("http://{}/v1/predict", self.address)).send(body);
-        let mut response = response.unwrap();
-        let text = response.body_mut().read_to_string().unwrap();
-        (response.status().as_u16(), serde_json::from_str(&text).unwrap())
-    }
-
-    fn predicts(&self, inputs: &Value) -> Vec<Value> {
-        let (status, answer) = self.post(&json!({ "inputs": inputs }).to_string());
-        assert_eq!(status, 200, "{answer}");
-        answer["predictions"].as_array().unwrap().clone()
-    }
-
-    /// The value of a line of `/metrics`.
-    fn count(&self, name: &str) -> f64 {
-        let (_, text) = self.get("/metrics");
-        let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
-        line.unwrap_or_else(|| panic!("{name} is not in {text}"))
-            .split(' ')
-            .nth(1)
-            .unwrap()
-            .parse()
-            .unwrap()
-    }
-}
+use desk::{Desk, Server};
 
 fn check_same(served: &Value, predicted: &Value) {
     if let Some(score) = predicted["score"].as_f64() {
@@ -312,16 +190,18 @@ fn what_cannot_be_answered_is_a_sentence() {
 }
 
 #[test]
-fn a_full_queue_tells_to_come_back() {
+fn more_texts_than_may_wait_are_refused_for_good() {
     let desk = Desk::new();
     desk.add("one", Method::Houlsby, 2);
     let server = desk.serve("--queue 3");
     let inputs = |count| json!({ "inputs": vec![json!({ "task": "one", "text": "a" }); count] });
     let (status, answer) = server.post(&inputs(4).to_string());
-    assert_eq!(status, 429);
+    assert_eq!(status, 413);
     let sentence = answer["error"].as_str().unwrap();
-    assert!(sentence.contains("3 texts may wait, and there is no room for these"), "{sentence}");
+    assert!(sentence.contains("4 texts, and 3 may wait at this server"), "{sentence}");
     assert_eq!(server.post(&inputs(3).to_string()).0, 200);
+    let error = desk.refuses("serve --bank tasks.bank --queue 0");
+    assert!(error.contains("--queue"), "{error}");
 }
 
 /// As load generators ask that keep their connections in HTTP 1.0's way.
@@ -386,7 +266,7 @@ fn who_asked_before_the_end_is_answered() {
         json!({ "inputs": vec![json!({ "task": "one", "text": "a b c" }); 200] }).to_string();
     let mut stream = TcpStream::connect(&server.address).unwrap();
     // The head and a part of the body are there when the signal comes; the rest comes after it.
-    write!(stream, "POST /v1/predict HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
+    write!(stream, "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
     stream.write_all(&body.as_bytes()[..100]).unwrap();
     stream.flush().unwrap();
     // An answer to somebody else, so that the thread of the first has its request by now.

@@ -1,0 +1,86 @@
+//! The body of a request: received in bounded time and memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::http::Refusal;
+
+/// Bytes of a body.
+pub(super) const MAX_BODY: usize = 1 << 20;
+/// A longer body is read so far, and dropped, so that the client is still there for the reason why it is refused.
+const MAX_DROPPED: usize = 128 << 20;
+/// Bytes of all bodies that are in memory at a time.
+const MAX_BODIES: usize = 64 << 20;
+/// Bytes that a permit stands for.
+const UNIT: usize = 1 << 10;
+
+/// Memory for bodies.
+pub(super) fn memory() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MAX_BODIES / UNIT))
+}
+
+/// A body, and its share of the memory until this is dropped.
+pub(super) struct Received {
+    pub(super) bytes: Vec<u8>,
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+/// Receives a body.
+pub(super) async fn receive(
+    body: Body,
+    memory: &Arc<Semaphore>,
+    time: Duration,
+) -> Result<Received, Refusal> {
+    timeout(time, read(body, memory)).await.unwrap_or_else(|_| {
+        Err(Refusal::new(
+            StatusCode::REQUEST_TIMEOUT,
+            format!("the body did not arrive within {} seconds", time.as_secs()),
+        ))
+    })
+}
+
+async fn read(mut body: Body, memory: &Arc<Semaphore>) -> Result<Received, Refusal> {
+    let mut bytes = Vec::new();
+    let mut permits: Option<OwnedSemaphorePermit> = None;
+    let (mut length, mut held) = (0, 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body could not be read"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length > MAX_DROPPED {
+            break;
+        }
+        if length > MAX_BODY {
+            (bytes, permits, held) = (Vec::new(), None, 0);
+            continue;
+        }
+        let units = length.div_ceil(UNIT);
+        let more = u32::try_from(units - held).unwrap_or(u32::MAX);
+        let Ok(permit) = memory.clone().try_acquire_many_owned(more) else {
+            return Err(Refusal::busy(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many long requests arrive at once; try again",
+            ));
+        };
+        held = units;
+        match &mut permits {
+            Some(permits) => permits.merge(permit),
+            None => permits = Some(permit),
+        }
+        bytes.extend_from_slice(&data);
+    }
+    if length > MAX_BODY {
+        return Err(Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body is longer than {MAX_BODY} bytes; send fewer texts at once"),
+        ));
+    }
+    Ok(Received { bytes, _memory: permits })
+}

@@ -1,0 +1,258 @@
+//! Connections: how many there are, how long they may be idle, and how they end.
+//!
+//! A connection is idle unless a request is being answered: a slow head, a client that went away without closing, one
+//! that does not read its answer, and one that is kept for later all look alike, and are closed after a while; the one
+//! that is idle for longest is closed at once where there is no room for another.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+
+use super::log::{Seldom, log};
+
+/// Bytes of a request's head.
+const MAX_HEAD: usize = 64 << 10;
+/// How long a connection may be idle when the server is about to end.
+const LAST_IDLE: Duration = Duration::from_millis(500);
+/// After an error of accepting, such as too many open files.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// What connections may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// How many there may be.
+    pub(super) connections: usize,
+    /// How long one may be idle.
+    pub(super) idle: Duration,
+    /// How long requests that are being answered may take when the server is about to end.
+    pub(super) grace: Duration,
+}
+
+/// The connections that are open.
+#[derive(Default)]
+struct Open {
+    activities: Mutex<BTreeMap<u64, Arc<Activity>>>,
+    /// One was closed.
+    closed: Notify,
+}
+
+/// Whether a connection is idle, and since when.
+struct Activity {
+    /// `None` while a request is being answered.
+    idle_since: Mutex<Option<Instant>>,
+    /// It is to be closed, to make room.
+    evicted: Notify,
+}
+
+impl Activity {
+    fn idle_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that is being answered, until this is dropped.
+struct Answering(Arc<Activity>);
+
+impl Answering {
+    fn new(activity: &Arc<Activity>) -> Self {
+        *activity.idle_since() = None;
+        Self(activity.clone())
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        *self.0.idle_since() = Some(Instant::now());
+    }
+}
+
+/// An open connection, until this is dropped.
+struct Entry {
+    open: Arc<Open>,
+    number: u64,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.open.activities().remove(&self.number);
+        self.open.closed.notify_one();
+    }
+}
+
+impl Open {
+    fn activities(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Activity>>> {
+        self.activities.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn len(&self) -> usize {
+        self.activities().len()
+    }
+
+    fn add(self: &Arc<Self>, number: u64) -> (Entry, Arc<Activity>) {
+        let activity = Arc::new(Activity {
+            idle_since: Mutex::new(Some(Instant::now())),
+            evicted: Notify::new(),
+        });
+        self.activities().insert(number, activity.clone());
+        (Entry { open: self.clone(), number }, activity)
+    }
+
+    /// Closes the connection that is idle for longest.
+    fn evict(&self) {
+        let activities = self.activities();
+        let idle = activities.values().filter_map(|activity| {
+            let since = *activity.idle_since();
+            Some((since?, activity))
+        });
+        if let Some((_, activity)) = idle.min_by_key(|(since, _)| *since) {
+            activity.evicted.notify_one();
+        }
+    }
+}
+
+/// Accepts connections and answers their requests until `stop` is ready; then those under way are answered.
+pub(super) async fn serve(
+    listener: TcpListener,
+    app: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
+    let open = Arc::new(Open::default());
+    let (stopping, stopped) = watch::channel(false);
+    let mut stop = pin!(stop);
+    let mut number = 0;
+    let mut spawn = |stream: TcpStream| {
+        number += 1;
+        let (entry, activity) = open.add(number);
+        let answered = answer(stream, app.clone(), activity, limits.idle, stopped.clone());
+        tokio::spawn(async move {
+            answered.await;
+            drop(entry);
+        });
+    };
+    let mut seldom = Seldom::default();
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                if open.len() >= limits.connections {
+                    seldom.log(|| {
+                        let connections = limits.connections;
+                        format!(
+                            "there are {connections} connections; idle ones are closed for new ones"
+                        )
+                    });
+                    tokio::select! {
+                        () = &mut stop => {}
+                        () = make_room(&open, limits.connections) => {}
+                    }
+                }
+                spawn(stream);
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                seldom.log(|| format!("a connection could not be accepted: {error}"));
+                open.evict();
+                sleep(BACK_OFF).await;
+            }
+        }
+    }
+    // Those who connected before the end are waiting in the system's queue.
+    while let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await {
+        spawn(stream);
+    }
+    drop(listener);
+    // There is a receiver, which is cloned above.
+    let _ = stopping.send(true);
+    let all_closed = async {
+        while open.len() > 0 {
+            open.closed.notified().await;
+        }
+    };
+    if timeout(limits.grace, all_closed).await.is_err() {
+        log(&format!("{} requests were not finished in time and are cut off", open.len()));
+    }
+}
+
+async fn make_room(open: &Open, connections: usize) {
+    while open.len() >= connections {
+        open.evict();
+        // Where none is idle, one may be by then.
+        let _ = timeout(BACK_OFF, open.closed.notified()).await;
+    }
+}
+
+/// Whether only the connection failed that was about to be accepted.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Answers the requests of a connection until it ends, or is idle for too long.
+async fn answer(
+    stream: TcpStream,
+    app: Router,
+    activity: Arc<Activity>,
+    mut longest_idle: Duration,
+    mut stopped: watch::Receiver<bool>,
+) {
+    // Answers are small, and sent whole.
+    let _ = stream.set_nodelay(true);
+    let app = TowerToHyperService::new(app);
+    let answering = activity.clone();
+    let service = service_fn(move |request| {
+        let answering = Answering::new(&answering);
+        let answer = app.call(request);
+        async move {
+            let answer = answer.await;
+            drop(answering);
+            answer
+        }
+    });
+    let connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let mut ending = false;
+    loop {
+        let since = *activity.idle_since();
+        let left =
+            longest_idle.saturating_sub(since.map_or(Duration::ZERO, |since| since.elapsed()));
+        tokio::select! {
+            // A client that breaks the connection is no concern of the server's.
+            _ = connection.as_mut() => return,
+            () = activity.evicted.notified() => {
+                if activity.idle_since().is_some() {
+                    return;
+                }
+            }
+            () = sleep(left) => {
+                let idle = activity.idle_since().map(|since| since.elapsed());
+                if idle.is_some_and(|idle| idle >= longest_idle) {
+                    return;
+                }
+            }
+            _ = stopped.changed(), if !ending => {
+                ending = true;
+                longest_idle = LAST_IDLE;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What goes wrong, on standard error with the time.
+
+use std::time::{Duration, Instant, SystemTime};
+
+/// Between two messages of one kind.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// Writes a message.
+pub(super) fn log(message: &str) {
+    let time = httpdate::fmt_http_date(SystemTime::now());
+    noteln!("{time}: {message}");
+}
+
+/// Messages that would be written for every request, and are written once a minute.
+#[derive(Debug, Default)]
+pub(super) struct Seldom {
+    last: Option<Instant>,
+}
+
+impl Seldom {
+    pub(super) fn log(&mut self, message: impl FnOnce() -> String) {
+        if self.last.is_none_or(|last| last.elapsed() >= PAUSE) {
+            self.last = Some(Instant::now());
+            log(&message());
+        }
+    }
+}
