@@ -61,10 +61,14 @@ fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
 fn assert_close(single: &Outcome, double: &Outcome) {
     for ((name, found), (_, expected)) in single.what.iter().zip(&double.what) {
         assert_eq!(found.len(), expected.len(), "{name}");
-        let unit = expected.iter().fold(1.0_f64, |most, x| most.max(x.abs()));
+        let finite = expected.iter().filter(|x| x.is_finite());
+        let unit = finite.fold(1.0_f64, |most, x| most.max(x.abs()));
         for (found, expected) in found.iter().zip(expected) {
+            let alike = found.is_nan() && expected.is_nan()
+                || found.total_cmp(expected).is_eq()
+                || (found - expected).abs() <= 2e-6 * unit;
             assert!(
-                (found - expected).abs() <= 2e-6 * unit,
+                alike,
                 "{name}: {found} where plain Burn in double precision has {expected} (largest: {unit})"
             );
         }
@@ -136,15 +140,22 @@ fn mask(batch: usize, sequence: usize) -> Tensor<2, Bool> {
 fn attention_outcome(shape: [usize; 3], prefix: usize, heads: usize, dtype: DType) -> Outcome {
     let [batch, sequence, d_model] = shape;
     let keys = [batch, prefix + sequence, d_model];
-    let (query, key, value) = (leaf(shape, 9, dtype), leaf(keys, 10, dtype), leaf(keys, 11, dtype));
+    let inputs = [numbers(shape, 9), numbers(keys, 10), numbers(keys, 11)];
+    attention_outcome_of(inputs, &mask(batch, prefix + sequence), heads, dtype)
+}
+
+/// Of query, key and value.
+fn attention_outcome_of(
+    inputs: [TensorData; 3],
+    mask: &Tensor<2, Bool>,
+    heads: usize,
+    dtype: DType,
+) -> Outcome {
+    let device = Device::flex().autodiff();
+    let [query, key, value] =
+        inputs.map(|data| Tensor::<3>::from_data(data, (&device, dtype)).require_grad());
     let options = AttentionOptions { heads, dropout: &rate(0.0) };
-    let output = attention(
-        query.clone(),
-        key.clone(),
-        value.clone(),
-        &mask(batch, prefix + sequence),
-        options,
-    );
+    let output = attention(query.clone(), key.clone(), value.clone(), mask, options);
     let (outcome, gradients) = Outcome::new(&output);
     outcome
         .with("query", &query, &gradients)
@@ -189,6 +200,91 @@ fn activations_are_plain_burns() {
     }
 }
 
+/// What a number can be beside a number; plain Burn shows it, and so do the kernels.
+const SPECIAL: [f64; 3] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+
+/// The same numbers with one of them replaced.
+fn with_special<const D: usize>(
+    shape: [usize; D],
+    seed: u64,
+    place: usize,
+    special: f64,
+) -> TensorData {
+    let mut values: Vec<f64> = numbers(shape, seed).iter().collect();
+    values[place] = special;
+    TensorData::new(values, shape)
+}
+
+#[test]
+fn activations_show_nan_and_infinities_wherever_they_are() {
+    use Activation::{Gelu, GeluNew, Relu, Silu, Tanh};
+    // Longer than the widest vectors and no multiple of them, so that each lane and each place of a tail is reached.
+    const LENGTH: usize = 37;
+    let device = Device::flex().autodiff();
+    for kind in [Relu, Gelu, GeluNew, Silu, Tanh] {
+        for special in SPECIAL {
+            for place in 0..LENGTH {
+                both(|dtype| {
+                    let data = with_special([LENGTH], 12, place, special);
+                    let x = Tensor::<1>::from_data(data, (&device, dtype)).require_grad();
+                    let (outcome, gradients) = Outcome::new(&activation(x.clone(), kind));
+                    outcome.with("x", &x, &gradients)
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn relu_drops_infinite_gradients_as_plain_burn_does() {
+    both(|dtype| {
+        let device = Device::flex().autodiff();
+        let x = leaf([5], 12, dtype);
+        let weights = Tensor::<1>::from_data([f64::INFINITY; 5], (&device, dtype));
+        let output = activation(x.clone(), Activation::Relu);
+        let gradients = (output * weights).sum().backward();
+        Outcome { what: Vec::new() }.with("x", &x, &gradients)
+    });
+}
+
+#[test]
+fn attention_shows_nan_and_infinities_in_tokens_and_in_padding() {
+    // The last text has padding, the first a hole in it.
+    let shape = [2, 5, 6];
+    for input in 0..3 {
+        for special in SPECIAL {
+            for place in 0..shape.iter().product() {
+                both(|dtype| {
+                    let mut inputs = [9, 10, 11].map(|seed| numbers(shape, seed));
+                    inputs[input] = with_special(shape, 9 + input as u64, place, special);
+                    attention_outcome_of(inputs, &mask(2, 5), 2, dtype)
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn layer_norm_shows_nan_and_infinities() {
+    let (shape, d_model) = ([1, 2, 19], 19);
+    let device = Device::flex().autodiff();
+    for special in SPECIAL {
+        for place in 0..2 * d_model {
+            both(|dtype| {
+                let data = with_special(shape, 6, place, special);
+                let x = Tensor::<3>::from_data(data, (&device, dtype)).require_grad();
+                let norm = LayerNorm {
+                    gamma: Param::from_tensor(leaf([d_model], 4, dtype)),
+                    beta: Param::from_tensor(leaf([d_model], 5, dtype)),
+                    epsilon: 1e-12,
+                };
+                let (outcome, gradients) = Outcome::new(&norm.forward(x.clone()));
+                outcome.with("x", &x, &gradients)
+            });
+        }
+    }
+}
+
 #[test]
 fn views_are_read_as_what_they_show() {
     both(|dtype| {
@@ -229,6 +325,15 @@ fn a_text_without_tokens_weighs_all_positions_alike() {
     let options = AttentionOptions { heads: 1, dropout: &rate(0.0) };
     let context = attention(zeros.clone(), zeros, value, &nothing, options);
     assert_eq!(values(&context), [2.0, 20.0, 2.0, 20.0]);
+}
+
+#[test]
+fn a_text_without_tokens_has_plain_burns_gradients() {
+    let tokens = [[true, true, false], [false, false, false]];
+    let mask = Tensor::<2, Bool>::from_data(tokens, &Device::flex().autodiff());
+    both(|dtype| {
+        attention_outcome_of([9, 10, 11].map(|seed| numbers([2, 3, 6], seed)), &mask, 2, dtype)
+    });
 }
 
 #[test]

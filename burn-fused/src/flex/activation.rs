@@ -10,7 +10,8 @@ use crate::activation::{CUBE, SQRT_2_OVER_PI};
 
 pub(super) fn forward(x: &FlexTensor, kind: Activation) -> FlexTensor {
     match kind {
-        Activation::Relu => map(x, |x| if x > 0.0 { x } else { 0.0 }),
+        // NaN is not below 0 and stays.
+        Activation::Relu => map(x, |x| if x < 0.0 { 0.0 } else { x }),
         Activation::Gelu => map(x, |x| x * normal(x).0),
         Activation::GeluNew => map(x, |x| x * sigmoid(gelu_new_slope(x).0)),
         Activation::Silu => map(x, |x| x * sigmoid(x)),
@@ -21,7 +22,10 @@ pub(super) fn forward(x: &FlexTensor, kind: Activation) -> FlexTensor {
 /// The gradient towards `x`, of which the output's is `gradient`.
 pub(super) fn backward(gradient: FlexTensor, x: &FlexTensor, kind: Activation) -> FlexTensor {
     match kind {
-        Activation::Relu => scale(gradient, x, |x| if x > 0.0 { 1.0 } else { 0.0 }),
+        // Not a factor of 0, which would make NaN of an infinite gradient.
+        Activation::Relu => {
+            combine(gradient, x, |gradient, x| if x <= 0.0 { 0.0 } else { gradient })
+        }
         Activation::Gelu => scale(gradient, x, |x| {
             let (distribution, density) = normal(x);
             x.mul_add(density, distribution)
@@ -70,8 +74,18 @@ fn map(x: &FlexTensor, f: impl Fn(f32) -> f32 + Sync) -> FlexTensor {
     tensor(output, x.shape())
 }
 
-/// `f(x)` times the gradient, in the gradient's memory where nobody else holds it.
+/// `f(x)` times the gradient.
 fn scale(gradient: FlexTensor, x: &FlexTensor, f: impl Fn(f32) -> f32 + Sync) -> FlexTensor {
+    combine(
+        gradient,
+        x,
+        #[inline(always)]
+        |gradient, x| gradient * f(x),
+    )
+}
+
+/// `f` of the gradient and `x`, in the gradient's memory where nobody else holds it.
+fn combine(gradient: FlexTensor, x: &FlexTensor, f: impl Fn(f32, f32) -> f32 + Sync) -> FlexTensor {
     let x = Rows::of(x);
     let mut gradient = in_memory_order(gradient);
     gradient
@@ -83,7 +97,7 @@ fn scale(gradient: FlexTensor, x: &FlexTensor, f: impl Fn(f32) -> f32 + Sync) ->
                 #[inline(always)]
                 || {
                     for (gradient, &x) in gradient.iter_mut().zip(x) {
-                        *gradient *= f(x);
+                        *gradient = f(*gradient, x);
                     }
                 },
             );

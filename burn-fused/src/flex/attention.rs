@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::dropout::Mask;
 use super::matrix::{Matrix, MatrixMut, Threads, multiply};
-use super::simd::{exp, largest, sum, sum_of_two, vectorised};
+use super::simd::{exp, is_finite, largest, sum, sum_of_two, vectorised};
 use super::tensor::{Rows, tensor};
 
 /// How the heads attend.
@@ -48,7 +48,8 @@ struct Text<'a> {
     d_model: usize,
     d_head: usize,
     scale: f32,
-    /// Keys up to that of the last token; those behind it have probability 0.
+    /// Keys up to that of the last token; those behind it have probability 0. All of them where something is NaN or
+    /// infinite, which even a probability of 0 does not hide.
     keys: usize,
     /// Keys in all, by which the drops of one row are told from those of the next.
     all_keys: usize,
@@ -57,12 +58,21 @@ struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    fn new(shape: &Shape, heads: &'a Heads, text: usize) -> Self {
+    /// `read` are the numbers of this text: query, key, value and, going back, the gradient.
+    fn new<const N: usize>(
+        shape: &Shape,
+        heads: &'a Heads,
+        text: usize,
+        read: [&[f32]; N],
+    ) -> Self {
         let [_, sequence, d_model] = shape.dims();
         let d_head = d_model / heads.count;
         let tokens = &heads.tokens[text];
         let all_keys = tokens.len();
-        let keys = tokens.iter().rposition(|&token| token).map_or(all_keys, |last| last + 1);
+        let last = tokens.iter().rposition(|&token| token);
+        let keys = last.map_or(all_keys, |last| last + 1);
+        let hides = keys == all_keys || vectorised(|| read.into_iter().all(is_finite));
+        let keys = if hides { keys } else { all_keys };
         Self {
             sequence,
             d_model,
@@ -97,8 +107,18 @@ impl<'a> Text<'a> {
         MatrixMut::strided(&mut data[head * self.d_head..], self.keys, self.d_head, self.d_model)
     }
 
-    /// `[sequence, keys]`: scaled products of query and key, masked.
+    /// Whether there is padding alone.
+    fn is_empty(&self) -> bool {
+        !self.tokens.contains(&true)
+    }
+
+    /// `[sequence, keys]`: scaled products of query and key, masked; of a text without tokens all alike.
     fn scores(&self, query: &[f32], key: &[f32], head: usize, scores: &mut [f32]) {
+        if self.is_empty() {
+            // Not the least number, beside which the logarithm of how many they are would be lost.
+            scores.fill(0.0);
+            return;
+        }
         multiply(
             MatrixMut::new(scores, self.sequence, self.keys),
             false,
@@ -137,10 +157,10 @@ pub(super) fn forward(
         .zip(normaliser.par_chunks_mut(heads.count * sequence))
         .enumerate()
         .for_each(|(index, (context, normaliser))| {
-            let text = Text::new(&shape, heads, index);
             let query = &query.data()[index * one_text..(index + 1) * one_text];
             let keys = index * keys_of_one_text..(index + 1) * keys_of_one_text;
             let (key, value) = (&key.data()[keys.clone()], &value.data()[keys]);
+            let text = Text::new(&shape, heads, index, [query, key, value]);
             let mut scores = vec![0.0; sequence * text.keys];
             for (head, normaliser) in normaliser.chunks_exact_mut(sequence).enumerate() {
                 text.scores(query, key, head, &mut scores);
@@ -210,11 +230,11 @@ pub(super) fn backward(
         .zip(to_value.par_chunks_mut(keys_of_one_text))
         .enumerate()
         .for_each(|(index, ((to_query, to_key), to_value))| {
-            let text = Text::new(&shape, heads, index);
             let queries = index * one_text..(index + 1) * one_text;
             let (gradient, query) = (&gradient.data()[queries.clone()], &query.data()[queries]);
             let keys = index * keys_of_one_text..(index + 1) * keys_of_one_text;
             let (key, value) = (&key.data()[keys.clone()], &value.data()[keys]);
+            let text = Text::new(&shape, heads, index, [query, key, value, gradient]);
             let mut probabilities = vec![0.0; sequence * text.keys];
             let mut to_scores = vec![0.0; sequence * text.keys];
             for head in 0..heads.count {
@@ -251,6 +271,11 @@ pub(super) fn backward(
                             let slope = sum_of_two(probabilities, to_scores, |p, g| p * g);
                             for (g, &p) in to_scores.iter_mut().zip(probabilities.iter()) {
                                 *g = (*g - slope) * p;
+                            }
+                            for (g, _) in
+                                to_scores.iter_mut().zip(text.tokens).filter(|(_, token)| !**token)
+                            {
+                                *g = 0.0;
                             }
                             // From here on the probabilities are those the values were weighed with.
                             if let Some(mask) = mask {

@@ -92,7 +92,13 @@ pub(super) fn sum_of_two(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -
     lanes.iter().sum()
 }
 
-/// The largest element; `f32::MIN` of none.
+/// Whether no element is NaN or infinite.
+#[inline(always)]
+pub(super) fn is_finite(row: &[f32]) -> bool {
+    sum(row, |x| x * 0.0).abs() <= 0.0
+}
+
+/// The largest element that is a number; `f32::MIN` of none.
 #[inline(always)]
 pub(super) fn largest(row: &[f32]) -> f32 {
     let mut lanes = [f32::MIN; LANES];
@@ -108,7 +114,7 @@ pub(super) fn largest(row: &[f32]) -> f32 {
     lanes.into_iter().fold(f32::MIN, f32::max)
 }
 
-/// `eˣ` to about one unit in the last place, 0 below the normal numbers.
+/// `eˣ` to about one unit in the last place; 0 below the normal numbers, infinite above 88.37, NaN of NaN.
 ///
 /// `x = n ln 2 + r` with `|r| ≤ ln 2 / 2`, and a Taylor polynomial for `eʳ`. Adding [`ROUND`] leaves `n` in the low
 /// bits of the number, which are then moved to where an exponent stands.
@@ -121,8 +127,9 @@ pub(super) fn exp(x: f32) -> f32 {
     const SMALLEST: f32 = -87.336_54; // ln of the smallest normal number
     const LARGEST: f32 = 88.376_26;
 
-    let clamped = if x < LARGEST { x } else { LARGEST };
-    let clamped = if clamped > SMALLEST { clamped } else { SMALLEST };
+    // Compared so that NaN stays.
+    let clamped = if x > LARGEST { LARGEST } else { x };
+    let clamped = if clamped < SMALLEST { SMALLEST } else { clamped };
     let rounded = clamped.mul_add(std::f32::consts::LOG2_E, ROUND);
     let n = rounded - ROUND;
     let r = n.mul_add(-LN_2_HIGH, clamped);
@@ -136,7 +143,8 @@ pub(super) fn exp(x: f32) -> f32 {
     let p = p.mul_add(r, 1.0);
     let p = p.mul_add(r, 1.0);
     let power_of_two = f32::from_bits((rounded.to_bits() << 23).wrapping_add(0x3f80_0000));
-    if x < SMALLEST { 0.0 } else { p * power_of_two }
+    let power = if x < SMALLEST { 0.0 } else { p * power_of_two };
+    if x > LARGEST { f32::INFINITY } else { power }
 }
 
 /// `Φ(x)` and `φ(x)`: distribution and density of the standard normal.
@@ -181,7 +189,11 @@ mod tests {
             assert!(error < 2.4e-7, "exp({x}) is {expected} and not {found}");
         }
         assert_eq!(exp(-200.0).to_bits(), 0.0_f32.to_bits());
-        assert!(exp(200.0) > 2e38);
+        assert_eq!(exp(f32::NEG_INFINITY).to_bits(), 0.0_f32.to_bits());
+        assert!(exp(88.3) > 2e38 && exp(88.3).is_finite());
+        assert_eq!(exp(200.0).to_bits(), f32::INFINITY.to_bits());
+        assert_eq!(exp(f32::INFINITY).to_bits(), f32::INFINITY.to_bits());
+        assert!(exp(f32::NAN).is_nan());
     }
 
     #[test]
@@ -208,5 +220,13 @@ mod tests {
         assert_eq!(sum_of_two(&row, &row, |a, b| a - b).to_bits(), 0.0_f32.to_bits());
         assert_eq!(largest(&row).to_bits(), 52.0_f32.to_bits());
         assert_eq!(largest(&[-3.0]).to_bits(), (-3.0_f32).to_bits());
+        assert!(is_finite(&row));
+        for place in 0..row.len() {
+            for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut row = row.clone();
+                row[place] = special;
+                assert!(!is_finite(&row), "{special} at {place}");
+            }
+        }
     }
 }
