@@ -5,6 +5,9 @@ venv/bin/python goldens/tensorflow_checkpoint.py
 
 The numbers are those of the other fixtures; only names and layout are TensorFlow's.
 The result differs from the base in its LayerNorms, which train with the adapters.
+`feedforward_adapter` makes its biases `[1, hidden_size]` and `[1, in_size]`,
+https://github.com/google-research/adapter-bert/blob/69b7c5809eb69437d45747b56040c33ded772186/modeling.py,
+and so does `model.ckpt-7`; `flat.ckpt-7` has them as vectors.
 """
 import json
 import pathlib
@@ -65,4 +68,7 @@ head = load_file(TESTS / "train/houlsby.init.safetensors")
 head = {"output_weights": head["classifier.weight"], "output_bias": head["classifier.bias"]}
 moments = {f"{name}/{moment}": np.zeros_like(value) for name, value in (adapter | head).items()
            for moment in ["adam_m", "adam_v"]}
-write(TESTS / "adapter_bert/model.ckpt-7", trained | adapter | head | moments | {"global_step": np.int64(7)})
+training = moments | {"global_step": np.int64(7)}
+as_rows = {name: value[None] if "/biases" in name else value for name, value in (adapter | moments).items()}
+write(TESTS / "adapter_bert/model.ckpt-7", trained | head | training | as_rows)
+write(TESTS / "adapter_bert/flat.ckpt-7", trained | head | training | adapter)

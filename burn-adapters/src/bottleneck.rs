@@ -14,13 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck_plan::{OuterNorm, Scaling};
 use crate::gate::{gate, gate_layer};
 use crate::init::InitStream;
-use crate::inner_norm::{InnerNorm, batch_norm};
+use crate::inner_norm::{INNER_NORM_EPSILON, InnerNorm, batch_norm};
 
 /// The deepest bottleneck there may be, so that no file can ask for more layers than a memory holds.
 pub const MAX_DEPTH: usize = 64;
-
-/// ε of the inner norm where it is a `LayerNorm`: BERT's own.
-const INNER_EPSILON: f64 = 1e-12;
 
 /// ε of the outer norm: `AdapterHub`'s, which is `PyTorch`'s default.
 const OUTER_EPSILON: f64 = 1e-5;
@@ -85,6 +82,9 @@ pub struct BottleneckConfig {
     /// The norm in front.
     #[config(default = "InnerNorm::None")]
     pub inner_norm: InnerNorm,
+    /// ε of the inner norm where it is a `LayerNorm`, above 0.
+    #[config(default = "INNER_NORM_EPSILON")]
+    pub inner_norm_epsilon: f64,
     /// Layers, 1 to [`MAX_DEPTH`]: one is `down` and `up`, each further one is a `hidden` matrix between them.
     #[config(default = 1)]
     pub depth: usize,
@@ -144,7 +144,7 @@ impl BottleneckConfig {
             (1..self.depth).map(|layer| linear(hidden.child(layer - 1), [self.size, self.size]));
         Bottleneck {
             layer_norm: (self.inner_norm == InnerNorm::Layer)
-                .then(|| LayerNorm::new(self.d_model, INNER_EPSILON, device)),
+                .then(|| LayerNorm::new(self.d_model, self.inner_norm_epsilon, device)),
             batch_norm: (self.inner_norm == InnerNorm::Batch)
                 .then(|| BatchNormConfig::new(self.d_model).init(device)),
             down: linear(stream.child("down"), [self.d_model, self.size]),

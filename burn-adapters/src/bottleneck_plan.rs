@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::{Activation, MAX_DEPTH};
 use crate::error::AdapterError;
-use crate::inner_norm::InnerNorm;
+use crate::inner_norm::{INNER_NORM_EPSILON, InnerNorm};
 use crate::layers::Layers;
 
 /// Bottlenecks of one kind at some sites.
@@ -38,6 +38,9 @@ pub struct BottleneckPlan {
     /// The norm on what they read.
     #[serde(default, skip_serializing_if = "is_default")]
     pub inner_norm: InnerNorm,
+    /// ε of the inner norm where it is a `LayerNorm`, above 0; `AdapterHub`'s `ln_before` has 1e-5.
+    #[serde(default = "inner_norm_epsilon", skip_serializing_if = "is_inner_norm_epsilon")]
+    pub inner_norm_epsilon: f64,
     /// Layers of each, from 1 to [`MAX_DEPTH`]: one is the way down and up, each further one is a matrix of
     /// `size × size` in between.
     #[serde(default = "one_layer", skip_serializing_if = "is_one_layer")]
@@ -68,6 +71,15 @@ pub struct BottleneckPlan {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+fn inner_norm_epsilon() -> f64 {
+    INNER_NORM_EPSILON
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_inner_norm_epsilon(epsilon: &f64) -> bool {
+    (epsilon - INNER_NORM_EPSILON).abs() <= 0.0
 }
 
 fn one_layer() -> usize {
@@ -223,6 +235,7 @@ impl BottleneckPlan {
             // Houlsby et al. 2019, section 3.1.
             init_std: 1e-2,
             inner_norm: InnerNorm::None,
+            inner_norm_epsilon: INNER_NORM_EPSILON,
             depth: 1,
             combine: Combine::Add,
             sizes: BTreeMap::new(),
@@ -245,6 +258,9 @@ impl BottleneckPlan {
         }
         if !(self.init_std.is_finite() && self.init_std > 0.0) {
             return Err(AdapterError::InitStd { found: self.init_std });
+        }
+        if !(self.inner_norm_epsilon.is_finite() && self.inner_norm_epsilon > 0.0) {
+            return Err(AdapterError::Epsilon { found: self.inner_norm_epsilon });
         }
         if let Placement::Parallel { scaling } = self.placement {
             if !scaling.is_finite() {

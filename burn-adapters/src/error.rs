@@ -21,6 +21,13 @@ pub enum AdapterError {
         found: f64,
     },
 
+    /// An ε that is none.
+    #[error("the ε of the adapters' inner norm is {found}, expected a finite number above 0")]
+    Epsilon {
+        /// What the plan says.
+        found: f64,
+    },
+
     /// A factor that is no number.
     #[error("{what} is {found}, expected a finite number")]
     Factor {
@@ -140,7 +147,7 @@ pub enum AdapterError {
 
     /// An adapter that cannot stay as it is while a fusion over it trains.
     #[error(
-        "an adapter cannot be fused ({found}); expected bottlenecks on a base that was not tuned, without a batch norm inside"
+        "an adapter cannot be fused ({found}); expected bottlenecks on a base that was not tuned, without a batch norm inside, all with the same placement"
     )]
     Unfusable {
         /// What is in the way.

@@ -95,7 +95,7 @@ pub struct HeadConfig {
 /// `AdapterHub`'s head has a hidden layer in front: dropout, linear, tanh, dropout, linear.
 #[derive(Module, Debug)]
 pub struct Head {
-    /// Before each linear layer, in training only.
+    /// Before each linear layer that reads pooled texts, in training only.
     pub dropout: Dropout,
     /// `[d_model, d_model]`, if there is a hidden layer.
     pub hidden: Option<Linear>,
@@ -132,16 +132,19 @@ impl Head {
     /// - pooled: `[batch, d_model]`
     /// - result: `[batch, outputs]`
     pub fn forward(&self, pooled: Tensor<2>) -> Tensor<2> {
-        self.read(pooled)
+        self.read(pooled, |x| self.dropout.forward(x))
     }
 
     /// Logits of every token; those of a span say that it starts there and that it ends there.
+    ///
+    /// Nothing is dropped out in front: the reference's `create_model` and `BertForQuestionAnswering` read the encoder's
+    /// states as they are.
     ///
     /// # Shapes
     /// - hidden: `[batch, sequence, d_model]`
     /// - result: `[batch, sequence, outputs]`
     pub fn forward_tokens(&self, hidden: Tensor<3>) -> Tensor<3> {
-        self.read(hidden)
+        self.read(hidden, |x| x)
     }
 
     /// The head whose output `i` is the output `order[i]` of this one.
@@ -159,12 +162,15 @@ impl Head {
         self
     }
 
-    fn read<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+    fn read<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        before: impl Fn(Tensor<D>) -> Tensor<D>,
+    ) -> Tensor<D> {
         let hidden = self.hidden.iter().zip(self.activation);
-        let x = hidden.fold(x, |x, (layer, activation)| {
-            activation.forward(layer.forward(self.dropout.forward(x)))
-        });
-        self.linear.forward(self.dropout.forward(x))
+        let x =
+            hidden.fold(x, |x, (layer, activation)| activation.forward(layer.forward(before(x))));
+        self.linear.forward(before(x))
     }
 }
 
@@ -347,6 +353,19 @@ mod tests {
         assert_eq!(logits.dims(), [2, 3, 2]);
         let first = head.forward(first_token(hidden)).into_data();
         first_token(logits).into_data().assert_approx_eq::<f32>(&first, Tolerance::absolute(1e-6));
+    }
+
+    #[test]
+    fn a_head_of_tokens_drops_nothing_out() {
+        let device = Device::flex().autodiff();
+        let head = HeadConfig::new(8, 2).with_dropout(0.9).init(&InitStream::new(3), &device);
+        let hidden = Tensor::<1, Int>::arange(0..48, &device).float().sin().reshape([2, 3, 8]);
+        let logits = head.forward_tokens(hidden.clone()).into_data();
+        assert_eq!(logits, head.linear.forward(hidden.clone()).into_data());
+        assert_ne!(
+            head.forward(first_token(hidden.clone())).into_data(),
+            head.linear.forward(first_token(hidden)).into_data()
+        );
     }
 
     #[test]

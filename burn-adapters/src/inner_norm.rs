@@ -5,6 +5,9 @@ use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+/// ε of an inner `LayerNorm` where nothing else is said: BERT's own.
+pub const INNER_NORM_EPSILON: f64 = 1e-12;
+
 /// A norm on what a bottleneck reads, in front of its first matrix.
 ///
 /// Houlsby et al. 2019, section 3.6, tried "adding a batch/layer normalization to the adapter" and do not say where;

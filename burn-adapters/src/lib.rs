@@ -38,7 +38,7 @@ pub use error::AdapterError;
 pub use head::{
     Head, HeadConfig, HeadKind, Pooling, classification_loss, regression_loss, span_loss,
 };
-pub use inner_norm::InnerNorm;
+pub use inner_norm::{INNER_NORM_EPSILON, InnerNorm};
 pub use layers::Layers;
 pub use low_rank::{LowRank, LowRankConfig, LowRankPlan, RankScaling};
 pub use method::Method;

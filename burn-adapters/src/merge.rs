@@ -3,6 +3,7 @@
 
 use burn::module::Param;
 use burn::nn::Linear;
+use burn::tensor::DType;
 use burn_bert::{Projection, Site};
 use burn_fused::LayerNorm;
 
@@ -17,6 +18,7 @@ impl AdaptedBert {
     ///
     /// Bottlenecks, prefixes, fused adapters and the head stay with the task: no weights of BERT's can hold them.
     /// The base is a copy; it is another one than before, with another fingerprint, and of no use to other tasks.
+    /// Where its matrices are in half precision, those that change are rounded to it once more.
     ///
     /// # Errors
     /// If the corrections have gates, which see the text.
@@ -70,7 +72,9 @@ impl Inserted<'_> {
         if low_rank.is_none() && input.is_none() && output.is_none() {
             return Ok(());
         }
-        let mut weight = dense.weight.val(); // [d_input, d_output]
+        // Merged in single precision and rounded once: a base's matrices may be in half precision.
+        let of_base = dense.weight.val().dtype();
+        let mut weight = dense.weight.val().cast(DType::F32); // [d_input, d_output]
         if let Some(low_rank) = low_rank {
             weight = weight + low_rank.weight().ok_or(AdapterError::GatedMerge)?;
         }
@@ -79,12 +83,12 @@ impl Inserted<'_> {
         }
         if let Some(output) = output {
             weight = weight * output.factors.val().unsqueeze_dim(0);
-            dense.bias = dense
-                .bias
-                .take()
-                .map(|bias| Param::from_tensor((bias.val() * output.factors.val()).detach()));
+            dense.bias = dense.bias.take().map(|bias| {
+                let scaled = bias.val().cast(DType::F32) * output.factors.val();
+                Param::from_tensor(scaled.cast(bias.val().dtype()).detach())
+            });
         }
-        dense.weight = Param::from_tensor(weight.detach());
+        dense.weight = Param::from_tensor(weight.cast(of_base).detach());
         Ok(())
     }
 }

@@ -147,6 +147,7 @@ mod tests {
     use proptest::sample::select;
 
     use super::*;
+    use crate::INNER_NORM_EPSILON;
     use crate::bottleneck::{Activation, MAX_DEPTH};
     use crate::bottleneck_plan::{Closing, Combine, OuterNorm, Placement, Scaling, Sites, Skip};
     use crate::low_rank::RankScaling;
@@ -175,7 +176,7 @@ mod tests {
         ];
         let start = (1..600_usize, select(vec![1e-7, 1e-3, 0.02, 1.0]));
         let of_the_paper = (
-            select(InnerNorm::ALL.to_vec()),
+            (select(InnerNorm::ALL.to_vec()), select(vec![INNER_NORM_EPSILON, 1e-5])),
             1..=MAX_DEPTH,
             select(Combine::ALL.to_vec()),
             select(Activation::ALL.to_vec()),
@@ -190,7 +191,8 @@ mod tests {
         let both_or_one = select(Sites::ALL.to_vec());
         (any_layers(), both_or_one, placement, start, of_the_paper, of_adapter_hub).prop_map(
             |(layers, sites, (placement, skip), (size, init_std), of_the_paper, of_adapter_hub)| {
-                let (inner_norm, depth, combine, activation) = of_the_paper;
+                let (inner, depth, combine, activation) = of_the_paper;
+                let (inner_norm, inner_norm_epsilon) = inner;
                 let (other_sizes, scaling, gate, outer_norm, closing) = of_adapter_hub;
                 BottleneckPlan {
                     layers,
@@ -200,6 +202,7 @@ mod tests {
                     activation,
                     init_std,
                     inner_norm,
+                    inner_norm_epsilon,
                     depth,
                     combine,
                     sizes: other_sizes,

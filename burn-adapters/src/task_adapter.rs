@@ -162,6 +162,7 @@ impl TaskAdapterConfig {
                     .with_activation(plan.activation)
                     .with_init_std(plan.init_std)
                     .with_inner_norm(plan.inner_norm)
+                    .with_inner_norm_epsilon(plan.inner_norm_epsilon)
                     .with_depth(plan.depth)
                     .with_scaling(plan.scaling)
                     .with_gate(plan.gate)

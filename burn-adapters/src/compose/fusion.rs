@@ -14,7 +14,7 @@ use burn_bert::Bert;
 use burn_bert::insertion::Site;
 use burn_fused::{LayerNorm, linear};
 
-use crate::bottleneck_plan::Closing;
+use crate::bottleneck_plan::{BottleneckPlan, Closing, OuterNorm, Placement, Skip};
 use crate::error::AdapterError;
 use crate::init::InitStream;
 use crate::inner_norm::InnerNorm;
@@ -71,7 +71,8 @@ pub struct SiteFusion {
 /// `config` says what else the new task is; its plan inserts nothing.
 ///
 /// # Errors
-/// If there is nothing to fuse, a plan cannot be fused, or the task cannot be built on this base.
+/// If there is nothing to fuse, a plan cannot be fused or is placed otherwise than the others, or the task cannot be
+/// built on this base.
 pub fn fuse(
     config: &TaskAdapterConfig,
     adapters: Vec<TaskAdapter>,
@@ -86,6 +87,7 @@ pub fn fuse(
     {
         return Err(AdapterError::Unfusable { found: format!("tuned: {:?}", plan.tuned) });
     }
+    check_alike(plans().filter_map(|plan| plan.bottleneck.as_ref()))?;
     let has_norms = plans().any(|plan| plan.tuned == Tuned::LayerNorms);
     let tuned = if has_norms { Tuned::LayerNorms } else { config.plan.tuned };
     let config = TaskAdapterConfig {
@@ -189,6 +191,36 @@ impl Fusion {
         let answers = sites.iter().filter_map(|site| site.change(residual, output, norm)).collect();
         Some(fusion.forward(read, answers))
     }
+}
+
+/// Refuses what `AdapterHub` fuses to other numbers: it places all adapters as the last one, weighs what comes out of
+/// their way up without gate and outer norm, and adds what a sub-layer read twice to parallel ones.
+///
+/// Files hold fusions of such adapters from before they were refused; those compute what they always did.
+fn check_alike<'a>(
+    mut plans: impl Iterator<Item = &'a BottleneckPlan>,
+) -> Result<(), AdapterError> {
+    let unfusable = |found: &str| Err(AdapterError::Unfusable { found: found.to_owned() });
+    let mut first = None;
+    plans.try_for_each(|plan| {
+        let placement = *first.get_or_insert(plan.placement);
+        if matches!(plan.placement, Placement::Parallel { .. }) {
+            return unfusable("it stands in parallel to the sub-layer");
+        }
+        if plan.placement != placement {
+            return unfusable("its placement is not that of the first");
+        }
+        if plan.gate {
+            return unfusable("it has a gate");
+        }
+        if plan.outer_norm != OuterNorm::None {
+            return unfusable("it has an outer norm");
+        }
+        if plan.skip != Skip::Made {
+            return unfusable("its answer is added to something else than what the sub-layer made");
+        }
+        Ok(())
+    })
 }
 
 /// Refuses what would not stay as it was trained.

@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::error::AdapterError;
 
+/// The name of a setting that changes no answer of a trained adapter, and why it does not.
+pub(super) type Harmless = (&'static str, &'static str);
+
 /// Settings that were not taken yet.
 pub(super) struct Settings {
     /// The file they are from.
@@ -29,6 +32,12 @@ impl Settings {
         let left = serde_json::from_slice(&bytes)
             .map_err(|source| AdapterError::Json { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), left })
+    }
+
+    /// Settings that are in no file.
+    #[cfg(test)]
+    pub(super) fn of(left: Map<String, Value>) -> Self {
+        Self { path: PathBuf::from("adapter_config.json"), left }
     }
 
     /// Settings inside of others.
@@ -103,11 +112,21 @@ impl Settings {
         sizes.ok_or_else(|| self.refuse(key, &value, "a list of whole numbers"))
     }
 
-    /// Takes settings that change no answer: how training starts and what it drops out, or where a file came from.
-    pub(super) fn skip(&mut self, keys: &[&str]) {
-        for key in keys {
+    /// Takes settings that change no answer, whatever they are.
+    pub(super) fn skip(&mut self, keys: &[Harmless]) {
+        for (key, _) in keys {
             self.left.remove(*key);
         }
+    }
+
+    /// Takes settings that must be absent or `null`: any other value, 0 as well, means something.
+    pub(super) fn must_be_absent(&mut self, keys: &[&str]) -> Result<(), AdapterError> {
+        for key in keys {
+            if let Some(value) = self.take(key) {
+                return Err(self.refuse(key, &value, "it to be null: it is not supported"));
+            }
+        }
+        Ok(())
     }
 
     /// Takes settings that must be off, which is to say absent, `null`, `false`, 0 or empty.

@@ -97,6 +97,7 @@ fn pfeiffer_adapters_give_the_same_logits() {
 fn norms_inside_and_behind_give_the_same_logits() {
     let bottleneck = Method::Pfeiffer.plan(8).bottleneck.map(|plan| BottleneckPlan {
         inner_norm: InnerNorm::Layer,
+        inner_norm_epsilon: 1e-5,
         outer_norm: OuterNorm::Sum,
         skip: Skip::Read,
         closing: Closing::Nothing,

@@ -7,8 +7,8 @@ use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
 use burn_adapters::head::first_token;
 use burn_adapters::{
     AdaptedBert, AdapterError, Average, BottleneckPlan, Closing, Dropped, HeadKind, InnerNorm,
-    Layers, Method, Pooling, Stack, TaskAdapter, TaskAdapterConfig, TrainedParameter, Tuned,
-    Without, average_weights, classification_loss, fuse,
+    Layers, Method, OuterNorm, Plan, Pooling, Sites, Skip, Stack, TaskAdapter, TaskAdapterConfig,
+    TrainedParameter, Tuned, Without, average_weights, classification_loss, fuse,
 };
 use burn_bert::insertion::{Insertions, Site};
 use burn_fused::LayerNorm;
@@ -252,9 +252,12 @@ fn only_adapters_of_one_kind_have_a_mean() {
 
 fn fused(device: &Device) -> AdaptedBert {
     let bert = base(device);
-    let tasks = [(Method::Houlsby, 1), (Method::Pfeiffer, 2)].map(|(method, seed)| {
-        let mut plan = method.plan(4);
-        plan.bottleneck.as_mut().unwrap().init_std = 0.5;
+    // The second stands at one of the two sites and leaves the norms as they are.
+    let tasks = [(Sites::Both, Tuned::LayerNorms, 1), (Sites::FeedForward, Tuned::Nothing, 2)];
+    let tasks = tasks.map(|(sites, tuned, seed)| {
+        let mut plan = Plan { tuned, ..Method::Houlsby.plan(4) };
+        let bottleneck = plan.bottleneck.as_mut().unwrap();
+        (bottleneck.init_std, bottleneck.sites) = (0.5, sites);
         adapted(bert.clone(), &TaskAdapterConfig { seed, ..config(plan) }).task
     });
     let task = fuse(&config(Method::Fusion.plan(0)), tasks.to_vec(), &bert).unwrap();
@@ -360,6 +363,33 @@ fn what_cannot_stay_as_it_is_is_not_fused() {
         let error = fuse(&config(Method::Fusion.plan(0)), vec![task], &bert).unwrap_err();
         assert!(error.to_string().contains(sentence), "{error}");
     }
+    let serial = || Method::Houlsby.plan(4);
+    let changed = |change: fn(&mut BottleneckPlan)| {
+        let mut plan = serial();
+        change(plan.bottleneck.as_mut().unwrap());
+        plan
+    };
+    let after_norm = |skip| {
+        let mut plan = Method::Pfeiffer.plan(4);
+        plan.bottleneck.as_mut().unwrap().skip = skip;
+        plan
+    };
+    for (plans, sentence) in [
+        ([serial(), Method::Pfeiffer.plan(4)], "its placement is not that of the first"),
+        ([Method::Parallel.plan(4), Method::Parallel.plan(4)], "in parallel to the sub-layer"),
+        ([serial(), changed(|plan| plan.gate = true)], "it has a gate"),
+        ([serial(), changed(|plan| plan.outer_norm = OuterNorm::Sum)], "it has an outer norm"),
+        ([after_norm(Skip::Made), after_norm(Skip::Read)], "is added to something else"),
+        ([after_norm(Skip::Sum), after_norm(Skip::Made)], "is added to something else"),
+    ] {
+        let tasks = plans.clone().map(|plan| adapted(bert.clone(), &config(plan)).task).to_vec();
+        let error = fuse(&config(Method::Fusion.plan(0)), tasks, &bert).unwrap_err();
+        assert!(error.to_string().contains(sentence), "{error}");
+        // A file may hold such a fusion from before it was refused.
+        let fused = plans.map(|plan| Plan { tuned: Tuned::Nothing, ..plan }).to_vec();
+        let of_file = TaskAdapterConfig { fused, ..config(Method::Fusion.plan(0)) };
+        of_file.init(&bert).unwrap();
+    }
     let task = adapted(bert.clone(), &config(Method::Pfeiffer.plan(4))).task;
     let error = fuse(&config(Method::Houlsby.plan(4)), vec![task], &bert).unwrap_err();
     assert!(error.to_string().contains("adapters of the task's own"), "{error}");
@@ -371,7 +401,7 @@ fn what_cannot_stay_as_it_is_is_not_fused() {
 fn a_fusion_pools_and_counts_as_any_task() {
     let model = fused(&Device::flex());
     assert_eq!(model.task.config().pooling, Pooling::Pooler);
-    // Houlsby's norms are averaged with those of the base, which Pfeiffer's task had.
+    // The first task's norms are averaged with those of the base, which the second has.
     assert_eq!(model.task.config().plan.tuned, Tuned::LayerNorms);
     let table = model.trained_table().to_string();
     // 4 sites: query and key with biases, value without.

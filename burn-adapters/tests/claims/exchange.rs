@@ -100,6 +100,80 @@ fn an_adapter_without_a_head_gets_an_untrained_one_for_the_labels_that_are_named
 }
 
 #[test]
+fn labels_are_those_of_a_classification_and_fit_its_head() {
+    let read = |labels: &[&str]| {
+        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        let bert = base(&Device::flex());
+        adapter_hub::read(&path("adapters/houlsby"), bert, Some(labels)).map(|found| found.head)
+    };
+    let three = ["x", "y", "z"];
+    let labels = three.map(str::to_owned).to_vec();
+    assert_eq!(read(&three).unwrap(), HeadKind::Classification { labels });
+    assert!(matches!(read(&["x", "y"]), Err(AdapterError::LabelCount { outputs: 3, .. })));
+    assert!(matches!(read(&["x", "y", "x"]), Err(AdapterError::DuplicateLabel { .. })));
+
+    let config = TaskAdapterConfig { outputs: 1, ..config(Method::Lora.plan(2)) };
+    let model = adapted(base(&Device::flex()), &config);
+    let written = tempfile::tempdir().unwrap();
+    peft::write_directory(written.path(), &model, &HeadKind::Regression, "tiny").unwrap();
+    let read = |labels| peft::read(written.path(), base(&Device::flex()), labels);
+    assert_eq!(read(None).unwrap().head, HeadKind::Regression);
+    let error = read(Some(vec!["score".to_owned()])).unwrap_err().to_string();
+    assert!(error.contains("which is a score and no class"), "{error}");
+}
+
+#[test]
+fn directories_of_the_first_releases_of_peft_are_read() {
+    let directory = copy(&path("peft/lora_qv"));
+    let expected = read_peft(directory.path()).unwrap();
+    let file = directory.path().join("adapter_config.json");
+    let settings: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    for merge_weights in [false, true] {
+        // All that release 0.2.0 wrote.
+        let early = json!({
+            "base_model_name_or_path": "tiny",
+            "bias": "none",
+            "enable_lora": null,
+            "fan_in_fan_out": false,
+            "inference_mode": true,
+            "lora_alpha": settings["lora_alpha"],
+            "lora_dropout": 0.1,
+            "merge_weights": merge_weights,
+            "modules_to_save": ["classifier", "score"],
+            "peft_type": "LORA",
+            "r": settings["r"],
+            "target_modules": ["query", "value"],
+            "task_type": "SEQ_CLS",
+        });
+        std::fs::write(&file, early.to_string()).unwrap();
+        let early = read_peft(directory.path()).unwrap();
+        let logits = |imported: &Imported| imported.model.forward(&texts()).into_data();
+        assert_eq!(logits(&early), logits(&expected));
+    }
+}
+
+#[test]
+fn heads_of_other_models_are_refused() {
+    let directory = copy(&path("adapters/houlsby_static"));
+    let file = directory.path().join("head_config.json");
+    let settings = std::fs::read_to_string(&file).unwrap();
+    let changed = settings.replace("BertForSequenceClassification", "BertForTokenClassification");
+    assert_ne!(changed, settings);
+    std::fs::write(&file, changed).unwrap();
+    let said = read_hub(directory.path()).unwrap_err().to_string();
+    assert!(said.contains("`model_class` is \"BertForTokenClassification\""), "{said}");
+
+    let directory = copy(&path("adapters/houlsby"));
+    let file = directory.path().join("head_config.json");
+    let settings = std::fs::read_to_string(&file).unwrap();
+    let changed = settings.replace("\"tanh\"", "null");
+    assert_ne!(changed, settings);
+    std::fs::write(&file, changed).unwrap();
+    let said = read_hub(directory.path()).unwrap_err().to_string();
+    assert!(said.contains("`activation_function` is null"), "{said}");
+}
+
+#[test]
 fn what_is_written_for_adapter_hub_is_read_again() {
     for (name, directory) in directories("adapters") {
         let Ok(imported) = read_hub(&directory) else { continue };

@@ -3,11 +3,11 @@
 use burn::module::list_param_ids;
 use burn::tensor::Device;
 use burn_adapters::Method;
-use burn_bert::Projection;
+use burn_bert::{Precision, Projection};
 
 use crate::adapter_hub::{TOLERANCE, hub_corrections, peft_model, peft_plans, static_model, texts};
 use crate::fixtures::{
-    adapted, all_tensors, base, config, max_abs_difference, path, read, with_noise,
+    adapted, all_tensors, base, config, max_abs, max_abs_difference, path, read, with_noise,
 };
 
 use crate::samples::plans;
@@ -61,6 +61,23 @@ fn a_merged_task_keeps_what_no_weights_can_hold_and_the_base_stays() {
             &model.forward(&texts()).into_data(),
         );
         assert!(difference <= TOLERANCE, "{name}: {difference:e}");
+    }
+}
+
+#[test]
+fn half_a_base_merges_and_stays_in_half_precision() {
+    for precision in [Precision::Bf16, Precision::F16] {
+        for method in [Method::Lora, Method::Ia3, Method::LayerNorm] {
+            let bert = base(&Device::flex()).with_precision(precision);
+            let model = with_noise(adapted(bert, &config(method.plan(4))));
+            let merged = model.merged().unwrap();
+            assert_eq!(merged.bert.precision(), precision);
+            let expected = model.forward(&texts()).into_data();
+            let difference = max_abs_difference(&merged.forward(&texts()).into_data(), &expected);
+            let relative = difference / max_abs(&expected);
+            println!("{method} {precision}: {relative:e}");
+            assert!(relative <= 5e-2, "{method} {precision}: {relative:e}");
+        }
     }
 }
 

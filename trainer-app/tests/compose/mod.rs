@@ -103,7 +103,10 @@ fn an_adapter_stands_on_another_and_leaves_layers_to_plain_bert() {
 #[test]
 fn a_fusion_over_trained_adapters_is_a_file_of_its_own() {
     let desk = Desk::new();
-    let (a, b) = (desk.trained("a", "--seed 1"), desk.trained("b", "--method pfeiffer"));
+    let (a, b) = (desk.trained("a", "--seed 1"), desk.trained("b", "--seed 2"));
+    let other = desk.trained("other", "--method pfeiffer");
+    let said = desk.refuses(&format!("{TRAIN} --fuse {a},{other}").replace("--size 4", ""));
+    assert!(said.contains("its placement is not that of the first"), "{said}");
     let line = format!("{TRAIN} --fuse {a},{b}").replace("--size 4", "");
     let result = desk.json(&line);
     assert_eq!(result["method"], "fusion");

@@ -7,13 +7,17 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::super::settings::Settings;
+use super::super::settings::{Harmless, Settings};
 use super::FORMAT;
 use super::config::{ACTIVATIONS, activation, no_place};
 use crate::adapted::AdaptedBert;
 use crate::bottleneck::Activation;
 use crate::error::AdapterError;
 use crate::head::{HeadKind, Pooling};
+
+/// The class of models whose own head is read.
+const STATIC: &str = "BertForSequenceClassification";
+const HARMLESS: &[Harmless] = &[("dropout_prob", "of training")];
 
 /// A head as its settings describe it.
 pub(super) struct HubHead {
@@ -33,6 +37,11 @@ impl HubHead {
         let mut file = Settings::read(path)?;
         let old = !matches!(file.take("version"), Some(Value::String(_)));
         let Some(mut config) = file.object("config")? else {
+            // Without settings, the head is the model's own, which its class describes.
+            let class = file.text("model_class", STATIC)?;
+            if class != STATIC {
+                return Err(file.refuse("model_class", &json!(class), STATIC));
+            }
             let outputs = file.size("num_labels", 2)?;
             let kind = kind(&mut file, outputs)?;
             return Ok(Self { name: None, kind, pooling: Pooling::Pooler, hidden: None });
@@ -44,12 +53,15 @@ impl HubHead {
         }
         let outputs = config.size("num_labels", 2)?;
         let kind = kind(&mut config, outputs)?;
-        let activation_name = config.text("activation_function", "tanh")?;
+        const ACTIVATION: &str = "activation_function";
+        let activation_name = config.take(ACTIVATION).unwrap_or(Value::Null);
         let hidden = match config.size("layers", 2)? {
             1 => None,
-            2 => Some(activation(&activation_name, old).ok_or_else(|| {
-                config.refuse("activation_function", &json!(activation_name), ACTIVATIONS)
-            })?),
+            2 => {
+                let known = activation_name.as_str().and_then(|name| activation(name, old));
+                let refuse = || config.refuse(ACTIVATION, &activation_name, ACTIVATIONS);
+                Some(known.ok_or_else(refuse)?)
+            }
             layers => return Err(config.refuse("layers", &json!(layers), "1 or 2")),
         };
         if !config.flag("bias", true)? {
@@ -57,7 +69,7 @@ impl HubHead {
         }
         let pooling =
             if config.flag("use_pooler", false)? { Pooling::Pooler } else { Pooling::FirstToken };
-        config.skip(&["dropout_prob"]);
+        config.skip(HARMLESS);
         config.finish()?;
         Ok(Self { name: Some(name), kind, pooling, hidden })
     }

@@ -65,6 +65,7 @@ pub fn read(
     if width != base.d_model {
         return Err(file.refuse("hidden_size", &json!(width), &base.d_model.to_string()));
     }
+    // What else stands beside the settings is whatever was given to `save_adapter` to describe the adapter.
     let Some(settings) = file.object("config")? else {
         return Err(file.refuse("config", &Value::Null, "the adapter's settings"));
     };

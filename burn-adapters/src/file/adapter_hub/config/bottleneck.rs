@@ -9,11 +9,33 @@ use crate::bottleneck_plan::{
     BottleneckPlan, Closing, Combine, OuterNorm, Placement, Scaling, Sites, Skip,
 };
 use crate::error::{AdapterError, BaseShape};
-use crate::file::settings::Settings;
+use crate::file::settings::{Harmless, Settings};
 use crate::inner_norm::InnerNorm;
 
-/// Standard deviation of `init_weights="bert"`; it matters to nobody who has the weights.
+/// Standard deviation of `init_weights="bert"`, which has no effect once there are weights.
 const INIT_STD: f64 = 0.02;
+
+/// ε of `adapter_norm_before`: the default of `torch.nn.LayerNorm`.
+const NORM_EPSILON: f64 = 1e-5;
+
+pub(super) const HARMLESS: &[Harmless] = &[
+    ("dropout", "of training"),
+    ("init_weights", "how weights start that are in the file"),
+    ("init_weights_seed", "the same"),
+    ("cross_adapter", "of models with a decoder"),
+    ("inv_adapter_reduction_factor", "of `inv_adapter`, which is refused"),
+    ("phm_dim", "of `phm_layer`, which is refused"),
+    ("factorized_phm_W", "the same"),
+    ("shared_W_phm", "the same"),
+    ("shared_phm_rule", "the same"),
+    ("factorized_phm_rule", "the same"),
+    ("phm_c_init", "the same"),
+    ("phm_init_range", "the same"),
+    ("learn_phm", "the same"),
+    ("hypercomplex_nonlinearity", "the same"),
+    ("phm_rank", "the same"),
+    ("phm_bias", "the same"),
+];
 
 /// The plan of settings.
 pub(super) fn read(
@@ -77,6 +99,7 @@ pub(super) fn read(
         } else {
             InnerNorm::None
         },
+        inner_norm_epsilon: NORM_EPSILON,
         depth: 1,
         combine: Combine::Add,
         sizes: other_sizes,
@@ -96,25 +119,7 @@ pub(super) fn read(
     };
     let off = ["phm_layer", "inv_adapter", "invertible_adapter", "stochastic_depth"];
     settings.must_be_off(&off)?;
-    // Those of hypercomplex layers have no part where there are none, nor has a decoder's cross-attention.
-    settings.skip(&[
-        "phm_dim",
-        "factorized_phm_W",
-        "shared_W_phm",
-        "shared_phm_rule",
-        "factorized_phm_rule",
-        "phm_c_init",
-        "phm_init_range",
-        "learn_phm",
-        "hypercomplex_nonlinearity",
-        "phm_rank",
-        "phm_bias",
-        "cross_adapter",
-        "inv_adapter_reduction_factor",
-        "init_weights",
-        "init_weights_seed",
-        "dropout",
-    ]);
+    settings.skip(HARMLESS);
     settings.finish()?;
     Ok(plan)
 }
@@ -129,7 +134,7 @@ fn bottleneck_sizes(
     let size_of = |value: &Value| {
         let factor = value.as_f64().filter(|factor| factor.is_finite() && *factor > 0.0)?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "above 0")]
-        let size = (base.d_model as f64 / factor).floor() as usize;
+        let size = floor_division(base.d_model as f64, factor) as usize;
         Some(size.max(1))
     };
     let refuse = || settings.refuse(KEY, &value, "a number above 0, or one for each layer");
@@ -149,6 +154,14 @@ fn bottleneck_sizes(
     Ok((size, sizes))
 }
 
+/// `dividend // divisor` of two positive numbers in Python, which rounds no quotient up: `768 // 12.8` is 59, where the
+/// quotient rounds to 60. <https://github.com/python/cpython/blob/v3.11.7/Objects/floatobject.c>, `_float_div_mod`
+fn floor_division(dividend: f64, divisor: f64) -> f64 {
+    let quotient = (dividend - dividend % divisor) / divisor;
+    let floor = quotient.floor();
+    if quotient - floor > 0.5 { floor + 1.0 } else { floor }
+}
+
 /// The settings of a plan.
 pub(super) fn write(plan: &BottleneckPlan, base: BaseShape) -> Result<Value, AdapterError> {
     if plan.depth != 1 {
@@ -159,6 +172,12 @@ pub(super) fn write(plan: &BottleneckPlan, base: BaseShape) -> Result<Value, Ada
     }
     if plan.inner_norm == InnerNorm::Batch {
         return Err(no_place("a batch norm"));
+    }
+    if plan.inner_norm == InnerNorm::Layer && (plan.inner_norm_epsilon - NORM_EPSILON).abs() > 0.0 {
+        let epsilon = plan.inner_norm_epsilon;
+        return Err(no_place(&format!(
+            "an inner LayerNorm with an ε of {epsilon:e}, not {NORM_EPSILON:e}"
+        )));
     }
     let (parallel, after_norm) = match plan.placement {
         Placement::Serial => (None, false),
@@ -213,4 +232,28 @@ pub(super) fn write(plan: &BottleneckPlan, base: BaseShape) -> Result<Value, Ada
     .into_iter()
     .collect();
     Ok(Value::Object(settings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_divided_as_python_divides() {
+        // `int(d_model // factor)` of Python 3.11.
+        for (d_model, factor, size) in [
+            (768.0, 16.0, 48.0),
+            (768.0, 12.8, 59.0),
+            (768.0, 3.2, 239.0),
+            (768.0, 0.5, 1536.0),
+            (768.0, 0.3, 2560.0),
+            (768.0, 1000.0, 0.0),
+            (384.0, 6.4, 59.0),
+            (1024.0, 0.1, 10239.0),
+            (1024.0, 6.7, 152.0),
+        ] {
+            let found: f64 = floor_division(d_model, factor);
+            assert!((found - size).abs() <= 0.0, "{d_model} // {factor} is {size}, not {found}");
+        }
+    }
 }

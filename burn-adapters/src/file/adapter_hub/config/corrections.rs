@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Version, layers, leave_out, no_place};
 use crate::error::{AdapterError, BaseShape};
-use crate::file::settings::Settings;
+use crate::file::settings::{Harmless, Settings};
 use crate::low_rank::{LowRankPlan, RankScaling};
 use crate::scale::ScalePlan;
 
@@ -34,8 +34,16 @@ fn projections(settings: &mut Settings) -> Result<BTreeSet<Projection>, AdapterE
     Ok(projections)
 }
 
-/// How training starts and what it drops out.
-const OF_TRAINING: [&str; 4] = ["dropout", "init_weights", "init_weights_seed", "dtype"];
+pub(super) const HARMLESS: &[Harmless] = &[
+    ("dropout", "of training"),
+    ("init_weights", "how weights start that are in the file"),
+    ("init_weights_seed", "the same"),
+    ("dtype", "in which weights are kept; their numbers are read as they are"),
+];
+
+/// Those of scales besides.
+pub(super) const OF_SCALES: &[Harmless] =
+    &[("vera_d", "of the mode `add`"), ("vera_b", "of the mode `add`")];
 
 /// The low-rank plan of settings.
 pub(super) fn read_low_rank(
@@ -51,8 +59,10 @@ pub(super) fn read_low_rank(
     }
     plan.layers = layers(&mut settings, base)?;
     plan.gate = settings.flag("use_gating", false)?;
-    settings.must_be_off(&["use_dora", "vera_d", "vera_b"])?;
-    settings.skip(&OF_TRAINING);
+    settings.must_be_off(&["use_dora"])?;
+    // A number makes it a VeRA, whatever it is.
+    settings.must_be_absent(&["vera_d", "vera_b"])?;
+    settings.skip(HARMLESS);
     settings.finish()?;
     Ok(plan)
 }
@@ -70,8 +80,9 @@ pub(super) fn read_scale(
     }
     let mut plan = ScalePlan::new(projections(&mut settings)?);
     plan.layers = layers(&mut settings, base)?;
-    settings.must_be_off(&["use_gating", "use_dora", "vera_d", "vera_b"])?;
-    settings.skip(&OF_TRAINING);
+    settings.must_be_off(&["use_gating", "use_dora"])?;
+    settings.skip(OF_SCALES);
+    settings.skip(HARMLESS);
     settings.finish()?;
     Ok(plan)
 }

@@ -7,7 +7,7 @@ mod bottleneck;
 mod corrections;
 mod prefix;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::FORMAT;
 use crate::bottleneck::Activation;
@@ -46,15 +46,22 @@ pub(super) fn plan(
 ) -> Result<Plan, AdapterError> {
     let mut plan = Plan::without_insertions(Tuned::Nothing);
     let parts = match settings.take("configs") {
-        None => vec![settings],
+        None => {
+            let nothing = settings.inside(Map::new());
+            vec![std::mem::replace(&mut settings, nothing)]
+        }
         Some(Value::Array(parts)) => {
-            settings.skip(&["architecture"]);
+            let architecture = settings.text("architecture", "union")?;
+            if architecture != "union" {
+                return Err(settings.refuse("architecture", &json!(architecture), "union"));
+            }
             let inside = parts.into_iter().map(|part| match part {
                 Value::Object(map) => Ok(settings.inside(map)),
                 other => Err(settings.refuse("configs", &other, "a list of objects")),
             });
             let inside = inside.collect::<Result<Vec<_>, _>>()?;
-            settings.finish()?;
+            let nothing = settings.inside(Map::new());
+            std::mem::replace(&mut settings, nothing).finish()?;
             inside
         }
         Some(other) => return Err(settings.refuse("configs", &other, "a list of objects")),
@@ -80,11 +87,8 @@ pub(super) fn plan(
             }
         };
         if twice {
-            return Err(AdapterError::NoPlace {
-                format: "a plan",
-                what: "two parts of one kind in a union".to_owned(),
-                remedy: "only parts of different kinds can be read",
-            });
+            let expected = "parts of different kinds";
+            return Err(settings.refuse("configs", &json!(architecture), expected));
         }
     }
     Ok(plan)
@@ -143,4 +147,114 @@ pub(super) fn settings(plan: &Plan, base: BaseShape) -> Result<Value, AdapterErr
 pub(super) fn no_place(what: &str) -> AdapterError {
     let remedy = "keep our own file, or train without it";
     AdapterError::NoPlace { format: FORMAT, what: what.to_owned(), remedy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::settings::Harmless;
+    use super::*;
+
+    const BASE: BaseShape = BaseShape { n_layers: 2, d_model: 32 };
+
+    /// What each class writes (`goldens/settings.py`).
+    fn written() -> Map<String, Value> {
+        let all = include_str!("../../../../tests/fixtures/settings.json");
+        let all: Value = serde_json::from_str(all).unwrap();
+        all["adapters"].as_object().unwrap().clone()
+    }
+
+    fn read(settings: &Value) -> Result<Plan, AdapterError> {
+        let settings = settings.as_object().unwrap().clone();
+        plan(Settings::of(settings), Version::of(Some("adapters.1.3.0")), BASE)
+    }
+
+    fn harmless(settings: &Value) -> Vec<&'static str> {
+        let lists: &[&[Harmless]] = match settings["architecture"].as_str() {
+            None => &[bottleneck::HARMLESS],
+            Some("prefix_tuning") => &[prefix::HARMLESS],
+            Some(_) if settings["composition_mode"] == "scale" => {
+                &[corrections::HARMLESS, corrections::OF_SCALES]
+            }
+            Some(_) => &[corrections::HARMLESS],
+        };
+        lists.iter().flat_map(|list| list.iter()).map(|(key, _)| *key).collect()
+    }
+
+    /// What stands in the way of classes whose method has no place here.
+    fn hindrance(class: &str) -> Option<&'static str> {
+        Some(match class {
+            "AdapterPlusConfig" => "stochastic_depth",
+            "CompacterConfig" | "CompacterPlusPlusConfig" => "phm_layer",
+            "SeqBnInvConfig" | "DoubleSeqBnInvConfig" => "inv_adapter",
+            "DoRAConfig" | "DvoRAConfig" => "use_dora",
+            "VeraConfig" => "vera_d",
+            "MTLLoRAConfig" | "PromptTuningConfig" => "architecture",
+            "LoReftConfig" | "NoReftConfig" | "DiReftConfig" => "architecture",
+            _ => return None,
+        })
+    }
+
+    #[test]
+    fn every_setting_is_used_or_refused_or_listed_as_harmless() {
+        let mut read_in = 0;
+        for (class, settings) in written() {
+            let found = read(&settings);
+            if let Some(hindrance) = hindrance(&class) {
+                let error = found.expect_err(&class);
+                let AdapterError::Setting { key, .. } = error else { panic!("{class}: {error}") };
+                assert_eq!(key, hindrance, "{class}");
+                continue;
+            }
+            let expected = found.unwrap_or_else(|error| panic!("{class}: {error}"));
+            read_in += 1;
+            let (keys, harmless) = (settings.as_object().unwrap().keys(), harmless(&settings));
+            for key in keys {
+                let mut changed = settings.clone();
+                changed[key] = json!({ "nothing": [0.25] });
+                match read(&changed) {
+                    Err(AdapterError::Setting { key: named, .. }) => assert_eq!(&named, key),
+                    Err(error) => panic!("{class}: {key}: {error}"),
+                    Ok(found) => {
+                        assert!(harmless.contains(&key.as_str()), "{class}: {key}");
+                        assert_eq!(found, expected, "{class}: {key}");
+                    }
+                }
+            }
+            for key in harmless {
+                assert!(settings.get(key).is_some(), "{class} does not write {key}");
+            }
+        }
+        assert_eq!(read_in, 7);
+    }
+
+    #[test]
+    fn a_vera_of_zeros_is_one() {
+        let mut settings = written()["LoRAConfig"].clone();
+        settings["vera_d"] = json!(0.0);
+        let error = read(&settings).unwrap_err().to_string();
+        assert!(error.contains("`vera_d` is 0.0"), "{error}");
+    }
+
+    #[test]
+    fn unions_of_one_kind_are_refused_by_name() {
+        let part = &written()["SeqBnConfig"];
+        let union = json!({ "architecture": "union", "configs": [part, part] });
+        let error = read(&union).unwrap_err();
+        let AdapterError::Setting { key, .. } = error else { panic!("{error}") };
+        assert_eq!(key, "configs");
+    }
+
+    #[test]
+    fn an_inner_norm_has_the_epsilon_of_where_it_was_trained() {
+        let mut settings = written()["DoubleSeqBnConfig"].clone();
+        settings["ln_before"] = json!(true);
+        let theirs = read(&settings).unwrap();
+        let epsilon = |plan: &Plan| plan.bottleneck.as_ref().unwrap().inner_norm_epsilon;
+        assert!((epsilon(&theirs) - 1e-5).abs() <= 0.0);
+        assert_eq!(super::settings(&theirs, BASE).unwrap()["ln_before"], json!(true));
+        let mut ours = theirs;
+        ours.bottleneck.as_mut().unwrap().inner_norm_epsilon = crate::INNER_NORM_EPSILON;
+        let error = super::settings(&ours, BASE).unwrap_err().to_string();
+        assert!(error.contains("an inner LayerNorm with an ε of 1e-12"), "{error}");
+    }
 }

@@ -4,11 +4,21 @@ use serde_json::{Value, json};
 
 use super::{layers, leave_out};
 use crate::error::{AdapterError, BaseShape};
-use crate::file::settings::Settings;
+use crate::file::settings::{Harmless, Settings};
 use crate::prefix::{PrefixGate, PrefixPlan};
 
 /// The width of the network that makes prefixes, where a file says nothing of it.
 const WIDTH: usize = 512;
+
+pub(super) const HARMLESS: &[Harmless] = &[
+    (
+        "encoder_prefix",
+        "of models with a decoder; a BERT's own attention has its prefix either way",
+    ),
+    ("cross_prefix", "the same"),
+    ("dropout", "of training"),
+    ("init_weights_seed", "how weights start that are in the file"),
+];
 
 /// The plan of settings.
 pub(super) fn read(mut settings: Settings, base: BaseShape) -> Result<PrefixPlan, AdapterError> {
@@ -20,9 +30,6 @@ pub(super) fn read(mut settings: Settings, base: BaseShape) -> Result<PrefixPlan
     if !flat && name != "tanh" {
         return Err(settings.refuse("non_linearity", &json!(name), "tanh, for prefixes"));
     }
-    if !settings.flag("encoder_prefix", true)? {
-        return Err(settings.refuse("encoder_prefix", &json!(false), "true"));
-    }
     let (gated, shared) =
         (settings.flag("use_gating", false)?, settings.flag("shared_gating", true)?);
     plan.gate = match (gated, shared) {
@@ -31,7 +38,7 @@ pub(super) fn read(mut settings: Settings, base: BaseShape) -> Result<PrefixPlan
         (true, false) => PrefixGate::Separate,
     };
     plan.layers = layers(&mut settings, base)?;
-    settings.skip(&["cross_prefix", "dropout", "init_weights_seed"]);
+    settings.skip(HARMLESS);
     settings.finish()?;
     Ok(plan)
 }
