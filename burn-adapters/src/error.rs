@@ -407,6 +407,13 @@ pub enum AdapterError {
         source: serde_json::Error,
     },
 
+    /// A directory of `save_adapter_fusion`.
+    #[error("{} is that of a fusion over adapters, which is not read; import the adapters and fuse them with `--fuse`", path.display())]
+    IsFusion {
+        /// The settings of the fusion.
+        path: PathBuf,
+    },
+
     /// A setting that cannot be honored.
     #[error("{}: `{key}` is {found}, expected {expected}", path.display())]
     Setting {

@@ -153,6 +153,14 @@ fn directories_of_the_first_releases_of_peft_are_read() {
 }
 
 #[test]
+fn a_directory_of_a_fusion_is_refused_as_one() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("adapter_fusion_config.json"), "{}").unwrap();
+    let error = read_hub(directory.path()).unwrap_err();
+    assert!(matches!(error, AdapterError::IsFusion { .. }), "{error}");
+}
+
+#[test]
 fn heads_of_other_models_are_refused() {
     let directory = copy(&path("adapters/houlsby_static"));
     let file = directory.path().join("head_config.json");

@@ -34,6 +34,7 @@ pub(super) const FORMAT: &str = "AdapterHub";
 /// The version whose layout is written.
 const VERSION: &str = "adapters.1.3.0";
 const CONFIG: &str = "adapter_config.json";
+const FUSION_CONFIG: &str = "adapter_fusion_config.json";
 const HEAD_CONFIG: &str = "head_config.json";
 /// Of the paper, and of BERT; a file does not say what the base had.
 const HEAD_DROPOUT: f64 = 0.1;
@@ -53,6 +54,10 @@ pub fn read(
 ) -> Result<Imported, AdapterError> {
     let base = BaseShape { n_layers: bert.n_layers(), d_model: bert.d_model() };
     let config_path = directory.join(CONFIG);
+    let fusion = directory.join(FUSION_CONFIG);
+    if fusion.is_file() && !config_path.is_file() {
+        return Err(AdapterError::IsFusion { path: fusion });
+    }
     let mut file = Settings::read(&config_path)?;
     let version = file.take("version");
     let version = Version::of(version.as_ref().and_then(Value::as_str));
