@@ -34,7 +34,7 @@ pub use compose::fusion::{Fusion, fuse};
 pub use compose::per_row::{PerRow, TaskSet};
 pub use compose::stack::Stack;
 pub use compose::without::{Without, ablate_spans};
-pub use error::AdapterError;
+pub use error::{AdapterError, BaseShape};
 pub use head::{
     Head, HeadConfig, HeadKind, Pooling, classification_loss, regression_loss, span_loss,
 };

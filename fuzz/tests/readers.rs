@@ -4,6 +4,8 @@
 mod adapters;
 #[path = "readers/network.rs"]
 mod network;
+#[path = "readers/foreign.rs"]
+mod foreign;
 #[path = "readers/sweeps.rs"]
 mod sweeps;
 #[path = "readers/tables.rs"]

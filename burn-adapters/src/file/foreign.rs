@@ -25,7 +25,7 @@ use crate::task_adapter::TaskAdapterConfig;
 const MOST_TENSORS: usize = 100_000;
 
 /// Tensors by name, as `f32`.
-pub(super) type Tensors = BTreeMap<String, TensorData>;
+pub type Tensors = BTreeMap<String, TensorData>;
 
 /// An adapter out of somebody else's directory, on its base.
 #[derive(Debug)]
@@ -52,7 +52,10 @@ pub(super) fn find(directory: &Path, names: &[&str]) -> Result<PathBuf, AdapterE
 /// Reads all tensors of a file, a pickle where it ends in `.bin`.
 ///
 /// A pickle is only looked at: its reader builds tensors and calls nothing that the file names.
-pub(super) fn read_tensors(path: &Path) -> Result<Tensors, AdapterError> {
+///
+/// # Errors
+/// If it cannot be read, or is not whole.
+pub fn read_tensors(path: &Path) -> Result<Tensors, AdapterError> {
     let weights = |reason: String| AdapterError::Weights { path: path.to_owned(), reason };
     let read = || -> Result<Tensors, String> {
         if path.extension().is_some_and(|extension| extension == "bin") {

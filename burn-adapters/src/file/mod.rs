@@ -15,4 +15,4 @@ pub mod probe;
 mod settings;
 pub mod tensorflow;
 
-pub use foreign::Imported;
+pub use foreign::{Imported, Tensors, read_tensors};

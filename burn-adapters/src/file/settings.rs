@@ -29,7 +29,12 @@ impl Settings {
             return Err(AdapterError::Weights { path: path.to_owned(), reason });
         }
         let bytes = std::fs::read(path).map_err(read)?;
-        let left = serde_json::from_slice(&bytes)
+        Self::parse(path, &bytes)
+    }
+
+    /// The object in the bytes of a file; `path` is where they are from, for the errors.
+    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, AdapterError> {
+        let left = serde_json::from_slice(bytes)
             .map_err(|source| AdapterError::Json { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), left })
     }

@@ -3,7 +3,6 @@
 //! <https://github.com/adapter-hub/adapters/blob/v1.3.0/src/adapters/heads/base.py>
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
@@ -32,9 +31,8 @@ pub(super) struct HubHead {
 }
 
 impl HubHead {
-    /// Reads `head_config.json`.
-    pub(super) fn read(path: &Path) -> Result<Self, AdapterError> {
-        let mut file = Settings::read(path)?;
+    /// The head in a `head_config.json`.
+    pub(super) fn of(mut file: Settings) -> Result<Self, AdapterError> {
         let old = !matches!(file.take("version"), Some(Value::String(_)));
         let Some(mut config) = file.object("config")? else {
             // Without settings, the head is the model's own, which its class describes.

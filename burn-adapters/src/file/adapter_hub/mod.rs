@@ -58,23 +58,7 @@ pub fn read(
     if fusion.is_file() && !config_path.is_file() {
         return Err(AdapterError::IsFusion { path: fusion });
     }
-    let mut file = Settings::read(&config_path)?;
-    let version = file.take("version");
-    let version = Version::of(version.as_ref().and_then(Value::as_str));
-    let name = file.text("name", "default")?;
-    let model_type = file.text("model_type", "bert")?;
-    if model_type != "bert" {
-        return Err(file.refuse("model_type", &json!(model_type), "bert"));
-    }
-    let width = file.size("hidden_size", base.d_model)?;
-    if width != base.d_model {
-        return Err(file.refuse("hidden_size", &json!(width), &base.d_model.to_string()));
-    }
-    // What else stands beside the settings is whatever was given to `save_adapter` to describe the adapter.
-    let Some(settings) = file.object("config")? else {
-        return Err(file.refuse("config", &Value::Null, "the adapter's settings"));
-    };
-    let mut plan = config::plan(settings, version, base)?;
+    let (name, mut plan) = plan_of(Settings::read(&config_path)?, base)?;
 
     let path = find(directory, &["adapter.safetensors", "pytorch_adapter.bin"])?;
     let mut tensors = renamed(&path, read_tensors(&path)?)?;
@@ -84,7 +68,7 @@ pub fn read(
     let mut warnings = Vec::new();
     let head_config = directory.join(HEAD_CONFIG);
     let head = if head_config.is_file() {
-        let head = HubHead::read(&head_config)?;
+        let head = HubHead::of(Settings::read(&head_config)?)?;
         let head_path = find(directory, &["model_head.safetensors", "pytorch_model_head.bin"])?;
         tensors.extend(renamed(&head_path, read_tensors(&head_path)?)?);
         Some(head)
@@ -129,6 +113,46 @@ pub fn read(
     };
     let model = fill(&path, bert, &config, tensors, |path| naming.place(path), fresh)?;
     Ok(Imported { model, name, head: head.kind, warnings })
+}
+
+/// The name of an adapter and its plan, of the bytes of an `adapter_config.json`; `path` is where they are from, for
+/// the errors.
+///
+/// # Errors
+/// If they are no JSON, or a setting cannot be honored.
+pub fn parse_settings(
+    path: &Path,
+    bytes: &[u8],
+    base: BaseShape,
+) -> Result<(String, Plan), AdapterError> {
+    plan_of(Settings::parse(path, bytes)?, base)
+}
+
+/// What the outputs of a head mean, of the bytes of a `head_config.json`.
+///
+/// # Errors
+/// If they are no JSON, or a setting cannot be honored.
+pub fn parse_head(path: &Path, bytes: &[u8]) -> Result<HeadKind, AdapterError> {
+    HubHead::of(Settings::parse(path, bytes)?).map(|head| head.kind)
+}
+
+fn plan_of(mut file: Settings, base: BaseShape) -> Result<(String, Plan), AdapterError> {
+    let version = file.take("version");
+    let version = Version::of(version.as_ref().and_then(Value::as_str));
+    let name = file.text("name", "default")?;
+    let model_type = file.text("model_type", "bert")?;
+    if model_type != "bert" {
+        return Err(file.refuse("model_type", &json!(model_type), "bert"));
+    }
+    let width = file.size("hidden_size", base.d_model)?;
+    if width != base.d_model {
+        return Err(file.refuse("hidden_size", &json!(width), &base.d_model.to_string()));
+    }
+    // What else stands beside the settings is whatever was given to `save_adapter` to describe the adapter.
+    let Some(settings) = file.object("config")? else {
+        return Err(file.refuse("config", &Value::Null, "the adapter's settings"));
+    };
+    Ok((name, config::plan(settings, version, base)?))
 }
 
 fn names(

@@ -23,6 +23,7 @@ use super::settings::Settings;
 use crate::adapted::AdaptedBert;
 use crate::error::{AdapterError, TensorProblems};
 use crate::head::{HeadKind, Pooling};
+use crate::plan::Plan;
 use crate::task_adapter::TaskAdapterConfig;
 
 const FORMAT: &str = "PEFT";
@@ -72,6 +73,15 @@ pub fn read(
     };
     let model = fill(&path, bert, &config, tensors, place, None)?;
     Ok(Imported { model, name: "default".to_owned(), head, warnings: Vec::new() })
+}
+
+/// The plan of the bytes of an `adapter_config.json`, on a base of so many layers; `path` is where they are from, for
+/// the errors.
+///
+/// # Errors
+/// If they are no JSON, or a setting cannot be honored.
+pub fn parse_settings(path: &Path, bytes: &[u8], n_layers: usize) -> Result<Plan, AdapterError> {
+    config::plan(Settings::parse(path, bytes)?, n_layers)
 }
 
 /// Writes a model as a directory that `PeftModel.from_pretrained` reads on a `BertForSequenceClassification`.
