@@ -219,6 +219,14 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_is_not_fetched_again() {
+        for name in [".", "./no/such/directory", "/no/such/directory", "a/b/c"] {
+            let error = Base::fetch_again(name).unwrap_err();
+            assert!(error.downcast_ref::<UsageError>().is_some(), "{error:#}");
+        }
+    }
+
+    #[test]
     fn a_fingerprint_follows_the_weights() {
         let directory = tempfile::tempdir().unwrap();
         for file in ["config.json", "tokenizer.json"] {

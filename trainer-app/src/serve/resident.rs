@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry as Slot;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_adapters::compose::per_row::mixes;
@@ -67,6 +67,7 @@ impl Residents {
     /// Opens a bank and loads its tasks.
     pub(super) fn open(path: &Path, base: Option<&str>, device: &Device) -> Result<Self> {
         let bank = Bank::open(path)?;
+        warn(&bank);
         let (bert, fingerprint, base) = load_base(&bank, base, device)?;
         let bert = bert.valid();
         let bert_config = BertConfig::from_directory(base.directory())?;
@@ -115,11 +116,23 @@ impl Residents {
             base.name,
             base.fingerprint
         );
+        if let Some(warning) = bank.warnings().first()
+            && bank.generation() < now.bank.generation()
+        {
+            // It is older than what is in memory.
+            bail!("{warning}");
+        }
+        warn(&bank);
         let known = &now.resident.tasks;
         let resident = load(&bank, &self.bert, &self.fingerprint, &self.base, known)?;
         (now.bank, now.resident) = (bank, Arc::new(resident));
         Ok(())
     }
+}
+
+/// Says what is wrong with a bank that is read nevertheless.
+fn warn(bank: &Bank) {
+    bank.warnings().iter().for_each(|warning| log(&format!("warning: {warning}")));
 }
 
 fn load(

@@ -288,8 +288,19 @@ fn a_bank_that_becomes_unreadable_does_not_take_down_what_is_in_memory() {
     let server = desk.serve("");
     let (bank, good) = (desk.path("tasks.bank"), desk.path("good.bank"));
     std::fs::copy(&bank, &good).unwrap();
-    for damage in 0..3 {
+    for damage in 0..4 {
         match damage {
+            // The slot of the last change: without it, the bank is as it was before the task was added.
+            3 => {
+                let mut bytes = std::fs::read(&good).unwrap();
+                let generation = |slot: &usize| {
+                    u64::from_le_bytes(bytes[64 * slot + 16..64 * slot + 24].try_into().unwrap())
+                };
+                let last = (0..2).max_by_key(generation).unwrap();
+                bytes[64 * last + 60] ^= 1;
+                std::fs::write(desk.path("damaged.bank"), bytes).unwrap();
+                std::fs::rename(desk.path("damaged.bank"), &bank).unwrap();
+            }
             0 => std::fs::write(&bank, vec![7; 100_000]).unwrap(),
             1 => std::fs::remove_file(&bank).unwrap(),
             // A bank of another base.
@@ -312,6 +323,6 @@ fn a_bank_that_becomes_unreadable_does_not_take_down_what_is_in_memory() {
         assert_eq!(server.get("/healthz"), (200, "ok\n".to_owned()));
     }
     let written = server.written();
-    assert_eq!(written.matches("the bank cannot be read, and the tasks").count(), 3, "{written}");
+    assert_eq!(written.matches("the bank cannot be read, and the tasks").count(), 4, "{written}");
     assert!(written.contains(" GMT: "), "{written}");
 }

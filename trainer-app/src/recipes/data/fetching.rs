@@ -102,6 +102,8 @@ fn fetch(spec: &TaskSpec, url: &str, place: Place<'_>, downloader: &Downloader) 
     if is_whole(spec, data) {
         return check(&[spec], data);
     }
+    // What a process that was killed had unpacked.
+    atomic::remove_partial_of(&data.join(aside_name(spec)))?;
     let part = data.join(format!(".{file}.part"));
     downloader.receive(&download, &part)?;
     let unpacked = place_unpacked(spec, &part, data);
@@ -119,10 +121,15 @@ fn fetch(spec: &TaskSpec, url: &str, place: Place<'_>, downloader: &Downloader) 
     unpacked.with_context(|| format!("the archive {}", download.url))
 }
 
+/// What is unpacked has names that begin so, and are hidden.
+fn aside_name(spec: &TaskSpec) -> String {
+    format!("unpacked-{}", spec.directory)
+}
+
 /// Unpacks an archive aside, counts the rows, and puts the files into the task's directory.
 fn place_unpacked(spec: &TaskSpec, archive: &Path, data: &Path) -> Result<()> {
     let aside = tempfile::Builder::new()
-        .prefix(&format!(".{}.", spec.directory))
+        .prefix(&format!(".{}.", aside_name(spec)))
         .suffix(".part")
         .tempdir_in(data)
         .with_context(|| format!("writing into {}", data.display()))?;
@@ -216,6 +223,8 @@ mod tests {
             assert!(error.contains(part), "{error}");
             assert_eq!(names(&data), [".WNLI.lock"]);
         }
+        // What a process left that was killed while it unpacked.
+        fs::create_dir(data.join(".unpacked-WNLI.x.part")).unwrap();
         server.put("/WNLI.zip", &wnli(635), "good");
         fetch(&["wnli"], false, &server, &data).unwrap();
         assert_eq!(names(&data), [".WNLI.lock", "WNLI"]);
