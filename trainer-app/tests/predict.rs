@@ -179,6 +179,20 @@ fn pairs_are_read_as_the_adapter_was_trained() {
     let (code, said) = desk.refuses(&format!("{PAIRS} {columns}"), "");
     assert_eq!(code, Some(2));
     assert!(said.contains("name the column of the second with --text2"), "{said}");
+
+    for command in ["evaluate", "ablate"] {
+        let line = |adapter: &str, columns: &str| {
+            let line = format!("{command} {adapter} --input rows.csv --label team --base nowhere");
+            let output = desk.output(&format!("{line} {columns}"), "");
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        };
+        let (code, said) = line(PAIRS, "--text body");
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("name the column of the second with --text2"), "{said}");
+        let (code, said) = line(SINGLE, "--text body --text2 other");
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("trained on single texts, and --text2 reads pairs"), "{said}");
+    }
 }
 
 /// Files of version 1 do not say whether they read pairs.

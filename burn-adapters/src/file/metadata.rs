@@ -1,5 +1,6 @@
 //! What an adapter file says about the adapter beside its weights: the task, the labels, the score and the base.
 
+use std::fmt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,15 @@ pub enum TextInput {
     Single,
     /// Two texts.
     Pair,
+}
+
+impl fmt::Display for TextInput {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Single => "single texts",
+            Self::Pair => "pairs of texts",
+        })
+    }
 }
 
 /// A score on validation data.

@@ -15,6 +15,7 @@ use crate::cli::AblateArgs;
 use crate::learner::step::ScoredRow;
 use crate::recipes::adapter_task::AdapterTask;
 use crate::recipes::inference::Answerer;
+use crate::recipes::texts;
 use crate::report::heat_map;
 
 /// What `ablation.json` holds.
@@ -95,6 +96,7 @@ pub fn run(args: &AblateArgs) -> Result<()> {
 fn read(args: &AblateArgs) -> Result<(AdapterTask, Vec<Example>)> {
     let metadata = native::read_header(&args.adapter)?.metadata;
     if let (Some(path), Some(text), Some(label)) = (&args.input, &args.columns.text, &args.label) {
+        texts::input_of_columns(&args.columns, metadata.input)?;
         let task = AdapterTask::of(&metadata)?;
         let text2 = args.columns.text2.as_deref();
         let rows = custom::read_labeled(path, text, text2, label, &task.task.labels)?;

@@ -129,7 +129,6 @@ pub fn import(args: &ImportArgs) -> Result<()> {
 ///
 /// # Errors
 /// An adapter that cannot be read, something for which the format has no place, or a file that cannot be written.
-#[expect(clippy::print_stdout, reason = "the directory is what was asked for")]
 pub fn export(args: &ExportArgs) -> Result<()> {
     let header = native::read_header(&args.adapter)?;
     let name = args.base.as_deref().unwrap_or(&header.metadata.base.name);
@@ -159,7 +158,7 @@ pub fn export(args: &ExportArgs) -> Result<()> {
             warn(&lost);
         }
     }
-    println!("{}", args.out.display());
+    outln!("{}", args.out.display());
     Ok(())
 }
 
@@ -174,10 +173,9 @@ fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "a warning is told where talk goes")]
 fn warn(sentences: &[String]) {
     for sentence in sentences {
-        eprintln!("warning: {sentence}");
+        noteln!("warning: {sentence}");
     }
 }
 
@@ -243,9 +241,8 @@ fn load(path: &Path, bert: &Bert, base: &BaseIdentity) -> Result<(AdaptedBert, A
     Ok(native::load(path, bert.clone(), &base.fingerprint)?)
 }
 
-#[expect(clippy::print_stdout, reason = "the file is what was asked for")]
 fn write(path: &Path, model: &AdaptedBert, metadata: &AdapterMetadata) -> Result<()> {
     native::save(path, model, metadata)?;
-    println!("{}", path.display());
+    outln!("{}", path.display());
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
 use burn_adapters::HeadKind;
-use burn_adapters::file::native::{AdapterMetadata, DataSource};
+use burn_adapters::file::native::{AdapterMetadata, DataSource, TextInput};
 use glue_data::{Example, Label, Labels, Metric, Prediction, Split, Task, TaskSpec, tasks};
 use serde_json::{Map, Value};
 
@@ -80,10 +80,22 @@ impl AdapterTask {
                 )));
             }
         };
-        match Published::new(&labels, spec) {
-            Some(published) => Ok(Self::new(metadata, labels, Some(published))),
-            None => Err(mismatch(&labels, spec, &spec.task().labels)),
+        let Some(published) = Published::new(&labels, spec) else {
+            return Err(mismatch(&labels, spec, &spec.task().labels));
+        };
+        let has_pairs = spec.parts.iter().any(|part| part.text2.is_some());
+        let (found, expected) = if has_pairs {
+            (TextInput::Pair, TextInput::Single)
+        } else {
+            (TextInput::Single, TextInput::Pair)
+        };
+        if metadata.input == Some(expected) {
+            return Err(UsageError::new(format!(
+                "the rows of {} are {found}, and the adapter was trained on {expected}",
+                spec.name
+            )));
         }
+        Ok(Self::new(metadata, labels, Some(published)))
     }
 
     fn new(metadata: &AdapterMetadata, labels: Labels, published: Option<Published>) -> Self {
@@ -302,6 +314,24 @@ mod tests {
         let mails = metadata("mails", Some(DataSource::Own), &["x", "y"]);
         let said = AdapterTask::of_published(&mails, None).unwrap_err().to_string();
         assert!(said.contains("`mails`") && !said.contains("--task"), "{said}");
+    }
+
+    #[test]
+    fn pairs_are_not_scored_by_an_adapter_of_single_texts() {
+        let of = |task: &str, input| {
+            let metadata = AdapterMetadata { input, ..metadata(task, None, &["0", "1"]) };
+            AdapterTask::of_published(&metadata, None)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(of("mrpc", None), Ok(()));
+        assert_eq!(of("mrpc", Some(TextInput::Pair)), Ok(()));
+        let expected =
+            "the rows of mrpc are pairs of texts, and the adapter was trained on single texts";
+        assert_eq!(of("mrpc", Some(TextInput::Single)), Err(expected.to_owned()));
+        let expected =
+            "the rows of cola are single texts, and the adapter was trained on pairs of texts";
+        assert_eq!(of("cola", Some(TextInput::Pair)), Err(expected.to_owned()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::EvaluateArgs;
 use crate::recipes::adapter_task::AdapterTask;
 use crate::recipes::inference::Answerer;
+use crate::recipes::texts;
 use crate::rows;
 
 /// What `--drop-layers` is given for a table of every number of layers.
@@ -25,7 +26,6 @@ struct Judged {
 ///
 /// # Errors
 /// An adapter, base or rows that cannot be read, or rows without labels.
-#[expect(clippy::print_stdout, reason = "the scores are what was asked for")]
 pub fn run(args: &EvaluateArgs) -> Result<()> {
     // The rows before the base, whose weights take longest.
     let (task, examples, what) = read(args)?;
@@ -42,7 +42,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let Judged { scores, seconds_per_text, cut } = judge(&answerer, &examples)?;
     rows::tell_cut(cut, examples.len(), answerer.metadata.max_length);
     if args.inference.json {
-        println!(
+        outln!(
             "{}",
             json!({
                 "task": answerer.metadata.task,
@@ -53,17 +53,16 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
             })
         );
     } else {
-        println!("{}: {} rows ({what})", answerer.metadata.task, examples.len());
+        outln!("{}: {} rows ({what})", answerer.metadata.task, examples.len());
         for (metric, score) in &scores {
-            println!("  {metric:<10} {:.4}", score.as_f64().unwrap_or(f64::NAN));
+            outln!("  {metric:<10} {:.4}", score.as_f64().unwrap_or(f64::NAN));
         }
-        println!("  {:<10} {:.2}", "ms a text", 1e3 * seconds_per_text);
+        outln!("  {:<10} {:.2}", "ms a text", 1e3 * seconds_per_text);
     }
     Ok(())
 }
 
 /// Judges the adapter without its lowest 0, 1, … layers.
-#[expect(clippy::print_stdout, reason = "the table is what was asked for")]
 fn tell_each(
     answerer: &mut Answerer,
     examples: &[Example],
@@ -88,26 +87,26 @@ fn tell_each(
             })
         });
         let dropped: Vec<_> = dropped.collect();
-        println!(
+        outln!(
             "{}",
             json!({ "task": answerer.metadata.task, "rows": examples.len(), "on": what, "dropped": dropped })
         );
         return Ok(());
     }
-    println!("{}: {} rows ({what})", answerer.metadata.task, examples.len());
+    outln!("{}: {} rows ({what})", answerer.metadata.task, examples.len());
     let metrics: Vec<_> = by_layers[0].1.scores.keys().collect();
-    print!("  {:<15}", "layers dropped");
+    out!("  {:<15}", "layers dropped");
     for metric in &metrics {
-        print!(" {metric:>10}");
+        out!(" {metric:>10}");
     }
-    println!(" {:>10}", "ms a text");
+    outln!(" {:>10}", "ms a text");
     for (layers, judged) in &by_layers {
         let dropped = if *layers == 0 { "none".to_owned() } else { format!("0..{layers}") };
-        print!("  {dropped:<15}");
+        out!("  {dropped:<15}");
         for metric in &metrics {
-            print!(" {:>10.4}", judged.scores[*metric].as_f64().unwrap_or(f64::NAN));
+            out!(" {:>10.4}", judged.scores[*metric].as_f64().unwrap_or(f64::NAN));
         }
-        println!(" {:>10.2}", 1e3 * judged.seconds_per_text);
+        outln!(" {:>10.2}", 1e3 * judged.seconds_per_text);
     }
     Ok(())
 }
@@ -124,6 +123,7 @@ fn judge(answerer: &Answerer, examples: &[Example]) -> Result<Judged> {
 fn read(args: &EvaluateArgs) -> Result<(AdapterTask, Vec<Example>, String)> {
     let metadata = native::read_header(&args.adapter)?.metadata;
     if let (Some(path), Some(text), Some(label)) = (&args.input, &args.columns.text, &args.label) {
+        texts::input_of_columns(&args.columns, metadata.input)?;
         let task = AdapterTask::of(&metadata)?;
         let text2 = args.columns.text2.as_deref();
         let rows = tasks::custom::read_labeled(path, text, text2, label, &task.task.labels)?;

@@ -23,7 +23,6 @@ pub fn has_one(task: &str) -> bool {
 ///
 /// # Errors
 /// A task that is not GLUE's, rows that cannot be read, or files that cannot be written.
-#[expect(clippy::print_stderr, reason = "the files are told")]
 pub fn write(answerer: &Answerer, data: Option<&Path>, directory: &Path) -> Result<()> {
     let task = &answerer.task;
     let spec = task.published().context("only GLUE's tasks have submission files")?;
@@ -48,7 +47,7 @@ pub fn write(answerer: &Answerer, data: Option<&Path>, directory: &Path) -> Resu
             scored.iter().map(|row| labels.predict(&row.logits)).collect();
         let path = directory.join(file);
         write_atomically(&path, submission::submission(labels, &predictions).as_bytes())?;
-        eprintln!("{} ({} rows)", path.display(), predictions.len());
+        noteln!("{} ({} rows)", path.display(), predictions.len());
     }
     Ok(())
 }

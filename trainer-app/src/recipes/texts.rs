@@ -1,4 +1,5 @@
-//! What `predict` reads: texts one a line, or rows of a file with named columns.
+//! What `predict` reads: texts one a line, or rows of a file with named columns; single or in pairs, as the adapter was
+//! trained.
 
 use std::io::Read;
 use std::path::Path;
@@ -8,7 +9,7 @@ use burn_adapters::file::native::TextInput;
 use glue_data::encoding::decode;
 use glue_data::{DataError, Example, table_file, tasks};
 
-use crate::cli::PredictArgs;
+use crate::cli::{ColumnArgs, PredictArgs};
 use crate::ending::UsageError;
 
 /// A text, or a pair, and the line it begins on.
@@ -59,24 +60,36 @@ pub(crate) fn input(
     args: &PredictArgs,
     of_adapter: Option<TextInput>,
 ) -> Result<Option<TextInput>> {
-    let columns = &args.columns;
-    let typed = if columns.text2.is_some() {
-        Some(("--text2", TextInput::Pair))
-    } else if args.pairs {
-        Some(("--pairs", TextInput::Pair))
-    } else {
-        columns.text.as_ref().map(|_| ("--text", TextInput::Single))
-    };
-    match (typed, of_adapter) {
-        (Some((_, TextInput::Single)), Some(TextInput::Pair)) => Err(UsageError::new(
+    match of_adapter {
+        Some(TextInput::Single) if args.pairs => Err(not_pairs("--pairs")),
+        _ if args.pairs => Ok(Some(TextInput::Pair)),
+        _ if args.columns.text.is_some() => Ok(Some(input_of_columns(&args.columns, of_adapter)?)),
+        _ => Ok(of_adapter),
+    }
+}
+
+/// What the columns are, which has to be what the adapter was trained on, where its file says that.
+///
+/// # Errors
+/// One column for an adapter of pairs, or two for one of single texts.
+pub(crate) fn input_of_columns(
+    columns: &ColumnArgs,
+    of_adapter: Option<TextInput>,
+) -> Result<TextInput> {
+    match (&columns.text2, of_adapter) {
+        (None, Some(TextInput::Pair)) => Err(UsageError::new(
             "the adapter was trained on pairs of texts: name the column of the second with --text2",
         )),
-        (Some((flag, TextInput::Pair)), Some(TextInput::Single)) => Err(UsageError::new(format!(
-            "the adapter was trained on single texts, and {flag} reads pairs; leave {flag} out"
-        ))),
-        (Some((_, typed)), _) => Ok(Some(typed)),
-        (None, of_adapter) => Ok(of_adapter),
+        (Some(_), Some(TextInput::Single)) => Err(not_pairs("--text2")),
+        (None, _) => Ok(TextInput::Single),
+        (Some(_), _) => Ok(TextInput::Pair),
     }
+}
+
+fn not_pairs(flag: &str) -> anyhow::Error {
+    UsageError::new(format!(
+        "the adapter was trained on single texts, and {flag} reads pairs; leave {flag} out"
+    ))
 }
 
 /// Reads all texts.

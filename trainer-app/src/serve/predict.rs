@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use axum::http::StatusCode;
 use burn_adapters::HeadKind;
+use burn_adapters::file::native::TextInput;
 use glue_data::{Encoded, Example, argmax};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -37,6 +38,13 @@ pub(super) fn ask(front: &Front, body: &[u8]) -> Result<Asked, Refusal> {
     })?;
     let resident = front.residents.current();
     let tasks = served(&resident, &inputs)?;
+    for (number, (input, (task, served))) in inputs.iter().zip(&tasks).enumerate() {
+        let is_pair = input.text2.as_ref().is_some_and(|text2| !text2.is_empty());
+        if let Some(wrong) = other_input(served.metadata.input, is_pair) {
+            let sentence = format!("text {number}: the task `{}` {wrong}", shortened(task));
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, sentence));
+        }
+    }
     // Before anything is tokenized, which takes more time and memory than to wait.
     let room = front.queue.reserve(inputs.len()).map_err(|refused| refuse(front, refused))?;
     let (answer, logits) = mpsc::unbounded_channel();
@@ -97,6 +105,15 @@ fn refuse(front: &Front, refused: Refused) -> Refusal {
     }
 }
 
+/// What is wrong with one text or two for an adapter that was trained on these, where its file says so.
+fn other_input(of_adapter: Option<TextInput>, is_pair: bool) -> Option<&'static str> {
+    match (of_adapter, is_pair) {
+        (Some(TextInput::Single), true) => Some("reads single texts; leave out text2"),
+        (Some(TextInput::Pair), false) => Some("reads pairs of texts; text2 is missing"),
+        _ => None,
+    }
+}
+
 impl Asked {
     /// Waits for the logits of all texts.
     pub(super) async fn answer(mut self) -> Result<Value, Refusal> {
@@ -139,5 +156,19 @@ fn prediction(task: &str, served: &Served, logits: &[f32]) -> Value {
             json!({ "task": task, "label": best.map(|best| &labels[best]), "probabilities": probabilities })
         }
         HeadKind::Regression | HeadKind::Span => json!({ "task": task, "score": logits.first() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_refused_where_the_adapter_reads_pairs() {
+        for is_pair in [false, true] {
+            assert_eq!(other_input(None, is_pair), None);
+            assert_eq!(other_input(Some(TextInput::Single), is_pair).is_some(), is_pair);
+            assert_eq!(other_input(Some(TextInput::Pair), is_pair).is_some(), !is_pair);
+        }
     }
 }
