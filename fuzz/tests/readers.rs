@@ -2,10 +2,10 @@
 
 #[path = "readers/adapters.rs"]
 mod adapters;
-#[path = "readers/network.rs"]
-mod network;
 #[path = "readers/foreign.rs"]
 mod foreign;
+#[path = "readers/network.rs"]
+mod network;
 #[path = "readers/sweeps.rs"]
 mod sweeps;
 #[path = "readers/tables.rs"]

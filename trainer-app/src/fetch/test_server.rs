@@ -120,8 +120,10 @@ impl TestServer {
                 b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
             );
         };
-        let mut more: String =
-            file.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let mut more = String::new();
+        for (name, value) in &file.headers {
+            more += &format!("{name}: {value}\r\n");
+        }
         let etag = format!("\"{}\"", file.etag);
         if !file.etag.is_empty() {
             more += &format!("ETag: {etag}\r\n");

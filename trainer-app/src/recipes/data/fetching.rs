@@ -178,10 +178,10 @@ mod tests {
             ("dev.tsv", labeled, "\t0", 71),
             ("test.tsv", unlabeled, "", 146),
         ] {
-            let rows: String = (0..rows).map(|row| format!("{row}\ta\tb{end}\n")).collect();
+            let rows: Vec<String> = (0..rows).map(|row| format!("{row}\ta\tb{end}\n")).collect();
             let options = zip::write::SimpleFileOptions::default();
             zip.start_file(format!("WNLI/{file}"), options).unwrap();
-            zip.write_all(format!("{header}{rows}").as_bytes()).unwrap();
+            zip.write_all(format!("{header}{}", rows.concat()).as_bytes()).unwrap();
         }
         zip.finish().unwrap().into_inner()
     }
