@@ -7,25 +7,35 @@
 //!   adapter.safetensors   the best on validation so far
 //!   predictions.json, nbest_predictions.json
 //!                         what it answers to SQuAD's validation questions
-//!   checkpoint/           what a stopped run goes on from; removed when the run has ended
+//!   checkpoint/           what a stopped run is resumed from; removed when the run has ended
 //!   result.json           written last: a run that has it is finished
+//!   .lock                 held by the process that works on the run
 //! ```
+//!
+//! A directory appears with its `config.toml`, so that there is no run without one.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use burn_adapters::file::atomic;
 
+use crate::lock::{InUse, Lock};
+use crate::run_config::RunConfig;
+
 /// The directory of one run.
 #[derive(Debug, Clone)]
 pub struct RunDirectory {
     root: PathBuf,
+    lock: Option<Arc<Lock>>,
 }
 
 impl RunDirectory {
-    /// Makes a new directory `runs/task/name`; a default name that is taken gets a number.
+    /// Makes a new directory `runs/task/name` with its `config.toml`, and locks it; a default name that is taken gets a
+    /// number.
     ///
     /// # Errors
     /// A chosen name that is taken, or a directory that cannot be made.
@@ -34,11 +44,10 @@ impl RunDirectory {
         task: &str,
         chosen: Option<&str>,
         default_name: &str,
+        config: &RunConfig,
     ) -> Result<Self> {
         let parent = runs.join(task);
-        fs::create_dir_all(&parent)
-            .with_context(|| format!("making the directory {}", parent.display()))?;
-        let taken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AlreadyExists;
+        let _creating = lock_parent(&parent)?;
         let mut number = 1;
         loop {
             let name = match (chosen, number) {
@@ -46,34 +55,40 @@ impl RunDirectory {
                 (None, 1) => default_name.to_owned(),
                 (None, number) => format!("{default_name}-{number}"),
             };
-            let root = parent.join(&name);
-            match fs::create_dir(&root) {
-                Ok(()) => return Ok(Self { root }),
-                Err(error) if taken(&error) && chosen.is_none() => number += 1,
-                Err(error) if taken(&error) => {
-                    bail!(
-                        "there is a run at {} already; choose another --name, or go on with it: --resume {}",
-                        root.display(),
-                        root.display()
-                    );
+            let run = Self::at(parent.join(&name));
+            match run.state()? {
+                State::Absent => {
+                    run.fill(config)?;
+                    return run.locked();
                 }
-                Err(error) => {
-                    return Err(error)
-                        .with_context(|| format!("making the directory {}", root.display()));
-                }
+                State::Run | State::Other if chosen.is_none() => number += 1,
+                State::Run => bail!(
+                    "there is a run at {} already; choose another --name, or resume it: --resume {}",
+                    run.root.display(),
+                    run.root.display()
+                ),
+                State::Other => bail!(
+                    "{} is there already and is not a run: it has no config.toml; choose another --name, or remove it",
+                    run.root.display()
+                ),
             }
         }
     }
 
-    /// The directory `runs/task/name`, made where it is not there yet.
+    /// The directory `runs/task/name`, made with this configuration where it is not there yet, and locked.
     ///
     /// # Errors
-    /// What the file system says.
-    pub fn open_or_create(runs: &Path, task: &str, name: &str) -> Result<Self> {
-        let root = runs.join(task).join(name);
-        fs::create_dir_all(&root)
-            .with_context(|| format!("making the directory {}", root.display()))?;
-        Ok(Self { root })
+    /// A run that another process works on, or what the file system reports.
+    pub fn open_or_create(runs: &Path, task: &str, name: &str, config: &RunConfig) -> Result<Self> {
+        let parent = runs.join(task);
+        let run = Self::at(parent.join(name));
+        {
+            let _creating = lock_parent(&parent)?;
+            if run.state()? == State::Absent {
+                run.fill(config)?;
+            }
+        }
+        run.locked()
     }
 
     /// An existing run.
@@ -81,7 +96,7 @@ impl RunDirectory {
     /// # Errors
     /// A directory without a `config.toml`.
     pub fn open(root: &Path) -> Result<Self> {
-        let run = Self { root: root.to_owned() };
+        let run = Self::at(root.to_owned());
         if !run.config().is_file() {
             bail!(
                 "{} is not a run: it has no config.toml; runs are in runs/<task>/<name>",
@@ -91,23 +106,109 @@ impl RunDirectory {
         Ok(run)
     }
 
-    /// The run below `runs` that was touched last and has not ended.
+    /// The run below `runs` that was touched last, has not ended, and is not being worked on; locked.
     ///
     /// # Errors
-    /// No such run.
+    /// No such run, or a lock that cannot be asked for.
     pub fn newest_unfinished(runs: &Path) -> Result<Self> {
         let touched = |run: &Self| {
             fs::metadata(run.metrics())
+                .or_else(|_| fs::metadata(run.config()))
                 .and_then(|metadata| metadata.modified())
                 .unwrap_or(SystemTime::UNIX_EPOCH)
         };
-        directories(runs)
+        let mut unfinished: Vec<(SystemTime, Self)> = directories(runs)
             .iter()
             .flat_map(|task| directories(task))
             .filter_map(|root| Self::open(&root).ok())
-            .filter(|run| !run.is_finished())
-            .max_by_key(touched)
-            .with_context(|| format!("no unfinished run is below {}", runs.display()))
+            .filter(|run| !run.is_finished() || run.checkpoints().exists())
+            .map(|run| (touched(&run), run))
+            .collect();
+        unfinished.sort_by_key(|(touched, _)| *touched);
+        let mut in_progress = Vec::new();
+        for (_, run) in unfinished.into_iter().rev() {
+            match run.locked() {
+                Ok(run) => return Ok(run),
+                Err(error) => match error.downcast::<InUse>() {
+                    Ok(in_use) => in_progress.push(in_use.to_string()),
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+        let others = if in_progress.is_empty() {
+            String::new()
+        } else {
+            format!(" that is not in progress: {}", in_progress.join(", "))
+        };
+        bail!("no unfinished run is below {}{others}", runs.display())
+    }
+
+    fn at(root: PathBuf) -> Self {
+        Self { root, lock: None }
+    }
+
+    /// The same, locked for this process as long as a copy of it lives.
+    ///
+    /// # Errors
+    /// [`InUse`] where another process works on the run.
+    pub fn locked(self) -> Result<Self> {
+        let lock = match self.lock {
+            Some(lock) => lock,
+            None => Arc::new(Lock::directory(&self.root)?),
+        };
+        Ok(Self { lock: Some(lock), ..self })
+    }
+
+    /// Removes what processes that were killed left beside the files of the run.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn remove_leftovers(&self) -> Result<()> {
+        let context = || format!("removing leftovers in {}", self.root.display());
+        atomic::remove_partial(&self.root).with_context(context)?;
+        atomic::remove_partial(&self.checkpoints()).with_context(context)?;
+        // Version 0.1.0 wrote into files of these names.
+        for entry in fs::read_dir(&self.root).with_context(context)? {
+            let path = entry.with_context(context)?.path();
+            let is_temporary =
+                path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".tmp"));
+            if is_temporary && path.is_file() {
+                fs::remove_file(path).with_context(context)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the checkpoints of a run that has its result.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn remove_checkpoints(&self) -> Result<()> {
+        let removed = match fs::remove_dir_all(self.checkpoints()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| atomic::sync_directory(&self.root)),
+        };
+        removed.context("removing the checkpoints")
+    }
+
+    /// What is at the place of the run; what a process left that was killed before there was a `config.toml` is
+    /// removed.
+    fn state(&self) -> Result<State> {
+        if self.config().exists() {
+            return Ok(State::Run);
+        }
+        if self.root.is_dir() {
+            self.remove_leftovers()?;
+            // Only where it is empty.
+            let _ = fs::remove_dir(&self.root);
+        }
+        Ok(if self.root.exists() { State::Other } else { State::Absent })
+    }
+
+    fn fill(&self, config: &RunConfig) -> Result<()> {
+        let text = config.to_text()?;
+        atomic::create_directory(&self.root, |partial| fs::write(partial.join("config.toml"), text))
+            .with_context(|| format!("making the directory {}", self.root.display()))
     }
 
     /// The directory itself.
@@ -161,10 +262,28 @@ impl RunDirectory {
     }
 }
 
+/// What is where a run is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Absent,
+    Run,
+    Other,
+}
+
+/// Makes the directory of a task's runs, and locks it while a run is made in it.
+fn lock_parent(parent: &Path) -> Result<Lock> {
+    fs::create_dir_all(parent)
+        .with_context(|| format!("making the directory {}", parent.display()))?;
+    let lock = Lock::wait_beside(parent, || ())?;
+    atomic::remove_partial(parent)
+        .with_context(|| format!("removing leftovers in {}", parent.display()))?;
+    Ok(lock)
+}
+
 /// Replaces the content of a file, whole or not at all; see [`atomic`].
 ///
 /// # Errors
-/// What the file system says, with the path.
+/// What the file system reports, with the path.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     atomic::write(path, bytes).with_context(|| format!("writing {}", path.display()))
 }
@@ -176,35 +295,65 @@ fn directories(parent: &Path) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use burn_adapters::Method;
+
     use super::*;
+
+    fn create(runs: &Path, chosen: Option<&str>) -> Result<RunDirectory> {
+        let config = RunConfig::defaults(Method::Houlsby);
+        RunDirectory::create(runs, "cola", chosen, "houlsby-64", &config)
+    }
 
     #[test]
     fn a_default_name_that_is_taken_gets_a_number() {
         let runs = tempfile::tempdir().unwrap();
-        let first = RunDirectory::create(runs.path(), "cola", None, "houlsby-64").unwrap();
-        let second = RunDirectory::create(runs.path(), "cola", None, "houlsby-64").unwrap();
-        assert!(first.root().ends_with("cola/houlsby-64"));
-        assert!(second.root().ends_with("cola/houlsby-64-2"));
+        let first = create(runs.path(), None).unwrap();
+        let second = create(runs.path(), None).unwrap();
+        assert!(first.root().ends_with("cola/houlsby-64") && first.config().is_file());
+        assert!(second.root().ends_with("cola/houlsby-64-2") && second.config().is_file());
     }
 
     #[test]
     fn a_chosen_name_that_is_taken_is_refused() {
         let runs = tempfile::tempdir().unwrap();
-        RunDirectory::create(runs.path(), "cola", Some("mine"), "houlsby-64").unwrap();
-        let error =
-            RunDirectory::create(runs.path(), "cola", Some("mine"), "houlsby-64").unwrap_err();
+        create(runs.path(), Some("mine")).unwrap();
+        let error = create(runs.path(), Some("mine")).unwrap_err();
         assert!(error.to_string().contains("--resume"), "{error}");
+
+        fs::create_dir(runs.path().join("cola/other")).unwrap();
+        fs::write(runs.path().join("cola/other/notes.txt"), "mine").unwrap();
+        let error = create(runs.path(), Some("other")).unwrap_err();
+        assert!(error.to_string().contains("is not a run"), "{error}");
+        assert!(runs.path().join("cola/other/notes.txt").is_file());
     }
 
     #[test]
-    fn only_unfinished_runs_are_taken_up() {
+    fn what_a_kill_left_before_there_was_a_configuration_is_replaced() {
         let runs = tempfile::tempdir().unwrap();
-        let finished = RunDirectory::create(runs.path(), "cola", None, "a").unwrap();
-        write_atomically(&finished.config(), b"").unwrap();
+        let root = runs.path().join("cola/mine");
+        // Version 0.1.0 made the directory first, and wrote the configuration into a temporary file.
+        fs::create_dir_all(&root).unwrap();
+        fs::write(root.join(".tmpAbCdEf"), "versi").unwrap();
+        fs::create_dir_all(runs.path().join("cola/.mine.part")).unwrap();
+        let run = create(runs.path(), Some("mine")).unwrap();
+        assert!(run.config().is_file() && !root.join(".tmpAbCdEf").exists());
+        assert!(!runs.path().join("cola/.mine.part").exists());
+    }
+
+    #[test]
+    fn runs_that_have_ended_or_are_in_progress_are_not_resumed() {
+        let runs = tempfile::tempdir().unwrap();
+        let finished = create(runs.path(), Some("a")).unwrap();
         write_atomically(&finished.result(), b"{}").unwrap();
-        assert!(RunDirectory::newest_unfinished(runs.path()).is_err());
-        let stopped = RunDirectory::create(runs.path(), "cola", None, "b").unwrap();
-        write_atomically(&stopped.config(), b"").unwrap();
-        assert_eq!(RunDirectory::newest_unfinished(runs.path()).unwrap().root(), stopped.root());
+        let error = RunDirectory::newest_unfinished(runs.path()).unwrap_err().to_string();
+        assert!(error.starts_with("no unfinished run is below"), "{error}");
+
+        let stopped = create(runs.path(), Some("b")).unwrap();
+        let error = RunDirectory::newest_unfinished(runs.path()).unwrap_err().to_string();
+        assert!(error.contains("cola/b is in use by process"), "{error}");
+        let root = stopped.root().to_owned();
+        assert!(RunDirectory::open(&root).unwrap().locked().is_err());
+        drop(stopped);
+        assert_eq!(RunDirectory::newest_unfinished(runs.path()).unwrap().root(), root);
     }
 }

@@ -3,22 +3,20 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, f16};
 use burn_bert::Bert;
 use glue_data::EncodedRows;
 use glue_data::order::scoring_batches;
-use sha2::{Digest, Sha256};
 
-use crate::fetch;
 use crate::learner::step::bert_input;
 use crate::process::stay_awake;
 use crate::recipes::inference::rows_bar;
 use crate::rows;
+use crate::state_files::StateFiles;
 
 /// States of more bytes than this are kept on the disk when nobody says where: two GiB.
 const LARGE: u64 = 2 << 30;
@@ -56,20 +54,15 @@ enum Numbers {
 pub enum Place<'a> {
     /// In memory, in single precision.
     Memory,
-    /// In a file of this directory, in half precision; named after base, rows and layer, and used again.
-    Disk {
-        /// The directory.
-        directory: &'a Path,
-        /// What tells the base from any other.
-        fingerprint: &'a str,
-    },
+    /// In a file, in half precision; found again by later runs.
+    Disk(&'a StateFiles),
 }
 
 impl FrozenStates {
     /// The states of rows that enter a layer of a base; computed, or found on the disk.
     ///
     /// # Errors
-    /// A file that cannot be read or written.
+    /// States that are not finite, or a file that cannot be read or written.
     pub fn of(bert: &Bert, rows: &EncodedRows, layer: usize, place: Place<'_>) -> Result<Self> {
         let mut starts = vec![0];
         for length in rows.lengths() {
@@ -86,14 +79,10 @@ impl FrozenStates {
                 })?;
                 Numbers::Memory(numbers)
             }
-            Place::Disk { directory, fingerprint } => {
-                let path = directory.join(file_name(fingerprint, rows, layer));
-                let context = || format!("keeping hidden states in {}", path.display());
+            Place::Disk(files) => {
                 let bytes = (states.count() * size_of::<f16>()) as u64;
-                if !std::fs::metadata(&path).is_ok_and(|found| found.len() == bytes) {
-                    states.write(bert, rows, &path).with_context(context)?;
-                }
-                Numbers::File(Mutex::new(File::open(&path).with_context(context)?))
+                let compute = |file: &mut File| states.write(bert, rows, file, bytes);
+                Numbers::File(Mutex::new(files.open(rows, layer, bytes, compute)?))
             }
         };
         Ok(Self { numbers, ..states })
@@ -169,7 +158,14 @@ impl FrozenStates {
             for (row, values) in indices.iter().zip(values.chunks(sequence * d_model)) {
                 let first = self.starts[*row] * d_model;
                 let count = self.starts[row + 1] * d_model - first;
-                put(first, &values[..count])?;
+                let values = &values[..count];
+                ensure!(
+                    values.iter().all(|value| value.is_finite()),
+                    "the base gives NaN or an infinity below layer {} for row {}",
+                    self.layer,
+                    row + 1
+                );
+                put(first, values)?;
             }
             bar.inc(indices.len() as u64);
         }
@@ -177,21 +173,23 @@ impl FrozenStates {
         Ok(())
     }
 
-    fn write(&self, bert: &Bert, rows: &EncodedRows, path: &Path) -> Result<()> {
-        let directory = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(directory)?;
-        let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(directory)?);
-        file.get_ref().as_file().set_len((self.count() * size_of::<f16>()) as u64)?;
+    fn write(&self, bert: &Bert, rows: &EncodedRows, file: &mut File, bytes: u64) -> Result<()> {
+        file.set_len(bytes)?;
+        let mut file = BufWriter::new(file);
         self.compute(bert, rows, |start, values| {
-            let bytes: Vec<u8> =
-                values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
+            let mut bytes = Vec::with_capacity(size_of_val(values) / 2);
+            for value in values {
+                let half = f16::from_f32(*value);
+                ensure!(
+                    half.is_finite(),
+                    "the hidden state {value} is beyond the range of half precision; use --cache memory or off"
+                );
+                bytes.extend(half.to_le_bytes());
+            }
             file.seek(SeekFrom::Start((start * size_of::<f16>()) as u64))?;
             Ok(file.write_all(&bytes)?)
         })?;
-        let file = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
+        Ok(file.flush()?)
     }
 }
 
@@ -199,20 +197,6 @@ impl FrozenStates {
 pub fn are_large<'a>(rows: impl IntoIterator<Item = &'a EncodedRows>, d_model: usize) -> bool {
     let tokens: usize = rows.into_iter().flat_map(EncodedRows::lengths).sum();
     (tokens * d_model * size_of::<f32>()) as u64 > LARGE
-}
-
-/// The name of a file of states: what was computed decides it.
-fn file_name(fingerprint: &str, rows: &EncodedRows, layer: usize) -> PathBuf {
-    let mut hash = Sha256::new();
-    hash.update(fingerprint);
-    hash.update((layer as u64).to_le_bytes());
-    for row in rows.rows() {
-        hash.update((row.ids.len() as u64).to_le_bytes());
-        for number in row.ids.iter().chain(&row.type_ids) {
-            hash.update(number.to_le_bytes());
-        }
-    }
-    format!("{}.f16", fetch::hexadecimal(&hash.finalize())).into()
 }
 
 #[cfg(test)]
@@ -266,27 +250,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_states_is_used_again_and_made_again_when_it_is_not_whole() {
+    fn states_in_a_file_are_those_of_a_forward_pass() {
         let (bert, rows) = (small_bert(), some_rows());
         let directory = tempfile::tempdir().unwrap();
-        let place = Place::Disk { directory: directory.path(), fingerprint: "a base" };
-        // Half precision has eleven bits, and normed states are below 4.
-        let is_right = || {
-            let states = FrozenStates::of(&bert, &rows, 2, place).unwrap();
-            largest_difference(&states, &bert, &rows) < 4e-3
-        };
-        assert!(is_right());
-        let files = || -> Vec<PathBuf> {
-            directory.path().read_dir().unwrap().map(|entry| entry.unwrap().path()).collect()
-        };
-        let [file] = files().try_into().unwrap();
-        let modified = || std::fs::metadata(&file).unwrap().modified().unwrap();
-        let first = modified();
-        assert!(is_right());
-        assert_eq!(modified(), first, "it was found");
-
-        File::options().write(true).open(&file).unwrap().set_len(10).unwrap();
-        assert!(is_right());
-        assert_eq!(files().len(), 1);
+        let files = StateFiles::new(directory.path().to_owned(), "a base".to_owned(), 1 << 20);
+        // Computed, and then read.
+        for _ in 0..2 {
+            let states = FrozenStates::of(&bert, &rows, 2, Place::Disk(&files)).unwrap();
+            // Half precision has eleven bits, and normed states are below 4.
+            let difference = largest_difference(&states, &bert, &rows);
+            assert!(difference < 4e-3, "{difference}");
+        }
     }
 }

@@ -31,6 +31,7 @@ pub mod run;
 pub mod run_config;
 pub mod serve;
 pub mod shared;
+pub mod state_files;
 pub mod stop;
 pub mod subject;
 pub mod sweep;

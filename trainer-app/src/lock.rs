@@ -4,16 +4,19 @@
 //! The lock file stays: removing it would let two processes lock two files of one name.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 /// The lock of something that another process is working on.
 #[derive(Debug, thiserror::Error)]
-#[error("{} is in use by another process", path.display())]
+#[error("{} is in use by {}", path.display(), holder.as_deref().unwrap_or("another process"))]
 pub struct InUse {
     /// What is locked.
     pub path: PathBuf,
+    /// Who locked it, where that is known: `process 1234`.
+    pub holder: Option<String>,
 }
 
 /// An exclusive lock, held until it is dropped.
@@ -32,6 +35,14 @@ impl Lock {
         Self::try_file(&directory.join(".lock"), directory)
     }
 
+    /// The same, waiting for whoever holds it.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn wait_directory(directory: &Path) -> Result<Self> {
+        Self::wait_file(&directory.join(".lock"), || ())
+    }
+
     /// Locks what `path` stands for, by a file `.NAME.lock` beside it; `path` itself need not exist.
     ///
     /// # Errors
@@ -45,8 +56,11 @@ impl Lock {
     /// # Errors
     /// What the file system reports.
     pub fn wait_beside(path: &Path, on_wait: impl FnOnce()) -> Result<Self> {
-        let lock = lock_beside(path)?;
-        let file = open(&lock)?;
+        Self::wait_file(&lock_beside(path)?, on_wait)
+    }
+
+    fn wait_file(lock: &Path, on_wait: impl FnOnce()) -> Result<Self> {
+        let file = open(lock)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -61,10 +75,15 @@ impl Lock {
     }
 
     fn try_file(lock: &Path, locked: &Path) -> Result<Self> {
-        let file = open(lock)?;
+        let mut file = open(lock)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(InUse { path: locked.to_owned() }.into()),
+            Ok(()) => {
+                sign(&mut file);
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => {
+                Err(InUse { path: locked.to_owned(), holder: holder(&file) }.into())
+            }
             Err(TryLockError::Error(error)) => {
                 Err(error).with_context(|| format!("locking {}", lock.display()))
             }
@@ -84,10 +103,26 @@ fn lock_beside(path: &Path) -> Result<PathBuf> {
     Ok(lock)
 }
 
+/// Writes down which process holds a lock, for the message of another one.
+fn sign(file: &mut File) {
+    // A courtesy: the lock holds without it, for example on a full disk.
+    let _ = file.set_len(0).and_then(|()| write!(file, "process {}", std::process::id()));
+}
+
+/// Who signed a lock.
+fn holder(file: &File) -> Option<String> {
+    let mut signature = String::new();
+    file.take(64).read_to_string(&mut signature).ok()?;
+    let (what, id) = signature.split_once(' ')?;
+    let is_signed = what == "process" && id.parse::<u32>().is_ok();
+    is_signed.then_some(signature)
+}
+
 fn open(lock: &Path) -> Result<File> {
     OpenOptions::new()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
         .open(lock)
         .with_context(|| format!("opening the lock file {}", lock.display()))
@@ -103,6 +138,8 @@ mod tests {
         let held = Lock::directory(directory.path()).unwrap();
         let error = Lock::directory(directory.path()).unwrap_err();
         assert!(error.downcast_ref::<InUse>().is_some(), "{error:#}");
+        let holder = format!("is in use by process {}", std::process::id());
+        assert!(error.to_string().ends_with(&holder), "{error:#}");
         drop(held);
         let _again = Lock::directory(directory.path()).unwrap();
 

@@ -1,8 +1,9 @@
 //! `metrics.jsonl`: one line a training step, one line an epoch; for scripts and plots.
-//! A run that is taken up again drops the lines its last checkpoint does not know, so that no step stands there twice.
+//! A resumed run drops the lines that its checkpoint does not know, so that no step is there twice, and those that are
+//! damaged.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -35,34 +36,41 @@ enum Line<'a> {
 /// What places a line within the run.
 #[derive(Deserialize)]
 struct Place {
-    kind: String,
+    kind: Kind,
     epoch: usize,
     #[serde(default)]
     step: usize,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Step,
+    Epoch,
+}
+
 impl MetricsFile {
-    /// Opens the file of a run that has come so far, and drops the lines beyond.
+    /// Opens the file of a run that has come so far, and drops the lines beyond; the second value says which lines of
+    /// before are lost.
     ///
     /// # Errors
-    /// What the file system says.
-    pub fn open(path: &Path, progress: &Progress) -> Result<Self> {
-        let known = |line: &str| {
-            serde_json::from_str::<Place>(line).is_ok_and(|place| match place.kind.as_str() {
-                "epoch" => place.epoch <= progress.epochs.len(),
-                _ => place.step <= progress.steps,
-            })
+    /// What the file system reports.
+    pub fn open(path: &Path, progress: &Progress) -> Result<(Self, Option<String>)> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
         };
-        if path.exists() {
-            let text =
-                fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-            let kept: String =
-                text.lines().filter(|line| known(line)).flat_map(|line| [line, "\n"]).collect();
-            write_atomically(path, kept.as_bytes())?;
+        let (kept, lost) = known_lines(&bytes, progress);
+        if kept != bytes {
+            write_atomically(path, &kept)?;
         }
         let file = OpenOptions::new().create(true).append(true).open(path);
         let writer = BufWriter::new(file.with_context(|| format!("opening {}", path.display()))?);
-        Ok(Self { path: path.to_owned(), writer })
+        let lost = (lost > 0).then(|| {
+            format!("{} has lost {lost} lines of steps and epochs that are done", path.display())
+        });
+        Ok((Self { path: path.to_owned(), writer }, lost))
     }
 
     /// Adds a training step.
@@ -88,12 +96,13 @@ impl MetricsFile {
         self.line(&Line::Epoch(report))
     }
 
-    /// Hands everything to the operating system.
+    /// Brings everything to the disk.
     ///
     /// # Errors
-    /// What the file system says.
-    pub fn flush(&mut self) -> Result<()> {
-        self.writer.flush().with_context(|| format!("writing {}", self.path.display()))
+    /// What the file system reports.
+    pub fn sync(&mut self) -> Result<()> {
+        let synced = self.writer.flush().and_then(|()| self.writer.get_ref().sync_data());
+        synced.with_context(|| format!("writing {}", self.path.display()))
     }
 
     fn line(&mut self, line: &Line) -> Result<()> {
@@ -105,6 +114,28 @@ impl MetricsFile {
     }
 }
 
+/// The lines of steps and epochs that are done, each once, and how many others there should be.
+pub fn known_lines(bytes: &[u8], progress: &Progress) -> (Vec<u8>, usize) {
+    let mut kept = Vec::with_capacity(bytes.len());
+    // The number of the last line, and how many there are.
+    let (mut steps, mut epochs) = ((0, 0), (0, 0));
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let Ok(place) = serde_json::from_slice::<Place>(line) else { continue };
+        // In their order: a line that is there twice, or out of place, is none of a run's.
+        let (last, now, done) = match place.kind {
+            Kind::Step => (&mut steps, place.step, progress.steps),
+            Kind::Epoch => (&mut epochs, place.epoch, progress.epochs.len()),
+        };
+        if now > last.0 && now <= done {
+            *last = (now, last.1 + 1);
+            kept.extend_from_slice(line);
+            kept.push(b'\n');
+        }
+    }
+    let lost = progress.steps + progress.epochs.len() - steps.1 - epochs.1;
+    (kept, lost)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,19 +144,38 @@ mod tests {
     fn lines_beyond_the_checkpoint_are_dropped() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("metrics.jsonl");
-        let mut metrics = MetricsFile::open(&path, &Progress::default()).unwrap();
+        let (mut metrics, lost) = MetricsFile::open(&path, &Progress::default()).unwrap();
+        assert_eq!(lost, None);
         let output = StepOutput { loss: 0.5, ..StepOutput::default() };
         for step in 1..=5 {
             metrics.step(1, step, 1e-3, &output).unwrap();
         }
-        metrics.flush().unwrap();
+        metrics.sync().unwrap();
         // A line cut by a kill.
         fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"kind\":\"st").unwrap();
 
         let progress = Progress { steps: 3, ..Progress::default() };
-        drop(MetricsFile::open(&path, &progress).unwrap());
+        let (metrics, lost) = MetricsFile::open(&path, &progress).unwrap();
+        drop(metrics);
+        assert_eq!(lost, None);
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 3);
         assert!(text.lines().all(|line| line.starts_with("{\"kind\":\"step\",\"epoch\":1,")));
+    }
+
+    #[test]
+    fn damaged_lines_are_dropped_and_counted() {
+        let line = |step: usize| {
+            format!("{{\"kind\":\"step\",\"epoch\":1,\"step\":{step},\"loss\":0.5}}\n")
+        };
+        let mut bytes: Vec<u8> = (1..=4).flat_map(|step| line(step).into_bytes()).collect();
+        let progress = Progress { steps: 4, ..Progress::default() };
+        assert_eq!(known_lines(&bytes, &progress), (bytes.clone(), 0));
+
+        bytes[5] = 0xff;
+        bytes.extend_from_slice(line(2).as_bytes());
+        bytes.extend_from_slice(&[0; 100]);
+        let expected: Vec<u8> = (2..=4).flat_map(|step| line(step).into_bytes()).collect();
+        assert_eq!(known_lines(&bytes, &progress), (expected, 1));
     }
 }

@@ -13,7 +13,7 @@ use burn::optim::ModuleOptimizer;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use burn_adapters::file::native::{self, AdapterMetadata, DataSource, Score};
-use burn_adapters::{AdaptedBert, TaskAdapterConfig, TrainedTable, fuse};
+use burn_adapters::{AdaptedBert, InnerNorm, TaskAdapterConfig, TrainedTable, fuse};
 use glue_data::tasks::squad::answers;
 use glue_data::{Batch, EncodedRows, PadToLongest, Prediction, Task, baseline};
 use serde::{Deserialize, Serialize};
@@ -21,18 +21,20 @@ use serde_json::{Map, Value};
 
 use crate::artifacts::{RunDirectory, write_atomically};
 use crate::devices;
+use crate::ending::UsageError;
 use crate::frozen::FrozenTask;
 use crate::insertion_cost;
 use crate::judge::{AnswerJudge, Judge};
-use crate::learner::checkpoint::{Checkpoint, EpochReport, Progress};
+use crate::learner::checkpoint::identity::{Identity, RowsIdentity};
+use crate::learner::checkpoint::{Checkpoint, EpochReport, Found, Progress};
 use crate::learner::memory;
 use crate::learner::metrics::{Gauge, ScoreMetric};
 use crate::learner::optimizer::build_optimizer;
-use crate::learner::step::Tuner;
-use crate::learner::strategy::{Keep, Outcome, ResumableLoop};
+use crate::learner::step::{ScoredRow, Tuner};
+use crate::learner::strategy::{Identify, Keep, Outcome, ResumableLoop};
 use crate::recipes::inference;
 use crate::rows::{self, TaskRows};
-use crate::run_config::RunConfig;
+use crate::run_config::{RunConfig, TrainingConfig};
 use crate::shared::{LoadedBase, LoadedTask, Shared};
 use crate::stop::Stop;
 use crate::subject::Subject;
@@ -104,8 +106,8 @@ impl RunResult {
     }
 }
 
-/// Makes what shows a run.
-pub type MakeRenderer = Box<dyn Fn(&Interrupter) -> Box<dyn MetricsRenderer>>;
+/// Makes what shows a run, of which so many epochs are done.
+pub type MakeRenderer = Box<dyn Fn(&Interrupter, usize) -> Box<dyn MetricsRenderer>>;
 
 /// How a run is watched and stopped.
 pub struct Watch {
@@ -117,10 +119,13 @@ pub struct Watch {
     pub checkpoint_every: Duration,
     /// Epochs in a row with one answer for every validation row after which the run is given up.
     pub give_up_after: Option<usize>,
+    /// Shows a sentence to the user, while nothing else shows the run.
+    pub say: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 /// A run that is ready to train.
 pub struct Run {
+    steps_per_epoch: usize,
     config: RunConfig,
     device: burn::tensor::Device,
     replicas: Vec<burn::tensor::Device>,
@@ -161,9 +166,17 @@ impl Run {
             fuse(&task_config, adapters.collect::<Result<_>>()?, &bert)?
         };
         let tuner = Tuner { model: AdaptedBert::new(bert, adapter)? };
-        let frozen = shared.frozen(&config)?;
         let (device, replicas) = (shared.device().clone(), shared.replicas().to_vec());
-        Ok(Self { config, device, replicas, base, task, frozen, tuner })
+        // Every device would count its own share of a batch, and only the first one's statistics would be saved.
+        if !replicas.is_empty() && has_batch_norm(tuner.model.task.config()) {
+            return Err(UsageError::new(
+                "the running statistics of batch norms are of one device; train on one with --device, or use \
+                 --inner-norm layer",
+            ));
+        }
+        let steps_per_epoch = steps_per_epoch(&task.train, &config.training)?;
+        let frozen = shared.frozen(&config)?;
+        Ok(Self { steps_per_epoch, config, device, replicas, base, task, frozen, tuner })
     }
 
     /// What trains.
@@ -173,19 +186,15 @@ impl Run {
 
     /// Trains to the end, from the newest checkpoint of the directory where there is one; `None` when it was stopped.
     ///
+    /// The directory is locked, unless it is already.
+    ///
     /// # Errors
     /// Whatever keeps the run from ending with a score; what was saved until then stays.
     pub fn train(self, directory: &RunDirectory, watch: &Watch) -> Result<Option<RunResult>> {
+        let directory = &directory.clone().locked()?;
+        directory.remove_leftovers()?;
         let table = self.table();
-        let optimizer = |tuner: &Tuner| build_optimizer(&self.config.training, tuner);
-        let fresh = self.tuner.clone();
-        let checkpoint = Checkpoint::newest(&directory.checkpoints())?;
-        let (tuner, optimizer, progress) = if let Some(checkpoint) = checkpoint {
-            checkpoint.restore(fresh, optimizer)?
-        } else {
-            let optimizer = optimizer(&fresh);
-            (fresh, optimizer, Progress::default())
-        };
+        let (tuner, optimizer, progress) = self.start(directory, watch)?;
         let outcome = self.launch(tuner, optimizer, progress, directory, watch)?;
         if let Some(error) = outcome.error {
             let root = directory.root().display();
@@ -196,9 +205,44 @@ impl Run {
         }
         let result = self.result(&table, &outcome, directory)?;
         write_atomically(&directory.result(), &serde_json::to_vec_pretty(&result)?)?;
-        // The run has its result; nobody goes on from here.
-        std::fs::remove_dir_all(directory.checkpoints()).context("removing the checkpoints")?;
+        // The run has its result and is not resumed.
+        directory.remove_checkpoints()?;
         Ok(Some(result))
+    }
+
+    /// The model, its optimizer and how far they are: from the newest checkpoint that is whole, or new.
+    fn start(
+        &self,
+        directory: &RunDirectory,
+        watch: &Watch,
+    ) -> Result<(Tuner, ModuleOptimizer, Progress)> {
+        let training = &self.config.training;
+        let optimizer = |tuner: &Tuner| build_optimizer(training, tuner);
+        let fresh = self.tuner.clone();
+        let Found { checkpoint, damages } = Checkpoint::newest(&directory.checkpoints())?;
+        let Some(checkpoint) = checkpoint else {
+            let optimizer = optimizer(&fresh);
+            return Ok((fresh, optimizer, Progress::default()));
+        };
+        for damage in damages {
+            (watch.say)(&format!("a damaged checkpoint is left out: {damage}"));
+        }
+        let identity = identity(&self.config, &self.base, &self.task)?;
+        if !checkpoint.check(&identity)? {
+            (watch.say)(
+                "the checkpoint was saved by an older version, which did not record rows, base and settings: that \
+                 they are the same could not be checked",
+            );
+        }
+        let (epochs, steps) = (checkpoint.progress.epochs.len(), checkpoint.progress.steps);
+        checkpoint.progress.steps_into_epoch(self.steps_per_epoch, training.epochs)?;
+        (watch.say)(&format!(
+            "resuming after step {steps} of {}, in epoch {} of {}",
+            self.steps_per_epoch * training.epochs,
+            (epochs + 1).min(training.epochs),
+            training.epochs
+        ));
+        checkpoint.restore(fresh, optimizer)
     }
 
     fn launch(
@@ -210,13 +254,8 @@ impl Run {
         watch: &Watch,
     ) -> Result<Outcome> {
         let training = &self.config.training;
-        let batches = (self.task.train.rows().len() / training.batch_size).max(1);
-        let steps_per_epoch = batches / training.accumulate;
-        ensure!(
-            steps_per_epoch > 0,
-            "the training rows make {batches} batches, fewer than the {} of one step; lower --accumulate or --batch-size",
-            training.accumulate
-        );
+        let steps_per_epoch = self.steps_per_epoch;
+        let epochs_done = progress.epochs.len();
         let outcome = Arc::new(Mutex::new(Outcome::default()));
         let strategy = ResumableLoop {
             train: self.task.train.clone(),
@@ -239,6 +278,11 @@ impl Run {
             checkpoint_every: watch.checkpoint_every,
             run: directory.clone(),
             keep: self.keeper(directory),
+            identify: self.identifier(),
+            say: Box::new({
+                let say = Arc::clone(&watch.say);
+                move |sentence| say(sentence)
+            }),
             outcome: Arc::clone(&outcome),
         };
         let interrupter = Interrupter::new();
@@ -267,14 +311,23 @@ impl Run {
             .metric_train_numeric(Gauge::memory())
             .with_metric_logger(burn::train::logger::InMemoryMetricLogger::default())
             .num_epochs(training.epochs)
+            // No checkpointer reads it: it is where the epochs that are shown begin.
+            .checkpoint(epochs_done)
             .with_application_logger(None)
-            .renderer((watch.renderer)(&interrupter))
+            .renderer((watch.renderer)(&interrupter, epochs_done))
             .with_interrupter(interrupter)
             .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)))
             .launch(learner);
         drop(trained);
         let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::take(&mut *outcome))
+    }
+
+    /// What the run's checkpoints belong to.
+    fn identifier(&self) -> Identify {
+        let (config, base) = (self.config.clone(), Arc::clone(&self.base));
+        let task = Arc::clone(&self.task);
+        Box::new(move || identity(&config, &base, &task))
     }
 
     /// Writes the adapter of an epoch that is the best so far.
@@ -318,13 +371,14 @@ impl Run {
         let progress = &outcome.progress;
         let EpochReport { epoch: best_epoch, score, scores, .. } =
             progress.best().context("no epoch was trained")?.clone();
+        self.ensure_kept(directory, score)?;
         let (majority, bag_of_words) = match &self.task.subject {
             Subject::Texts(rows) => baselines(rows),
             Subject::Questions(_) => (None, None),
         };
         let parameters = table.parameters();
-        let mut seconds: Vec<f64> =
-            progress.epochs.iter().map(|epoch| epoch.seconds_per_step).collect();
+        let timed = progress.epochs.iter().map(|epoch| epoch.seconds_per_step);
+        let mut seconds: Vec<f64> = timed.filter(|seconds| *seconds > 0.0).collect();
         seconds.sort_by(f64::total_cmp);
         Ok(RunResult {
             task: self.config.task.name.clone(),
@@ -341,7 +395,7 @@ impl Run {
             collapsed: outcome.collapsed,
             trained_parameters: parameters,
             share_of_base: table.share(parameters),
-            seconds_per_step: seconds[seconds.len() / 2],
+            seconds_per_step: seconds.get(seconds.len() / 2).copied().unwrap_or_default(),
             seconds: progress.seconds,
             memory_mib: memory::resident_bytes().map(|bytes| bytes / (1 << 20)),
             base_fingerprint: Some(self.base.fingerprint()?),
@@ -365,6 +419,23 @@ impl Run {
         }
     }
 
+    /// The adapter file is of the best epoch.
+    ///
+    /// On a GPU the steps after a checkpoint have other bits when they are done again, and the best epoch may be another.
+    fn ensure_kept(&self, directory: &RunDirectory, best: f64) -> Result<()> {
+        let path = directory.adapter();
+        let header = native::read_header(&path)?;
+        let kept = header.metadata.score.map(|score| score.value);
+        // Readers of JSON round.
+        ensure!(
+            kept.is_some_and(|kept| (kept - best).abs() <= 1e-12),
+            "{} has the score {kept:?}, but the best epoch has {best}; it is not the adapter of that epoch, and the run \
+             has to be trained again",
+            path.display()
+        );
+        Ok(())
+    }
+
     /// The adapter of the best epoch, read back from its file.
     fn kept(&self, directory: &RunDirectory) -> Result<Tuner> {
         let bert = self.base.bert().valid();
@@ -376,6 +447,7 @@ impl Run {
         let tuner = self.kept(directory)?;
         let batch_size = self.config.training.batch_size;
         let scored = inference::run(&tuner, &self.task.validation, batch_size, &self.device);
+        ensure_finite(&scored, "validation")?;
         let found = judge.answers(&scored);
         let predictions = answers::predictions(&judge.squad, &found);
         let texts = [
@@ -396,12 +468,63 @@ impl Run {
             let encoded = rows::encode(&self.task.encoder, &self.base.config, examples)?;
             let batch_size = self.config.training.batch_size;
             let scored = inference::run(&tuner, &encoded, batch_size, &self.device);
+            ensure_finite(&scored, split.name())?;
             if let Some(scores) = rows::scores(&rows.task, scored.iter()) {
                 judged.insert(split.name().to_owned(), scores);
             }
         }
         Ok(judged)
     }
+}
+
+/// All that decides what a run computes.
+fn identity(config: &RunConfig, base: &LoadedBase, task: &LoadedTask) -> Result<Identity> {
+    Ok(Identity {
+        training_rows: RowsIdentity::of(&task.train, None),
+        validation_rows: RowsIdentity::of(&task.validation, Some(&task.judge)),
+        head: task.subject.head(),
+        base: base.fingerprint()?,
+        base_config: serde_json::to_string(&base.config)?,
+        tokenizer: task.encoder.fingerprint(),
+        config: toml::to_string(config)?,
+    })
+}
+
+/// Whether a task's adapters, or those that it fuses, norm by the batch.
+fn has_batch_norm(task: &TaskAdapterConfig) -> bool {
+    let norms = std::iter::once(&task.plan)
+        .chain(&task.fused)
+        .filter_map(|plan| plan.bottleneck.as_ref().map(|bottleneck| bottleneck.inner_norm));
+    norms.into_iter().any(|norm| norm == InnerNorm::Batch)
+}
+
+/// Optimizer steps of an epoch.
+fn steps_per_epoch(train: &EncodedRows, training: &TrainingConfig) -> Result<usize> {
+    let batches = (train.rows().len() / training.batch_size).max(1);
+    let steps = batches / training.accumulate;
+    ensure!(
+        steps > 0,
+        "the training rows make {batches} batches, fewer than the {} of one step; lower --accumulate or --batch-size",
+        training.accumulate
+    );
+    ensure!(
+        steps.checked_mul(training.epochs).is_some(),
+        "{} epochs of {steps} steps are more than can be counted; lower --epochs",
+        training.epochs
+    );
+    Ok(steps)
+}
+
+/// Outputs that are no numbers are never scored.
+fn ensure_finite(rows: &[ScoredRow], part: &str) -> Result<()> {
+    let is_finite = |row: &ScoredRow| row.logits.iter().all(|logit| logit.is_finite());
+    let wrong = rows.iter().filter(|row| !is_finite(row)).count();
+    ensure!(
+        wrong == 0,
+        "the kept adapter gives NaN or an infinity for {wrong} of {} {part} rows",
+        rows.len()
+    );
+    Ok(())
 }
 
 /// The validation scores of the commonest label and of a bag of words.

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Result, anyhow, ensure};
 use burn::tensor::Device;
-use burn_bert::{Bert, BertConfig};
+use burn_bert::{Bert, BertConfig, Precision};
 use glue_data::{EncodedRows, TextEncoder};
 
 use crate::base::{Base, own_cache};
@@ -14,6 +14,7 @@ use crate::devices;
 use crate::frozen::{self, FrozenStates, FrozenTask, Place};
 use crate::judge::Judge;
 use crate::run_config::{ModelConfig, RunConfig, StateCache};
+use crate::state_files::{self, StateFiles};
 use crate::subject::{Material, Subject};
 
 /// A device, and what was read for it so far.
@@ -150,17 +151,14 @@ impl Shared {
         let in_memory = cache == StateCache::Memory
             || cache == StateCache::Auto
                 && !frozen::are_large([&task.train, &task.validation], base.bert.d_model());
-        let key = format!("{} {layer} {in_memory}", task_key(config));
+        let precision = config.model.precision;
+        let key = format!("{} {layer} {precision} {in_memory}", task_key(config));
         if let Some((_, kept)) = self.frozen.as_ref().filter(|(known, _)| *known == key) {
             return Ok(Some(Arc::clone(kept)));
         }
         // The fingerprint is waited for only where a file is named after it.
-        let on_disk =
-            if in_memory { None } else { Some((own_cache()?.join("states"), base.fingerprint()?)) };
-        let place = match &on_disk {
-            None => Place::Memory,
-            Some((directory, fingerprint)) => Place::Disk { directory, fingerprint },
-        };
+        let files = if in_memory { None } else { Some(base.state_files(precision, &self.device)?) };
+        let place = files.as_ref().map_or(Place::Memory, Place::Disk);
         let states = |rows| FrozenStates::of(&base.bert, rows, layer, place);
         let kept = Arc::new(FrozenTask {
             train: states(&task.train)?,
@@ -220,6 +218,15 @@ impl LoadedBase {
     /// The encoder; its tensors are shared with every other run's.
     pub fn bert(&self) -> Bert {
         self.bert.clone()
+    }
+
+    /// The files of states that this base has computed.
+    fn state_files(&self, precision: Precision, device: &Device) -> Result<StateFiles> {
+        // States are computed without dropout, whatever its rate.
+        let config = serde_json::to_string(&self.config.clone().with_dropout(0.0))?;
+        let fingerprint = self.fingerprint()?;
+        let base = format!("{fingerprint} {config} {precision} {}", devices::describe(device));
+        Ok(StateFiles::new(own_cache()?.join("states"), base, state_files::limit()?))
     }
 
     /// What an adapter file knows its base by; waits for what computes it since the base was loaded.

@@ -1,7 +1,8 @@
-//! The terminal: Ctrl-C while the dashboard is up, and the live table of a sweep.
+//! The terminal: Ctrl-C while the dashboard is up, its state after every ending, and the live table of a sweep.
 //!
 //! The dashboard puts the terminal into raw mode, where Ctrl-C is a key like any other and burn-train does not read it.
-//! Here the terminal is told to send the signal all the same.
+//! Here it is made a signal again. burn-train restores the terminal when it closes the dashboard and when a thread
+//! panics; [`restore`] is for a process that leaves at once.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -10,35 +11,92 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How long the dashboard may take to come up.
-const TRIES: u32 = 100;
-const BETWEEN_TRIES: Duration = Duration::from_millis(50);
-
-/// Waits for raw mode, in the background, and makes Ctrl-C a signal again; the dashboard restores the terminal at its
-/// end.
 #[cfg(unix)]
-pub fn keep_ctrl_c() {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+pub use unix::{dashboard_starts, let_go_of_lost, restore};
 
-    std::thread::spawn(|| {
-        let stdin = std::io::stdin();
-        for _ in 0..TRIES {
-            // A terminal that cannot be asked has no Ctrl-C to keep.
-            let Ok(mut modes) = tcgetattr(&stdin) else { return };
-            if !modes.local_modes.contains(LocalModes::ICANON) {
-                modes.local_modes.insert(LocalModes::ISIG);
-                // What cannot be set leaves `q`.
-                let _ = tcsetattr(&stdin, OptionalActions::Now, &modes);
-                return;
+#[cfg(unix)]
+mod unix {
+    use std::fs::File;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::sync::OnceLock;
+    use std::time::Duration;
+
+    use rustix::io::Errno;
+    use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+    use rustix::termios::{
+        LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+    };
+
+    /// How long the dashboard may take to come up.
+    const TRIES: u32 = 100;
+    const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+    /// The main screen, no mouse reports, and the cursor: what the dashboard changed.
+    const MAIN_SCREEN: &[u8] =
+        b"\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b[?1049l\x1b[?25h";
+    /// A special character that no key gives.
+    const DISABLED: u8 = 0;
+
+    /// The modes before the dashboard.
+    static BEFORE: OnceLock<Termios> = OnceLock::new();
+
+    /// Notes how the terminal is, waits for raw mode in the background, and makes Ctrl-C a signal again.
+    pub fn dashboard_starts() {
+        // A terminal that cannot be asked has no modes to restore, and no Ctrl-C.
+        let Ok(before) = tcgetattr(std::io::stdin()) else { return };
+        let _ = BEFORE.set(before);
+        std::thread::spawn(|| {
+            let stdin = std::io::stdin();
+            for _ in 0..TRIES {
+                let Ok(mut modes) = tcgetattr(&stdin) else { return };
+                if !modes.local_modes.contains(LocalModes::ICANON) {
+                    modes.local_modes.insert(LocalModes::ISIG);
+                    // These would leave the terminal raw.
+                    modes.special_codes[SpecialCodeIndex::VQUIT] = DISABLED;
+                    modes.special_codes[SpecialCodeIndex::VSUSP] = DISABLED;
+                    // What cannot be set leaves `q`.
+                    let _ = tcsetattr(&stdin, OptionalActions::Now, &modes);
+                    return;
+                }
+                std::thread::sleep(BETWEEN_TRIES);
             }
-            std::thread::sleep(BETWEEN_TRIES);
+        });
+    }
+
+    /// Makes the terminal what it was before the dashboard; nothing where there was none.
+    pub fn restore() {
+        let Some(before) = BEFORE.get() else { return };
+        // The process is about to end: an error has nowhere to go.
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
+        let mut stdout = std::io::stdout();
+        let _ = stdout.write_all(MAIN_SCREEN).and_then(|()| stdout.flush());
+    }
+
+    /// Reads and writes nothing where there was a terminal that is gone, so that nobody fails who writes to it.
+    pub fn let_go_of_lost() {
+        let Ok(null) = File::options().read(true).write(true).open("/dev/null") else { return };
+        let is_lost =
+            |stream: &dyn AsFd| tcgetattr(stream.as_fd()).is_err_and(|error| error == Errno::IO);
+        // What cannot be replaced stays as it is.
+        if is_lost(&std::io::stdin()) {
+            let _ = dup2_stdin(&null);
         }
-    });
+        if is_lost(&std::io::stdout()) {
+            let _ = dup2_stdout(&null);
+        }
+        if is_lost(&std::io::stderr()) {
+            let _ = dup2_stderr(&null);
+        }
+    }
 }
 
 /// Other systems send Ctrl-C in raw mode too, or have `q`.
 #[cfg(not(unix))]
-pub fn keep_ctrl_c() {}
+pub fn dashboard_starts() {}
+
+/// Other systems give every program a terminal as it was.
+#[cfg(not(unix))]
+pub fn restore() {}
 
 /// The live table of a sweep: a row for each task and method, the running cell below, what was said above.
 pub struct Board {

@@ -22,6 +22,21 @@ pub enum TrainingError {
         /// Highest learning rate of the run.
         learning_rate: f64,
     },
+    /// Gradients that are beyond the range of half precision however little the loss is multiplied by.
+    #[error(
+        "gradients overflow f16 at step {step} (epoch {epoch}) even with the loss multiplied by {loss_scale:e}; \
+         --precision bf16 and f32 have a wider range, and a lower --learning-rate may help (it is {learning_rate:e} here)"
+    )]
+    Overflow {
+        /// Epoch of the step, from 1.
+        epoch: usize,
+        /// The step, from 1.
+        step: usize,
+        /// The smallest factor that was tried.
+        loss_scale: f64,
+        /// Highest learning rate of the run.
+        learning_rate: f64,
+    },
 }
 
 /// A number of a training run.

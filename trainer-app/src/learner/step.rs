@@ -8,6 +8,9 @@ use burn_adapters::{AdaptedBert, classification_loss, regression_loss, span_loss
 use burn_bert::{BertInput, Insertions};
 use glue_data::{Batch, Label, Targets};
 
+/// The logit of a place where no answer starts or ends: far below any other, and finite.
+const NOWHERE: f32 = -1e9;
+
 /// A BERT with its task, as burn-train's learner wants it.
 #[derive(Module, Debug)]
 pub struct Tuner {
@@ -76,9 +79,13 @@ impl Tuner {
     pub fn read(&self, hidden: Tensor<3>, batch: &Batch) -> Forward {
         if let Targets::Spans(spans) = &batch.targets {
             let logits = self.model.read_tokens(hidden); // [batch, sequence, 2]
-            let [batch, sequence, _] = logits.dims();
+            let [rows, sequence, _] = logits.dims();
+            // No answer is in the padding, whose states depend on how they came about: kept ones are zeros. The reference
+            // code lets it count as further wrong places, up to its fixed length.
+            let padding = batch.attention_mask.clone().bool_not().unsqueeze_dim::<3>(2);
+            let logits = logits.mask_fill(padding.expand([rows, sequence, 2]), NOWHERE);
             let loss = span_loss(logits.clone(), spans.clone());
-            return Forward { loss, logits: logits.swap_dims(1, 2).reshape([batch, 2 * sequence]) };
+            return Forward { loss, logits: logits.swap_dims(1, 2).reshape([rows, 2 * sequence]) };
         }
         let logits = self.model.read(hidden, &batch.attention_mask);
         let loss = match &batch.targets {

@@ -7,11 +7,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::data::dataloader::Progress as SplitProgress;
-use burn::module::Module;
-use burn::optim::{GradientsAccumulator, ModuleOptimizer};
-use burn::tensor::Device;
+use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
 use burn::train::checkpoint::CheckpointerError;
 use burn::train::{
     EventProcessorTraining, Interrupter, Learner, LearnerEvent, SupervisedLearningStrategy,
@@ -21,9 +21,11 @@ use glue_data::order::{scoring_batches, training_batches};
 use glue_data::{Batch, EncodedRows, derive_seed};
 
 use super::backward::{self, Activations};
+use super::checkpoint::identity::Identity;
 use super::checkpoint::{Checkpoint, EpochReport, Progress};
 use super::clip::{clip_to_global_norm, scale};
 use super::error::{Quantity, TrainingError};
+use super::loss_scale::LossScale;
 use super::schedule::Schedule;
 use super::step::{Entering, ScoredRow, StepOutput, Tuner};
 use crate::artifacts::RunDirectory;
@@ -35,6 +37,12 @@ use crate::rows;
 
 /// Writes down a model whose validation score is the best so far.
 pub type Keep = Box<dyn Fn(&Tuner, &EpochReport) -> Result<()> + Send + Sync>;
+
+/// Shows a sentence to the user.
+pub type Say = Box<dyn Fn(&str) + Send + Sync>;
+
+/// What checkpoints belong to; asked for by the first, since it waits for the base's fingerprint.
+pub type Identify = Box<dyn Fn() -> Result<Identity> + Send + Sync>;
 
 /// The loop, and all that it needs beyond what burn-train hands it.
 ///
@@ -81,6 +89,10 @@ pub struct ResumableLoop {
     pub run: RunDirectory,
     /// Keeps a model whose validation score is the best so far.
     pub keep: Keep,
+    /// What checkpoints belong to.
+    pub identify: Identify,
+    /// What is said before the metrics: lines of a sentence each.
+    pub say: Say,
     /// Where the loop leaves what came out.
     pub outcome: Arc<Mutex<Outcome>>,
 }
@@ -118,6 +130,7 @@ impl SupervisedLearningStrategy<Tuner> for ResumableLoop {
             processor: components.event_processor,
             interrupter: components.interrupter,
             metrics: None,
+            identity: None,
             started: Instant::now(),
             saved: Instant::now(),
         };
@@ -183,6 +196,7 @@ struct Running<'a> {
     processor: SupervisedTrainingEventProcessor<Tuner>,
     interrupter: Interrupter,
     metrics: Option<MetricsFile>,
+    identity: Option<Identity>,
     device: Device,
     replicas: Vec<Replica>,
     started: Instant,
@@ -191,31 +205,61 @@ struct Running<'a> {
 
 impl Running<'_> {
     fn run_to_the_end(&mut self) -> Result<End> {
-        self.metrics = Some(MetricsFile::open(&self.recipe.run.metrics(), &self.progress)?);
+        let (metrics, lost) = MetricsFile::open(&self.recipe.run.metrics(), &self.progress)?;
+        self.metrics = Some(metrics);
+        if let Some(lost) = lost {
+            (self.recipe.say)(&lost);
+        }
+        let mut done = self.steps_into_epoch()?;
+        // A process that ended between a checkpoint and the adapter of its epoch has left that to this one.
+        if done == 0 {
+            self.keep_if_best()?;
+        }
         while self.progress.epochs.len() < self.recipe.epochs {
             if let Some(end) = self.early_end() {
                 return Ok(end);
             }
             let epoch = self.progress.epochs.len() + 1;
-            let seconds_per_step = self.train_epoch(epoch)?;
+            let seconds_per_step = self.train_epoch(epoch, done)?;
             if self.interrupter.should_stop() {
-                self.save()?;
-                return Ok(End::Stopped);
+                return self.stop();
             }
             let Some(report) = self.validate(epoch, seconds_per_step)? else {
-                self.save()?;
-                return Ok(End::Stopped);
+                return self.stop();
             };
             self.progress.loss_sum = 0.0;
             self.progress.epochs.push(report.clone());
+            done = self.steps_into_epoch()?;
             self.metrics()?.epoch(&report)?;
-            if self.progress.best() == Some(&report) {
-                (self.recipe.keep)(&self.model, &report)?;
-            }
+            // The checkpoint first: it knows which epoch the adapter has to be of.
             self.save()?;
+            self.keep_if_best()?;
             self.event(LearnerEvent::EndEpoch(epoch));
         }
         Ok(self.early_end().unwrap_or(End::Finished))
+    }
+
+    /// Saves and stops, because of the user or because what shows the run has failed.
+    fn stop(&mut self) -> Result<End> {
+        self.save()?;
+        match self.interrupter.error() {
+            Some(error) => bail!("what shows the run has failed: {error}"),
+            None => Ok(End::Stopped),
+        }
+    }
+
+    fn steps_into_epoch(&self) -> Result<usize> {
+        Ok(self.progress.steps_into_epoch(self.recipe.steps_per_epoch, self.recipe.epochs)?)
+    }
+
+    /// Keeps the model as it is, after an epoch that is the best.
+    fn keep_if_best(&self) -> Result<()> {
+        match self.progress.epochs.last() {
+            Some(last) if self.progress.best() == Some(last) => {
+                (self.recipe.keep)(&self.model, last)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the epochs so far are a reason to train no further.
@@ -228,12 +272,11 @@ impl Running<'_> {
             .then_some(End::Finished)
     }
 
-    /// Trains what is left of an epoch; the median seconds of its steps.
-    fn train_epoch(&mut self, epoch: usize) -> Result<f64> {
+    /// Trains what is left of an epoch after so many steps; the median seconds of the others.
+    fn train_epoch(&mut self, epoch: usize, done: usize) -> Result<f64> {
         let recipe = self.recipe;
         let batches =
             training_batches(&recipe.train.lengths(), recipe.batch_size, recipe.seed, epoch);
-        let done = self.progress.steps - (epoch - 1) * recipe.steps_per_epoch;
         let total_items = recipe.steps_per_epoch;
         self.event(LearnerEvent::StartSplit { epoch_number: epoch, total_items });
         let mut seconds = Vec::new();
@@ -261,13 +304,65 @@ impl Running<'_> {
     }
 
     /// One optimizer step over some batches, whose gradients are averaged.
+    ///
+    /// Where gradients overflow in half precision, they are computed again with the loss multiplied by less, from the
+    /// same random streams; the running statistics of batch norms then count the batch once more.
     fn step(&mut self, batches: &[Vec<usize>]) -> Result<StepOutput> {
         let recipe = self.recipe;
         let started = Instant::now();
         let _awake = stay_awake(&self.device);
+        let precision = self.model.model.bert.precision();
+        let mut loss_scale = self.progress.loss_scale.or_else(|| LossScale::of(precision));
+        let (gradients, norm, mut output) = loop {
+            let factor = loss_scale.map_or(1.0, LossScale::factor);
+            let (mut gradients, output) = self.gradients(batches, factor)?;
+            self.ensure_finite(Quantity::TrainingLoss, output.loss)?;
+            if loss_scale.is_some() {
+                gradients = scale(&self.model, gradients, 1.0 / factor);
+            }
+            let (gradients, norm) = clip_to_global_norm(&self.model, gradients, recipe.clip);
+            match &mut loss_scale {
+                Some(scale) if !norm.is_finite() => {
+                    if !scale.halve() {
+                        return Err(TrainingError::Overflow {
+                            epoch: self.progress.epochs.len() + 1,
+                            step: self.progress.steps + 1,
+                            loss_scale: factor,
+                            learning_rate: recipe.schedule.peak,
+                        }
+                        .into());
+                    }
+                }
+                _ => break (gradients, norm, output),
+            }
+        };
+        // Before the optimizer, whose moments and weights it would spoil.
+        self.ensure_finite(Quantity::GradientNorm, norm)?;
+        if let Some(scale) = &mut loss_scale {
+            scale.count_step();
+        }
+        let rate = recipe.schedule.at(self.progress.steps);
+        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+        for replica in &mut self.replicas {
+            replica.follow(&self.model);
+        }
+        self.progress.loss_scale = loss_scale;
+        self.progress.steps += 1;
+        self.progress.loss_sum += output.loss;
+        output.gradient_norm = Some(norm);
+        output.seconds = Some(started.elapsed().as_secs_f64());
+        Ok(output)
+    }
+
+    /// Gradients of the mean loss of some batches times a factor, and what the model says of them.
+    fn gradients(
+        &self,
+        batches: &[Vec<usize>],
+        factor: f64,
+    ) -> Result<(GradientsParams, StepOutput)> {
+        let recipe = self.recipe;
         let stream = format!("step/{}", self.progress.steps);
         self.device.seed(derive_seed(recipe.seed, &stream));
-        let loss_scale = self.model.model.bert.precision().loss_scale();
         let mut gradients = GradientsAccumulator::new();
         let mut output = StepOutput::default();
         let states = recipe.frozen.as_ref().map(|frozen| &frozen.train);
@@ -288,7 +383,6 @@ impl Running<'_> {
                 let entering = entering(states, part, &batch)?;
                 // A part's loss is the mean of its rows.
                 let share = part.len() as f64 / (indices.len() * batches.len()) as f64;
-                let scaled = share * loss_scale;
                 let activations = if recipe.gradient_checkpointing {
                     let name = format!("{stream}/batch/{batch_number}/part/{number}");
                     Activations::Recomputed { seed: derive_seed(recipe.seed, &name) }
@@ -296,7 +390,7 @@ impl Running<'_> {
                     Activations::Kept
                 };
                 let (forward, towards) =
-                    backward::gradients(model, entering, &batch, scaled, activations);
+                    backward::gradients(model, entering, &batch, share * factor, activations);
                 computing.push((share, forward, batch.labels, towards));
             }
             // Read only now: a GPU computes on while the next one gets its work.
@@ -307,24 +401,7 @@ impl Running<'_> {
                 output.scored.extend(part.scored);
             }
         }
-        self.ensure_finite(Quantity::TrainingLoss, output.loss)?;
-        let mut gradients = gradients.grads();
-        if loss_scale > 1.0 {
-            gradients = scale(&self.model, gradients, 1.0 / loss_scale);
-        }
-        let (gradients, norm) = clip_to_global_norm(&self.model, gradients, recipe.clip);
-        // Before the optimizer, whose moments and weights it would spoil.
-        self.ensure_finite(Quantity::GradientNorm, norm)?;
-        let rate = recipe.schedule.at(self.progress.steps);
-        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
-        for replica in &mut self.replicas {
-            replica.follow(&self.model);
-        }
-        self.progress.steps += 1;
-        self.progress.loss_sum += output.loss;
-        output.gradient_norm = Some(norm);
-        output.seconds = Some(started.elapsed().as_secs_f64());
-        Ok(output)
+        Ok((gradients.grads(), output))
     }
 
     /// Scores the validation rows; `None` when the run was stopped meanwhile.
@@ -401,13 +478,16 @@ impl Running<'_> {
     fn save(&mut self) -> Result<()> {
         self.progress.seconds += self.started.elapsed().as_secs_f64();
         self.started = Instant::now();
-        self.metrics()?.flush()?;
-        Checkpoint::save(
-            &self.recipe.run.checkpoints(),
-            &self.progress,
-            &self.model,
-            &self.optimizer,
-        )?;
+        // Weights are looked at here and not at every step: those that are not finite make the next loss so.
+        self.ensure_finite(Quantity::Weight, sum_of_trained(&self.model))?;
+        self.metrics()?.sync()?;
+        let identity = match self.identity.take() {
+            Some(identity) => identity,
+            None => (self.recipe.identify)()?,
+        };
+        let checkpoints = self.recipe.run.checkpoints();
+        Checkpoint::save(&checkpoints, &self.progress, &identity, &self.model, &self.optimizer)?;
+        self.identity = Some(identity);
         self.saved = Instant::now();
         Ok(())
     }
@@ -423,6 +503,26 @@ impl Running<'_> {
     fn validation_event(&mut self, event: LearnerEvent<StepOutput>) {
         self.interrupter.fail_on_error(self.processor.process_valid(event));
     }
+}
+
+/// The sum of the absolute values of all that trains: not finite where one of them is not.
+fn sum_of_trained(tuner: &Tuner) -> f64 {
+    struct Sums {
+        group: ParamGroup,
+        sums: Vec<Tensor<1>>,
+    }
+
+    impl ModuleVisitor for Sums {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if self.group.matches(&param.id, None) {
+                self.sums.push(param.val().inner().abs().sum());
+            }
+        }
+    }
+
+    let mut sums = Sums { group: tuner.model.trained_group(), sums: Vec::new() };
+    tuner.visit(&mut sums);
+    if sums.sums.is_empty() { 0.0 } else { Tensor::cat(sums.sums, 0).sum().into_scalar() }
 }
 
 /// The kept states of some rows.

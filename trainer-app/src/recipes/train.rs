@@ -2,9 +2,10 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use burn::train::renderer::default_renderer;
 use serde_json::{Value, json};
 
@@ -30,7 +31,11 @@ pub fn run(args: &TrainArgs) -> Result<Ending> {
     let (config, resumed) = match TrainJob::of(args)? {
         TrainJob::Start(config) => (*config, None),
         TrainJob::Resume { run, device } => {
-            let (config, directory) = resume(runs, run.as_deref())?;
+            let directory = to_resume(runs, run.as_deref())?;
+            if directory.is_finished() {
+                return finish(&directory, args.json);
+            }
+            let config = RunConfig::read(&directory.config())?;
             (RunConfig { device: device.unwrap_or(config.device), ..config }, Some(directory))
         }
     };
@@ -47,17 +52,15 @@ pub fn run(args: &TrainArgs) -> Result<Ending> {
     noteln!("\n{}", run.table());
 
     // The directory is made only now, so that nothing that was mistyped leaves one behind.
+    let watch = watch(args)?;
     let directory = if let Some(directory) = resumed {
-        noteln!("going on from the newest checkpoint");
         directory
     } else {
-        let name = config.default_name();
-        let directory = RunDirectory::create(runs, &config.task.name, args.name.as_deref(), &name)?;
-        config.write(&directory.config())?;
-        directory
+        let (task, name) = (&config.task.name, config.default_name());
+        RunDirectory::create(runs, task, args.name.as_deref(), &name, &config)?
     };
     noteln!("run {}\n", directory.root().display());
-    if let Some(result) = run.train(&directory, &watch(args)?)? {
+    if let Some(result) = run.train(&directory, &watch)? {
         tell(&result, &directory, args.json)?;
         return Ok(Ending::Done);
     }
@@ -65,41 +68,45 @@ pub fn run(args: &TrainArgs) -> Result<Ending> {
     if args.json {
         outln!("{}", json!({ "status": "stopped", "run": root.to_string() }));
     }
-    noteln!("stopped; go on with: {} train --resume {root}", hints::program());
+    noteln!("stopped; resume it with: {} train --resume {root}", hints::program());
     Ok(Ending::Stopped)
 }
 
-/// The configuration and directory of a run that was stopped.
-fn resume(runs: &Path, directory: Option<&Path>) -> Result<(RunConfig, RunDirectory)> {
-    let directory = match directory {
-        Some(directory) => RunDirectory::open(directory)?,
-        None => RunDirectory::newest_unfinished(runs)?,
-    };
-    if directory.is_finished() {
-        bail!(
-            "{} has ended: its result is in {}",
-            directory.root().display(),
-            directory.result().display()
-        );
+/// The directory of the run that is to be resumed, locked.
+fn to_resume(runs: &Path, directory: Option<&Path>) -> Result<RunDirectory> {
+    match directory {
+        Some(directory) => RunDirectory::open(directory)?.locked(),
+        None => RunDirectory::newest_unfinished(runs),
     }
-    Ok((RunConfig::read(&directory.config())?, directory))
+}
+
+/// The result of a run that has ended, and of which a process that was killed may have left checkpoints.
+fn finish(directory: &RunDirectory, json: bool) -> Result<Ending> {
+    directory.remove_leftovers()?;
+    directory.remove_checkpoints()?;
+    let path = directory.result();
+    let result = RunResult::read(&path)?;
+    noteln!("{} has ended: its result is in {}", directory.root().display(), path.display());
+    tell(&result, directory, json)?;
+    Ok(Ending::Done)
 }
 
 /// The dashboard on a terminal with room for it, plain lines elsewhere.
 fn watch(args: &TrainArgs) -> Result<Watch> {
     let plain = args.plain || args.json || !has_room_for_the_dashboard();
     Ok(Watch {
-        renderer: Box::new(move |interrupter| {
+        renderer: Box::new(move |interrupter, epochs_done| {
             if plain {
                 Box::new(PlainLines::default())
             } else {
-                terminal::keep_ctrl_c();
-                default_renderer(interrupter.clone(), None)
+                terminal::dashboard_starts();
+                default_renderer(interrupter.clone(), Some(epochs_done))
             }
         }),
         stop: Stop::on_signals()?,
         checkpoint_every: Duration::from_secs(args.checkpoint_every),
         give_up_after: None,
+        say: Arc::new(|sentence| noteln!("{sentence}")),
     })
 }
 

@@ -45,6 +45,7 @@ impl RunConfig {
             version: VERSION,
             seed: 42,
             device: "auto".to_owned(),
+            directory: None,
             task: TaskConfig { name: "helpdesk".to_owned(), data: None, limit: None, custom: None },
             model: ModelConfig {
                 base: "minilm".to_owned(),

@@ -34,6 +34,9 @@ pub struct RunConfig {
     pub seed: u64,
     /// `auto`, `cpu`, `wgpu` or `cuda`, with an index as in `cuda:1`; several that share every batch, as `cuda:0,cuda:1`.
     pub device: String,
+    /// Where the run was started; relative paths begin there. Unset until the configuration is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
     /// Where the rows come from.
     pub task: TaskConfig,
     /// What is trained.
@@ -213,15 +216,52 @@ impl RunConfig {
             config.version
         );
         config.check().with_context(context)?;
-        Ok(config)
+        config.from_where_it_started()
     }
 
     /// Writes a `config.toml`.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system reports.
     pub fn write(&self, path: &Path) -> Result<()> {
-        write_atomically(path, toml::to_string(self)?.as_bytes())
+        write_atomically(path, self.to_text()?.as_bytes())
+    }
+
+    /// The text of a `config.toml`, with the directory in which relative paths begin.
+    ///
+    /// # Errors
+    /// A working directory that is not there.
+    pub fn to_text(&self) -> Result<String> {
+        let mut config = self.clone();
+        if config.directory.is_none() {
+            config.directory =
+                Some(std::env::current_dir().context("asking for the working directory")?);
+        }
+        Ok(toml::to_string(&config)?)
+    }
+
+    /// The same with paths that are right in the working directory, where that is another than the one of the start.
+    fn from_where_it_started(mut self) -> Result<Self> {
+        let Some(start) = self.directory.take() else { return Ok(self) };
+        let here = std::env::current_dir().context("asking for the working directory")?;
+        // Where the directory was moved or renamed, paths are taken as they would be in it.
+        if here == start || !start.is_dir() {
+            return Ok(self);
+        }
+        let place = |path: &mut PathBuf| *path = start.join(&*path);
+        let TaskConfig { data, custom, .. } = &mut self.task;
+        data.iter_mut().for_each(place);
+        if let Some(custom) = custom {
+            place(&mut custom.train);
+            custom.validation.iter_mut().chain(&mut custom.test).for_each(place);
+        }
+        self.model.fuse.iter_mut().for_each(place);
+        // A base is a name where it is not a directory.
+        let base = start.join(&self.model.base);
+        if base.is_dir() {
+            self.model.base = base.to_string_lossy().into_owned();
+        }
+        Ok(self)
     }
 
     /// What stands at each site, and what trains.

@@ -96,8 +96,9 @@ mod tests {
         let wrapped = DataError::Read { path: "dev.tsv".into(), source };
         assert_eq!(of(wrapped.into()), Fault::Machine);
         assert_eq!(of(Panicked { message: "out of memory".to_owned() }.into()), Fault::Machine);
-        assert_eq!(of(InUse { path: "runs/a".into() }.into()), Fault::InUse);
-        let context = Err::<(), _>(anyhow!("x")).context(InUse { path: "runs/a".into() });
+        assert_eq!(of(InUse { path: "runs/a".into(), holder: None }.into()), Fault::InUse);
+        let context =
+            Err::<(), _>(anyhow!("x")).context(InUse { path: "runs/a".into(), holder: None });
         assert_eq!(of(context.unwrap_err()), Fault::InUse);
     }
 }

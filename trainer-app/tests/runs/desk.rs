@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::tiny_base::lay_tiny_base;
 
@@ -36,6 +36,75 @@ impl Desk {
             writeln!(rows, "{row},{filler} {decides} {filler},{class}").unwrap();
         }
         std::fs::write(self.path(name), rows).unwrap();
+    }
+
+    /// Puts questions there in SQuAD's layout, with paragraphs of several lengths: the answer is the word after the one
+    /// that is asked for.
+    pub(crate) fn write_questions(&self) {
+        let file = |paragraphs: usize| {
+            let paragraphs = (0..paragraphs).map(|index| {
+                let word =
+                    |place: usize| self.words[(index * 5 + place * 7) % self.words.len()].as_str();
+                let context: Vec<&str> = (0..10 + index % 7).map(word).collect();
+                let answer_start = context[..9].iter().map(|word| word.len() + 1).sum::<usize>();
+                json!({ "context": context.join(" "), "qas": [{
+                    "id": format!("q{index}"),
+                    "question": context[8],
+                    "answers": [{ "text": context[9], "answer_start": answer_start }],
+                }] })
+            });
+            let paragraphs: Vec<Value> = paragraphs.collect();
+            json!({ "version": "1.1", "data": [{ "title": "Words", "paragraphs": paragraphs }] })
+        };
+        let squad = self.path("squad");
+        std::fs::create_dir(&squad).unwrap();
+        for (name, paragraphs) in [("train-v1.1.json", 40), ("dev-v1.1.json", 12)] {
+            std::fs::write(squad.join(name), file(paragraphs).to_string()).unwrap();
+        }
+    }
+
+    /// Trains a run that saves after every step, and kills it in its second epoch.
+    pub(crate) fn kill_in_second_epoch(&self, line: &str, run: &str) {
+        let mut child = self.start_until_second_epoch(line, run);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!self.path(run).join("result.json").exists(), "the run ended before it was killed");
+    }
+
+    /// Starts a run that saves after every step, and returns when it is in its second epoch.
+    pub(crate) fn start_until_second_epoch(&self, line: &str, run: &str) -> Child {
+        let name = run.rsplit('/').next().unwrap();
+        let mut command = self.command(&format!("{line} --name {name} --checkpoint-every 0"));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        while self.steps(run) < Some(25) {
+            assert!(child.try_wait().unwrap().is_none(), "{line}: it ended too early");
+            std::thread::yield_now();
+        }
+        child
+    }
+
+    /// The step of the newest checkpoint of a run.
+    fn steps(&self, run: &str) -> Option<usize> {
+        self.checkpoints(run).last().map(|(_, steps, _)| *steps)
+    }
+
+    /// The checkpoints of a run, the newest last: number of the save, step, directory.
+    pub(crate) fn checkpoints(&self, run: &str) -> Vec<(usize, usize, PathBuf)> {
+        let entries = std::fs::read_dir(self.path(run).join("checkpoint")).into_iter().flatten();
+        let mut found: Vec<(usize, usize, PathBuf)> = entries
+            .filter_map(|entry| {
+                let path = entry.ok()?.path();
+                let name = path.file_name()?.to_str()?.strip_prefix("step-")?;
+                let (steps, save) = name.split_once("-save-")?;
+                Some((save.parse().ok()?, steps.parse().ok()?, path.clone()))
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
+    pub(crate) fn adapter(&self, run: &str) -> Vec<u8> {
+        std::fs::read(self.path(run).join("adapter.safetensors")).unwrap()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -9,6 +9,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Error, Result, bail, ensure};
@@ -19,7 +20,7 @@ use crate::cli::SweepArgs;
 use crate::devices;
 use crate::ending::{Ending, UsageError};
 use crate::learner::quiet::Quiet;
-use crate::lock::{InUse, Lock};
+use crate::lock::InUse;
 use crate::run::{Run, RunResult, Watch};
 use crate::run_config::{ModelConfig, RunConfig, default_pooling};
 use crate::shared::Shared;
@@ -287,8 +288,8 @@ impl<'a> Sweep<'a> {
         line: &indicatif::ProgressBar,
     ) -> Result<CellRun> {
         let runs = self.directory.join("runs");
-        let directory = RunDirectory::open_or_create(&runs, &cell.config.task.name, &cell.id)?;
-        let _lock = Lock::directory(directory.root())?;
+        let (task, id) = (&cell.config.task.name, &cell.id);
+        let directory = RunDirectory::open_or_create(&runs, task, id, &cell.config)?;
         if directory.is_finished() {
             // The process ended between the result and the ledger.
             let rows = rows.get(&cell.config.task.name).and_then(Option::as_deref);
@@ -297,12 +298,13 @@ impl<'a> Sweep<'a> {
             return Ok(CellRun::Ended(result));
         }
         cell.config.write(&directory.config())?;
-        let line = line.clone();
+        let (line, said) = (line.clone(), line.clone());
         let watch = Watch {
-            renderer: Box::new(move |_| Box::new(Quiet::new(line.clone()))),
+            renderer: Box::new(move |_, _| Box::new(Quiet::new(line.clone()))),
             stop: stop.clone(),
             checkpoint_every: Duration::from_secs(self.args.checkpoint_every),
             give_up_after: Some((cell.config.training.epochs / 3).max(2)),
+            say: Arc::new(move |sentence| said.println(sentence)),
         };
         let run = Run::prepare(cell.config.clone(), shared)?;
         let Some(result) = run.train(&directory, &watch)? else { return Ok(CellRun::Stopped) };

@@ -1,0 +1,261 @@
+//! What a checkpoint belongs to: rows, labels, base and settings. A run is resumed only with the same.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use burn_adapters::HeadKind;
+use glue_data::{EncodedRows, Label};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::fetch::hexadecimal;
+use crate::judge::Judge;
+use crate::run_config::RunConfig;
+
+/// Settings that say where things are and not what they are: a run may be resumed with others.
+///
+/// What is there is compared by its content.
+const PLACES: [&str; 9] = [
+    "version",
+    "directory",
+    "device",
+    "task.data",
+    "task.custom.train",
+    "task.custom.validation",
+    "task.custom.test",
+    "model.base",
+    "model.fuse",
+];
+
+/// All that decides what a run computes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The tokenized training rows.
+    pub training_rows: RowsIdentity,
+    /// The tokenized validation rows.
+    pub validation_rows: RowsIdentity,
+    /// What the head's outputs mean.
+    pub head: HeadKind,
+    /// Fingerprint of the base's weights.
+    pub base: String,
+    /// The base's configuration, as JSON.
+    pub base_config: String,
+    /// Fingerprint of the tokenizer.
+    pub tokenizer: String,
+    /// The settings, as a `config.toml`.
+    pub config: String,
+}
+
+/// Some rows with their labels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsIdentity {
+    /// How many there are.
+    pub count: usize,
+    /// SHA-256 of their tokens and labels, and of the published answers where they are questions.
+    pub sha256: String,
+}
+
+impl RowsIdentity {
+    /// The identity of rows; validation rows are judged by more than their labels.
+    pub fn of(rows: &EncodedRows, judge: Option<&Judge>) -> Self {
+        let mut hash = Sha256::new();
+        let number = |hash: &mut Sha256, number: usize| hash.update((number as u64).to_le_bytes());
+        for row in rows.rows() {
+            number(&mut hash, row.ids.len());
+            for token in row.ids.iter().chain(&row.type_ids) {
+                hash.update(token.to_le_bytes());
+            }
+            match row.label {
+                None => hash.update([0]),
+                Some(Label::Class(class)) => {
+                    hash.update([1]);
+                    number(&mut hash, class);
+                }
+                Some(Label::Score(score)) => {
+                    hash.update([2]);
+                    hash.update(score.to_bits().to_le_bytes());
+                }
+                Some(Label::Span { start, end }) => {
+                    hash.update([3]);
+                    number(&mut hash, start);
+                    number(&mut hash, end);
+                }
+            }
+        }
+        if let Some(Judge::Answers(judge)) = judge {
+            for question in &judge.squad.questions {
+                for text in std::iter::once(&question.id)
+                    .chain(question.answers.iter().map(|answer| &answer.text))
+                {
+                    number(&mut hash, text.len());
+                    hash.update(text);
+                }
+            }
+        }
+        Self { count: rows.rows().len(), sha256: hexadecimal(&hash.finalize()) }
+    }
+}
+
+impl Identity {
+    /// What differs between a run as it was and as it is now, a sentence each.
+    ///
+    /// # Errors
+    /// Settings that this program cannot read.
+    pub fn differences(&self, now: &Self) -> Result<Vec<String>> {
+        let mut differences = Vec::new();
+        for (what, then, now) in [
+            ("training", &self.training_rows, &now.training_rows),
+            ("validation", &self.validation_rows, &now.validation_rows),
+        ] {
+            if then != now {
+                let (before, after) = (then.count, now.count);
+                differences.push(if before == after {
+                    format!("the {what} rows changed (as many as before: {after})")
+                } else {
+                    format!("the {what} rows changed ({before} before, {after} now)")
+                });
+            }
+        }
+        if self.head != now.head {
+            let (then, now) = (describe(&self.head), describe(&now.head));
+            differences.push(format!("the labels changed ({then} before, {now} now)"));
+        }
+        if self.base != now.base {
+            differences.push("the weights of the base changed".to_owned());
+        }
+        if self.tokenizer != now.tokenizer {
+            differences.push("the tokenizer of the base changed".to_owned());
+        }
+        let base_config = |text: &str| -> Result<Value> {
+            serde_json::from_str(text).context("reading the base's configuration")
+        };
+        let (then, now_config) = (base_config(&self.base_config)?, base_config(&now.base_config)?);
+        differences.extend(changed("the base's ", &then, &now_config, &[]));
+        let settings = |text: &str| -> Result<Value> {
+            let config: RunConfig = toml::from_str(text).context("reading the settings")?;
+            Ok(serde_json::to_value(config)?)
+        };
+        let (then, now) = (settings(&self.config)?, settings(&now.config)?);
+        differences.extend(changed("", &then, &now, &PLACES));
+        Ok(differences)
+    }
+}
+
+fn describe(head: &HeadKind) -> String {
+    match head {
+        HeadKind::Classification { labels } => labels.join(", "),
+        HeadKind::Regression => "a score".to_owned(),
+        HeadKind::Span => "a span".to_owned(),
+    }
+}
+
+/// The values that differ, a sentence each.
+fn changed(whose: &str, then: &Value, now: &Value, except: &[&str]) -> Vec<String> {
+    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+    flatten("", then, &mut before);
+    flatten("", now, &mut after);
+    let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    let shown = |value: Option<&String>| value.map_or("not set", String::as_str).to_owned();
+    keys.into_iter()
+        .filter(|key| {
+            !except.iter().any(|place| key == place || key.starts_with(&format!("{place}.")))
+        })
+        .filter(|key| before.get(*key) != after.get(*key))
+        .map(|key| {
+            let name = key.rsplit_once('.').map_or(key.as_str(), |(_, name)| name);
+            format!("{whose}{name} was {}, is {}", shown(before.get(key)), shown(after.get(key)))
+        })
+        .collect()
+}
+
+/// The leaves of a value by their path, without those that are `null`.
+fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
+    let below =
+        |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    match value {
+        Value::Object(entries) => {
+            entries.iter().for_each(|(name, value)| flatten(&below(name), value, into));
+        }
+        Value::Null => {}
+        Value::String(text) => {
+            into.insert(path.to_owned(), text.clone());
+        }
+        leaf => {
+            into.insert(path.to_owned(), leaf.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use burn_adapters::Method;
+    use glue_data::Encoded;
+
+    use super::*;
+
+    pub(in super::super) fn identity(config: &RunConfig, rows: usize) -> Identity {
+        let row = |row: usize| Encoded {
+            ids: vec![2, row as u32, 3],
+            type_ids: vec![0; 3],
+            label: Some(Label::Class(row % 2)),
+        };
+        let rows = EncodedRows::from((0..rows).map(row).collect::<Vec<_>>());
+        Identity {
+            training_rows: RowsIdentity::of(&rows, None),
+            validation_rows: RowsIdentity::of(&rows, None),
+            head: HeadKind::Classification { labels: vec!["x".to_owned(), "y".to_owned()] },
+            base: "0123".to_owned(),
+            base_config: r#"{"hidden_act":"gelu","layer_norm_eps":1e-12}"#.to_owned(),
+            tokenizer: "4567".to_owned(),
+            config: toml::to_string(config).unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_changed_is_named() {
+        let config = RunConfig::defaults(Method::Houlsby);
+        let then = identity(&config, 4);
+        assert_eq!(then.differences(&then).unwrap(), Vec::<String>::new());
+
+        let mut other = config.clone();
+        other.training.batch_size = 4;
+        other.model.dropout = Some(0.0);
+        other.seed = 7;
+        // Where things are does not matter.
+        other.device = "cuda:1".to_owned();
+        other.task.data = Some("elsewhere".into());
+        other.model.base = "../base".to_owned();
+        let mut now = identity(&other, 5);
+        now.validation_rows = then.validation_rows.clone();
+        now.base_config = now.base_config.replace("gelu", "relu");
+        now.head = HeadKind::Classification { labels: vec!["y".to_owned(), "x".to_owned()] };
+        assert_eq!(
+            then.differences(&now).unwrap(),
+            [
+                "the training rows changed (4 before, 5 now)",
+                "the labels changed (x, y before, y, x now)",
+                "the base's hidden_act was gelu, is relu",
+                "dropout was not set, is 0.0",
+                "seed was 42, is 7",
+                "batch_size was 32, is 4",
+            ]
+        );
+    }
+
+    #[test]
+    fn rows_are_known_by_tokens_and_labels() {
+        let rows = |ids: Vec<u32>, label| {
+            let row = Encoded { type_ids: vec![0; ids.len()], ids, label };
+            RowsIdentity::of(&EncodedRows::from(vec![row]), None).sha256
+        };
+        let one = rows(vec![1, 2], Some(Label::Class(0)));
+        assert_eq!(rows(vec![1, 2], Some(Label::Class(0))), one);
+        assert_ne!(rows(vec![1, 2], Some(Label::Class(1))), one);
+        assert_ne!(rows(vec![1, 2], Some(Label::Score(0.0))), one);
+        assert_ne!(rows(vec![1, 2], None), one);
+        assert_ne!(rows(vec![2, 1], Some(Label::Class(0))), one);
+    }
+}

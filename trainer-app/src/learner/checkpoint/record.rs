@@ -1,0 +1,193 @@
+//! `progress.json`: how far the run is, what it belongs to, and checksums of everything.
+//!
+//! Version 1 is the progress alone. Since version 2:
+//!
+//! ```json
+//! {"version": 2, "progress": {…}, "run": {…}, "files": {"trained.bpk": "crc32c:0a1b2c3d", …}, "checksum": "crc32c:…"}
+//! ```
+//!
+//! The checksum is that of everything before it as compact JSON. Numbers with a fraction are written as text: JSON
+//! readers round them, and a resumed run has to have the same bits.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::identity::Identity;
+use crate::learner::progress::Progress;
+
+const VERSION: u64 = 2;
+const CHECKSUM: &str = "checksum";
+
+/// The content of a `progress.json`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Record {
+    /// How far the run is.
+    pub(super) progress: Progress,
+    /// What it belongs to, and the checksums of the other files; version 1 has neither.
+    pub(super) checked: Option<Checked>,
+}
+
+/// What is compared when a run is resumed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Checked {
+    pub(super) run: Identity,
+    /// Checksums by file name.
+    pub(super) files: BTreeMap<String, String>,
+}
+
+/// Why a record cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RecordError {
+    /// It is not what was written.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+    /// It is whole, and newer than this program.
+    #[error("it has version {0}, this program reads versions 1 and {VERSION}")]
+    Version(u64),
+}
+
+/// The checksum of some bytes, as it is written.
+pub(super) fn checksum(bytes: &[u8]) -> String {
+    format!("crc32c:{:08x}", crc32c::crc32c(bytes))
+}
+
+impl Record {
+    /// The text of the file.
+    pub(super) fn write(
+        progress: &Progress,
+        checked: &Checked,
+    ) -> Result<Vec<u8>, serde_json::Error> {
+        let mut content = Map::new();
+        content.insert("version".to_owned(), VERSION.into());
+        content.insert("progress".to_owned(), with_text(serde_json::to_value(progress)?));
+        let Value::Object(checked) = serde_json::to_value(checked)? else {
+            return Err(serde::ser::Error::custom("a struct is an object"));
+        };
+        content.extend(checked);
+        let sum = checksum(&serde_json::to_vec(&content)?);
+        content.insert(CHECKSUM.to_owned(), sum.into());
+        serde_json::to_vec_pretty(&content)
+    }
+
+    /// Reads a file of any version.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, RecordError> {
+        let damaged = |error: serde_json::Error| RecordError::Damaged(error.to_string());
+        let mut content: Map<String, Value> = serde_json::from_slice(bytes).map_err(damaged)?;
+        match content.get("version").and_then(Value::as_u64) {
+            Some(1) => {
+                let progress = serde_json::from_value(Value::Object(content)).map_err(damaged)?;
+                return Ok(Self { progress, checked: None });
+            }
+            Some(VERSION) => {}
+            Some(other) => return Err(RecordError::Version(other)),
+            None => return Err(RecordError::Damaged("it has no version".to_owned())),
+        }
+        let expected = content.remove(CHECKSUM);
+        let found = checksum(&serde_json::to_vec(&content).map_err(damaged)?);
+        if expected.as_ref().and_then(Value::as_str) != Some(&found) {
+            return Err(RecordError::Damaged("its checksum is another".to_owned()));
+        }
+        let progress = content.remove("progress").unwrap_or_default();
+        Ok(Self {
+            progress: serde_json::from_value(with_numbers(progress)).map_err(damaged)?,
+            checked: Some(serde_json::from_value(Value::Object(content)).map_err(damaged)?),
+        })
+    }
+}
+
+/// The same with numbers that have a fraction as text.
+fn with_text(value: Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            // Rust writes as many digits as tell a number from its neighbors.
+            number.as_f64().map_or(Value::Null, |number| Value::String(format!("{number:?}")))
+        }
+        Value::Array(items) => items.into_iter().map(with_text).collect(),
+        Value::Object(entries) => {
+            entries.into_iter().map(|(key, value)| (key, with_text(value))).collect()
+        }
+        other => other,
+    }
+}
+
+/// The inverse of [`with_text`], of values that have no other texts.
+fn with_numbers(value: Value) -> Value {
+    match value {
+        Value::String(text) => {
+            text.parse().map_or(Value::String(text), |number: f64| number.into())
+        }
+        Value::Array(items) => items.into_iter().map(with_numbers).collect(),
+        Value::Object(entries) => {
+            entries.into_iter().map(|(key, value)| (key, with_numbers(value))).collect()
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_adapters::Method;
+    use serde_json::json;
+
+    use super::*;
+    use crate::learner::progress::EpochReport;
+    use crate::run_config::RunConfig;
+
+    fn record(epochs: u32) -> (Progress, Checked) {
+        // Numbers that a JSON reader which is only fast gives back with another last bit.
+        let odd = |index: u32| f64::from(index).sqrt() / 1e3;
+        let report = |epoch: u32| EpochReport {
+            epoch: epoch as usize,
+            train_loss: odd(7 * epoch + 2),
+            validation_loss: odd(11 * epoch + 3),
+            score: odd(13 * epoch + 5),
+            scores: [("accuracy".to_owned(), json!(odd(13 * epoch + 5)))].into_iter().collect(),
+            one_answer: false,
+            seconds_per_step: odd(17 * epoch + 6),
+        };
+        let progress = Progress {
+            steps: 1234,
+            epochs: (1..=epochs).map(report).collect(),
+            loss_sum: 0.1 + 0.2,
+            seconds: 1e-300,
+            loss_scale: None,
+        };
+        let run = super::super::identity::tests::identity(&RunConfig::defaults(Method::Houlsby), 3);
+        let files = [("trained.bpk".to_owned(), checksum(b"bytes"))].into_iter().collect();
+        (progress, Checked { run, files })
+    }
+
+    #[test]
+    fn a_record_comes_back_to_the_bit() {
+        let (progress, checked) = record(60);
+        let bytes = Record::write(&progress, &checked).unwrap();
+        assert_eq!(Record::read(&bytes).unwrap(), Record { progress, checked: Some(checked) });
+    }
+
+    #[test]
+    fn every_other_text_is_refused() {
+        let (progress, checked) = record(1);
+        let bytes = Record::write(&progress, &checked).unwrap();
+        for place in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 1;
+            // White space between values carries nothing.
+            if let Ok(read) = Record::read(&damaged) {
+                assert!(bytes[place].is_ascii_whitespace(), "byte {place}");
+                assert_eq!(read.progress, progress);
+            }
+        }
+        assert!(Record::read(&bytes[..bytes.len() - 2]).is_err());
+        let newer = br#"{"version": 3}"#;
+        assert!(matches!(Record::read(newer), Err(RecordError::Version(3))));
+    }
+
+    #[test]
+    fn a_record_of_version_1_has_no_identity() {
+        let old = br#"{"version": 1, "steps": 9, "epochs": [], "loss_sum": 1.5, "seconds": 2.0}"#;
+        let read = Record::read(old).unwrap();
+        assert_eq!((read.progress.steps, read.checked), (9, None));
+    }
+}

@@ -1,0 +1,346 @@
+//! Files of hidden states in the cache directory: found again by what their numbers follow from, checked, and removed
+//! when they take too much room.
+//!
+//! ```text
+//! states/KEY.states    numbers in half precision, little-endian, and a trailer: 8 bytes of magic, the CRC-32C
+//! states/.lock         held while room is made
+//! ```
+//!
+//! The time of a file's last change is that of its last use.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use burn_adapters::file::atomic;
+use glue_data::EncodedRows;
+use sha2::{Digest, Sha256};
+
+use crate::ending::UsageError;
+use crate::fetch::hexadecimal;
+use crate::lock::Lock;
+
+/// Raised whenever the same inputs give other states, or the layout of the files changes.
+const VERSION: u64 = 2;
+const MAGIC: [u8; 8] = *b"bfstates";
+const TRAILER: u64 = 12;
+const SUFFIX: &str = "states";
+/// Files of 0.1.0, whose names do not say the precision.
+const OLD_SUFFIX: &str = "f16";
+/// What sets the room for states.
+const LIMIT: &str = "TRAINER_STATES_GB";
+const DEFAULT_LIMIT: u64 = 20_000_000_000;
+
+/// The files of one base.
+#[derive(Debug)]
+pub struct StateFiles {
+    directory: PathBuf,
+    /// All that decides states beside the rows and the layer.
+    base: String,
+    /// Bytes that the files may take together.
+    limit: u64,
+    /// Files that were asked for, and stay whatever room they take.
+    in_use: Mutex<Vec<PathBuf>>,
+}
+
+impl StateFiles {
+    /// The files in a directory of states of a base, which is known by a text with all that decides them: weights,
+    /// configuration, precision and device.
+    pub fn new(directory: PathBuf, base: String, limit: u64) -> Self {
+        Self { directory, base, limit, in_use: Mutex::new(Vec::new()) }
+    }
+
+    /// The file of the states of rows that enter a layer, with so many bytes of numbers; `compute` puts them into a new
+    /// file where there is none that is whole. Another process that computes the same is waited for.
+    ///
+    /// # Errors
+    /// What `compute` or the file system reports.
+    pub fn open(
+        &self,
+        rows: &EncodedRows,
+        layer: usize,
+        bytes: u64,
+        compute: impl FnOnce(&mut File) -> Result<()>,
+    ) -> Result<File> {
+        let path = self.directory.join(self.name(rows, layer));
+        let context = || format!("keeping hidden states in {}", path.display());
+        let _lock = Lock::wait_beside(&path, || {
+            say("waiting for another process that computes the same states")
+        })
+        .with_context(context)?;
+        atomic::remove_partial_of(&path).with_context(context)?;
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
+        match File::open(&path) {
+            Ok(file) if is_whole(&file, bytes).with_context(context)? => {
+                // A file of another user's is read all the same.
+                let _ = file.set_modified(SystemTime::now());
+                return Ok(file);
+            }
+            Ok(_) => say(&format!("{} is damaged; computing it again", path.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(context),
+        }
+        self.make_room(bytes + TRAILER).with_context(context)?;
+        let mut computed = Ok(());
+        let written = atomic::write_with(&path, |file| {
+            computed = compute(file);
+            if computed.is_err() {
+                return Err(io::Error::other("states could not be computed"));
+            }
+            let sum = checksum(file, bytes)?;
+            file.seek(SeekFrom::Start(bytes))?;
+            file.write_all(&MAGIC)?;
+            file.write_all(&sum.to_le_bytes())
+        });
+        computed.with_context(context)?;
+        written.with_context(context)?;
+        File::open(&path).with_context(context)
+    }
+
+    /// The name of a file: all that its content follows from decides it.
+    fn name(&self, rows: &EncodedRows, layer: usize) -> String {
+        let mut hash = Sha256::new();
+        for number in [VERSION, layer as u64, self.base.len() as u64] {
+            hash.update(number.to_le_bytes());
+        }
+        hash.update(&self.base);
+        for row in rows.rows() {
+            hash.update((row.ids.len() as u64).to_le_bytes());
+            for number in row.ids.iter().chain(&row.type_ids) {
+                hash.update(number.to_le_bytes());
+            }
+        }
+        format!("{}.{SUFFIX}", hexadecimal(&hash.finalize()))
+    }
+
+    /// Removes what killed processes and older versions left, and then the files that were not used for the longest
+    /// time until so many bytes are free.
+    fn make_room(&self, bytes: u64) -> Result<()> {
+        let _lock = Lock::wait_directory(&self.directory)?;
+        let in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let path = entry?.path();
+            if has_suffix(&path, OLD_SUFFIX) || is_temporary(&path) {
+                remove(&path);
+            } else if let Some(finished) = finished_name(&path) {
+                // While it is locked, a process is writing it.
+                if let Ok(_lock) = Lock::beside(&finished) {
+                    remove(&path);
+                }
+            } else if has_suffix(&path, SUFFIX) {
+                // One that has gone meanwhile takes no room.
+                let Ok(metadata) = path.metadata() else { continue };
+                files.push((metadata.modified()?, metadata.len(), path));
+            }
+        }
+        files.sort();
+        let mut taken = bytes + files.iter().map(|(_, length, _)| length).sum::<u64>();
+        for (_, length, path) in files {
+            if taken > self.limit && !in_use.contains(&path) {
+                remove(&path);
+                taken -= length;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that files of states may take together: `TRAINER_STATES_GB`, or 20 GB.
+///
+/// # Errors
+/// A variable that is not a number.
+pub fn limit() -> Result<u64> {
+    let Some(value) = std::env::var_os(LIMIT).filter(|value| !value.is_empty()) else {
+        return Ok(DEFAULT_LIMIT);
+    };
+    let gigabytes = value.to_str().and_then(|text| text.parse::<f64>().ok());
+    match gigabytes {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a positive number of bytes; what is too large becomes the largest"
+        )]
+        Some(gigabytes) if gigabytes >= 0.0 => Ok((gigabytes * 1e9) as u64),
+        _ => Err(UsageError::new(format!(
+            "{LIMIT} is {}, expected a number of gigabytes of 0 or more",
+            value.display()
+        ))),
+    }
+}
+
+/// Whether a file has so many bytes of numbers, and the checksum that its trailer says.
+fn is_whole(mut file: &File, bytes: u64) -> io::Result<bool> {
+    if file.metadata()?.len() != bytes + TRAILER {
+        return Ok(false);
+    }
+    let sum = checksum(file, bytes)?;
+    let mut trailer = [0; TRAILER as usize];
+    file.seek(SeekFrom::Start(bytes))?;
+    file.read_exact(&mut trailer)?;
+    Ok(trailer[..8] == MAGIC && trailer[8..] == sum.to_le_bytes())
+}
+
+/// The CRC-32C of the first bytes of a file.
+fn checksum(mut file: &File, bytes: u64) -> io::Result<u32> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut reader = BufReader::with_capacity(1 << 20, file.take(bytes));
+    let (mut sum, mut count) = (0, 0);
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        let length = reader.read(&mut piece)?;
+        if length == 0 {
+            break;
+        }
+        sum = crc32c::crc32c_append(sum, &piece[..length]);
+        count += length as u64;
+    }
+    if count == bytes { Ok(sum) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+fn has_suffix(path: &Path, suffix: &str) -> bool {
+    path.extension().is_some_and(|extension| extension == suffix)
+}
+
+/// What version 0.1.0 left of a file that it was writing.
+fn is_temporary(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".tmp"))
+}
+
+/// The file that was to be written through a partial one, `.KEY.states….part`.
+fn finished_name(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?.strip_prefix('.')?.strip_suffix(".part")?;
+    let (key, _) = name.split_once(&format!(".{SUFFIX}"))?;
+    Some(path.with_file_name(format!("{key}.{SUFFIX}")))
+}
+
+/// Removes a file of the cache; one that cannot be removed only takes room.
+fn remove(path: &Path) {
+    let _ = fs::remove_file(path);
+}
+
+#[expect(clippy::print_stderr, reason = "why states are not there at once")]
+fn say(sentence: &str) {
+    eprintln!("{sentence}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use glue_data::Encoded;
+
+    use super::*;
+
+    fn rows(id: u32) -> EncodedRows {
+        EncodedRows::from(vec![Encoded { ids: vec![id], type_ids: vec![0], label: None }])
+    }
+
+    fn files(directory: &Path, base: &str, limit: u64) -> StateFiles {
+        StateFiles::new(directory.to_owned(), base.to_owned(), limit)
+    }
+
+    /// Asks for a file of a thousand bytes; whether they were computed.
+    fn is_computed(files: &StateFiles, id: u32, layer: usize) -> bool {
+        let mut computed = false;
+        let mut file = files
+            .open(&rows(id), layer, 1000, |file| {
+                computed = true;
+                Ok(file.write_all(&[7; 1000])?)
+            })
+            .unwrap();
+        let mut bytes = [0; 1000];
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.read_exact(&mut bytes).unwrap();
+        assert_eq!(bytes, [7; 1000]);
+        computed
+    }
+
+    fn names(directory: &Path, suffix: &str) -> Vec<PathBuf> {
+        let entries = directory.read_dir().unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| has_suffix(path, suffix)).collect()
+    }
+
+    #[test]
+    fn a_file_is_known_by_all_that_its_numbers_follow_from() {
+        let directory = tempfile::tempdir().unwrap();
+        let f32 = files(directory.path(), "weights, config, f32", 1 << 20);
+        assert!(is_computed(&f32, 1, 2));
+        assert!(!is_computed(&f32, 1, 2));
+        assert!(is_computed(&f32, 2, 2));
+        assert!(is_computed(&f32, 1, 3));
+        assert!(is_computed(&files(directory.path(), "weights, config, f16", 1 << 20), 1, 2));
+    }
+
+    #[test]
+    fn a_damaged_file_is_computed_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = files(directory.path(), "base", 1 << 20);
+        assert!(is_computed(&files, 1, 2));
+        let [path] = names(directory.path(), SUFFIX).try_into().unwrap();
+        let whole = fs::read(&path).unwrap();
+        for place in [0, 500, 999, 1000, 1011] {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 16;
+            fs::write(&path, bytes).unwrap();
+            assert!(is_computed(&files, 1, 2), "byte {place}");
+        }
+        fs::write(&path, &whole[..1000]).unwrap();
+        assert!(is_computed(&files, 1, 2));
+        assert!(!is_computed(&files, 1, 2));
+    }
+
+    #[test]
+    fn what_was_not_used_for_the_longest_time_makes_room() {
+        let directory = tempfile::tempdir().unwrap();
+        // Room for two, and each asked for by a run of its own.
+        let ask = |id| is_computed(&files(directory.path(), "base", 2 * (1000 + TRAILER)), id, 2);
+        let age = |path: &Path, hours: u64| {
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(3600 * hours)).unwrap();
+        };
+        ask(1);
+        age(&names(directory.path(), SUFFIX)[0], 2);
+        let first = names(directory.path(), SUFFIX)[0].clone();
+        ask(2);
+        let second =
+            names(directory.path(), SUFFIX).into_iter().find(|path| *path != first).unwrap();
+        age(&second, 1);
+        // Used again, so that the second is now the older one.
+        assert!(!ask(1));
+        assert!(ask(3));
+        let left = names(directory.path(), SUFFIX);
+        assert!(left.len() == 2 && left.contains(&first) && !left.contains(&second));
+    }
+
+    #[test]
+    fn leftovers_of_kills_and_of_older_versions_are_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = "0f".repeat(32);
+        for name in
+            [format!("{key}.f16"), ".tmpAbCdEf".to_owned(), format!(".{key}.states.x1.part")]
+        {
+            fs::write(directory.path().join(name), b"left").unwrap();
+        }
+        assert!(is_computed(&files(directory.path(), "base", 1 << 20), 1, 2));
+        let is_left = |path: &PathBuf| fs::read(path).unwrap() == b"left";
+        let paths = directory.path().read_dir().unwrap().map(|entry| entry.unwrap().path());
+        assert_eq!(paths.filter(is_left).count(), 0);
+    }
+
+    #[test]
+    fn states_that_cannot_be_computed_leave_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = files(directory.path(), "base", 1 << 20);
+        let error =
+            files.open(&rows(1), 2, 1000, |_| anyhow::bail!("the device is gone")).unwrap_err();
+        assert!(format!("{error:#}").contains("the device is gone"), "{error:#}");
+        assert_eq!(
+            names(directory.path(), SUFFIX).len() + names(directory.path(), "part").len(),
+            0
+        );
+    }
+}
