@@ -18,6 +18,7 @@ import peft
 import torch
 from adapters import BertAdapterModel
 from adapters.configuration import adapter_config as hub
+from adapters.heads import ClassificationHead
 from peft import PeftModel, get_peft_model
 from transformers import BertForSequenceClassification
 from transformers.activations import ACT2FN
@@ -159,10 +160,10 @@ HEADS = {
     "use_pooler": [True],
     "dropout_prob": [0.3],
     "bias": [False],
-    "multilabel": [True],
     "id2label": [{0: "one", 1: "two", 2: "three"}],
 }
 HEAD_KINDS = {
+    "add_classification_head": {"num_labels": 3, "multilabel": True},
     "add_multiple_choice_head": {"num_choices": 2},
     "add_tagging_head": {"num_labels": 3},
     "add_qa_head": {},
@@ -292,17 +293,17 @@ class Walk:
 
     # AdapterHub
 
-    def hub_logits(self, config, directory, head=None):
+    def hub_saved(self, config, directory, head):
         model = BertAdapterModel.from_pretrained(self.desk.base)
         model.add_adapter(NAME, config=config)
-        if head is None:
-            model.add_classification_head(NAME, num_labels=3)
-        else:
-            head(model)
+        head(model)
         model.set_active_adapters(NAME)
         model.active_head = NAME
         self.with_noise(model, lambda parameter: NAME in parameter)
         model.save_adapter(str(directory), NAME)
+
+    def hub_logits(self, config, directory, head=lambda model: model.add_classification_head(NAME, num_labels=3)):
+        self.hub_saved(config, directory, head)
         loaded = BertAdapterModel.from_pretrained(self.desk.base)
         loaded.load_adapter(str(directory), set_active=True)
         loaded.active_head = NAME
@@ -345,19 +346,18 @@ class Walk:
 
     def hub_heads(self):
         config = hub.SeqBnConfig(reduction_factor=8)
-        parameters = inspect.signature(BertAdapterModel.add_classification_head).parameters
-        for name in parameters:
-            if name not in {"self", "head_name", "overwrite_ok", *HEADS}:
+        for name in inspect.signature(ClassificationHead.__init__).parameters:
+            if name not in {"self", "model", "head_name", *HEADS}:
                 self.tell(f"head.{name}", "NOT IN THE TABLE", ok=False)
         for key, values in HEADS.items():
             for value in values:
                 head = {"num_labels": 3, key: value}
-                named = "head_type" if key == "multilabel" else key
-                self.judge(f"head.{key} = {short(value)}", [named], lambda directory: self.hub_logits(
-                    config, directory, lambda model: model.add_classification_head(NAME, **head)))
+                self.judge(f"head.{key} = {short(value)}", [key], lambda directory: self.hub_logits(
+                    config, directory, lambda model: model.add_prediction_head(ClassificationHead(model, NAME, **head))))
         for kind, settings in HEAD_KINDS.items():
-            self.judge(f"{kind}", ["head_type"], lambda directory: self.hub_logits(
-                config, directory, lambda model: getattr(model, kind)(NAME, **settings)))
+            directory = self.directory()
+            self.hub_saved(config, directory, lambda model: getattr(model, kind)(NAME, **settings))
+            self.compare(f"{kind}({short(settings)})", ["head_type"], directory, torch.zeros(0))
 
     def hub_fusions(self):
         """The adapters of a fusion are directories of their own; the fusion over them has no place here."""
