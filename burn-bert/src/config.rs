@@ -5,14 +5,17 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::BertError;
+use crate::{checkpoint, config_file};
 
 /// The activation of the feed-forward; names as in Hugging Face's `hidden_act`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HiddenActivation {
     /// `x Φ(x)`, with the error function.
+    #[serde(alias = "gelu_python")]
     Gelu,
     /// GELU by the tanh approximation.
+    #[serde(alias = "gelu_pytorch_tanh", alias = "gelu_python_tanh", alias = "gelu_fast")]
     GeluNew,
     /// `max(x, 0)`
     Relu,
@@ -23,7 +26,10 @@ pub enum HiddenActivation {
     Tanh,
 }
 
-/// The shape of a BERT. Keys that are not named here are ignored when a `config.json` is read.
+/// The shape of a BERT.
+///
+/// When a `config.json` is read, keys that would change what a BERT computes and are not named here are refused, those
+/// that change nothing are passed over, and the rest are listed in [`unknown_keys`](Self::unknown_keys).
 ///
 /// <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/bert/configuration_bert.py>
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +66,9 @@ pub struct BertConfig {
     /// How positions are embedded; only `absolute` is BERT's.
     #[serde(default = "absolute")]
     pub position_embedding_type: String,
+    /// Keys of the file that are not transformers' and not known here: what they ask for is not done.
+    #[serde(skip)]
+    pub unknown_keys: Vec<String>,
 }
 
 fn bert() -> String {
@@ -97,6 +106,7 @@ impl BertConfig {
             initializer_range: initializer_range(),
             layer_norm_eps: layer_norm_eps(),
             position_embedding_type: absolute(),
+            unknown_keys: Vec::new(),
         }
     }
 
@@ -111,27 +121,26 @@ impl BertConfig {
         }
     }
 
-    /// Reads the configuration of a directory: Hugging Face's `config.json`, or Google's `bert_config.json`.
+    /// Reads the configuration of a directory: Hugging Face's `config.json`, or Google's `bert_config.json` where the
+    /// weights are Google's or there is no other.
     ///
     /// # Errors
-    /// A file that is not there or cannot be read, is no JSON, lacks a key, or describes another kind of model.
+    /// A file that is not there or cannot be read, is no JSON, lacks a key, has one that is not supported, or describes
+    /// another kind of model.
     pub fn from_directory(directory: &Path) -> Result<Self, BertError> {
-        let google = directory.join("bert_config.json");
+        let google = directory.join(config_file::GOOGLE);
         let path = directory.join("config.json");
-        Self::from_json_file(if path.is_file() || !google.is_file() { &path } else { &google })
+        let is_googles = checkpoint::is_googles(directory) || !path.is_file();
+        config_file::read(if google.is_file() && is_googles { &google } else { &path })
     }
 
-    /// Reads a `config.json`.
+    /// Reads a `config.json`, or a `bert_config.json`: what Google's code calls `gelu` is [`HiddenActivation::GeluNew`].
     ///
     /// # Errors
-    /// A file that cannot be read, is no JSON, lacks a key, or describes another kind of model.
+    /// A file that cannot be read, is no JSON, lacks a key, has one that is not supported, or describes another kind of
+    /// model.
     pub fn from_json_file(path: &Path) -> Result<Self, BertError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| BertError::Read { path: path.to_owned(), source })?;
-        let config: Self = serde_json::from_str(&text)
-            .map_err(|source| BertError::ConfigJson { path: path.to_owned(), source })?;
-        config.check()?;
-        Ok(config)
+        config_file::read(path)
     }
 
     /// The same BERT with one dropout everywhere, in `0..1`.
@@ -190,6 +199,14 @@ impl BertConfig {
                 return wrong(key, rate.to_string(), "a rate from 0 to below 1");
             }
         }
+        if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0) {
+            let expected = "a small number above 0";
+            return wrong("layer_norm_eps", self.layer_norm_eps.to_string(), expected);
+        }
+        if !(self.initializer_range >= 0.0 && self.initializer_range.is_finite()) {
+            let expected = "a standard deviation";
+            return wrong("initializer_range", self.initializer_range.to_string(), expected);
+        }
         Ok(())
     }
 
@@ -199,9 +216,12 @@ impl BertConfig {
     /// [`BertInput`](crate::BertInput) from foreign numbers asks here first.
     ///
     /// # Errors
-    /// The first token id, token type or length that has no embedding.
+    /// A text without tokens, or the first token id, token type or length that has no embedding.
     pub fn check_text(&self, input_ids: &[u32], token_type_ids: &[u32]) -> Result<(), BertError> {
         let input = |what, found: usize, count| BertError::Input { what, found, count };
+        if input_ids.is_empty() {
+            return Err(BertError::NoTokens);
+        }
         if let Some(&id) = input_ids.iter().find(|id| **id as usize >= self.vocab_size) {
             return Err(input("token id", id as usize, self.vocab_size));
         }
@@ -249,6 +269,14 @@ mod tests {
             |config| config.hidden_dropout_prob = 1.0,
             "the configuration has hidden_dropout_prob 1, expected a rate from 0 to below 1",
         );
+        for epsilon in [0.0, -1e-12, f64::NAN, f64::INFINITY] {
+            check_refused(
+                |config| config.layer_norm_eps = epsilon,
+                &format!(
+                    "the configuration has layer_norm_eps {epsilon}, expected a small number above 0"
+                ),
+            );
+        }
     }
 
     #[test]
@@ -263,6 +291,7 @@ mod tests {
             sentence(&[0; 513], &[0; 513]),
             "position 512 is out of range: this BERT has 512"
         );
+        assert_eq!(sentence(&[], &[]), "a text has no tokens, expected at least one");
     }
 
     #[test]

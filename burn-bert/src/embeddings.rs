@@ -30,6 +30,7 @@ impl Embeddings {
     /// - result: `[batch, sequence, d_model]`
     pub(crate) fn forward(&self, input: &BertInput, insertions: &dyn Insertions) -> Tensor<3> {
         let [_, sequence] = input.input_ids.dims();
+        assert!(sequence > 0, "a text has no tokens, expected at least one");
         let positions = Tensor::<1, Int>::arange(0..sequence as i64, &input.input_ids.device());
         let words = self.word_embeddings.forward(input.input_ids.clone());
         let types = self.token_type_embeddings.forward(input.token_type_ids.clone());

@@ -1,7 +1,7 @@
 //! What can go wrong when a BERT is read, said in sentences.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a BERT could not be read or run.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,28 @@ pub enum BertError {
         /// What it may be.
         expected: String,
     },
+    /// A key of a configuration file with a value that is not supported.
+    #[error("{path} has {key} {found}, expected {expected}")]
+    ConfigKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: String,
+    },
+    /// A file that is larger than any of its kind.
+    #[error("{path} has {bytes} bytes, expected at most {limit}")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// The largest that is read.
+        limit: u64,
+    },
     /// A directory without weights.
     #[error(
         "{directory} holds no weights: expected model.safetensors, model.safetensors.index.json, pytorch_model.bin or bert_model.ckpt.index"
@@ -73,6 +95,55 @@ pub enum BertError {
         /// One for each tensor.
         problems: Vec<TensorProblem>,
     },
+    /// Weights without the tensors of a BERT.
+    #[error(
+        "the weights in {directory} hold no BERT: none of their {count} tensors is named embeddings.word_embeddings.weight; the first are {first}"
+    )]
+    NoEncoder {
+        /// The directory.
+        directory: PathBuf,
+        /// How many tensors there are.
+        count: usize,
+        /// The names of some.
+        first: String,
+    },
+    /// Weights with encoders under other names than BERT's.
+    #[error(
+        "the weights in {directory} hold the tensors of an encoder under {found}, expected one encoder, under no prefix or one of `bert.`, `model.` and `module.`; rename the tensors"
+    )]
+    Prefix {
+        /// The directory.
+        directory: PathBuf,
+        /// The prefixes.
+        found: String,
+    },
+    /// Weights with another number of layers than the configuration.
+    #[error(
+        "the weights in {directory} hold {found} layers, expected {expected}: num_hidden_layers in its configuration"
+    )]
+    Layers {
+        /// The directory.
+        directory: PathBuf,
+        /// Layers of which there are tensors.
+        found: usize,
+        /// Layers in the configuration.
+        expected: usize,
+    },
+    /// Weights that would take far more memory than their files have bytes.
+    #[error(
+        "the weights in {directory} would take {numbers} bytes, though their files have {bytes}; they are damaged"
+    )]
+    Expansion {
+        /// The directory.
+        directory: PathBuf,
+        /// Bytes in memory.
+        numbers: u128,
+        /// Bytes of the files.
+        bytes: u64,
+    },
+    /// A text of length 0.
+    #[error("a text has no tokens, expected at least one")]
+    NoTokens,
     /// An input that BERT has no embedding for.
     #[error("{what} {found} is out of range: this BERT has {count}")]
     Input {
@@ -83,6 +154,18 @@ pub enum BertError {
         /// How many there are.
         count: usize,
     },
+}
+
+impl BertError {
+    /// The same about the file that a configuration was read from.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Config { key, found, expected } => {
+                Self::ConfigKey { path: path.to_owned(), key: key.to_owned(), found, expected }
+            }
+            other => other,
+        }
+    }
 }
 
 /// What is wrong with one tensor of a checkpoint.
@@ -124,6 +207,20 @@ pub enum TensorProblem {
         found: i32,
         /// That of 32-bit floats.
         expected: i32,
+    },
+    /// Its numbers are not floats.
+    #[error("{name} is of type {found}, expected floats (F64, F32, F16 or BF16)")]
+    NotFloats {
+        /// Its name in the checkpoint.
+        name: String,
+        /// The type.
+        found: String,
+    },
+    /// A number in it is not finite.
+    #[error("{name} holds numbers that are NaN or infinite")]
+    NotFinite {
+        /// Its name in the checkpoint.
+        name: String,
     },
     /// Two tensors stand for one.
     #[error("{name} is there twice, once under another spelling")]

@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod checkpoint;
 pub mod config;
+mod config_file;
 pub mod embeddings;
 pub mod encoder;
 pub mod error;

@@ -47,7 +47,7 @@ impl Bert {
     /// - result: `[batch, sequence, d_model]`
     ///
     /// # Panics
-    /// If the tensors of the input differ in shape.
+    /// If the tensors of the input differ in shape, or texts have no tokens.
     pub fn forward(&self, input: &BertInput) -> Tensor<3> {
         self.forward_with(input, &())
     }
@@ -58,7 +58,7 @@ impl Bert {
     /// - result: `[batch, sequence, d_model]`
     ///
     /// # Panics
-    /// If the tensors of the input differ in shape.
+    /// If the tensors of the input differ in shape, or texts have no tokens.
     pub fn forward_with(&self, input: &BertInput, insertions: &dyn Insertions) -> Tensor<3> {
         let hidden = self.embed(input, insertions);
         self.run_layers(0..self.n_layers(), hidden, &input.attention_mask, insertions)
@@ -70,7 +70,7 @@ impl Bert {
     /// - result: `[batch, sequence, d_model]`
     ///
     /// # Panics
-    /// If the tensors of the input differ in shape.
+    /// If the tensors of the input differ in shape, or texts have no tokens.
     pub fn embed(&self, input: &BertInput, insertions: &dyn Insertions) -> Tensor<3> {
         let [batch, sequence] = input.input_ids.dims();
         assert_shape!(input.token_type_ids, [batch, sequence]);

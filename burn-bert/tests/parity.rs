@@ -17,7 +17,7 @@ use burn_bert::{
 };
 use burn_fused::LayerNorm;
 use safetensors::SafeTensors;
-use safetensors::tensor::Dtype;
+use safetensors::tensor::{Dtype, TensorView};
 
 /// Single precision against double precision; PyTorch's own f32 is up to 6e-6 away.
 const TOLERANCE: f64 = 2e-5;
@@ -447,19 +447,18 @@ fn a_shard_outside_of_the_directory_is_refused() {
 }
 
 #[test]
-fn a_million_tensors_are_an_error_that_can_be_read() {
+fn a_hundred_thousand_tensors_are_an_error_that_can_be_read() {
+    let bytes = std::fs::read(fixture("base/model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let nothing = TensorView::new(Dtype::F32, vec![0], &[]).unwrap();
+    let more = (0..100_000).map(|number| (format!("encoder.t{number}"), nothing.clone()));
+    let all = tensors.iter().map(|(name, view)| (name.to_owned(), view)).chain(more);
     let directory = tempfile::tempdir().unwrap();
+    safetensors::serialize_to_file(all, None, &directory.path().join("model.safetensors")).unwrap();
     std::fs::copy(fixture("base/config.json"), directory.path().join("config.json")).unwrap();
-    let header = (0..1_000_000).map(|number| {
-        format!(r#""encoder.t{number}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#)
-    });
-    let header = format!("{{{}}}", header.collect::<Vec<_>>().join(","));
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(header.as_bytes());
-    std::fs::write(directory.path().join("model.safetensors"), bytes).unwrap();
     let said = load(directory.path(), &Device::flex()).unwrap_err().to_string();
     assert!(said.len() < 20_000, "{} bytes", said.len());
-    assert!(said.contains(" more"), "{said}");
+    assert!(said.contains("and 99900 more"), "{said}");
 }
 
 #[test]
@@ -470,10 +469,11 @@ fn a_directory_without_weights_is_told_what_to_hold() {
     assert!(error.contains("holds no weights: expected model.safetensors"), "{error}");
 }
 
-/// The real MiniLM, where `TRAINER_MINILM` names its directory. PyTorch's own f32 is up to 1e-5 away.
+/// PyTorch's own f32 is up to 1e-5 away.
 #[test]
+#[ignore = "needs the real MiniLM: TRAINER_MINILM is its directory"]
 fn the_real_minilm_is_pytorchs() {
-    let Some(directory) = std::env::var_os("TRAINER_MINILM") else { return };
+    let directory = std::env::var_os("TRAINER_MINILM").expect("TRAINER_MINILM is not set");
     let device = Device::flex();
     let bert = load(Path::new(&directory), &device).unwrap();
     let file = "minilm/outputs.safetensors";

@@ -2,6 +2,8 @@
 
 #[path = "readers/adapters.rs"]
 mod adapters;
+#[path = "readers/bases.rs"]
+mod bases;
 #[path = "readers/foreign.rs"]
 mod foreign;
 #[path = "readers/network.rs"]

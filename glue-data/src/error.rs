@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::tokenizer::error::TokenizerError;
+
 /// Why data could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -335,14 +337,12 @@ pub enum DataError {
         known: String,
     },
     /// A tokenizer that cannot be read.
-    #[error(
-        "no tokenizer in {directory}: {reason}; expected tokenizer.json or vocab.txt of a BERT"
-    )]
+    #[error("the tokenizer in {directory} cannot be used: {reason}")]
     Tokenizer {
         /// The base's directory.
         directory: PathBuf,
         /// Why.
-        reason: String,
+        reason: TokenizerError,
     },
     /// A text that the tokenizer refuses.
     #[error("a text could not be tokenized: {reason}")]

@@ -23,4 +23,5 @@ pub use error::DataError;
 pub use metric::Metric;
 pub use seed::derive_seed;
 pub use task::{Example, Label, Labels, Prediction, Split, Task, TaskSpec, argmax};
+pub use tokenizer::error::{TokenizerError, TokenizerWarning};
 pub use tokens::{Encoded, EncodedRows, TextEncoder};

@@ -1,19 +1,16 @@
 //! Texts as token ids: tokenized once, in parallel, and kept.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::data::dataset::{Dataset, DatasetError};
-use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::BertNormalizer;
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, EncodeInput, Tokenizer, TruncationParams};
+use tokenizers::{EncodeInput, Tokenizer, TruncationParams};
 
 use crate::error::DataError;
 use crate::task::{Example, Label};
-use crate::tokenizer::identity;
+use crate::tokenizer::error::{TokenizerError, TokenizerWarning};
+use crate::tokenizer::{BaseTokenizer, identity};
 
 /// A text, or a pair, as BERT reads it: `[CLS] text [SEP]` or `[CLS] text [SEP] text2 [SEP]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,29 +27,75 @@ pub struct Encoded {
 #[derive(Debug, Clone)]
 pub struct TextEncoder {
     tokenizer: Tokenizer,
+    directory: PathBuf,
+    tokens: usize,
+    warnings: Vec<TokenizerWarning>,
 }
 
+/// `[CLS]`, two `[SEP]` and a token between them.
+const SHORTEST: usize = 4;
+
 impl TextEncoder {
-    /// The tokenizer of a base's directory: `tokenizer.json`, or `vocab.txt` with `do_lower_case` of
-    /// `tokenizer_config.json`. Texts are cut at `max_length` tokens, pairs at their longer text first.
+    /// The tokenizer of a base's directory: `tokenizer.json`, or `vocab.txt`, with what `tokenizer_config.json`,
+    /// `special_tokens_map.json` and `added_tokens.json` say, as `AutoTokenizer` of transformers reads them.
+    /// Texts are cut at `max_length` tokens, pairs at their longer text first.
     ///
     /// # Errors
-    /// A directory without a tokenizer, or one that is no BERT's.
+    /// A directory without a tokenizer, one that is no BERT's or is not whole, a setting that is not supported, or a
+    /// length without room for text.
     pub fn from_directory(directory: &Path, max_length: usize) -> Result<Self, DataError> {
-        let wrong =
-            |reason: String| DataError::Tokenizer { directory: directory.to_owned(), reason };
-        let whole = directory.join("tokenizer.json");
-        let mut tokenizer = if whole.is_file() {
-            Tokenizer::from_file(&whole)
-                .map_err(|error| wrong(format!("tokenizer.json: {error}")))?
-        } else {
-            from_vocabulary(directory).map_err(wrong)?
+        let wrong = |reason| DataError::Tokenizer { directory: directory.to_owned(), reason };
+        if max_length < SHORTEST {
+            return Err(wrong(TokenizerError::Length { found: max_length, least: SHORTEST }));
+        }
+        let BaseTokenizer { mut tokenizer, truncation_side, tokens, warnings } =
+            BaseTokenizer::read(directory).map_err(wrong)?;
+        let truncation = TruncationParams {
+            max_length,
+            direction: truncation_side,
+            ..TruncationParams::default()
         };
-        // Some bases store a fixed padding and length; both are ours to choose.
-        tokenizer.with_padding(None);
-        let truncation = TruncationParams { max_length, ..TruncationParams::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(|error| wrong(error.to_string()))?;
-        Ok(Self { tokenizer })
+        tokenizer.with_truncation(Some(truncation)).map_err(|error| {
+            wrong(TokenizerError::Refused { file: "tokenizer.json", reason: error.to_string() })
+        })?;
+        Ok(Self { tokenizer, directory: directory.to_owned(), tokens, warnings })
+    }
+
+    /// What may not be as it was meant in the tokenizer's files.
+    pub fn warnings(&self) -> &[TokenizerWarning] {
+        &self.warnings
+    }
+
+    /// How many tokens there are, added ones included.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Checks that every token has a row of a base's word embeddings, and every row a token.
+    ///
+    /// Tables may be rounded up to a multiple of 8 to 128, which is worth a warning.
+    ///
+    /// # Errors
+    /// Another number of tokens than of rows: a line of the vocabulary is missing, or it is another base's.
+    pub fn check_rows(&self, rows: usize) -> Result<Option<TokenizerWarning>, DataError> {
+        /// GPUs multiply faster where a table's rows are a multiple of one of these.
+        const MULTIPLES: [usize; 5] = [8, 16, 32, 64, 128];
+        /// Rounding up adds less than a hundred rows to ten thousand and more.
+        const MOST_UNUSED: f64 = 1.0 / 16.0;
+        let (directory, tokens) = (self.directory.clone(), self.tokens);
+        if tokens == rows {
+            return Ok(None);
+        }
+        let is_rounded_up = MULTIPLES.iter().any(|step| tokens.next_multiple_of(*step) == rows);
+        if is_rounded_up && (rows - tokens) as f64 <= MOST_UNUSED * rows as f64 {
+            return Ok(Some(TokenizerWarning::UnusedRows { tokens, rows }));
+        }
+        let first = u32::try_from(rows).ok().filter(|_| tokens > rows);
+        let reason = match first.and_then(|id| Some((self.tokenizer.id_to_token(id)?, id))) {
+            Some((token, id)) => TokenizerError::NoRow { token, id, rows },
+            None => TokenizerError::Rows { tokens, rows },
+        };
+        Err(DataError::Tokenizer { directory, reason })
     }
 
     /// What tells this tokenizer from any other: the SHA-256 of what it computes, in lower-case hexadecimal digits.
@@ -140,49 +183,6 @@ impl PieceEncoder {
         let offsets = encoding.get_offsets().iter().map(|(start, end)| *start..*end);
         Ok(Pieces { ids: encoding.get_ids().to_vec(), offsets: offsets.collect() })
     }
-}
-
-fn from_vocabulary(directory: &Path) -> Result<Tokenizer, String> {
-    let vocabulary = directory.join("vocab.txt");
-    if !vocabulary.is_file() {
-        return Err("neither tokenizer.json nor vocab.txt is there".to_owned());
-    }
-    let lower_case = match std::fs::read_to_string(directory.join("tokenizer_config.json")) {
-        Ok(text) => {
-            let config: serde_json::Value = serde_json::from_str(&text)
-                .map_err(|error| format!("tokenizer_config.json: {error}"))?;
-            config.get("do_lower_case").and_then(serde_json::Value::as_bool).unwrap_or(true)
-        }
-        Err(_) => true,
-    };
-    let said = |error: tokenizers::Error| format!("vocab.txt: {error}");
-    let model = WordPiece::from_file(&vocabulary.to_string_lossy())
-        .unk_token("[UNK]".to_owned())
-        .max_input_chars_per_word(100)
-        .build()
-        .map_err(said)?;
-    let mut tokenizer = Tokenizer::new(model);
-    let special = |token: &str| -> Result<(String, u32), String> {
-        let id = tokenizer.token_to_id(token).ok_or_else(|| format!("vocab.txt has no {token}"))?;
-        Ok((token.to_owned(), id))
-    };
-    // The same steps that a tokenizer.json of transformers has, so that the two are the same tokenizer.
-    let processing = TemplateProcessing::builder()
-        .try_single("[CLS]:0 $A:0 [SEP]:0")
-        .and_then(|builder| builder.try_pair("[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1"))
-        .map_err(|error| error.to_string())?
-        .special_tokens(vec![special("[CLS]")?, special("[SEP]")?])
-        .build()
-        .map_err(|error| error.to_string())?;
-    tokenizer
-        .with_normalizer(Some(BertNormalizer::new(true, true, None, lower_case)))
-        .map_err(said)?;
-    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
-    tokenizer.with_post_processor(Some(processing));
-    let tokens =
-        ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"].map(|token| AddedToken::from(token, true));
-    tokenizer.add_special_tokens(tokens).map_err(said)?;
-    Ok(tokenizer)
 }
 
 /// Tokenized rows: a Burn dataset that is cheap to clone.

@@ -152,24 +152,9 @@ impl Base {
         bytes.sum()
     }
 
-    /// The files of its weights: the one, or the shards in their order.
+    /// The files of its weights, in the order in which they are read.
     fn weights(&self) -> Result<Vec<PathBuf>> {
-        if let Some(whole) =
-            WEIGHTS.iter().map(|file| self.directory.join(file)).find(|path| path.is_file())
-        {
-            return Ok(vec![whole]);
-        }
-        let entries = std::fs::read_dir(&self.directory)
-            .with_context(|| format!("reading the directory {}", self.directory.display()))?;
-        let mut shards: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        shards.retain(|path| {
-            let google = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| {
-                name.strip_prefix(GOOGLE).is_some_and(|part| part.starts_with("data-"))
-            });
-            google || path.extension().is_some_and(|extension| extension == "safetensors")
-        });
-        shards.sort();
-        Ok(shards)
+        Ok(burn_bert::checkpoint::files(&self.directory)?)
     }
 }
 
@@ -237,6 +222,26 @@ mod tests {
         let base = Base::locate(&directory.path().to_string_lossy()).unwrap();
         let first = base.fingerprint().unwrap();
         std::fs::write(&weights, "two").unwrap();
+        assert_ne!(base.fingerprint().unwrap(), first);
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_the_shards_that_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| {
+            std::fs::write(directory.path().join(file), text).unwrap();
+        };
+        for file in ["config.json", "tokenizer.json"] {
+            write(file, "{}");
+        }
+        write("model.safetensors.index.json", r#"{"weight_map": {"a": "1.safetensors"}}"#);
+        write("1.safetensors", "one");
+        let base = Base::locate(&directory.path().to_string_lossy()).unwrap();
+        let first = base.fingerprint().unwrap();
+        write("pytorch_model.bin", "not read");
+        write("2.safetensors", "not read either");
+        assert_eq!(base.fingerprint().unwrap(), first);
+        write("1.safetensors", "another");
         assert_ne!(base.fingerprint().unwrap(), first);
     }
 }

@@ -8,6 +8,7 @@ pub mod output;
 pub mod archive;
 pub mod artifacts;
 pub mod base;
+mod base_contents;
 pub mod bench;
 pub mod cli;
 pub mod devices;

@@ -91,7 +91,7 @@ impl Shared {
             Arc::clone(loaded)
         } else {
             let base = Base::locate(&model.base)?;
-            let config = BertConfig::from_directory(base.directory())?;
+            let config = base.config()?;
             let config = match model.dropout {
                 Some(dropout) => config.with_dropout(dropout),
                 None => config,
@@ -110,7 +110,7 @@ impl Shared {
         };
         ensure!(
             model.max_length <= loaded.config.max_position_embeddings,
-            "max_length is {}, but {} reads {} tokens at most",
+            "max_length is {}, but {} reads {} tokens at most; --max-length sets it",
             model.max_length,
             loaded.base.name(),
             loaded.config.max_position_embeddings
@@ -131,7 +131,7 @@ impl Shared {
         let subject = Subject::read(config)?;
         let base = self.base(&config.model)?;
         let max_length = config.model.max_length;
-        let encoder = TextEncoder::from_directory(base.base.directory(), max_length)?;
+        let encoder = base.base.encoder(&base.config, max_length)?;
         let Material { train, validation, judge } =
             subject.material(&encoder, &base.config, max_length)?;
         let judge = Arc::new(judge);

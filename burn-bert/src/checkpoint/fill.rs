@@ -14,6 +14,8 @@ use crate::model::Bert;
 pub(super) struct Checkpoint {
     /// The encoder's tensors, those of heads left out.
     pub(super) tensors: Vec<Stored>,
+    /// Bytes of the files that they are in.
+    pub(super) bytes: u64,
     /// The usual name of the parameter at a path.
     pub(super) name_of: fn(&str) -> String,
     /// Whether the tensor at a path is a matrix that lies there the other way round.
@@ -26,6 +28,8 @@ pub(super) struct Stored {
     pub(super) path: String,
     pub(super) name: String,
     pub(super) shape: Vec<usize>,
+    /// The type of its numbers, if they are not floats.
+    pub(super) not_floats: Option<String>,
     pub(super) read: Box<dyn FnOnce() -> Result<TensorData, BertError>>,
 }
 
@@ -38,10 +42,15 @@ pub(super) fn fill(
     checkpoint: Checkpoint,
     device: &Device,
 ) -> Result<Bert, BertError> {
-    let Checkpoint { tensors, name_of, is_transposed } = checkpoint;
+    let Checkpoint { tensors, bytes, name_of, is_transposed } = checkpoint;
+    check_expansion(directory, &tensors, bytes)?;
+    check_layers(directory, &tensors, config.num_hidden_layers)?;
     let mut problems = Vec::new();
     let mut stored = BTreeMap::new();
     for tensor in tensors {
+        if let Some(found) = tensor.not_floats.clone() {
+            problems.push(TensorProblem::NotFloats { name: tensor.name.clone(), found });
+        }
         if let Some(twice) = stored.insert(tensor.path.clone(), tensor) {
             problems.push(TensorProblem::Twice { name: twice.name });
         }
@@ -76,9 +85,53 @@ pub(super) fn fill(
         return Err(BertError::Tensors { directory: directory.to_owned(), problems });
     }
 
-    let mut filler = Filler { stored, is_transposed, path: Vec::new(), error: None };
+    let mut filler =
+        Filler { stored, is_transposed, path: Vec::new(), error: None, problems: Vec::new() };
     let bert = bert.map(&mut filler);
-    filler.error.map_or(Ok(bert), Err)
+    if let Some(error) = filler.error {
+        return Err(error);
+    }
+    if !filler.problems.is_empty() {
+        let (directory, problems) = (directory.to_owned(), filler.problems);
+        return Err(BertError::Tensors { directory, problems });
+    }
+    Ok(bert)
+}
+
+/// Refuses tensors that would take far more memory than their files have bytes: a view in a pickle, or overlapping
+/// tensors of a bundle, can be of any size.
+fn check_expansion(directory: &Path, tensors: &[Stored], bytes: u64) -> Result<(), BertError> {
+    /// Single precision takes twice the bytes of half precision, and a file may be compressed.
+    const MOST: u128 = 16;
+    let count = |shape: &[usize]| {
+        shape.iter().fold(1_u128, |count, side| count.saturating_mul(*side as u128))
+    };
+    let numbers =
+        tensors.iter().fold(0_u128, |sum, stored| sum.saturating_add(count(&stored.shape)));
+    let numbers = numbers.saturating_mul(size_of::<f32>() as u128);
+    if numbers > MOST * u128::from(bytes) {
+        return Err(BertError::Expansion { directory: directory.to_owned(), numbers, bytes });
+    }
+    Ok(())
+}
+
+/// Refuses another number of layers than there are tensors for, before memory is taken for them.
+fn check_layers(directory: &Path, tensors: &[Stored], expected: usize) -> Result<(), BertError> {
+    /// Half of a layer's 16 tensors: with fewer the layer is not there.
+    const FEWEST: usize = 8;
+    let layer = |stored: &Stored| {
+        let (layer, _) = stored.path.strip_prefix("encoder.layer.")?.split_once('.')?;
+        layer.parse::<usize>().ok()
+    };
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    for layer in tensors.iter().filter_map(layer) {
+        *counts.entry(layer).or_default() += 1;
+    }
+    let found = counts.values().filter(|count| **count >= FEWEST).count();
+    if found != expected {
+        return Err(BertError::Layers { directory: directory.to_owned(), found, expected });
+    }
+    Ok(())
 }
 
 /// A matrix the other way round, in memory too: a transposed view would be put in order again in every forward.
@@ -145,6 +198,7 @@ struct Filler {
     is_transposed: fn(&str) -> bool,
     path: Vec<String>,
     error: Option<BertError>,
+    problems: Vec<TensorProblem>,
 }
 
 impl ModuleMapper for Filler {
@@ -169,6 +223,10 @@ impl ModuleMapper for Filler {
                 return param;
             }
         };
+        if !data.as_slice::<f32>().is_ok_and(|numbers| numbers.iter().all(|x| x.is_finite())) {
+            self.problems.push(TensorProblem::NotFinite { name: stored.name });
+            return param;
+        }
         let device = param.lazy_device();
         let data = if (self.is_transposed)(&path) { transposed(&data) } else { data };
         let tensor = Tensor::<D>::from_data(data, &device);

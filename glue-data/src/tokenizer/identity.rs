@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use tokenizers::Tokenizer;
+use tokenizers::{Tokenizer, TruncationDirection};
 
 /// Parts of a `tokenizer.json` that change no token id: how ids become text again, and the padding and length that the
 /// caller chooses.
@@ -13,12 +13,24 @@ const WITHOUT_EFFECT: [&str; 4] = ["version", "truncation", "padding", "decoder"
 /// The vocabulary in the order of its ids, the added tokens and every step of the tokenizer are hashed, and not the
 /// bytes of a file: a `vocab.txt` and the `tokenizer.json` that was made from it agree.
 pub(crate) fn fingerprint(tokenizer: &Tokenizer) -> String {
+    let is_left = tokenizer
+        .get_truncation()
+        .is_some_and(|truncation| truncation.direction == TruncationDirection::Left);
     // A tokenizer has string keys and finite numbers only, which always serialize.
     let mut value = serde_json::to_value(tokenizer).unwrap_or_default();
     if let Value::Object(parts) = &mut value {
         parts.retain(|part, _| !WITHOUT_EFFECT.contains(&part.as_str()));
         if let Some(Value::Object(normalizer)) = parts.get_mut("normalizer") {
             resolve_accents(normalizer);
+        }
+        if let Some(Value::Array(added)) = parts.get_mut("added_tokens") {
+            // Whether a token is left out when ids become text.
+            added.iter_mut().filter_map(Value::as_object_mut).for_each(|token| {
+                token.remove("special");
+            });
+        }
+        if is_left {
+            parts.insert("truncation_side".to_owned(), "left".into());
         }
     }
     sort_keys(&mut value);

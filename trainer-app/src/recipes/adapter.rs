@@ -9,7 +9,8 @@ use burn::tensor::Device;
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
 use burn_adapters::file::{adapter_hub, merged, peft, tensorflow};
 use burn_adapters::{AdaptedBert, HeadKind, average_weights};
-use burn_bert::{Bert, BertConfig};
+use burn_bert::encoder::Layer;
+use burn_bert::{Bert, BertConfig, HiddenActivation};
 use glue_data::Labels;
 use serde::Deserialize;
 
@@ -164,8 +165,13 @@ pub fn export(args: &ExportArgs) -> Result<()> {
 
 /// Copies the files that a tokenizer is read from, those that are there.
 fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {
-    const FILES: [&str; 4] =
-        ["vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+    const FILES: [&str; 5] = [
+        "vocab.txt",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+    ];
     for file in FILES.into_iter().filter(|file| from.join(file).is_file()) {
         std::fs::copy(from.join(file), to.join(file))
             .with_context(|| format!("copying {file} to {}", to.display()))?;
@@ -186,6 +192,14 @@ fn warn(sentences: &[String]) {
 /// file that cannot be written.
 pub fn import_tensorflow(args: &ImportTensorflowArgs) -> Result<()> {
     let (bert, base) = load_base(&args.base)?;
+    let is_gelu = |layer: &Layer| layer.intermediate.activation == HiddenActivation::Gelu;
+    if bert.encoder.layer.iter().any(is_gelu) {
+        warn(&[format!(
+            "the paper's code computes GELU by its tanh approximation, and {} by the error function: hidden states \
+             differ by some 1e-3; the directory of Google's own checkpoint as --base has the former",
+            args.base
+        )]);
+    }
     let model = tensorflow::read(&args.checkpoint, bert)?;
     let head = match model.task.config().outputs {
         1 if args.labels.is_empty() => HeadKind::Regression,

@@ -66,8 +66,8 @@ impl Answerer {
             .with_context(|| format!("locating the base of {}", adapter.display()))?;
         let device = devices::resolve(&args.device)?;
         devices::check_precision(&device, args.precision)?;
-        let bert_config = BertConfig::from_directory(base.directory())?;
-        let encoder = TextEncoder::from_directory(base.directory(), header.metadata.max_length)?;
+        let bert_config = base.config()?;
+        let encoder = base.encoder(&bert_config, header.metadata.max_length)?;
         let tokenizer = encoder.fingerprint();
         header.metadata.base.check_tokenizer(adapter, Some(&tokenizer))?;
         let bert = burn_bert::load_weights(&bert_config, base.directory(), &device)?

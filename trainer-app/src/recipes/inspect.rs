@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
+use burn::module::Module;
 use burn_adapters::file::native::{self, DataSource};
 use burn_adapters::{BottleneckPlan, HeadKind, Plan};
-use burn_bert::{BertConfig, Projection};
+use burn_bert::Projection;
 use serde_json::{Value, json};
 
 use crate::base::Base;
@@ -31,15 +32,27 @@ pub fn devices(args: &DevicesArgs) -> Result<()> {
 /// Runs `trainer base`.
 ///
 /// # Errors
-/// A base that cannot be located or fetched.
+/// A base that cannot be located or fetched, or whose configuration, tokenizer or weights are not whole.
 pub fn base(args: &BaseArgs) -> Result<()> {
     let base = if args.again { Base::fetch_again(&args.base)? } else { Base::locate(&args.base)? };
-    let config = BertConfig::from_directory(base.directory())?;
+    let config = base.config()?;
+    let encoder = base.encoder(&config, config.max_position_embeddings)?;
+    // Every tensor is read: its shape, its checksum where there is one, and that its numbers are finite.
+    let bert = burn_bert::load_weights(&config, base.directory(), &devices::resolve("auto")?)?;
     let (directory, fingerprint) = (base.directory().display(), base.fingerprint()?);
+    let (parameters, tokenizer) = (bert.num_params(), encoder.fingerprint());
     if args.json {
         outln!(
             "{}",
-            json!({ "name": base.name(), "directory": directory.to_string(), "fingerprint": fingerprint, "config": config })
+            json!({
+                "name": base.name(),
+                "directory": directory.to_string(),
+                "fingerprint": fingerprint,
+                "tokenizer": { "fingerprint": tokenizer, "tokens": encoder.tokens() },
+                "parameters": parameters,
+                "pooler": bert.pooler.is_some(),
+                "config": config,
+            })
         );
     } else {
         outln!("{directory}");
@@ -51,6 +64,9 @@ pub fn base(args: &BaseArgs) -> Result<()> {
             config.num_attention_heads,
             config.vocab_size
         );
+        let pooler = if bert.pooler.is_some() { "with" } else { "without" };
+        outln!("weights     whole: {parameters} finite numbers, {pooler} a pooler");
+        outln!("tokenizer   {} tokens, {tokenizer}", encoder.tokens());
         outln!("fingerprint {fingerprint}");
     }
     Ok(())

@@ -10,6 +10,7 @@ use burn::train::renderer::default_renderer;
 use serde_json::{Value, json};
 
 use crate::artifacts::RunDirectory;
+use crate::base::Base;
 use crate::cli::TrainArgs;
 use crate::devices;
 use crate::ending::Ending;
@@ -29,7 +30,12 @@ use crate::terminal;
 pub fn run(args: &TrainArgs) -> Result<Ending> {
     let runs = args.runs.as_deref().unwrap_or(Path::new("runs"));
     let (config, resumed) = match TrainJob::of(args)? {
-        TrainJob::Start(config) => (*config, None),
+        TrainJob::Start(mut config) => {
+            if args.max_length.is_none() && args.config.is_none() {
+                fit_length(&mut config)?;
+            }
+            (*config, None)
+        }
         TrainJob::Resume { run, device } => {
             let directory = to_resume(runs, run.as_deref())?;
             if directory.is_finished() {
@@ -70,6 +76,18 @@ pub fn run(args: &TrainArgs) -> Result<Ending> {
     }
     noteln!("stopped; resume it with: {} train --resume {root}", hints::program());
     Ok(Ending::Stopped)
+}
+
+/// Cuts texts at as many tokens as the base has positions, where that is less than the default.
+fn fit_length(config: &mut RunConfig) -> Result<()> {
+    let model = &mut config.model;
+    if let Some(positions) = Base::positions_in(&model.base)?
+        && positions < model.max_length
+    {
+        noteln!("texts are cut at {positions} tokens: {} has no more positions", model.base);
+        model.max_length = positions;
+    }
+    Ok(())
 }
 
 /// The directory of the run that is to be resumed, locked.

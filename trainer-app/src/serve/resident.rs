@@ -70,7 +70,7 @@ impl Residents {
         warn(&bank);
         let (bert, fingerprint, base) = load_base(&bank, base, device)?;
         let bert = bert.valid();
-        let bert_config = BertConfig::from_directory(base.directory())?;
+        let bert_config = base.config()?;
         let resident = load(&bank, &bert, &fingerprint, &base, &BTreeMap::new())?;
         let now = Now { bank, resident: Arc::new(resident), fault: None };
         Ok(Self { bert, base, bert_config, fingerprint, now: Mutex::new(now) })
@@ -180,11 +180,12 @@ fn load(
         .map(|served| &served.model.task)
         .collect();
     let set = TaskSet::new(bert, &together)?;
+    let config = base.config()?;
     let mut encoders = BTreeMap::new();
     for served in tasks.values() {
         let length = served.metadata.max_length;
         if let Slot::Vacant(slot) = encoders.entry(length) {
-            slot.insert(TextEncoder::from_directory(base.directory(), length)?);
+            slot.insert(base.encoder(&config, length)?);
         }
     }
     Ok(Resident { bert: bert.clone(), tasks, set, encoders })

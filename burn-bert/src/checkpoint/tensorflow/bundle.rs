@@ -2,7 +2,7 @@
 //!
 //! <https://github.com/tensorflow/tensorflow/blob/v2.20.0/tensorflow/core/protobuf/tensor_bundle.proto>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,9 @@ use prost::Message;
 
 use super::table::{self, masked};
 use crate::error::{BertError, TensorProblem};
+
+/// The largest index that is read; that of BERT-large with an optimizer's moments has 60 kB.
+const LARGEST_INDEX: u64 = 16 << 20;
 
 /// `DT_FLOAT`
 const FLOAT: i32 = 1;
@@ -73,8 +76,12 @@ impl TensorBundle {
     pub fn open(checkpoint: &Path) -> Result<Self, BertError> {
         let index = with_suffix(checkpoint, ".index");
         let damaged = |reason: String| BertError::Weights { path: index.clone(), reason };
-        let bytes = std::fs::read(&index)
-            .map_err(|source| BertError::Read { path: index.clone(), source })?;
+        let unreadable = |source| BertError::Read { path: index.clone(), source };
+        let bytes = std::fs::metadata(&index).map_err(unreadable)?.len();
+        if bytes > LARGEST_INDEX {
+            return Err(BertError::TooLarge { path: index.clone(), bytes, limit: LARGEST_INDEX });
+        }
+        let bytes = std::fs::read(&index).map_err(unreadable)?;
         let mut found = table::entries(&bytes).map_err(damaged)?;
         let header = found.remove(&Vec::new()).unwrap_or_default();
         let header = BundleHeader::decode(&header[..])
@@ -90,6 +97,16 @@ impl TensorBundle {
         });
         let entries = entries.collect::<Result<_, BertError>>()?;
         Ok(Self { checkpoint: checkpoint.to_owned(), shards: header.num_shards, entries })
+    }
+
+    /// The files with the numbers of its tensors, in their order.
+    pub fn data_files(&self) -> Vec<PathBuf> {
+        let shards: BTreeSet<i32> = self.entries.values().map(|entry| entry.shard_id).collect();
+        shards.into_iter().map(|shard| self.data_file(shard)).collect()
+    }
+
+    fn data_file(&self, shard: i32) -> PathBuf {
+        with_suffix(&self.checkpoint, &format!(".data-{shard:05}-of-{:05}", self.shards))
     }
 
     /// The names of all tensors, in alphabetical order.
@@ -120,8 +137,7 @@ impl TensorBundle {
             let (name, found) = (name.to_owned(), entry.dtype);
             return Err(problem(TensorProblem::Number { name, found, expected: FLOAT }));
         }
-        let shard = format!(".data-{:05}-of-{:05}", entry.shard_id, self.shards);
-        let path = with_suffix(&self.checkpoint, &shard);
+        let path = self.data_file(entry.shard_id);
         let damaged = |reason: &str| BertError::Weights {
             path: path.clone(),
             reason: format!("the tensor {name} {reason}"),

@@ -3,7 +3,7 @@
 //!
 //! <https://github.com/google-research/bert/blob/eedf5716ce1268e56f0a50264a88cafad334ac61/modeling.py>
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fill::{Checkpoint, Stored};
@@ -22,14 +22,26 @@ pub(super) fn is_in(directory: &Path) -> bool {
     directory.join(format!("{CHECKPOINT}.index")).is_file()
 }
 
+/// The files with the numbers of the checkpoint in a directory, in their order.
+pub(super) fn files(directory: &Path) -> Result<Vec<PathBuf>, BertError> {
+    Ok(TensorBundle::open(&directory.join(CHECKPOINT))?.data_files())
+}
+
 /// What a directory holds of an encoder.
 pub(super) fn read(directory: &Path) -> Result<Checkpoint, BertError> {
     let bundle = Arc::new(TensorBundle::open(&directory.join(CHECKPOINT))?);
+    let mut bytes = 0;
+    for path in bundle.data_files() {
+        let metadata = std::fs::metadata(&path);
+        bytes += metadata.map_err(|source| BertError::Read { path, source })?.len();
+    }
     let stored = bundle.names().filter_map(|name| {
         let (name, bundle) = (name.to_owned(), Arc::clone(&bundle));
         Some(Stored {
             path: path_of(&name)?,
             shape: bundle.shape(&name)?,
+            // The bundle says it itself, with TensorFlow's number of the type.
+            not_floats: None,
             read: Box::new({
                 let name = name.clone();
                 move || bundle.read(&name)
@@ -39,7 +51,7 @@ pub(super) fn read(directory: &Path) -> Result<Checkpoint, BertError> {
     });
     let tensors = stored.collect();
     // A kernel is `[d_input, d_output]`, as Burn's.
-    Ok(Checkpoint { tensors, name_of, is_transposed: |_| false })
+    Ok(Checkpoint { tensors, bytes, name_of, is_transposed: |_| false })
 }
 
 /// Whether a tensor belongs to training, and to no model: the optimizer's moments and the count of steps.

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 const MAGIC: [u8; 8] = 0xdb47_7524_8b80_fb57_u64.to_le_bytes();
 /// Two handles of at most 20 bytes, and the magic number.
 const FOOTER: usize = 48;
+/// The longest key that is read. TensorFlow's names are a variable's scopes; BERT's have at most 90 bytes.
+const LONGEST_KEY: usize = 512;
 /// What follows a block: how it is compressed, and its checksum.
 const TRAILER: usize = 5;
 
@@ -28,8 +30,15 @@ pub(super) fn entries(table: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, String
     Handle::read(&mut footer)?.block(table)?;
     let index = Handle::read(&mut footer)?;
     let mut found = BTreeMap::new();
+    let mut bytes = 0_usize;
     for (_, handle) in index.block(table)? {
-        found.extend(Handle::read(&mut &handle[..])?.block(table)?);
+        let handle = Handle::read(&mut &handle[..])?;
+        // Blocks lie one after the other; an index that names one again and again would take for ever.
+        bytes = bytes.saturating_add(handle.size);
+        if bytes > table.len() {
+            return Err("its blocks overlap".to_owned());
+        }
+        found.extend(handle.block(table)?);
     }
     Ok(found)
 }
@@ -84,6 +93,10 @@ fn entries_of_block(contents: &[u8]) -> Result<Vec<Entry>, String> {
         }
         key.truncate(shared);
         key.extend(rest.split_off(..own).ok_or_else(damaged)?);
+        // A few bytes can repeat the whole key before them.
+        if key.len() > LONGEST_KEY {
+            return Err(format!("a name in it is longer than {LONGEST_KEY} bytes"));
+        }
         entries.push((key.clone(), rest.split_off(..value).ok_or_else(damaged)?.to_owned()));
     }
     Ok(entries)
@@ -104,45 +117,55 @@ mod tests {
 
     use super::*;
 
-    /// A table as LevelDB's builder makes it, with so many entries a block.
-    fn table(entries: &BTreeMap<Vec<u8>, Vec<u8>>, entries_a_block: usize, kind: u8) -> Vec<u8> {
+    /// Appends a block, and says where it is.
+    fn append(table: &mut Vec<u8>, entries: &[(&[u8], &[u8])], kind: u8) -> Vec<u8> {
         let varint = |length: usize, into: &mut Vec<u8>| {
             prost::encode_length_delimiter(length, into).unwrap();
         };
-        let mut table = Vec::new();
-        let mut block = |entries: &[(&[u8], &[u8])]| -> Vec<u8> {
-            let (mut contents, mut last): (Vec<u8>, &[u8]) = (Vec::new(), &[]);
-            for (key, value) in entries {
-                let shared = last.iter().zip(*key).take_while(|(a, b)| a == b).count();
-                for length in [shared, key.len() - shared, value.len()] {
-                    varint(length, &mut contents);
-                }
-                contents.extend(&key[shared..]);
-                contents.extend(*value);
-                last = key;
+        let (mut contents, mut last): (Vec<u8>, &[u8]) = (Vec::new(), &[]);
+        for (key, value) in entries {
+            let shared = last.iter().zip(*key).take_while(|(a, b)| a == b).count();
+            for length in [shared, key.len() - shared, value.len()] {
+                varint(length, &mut contents);
             }
-            // One place to start: the first.
-            contents.extend([0, 0, 0, 0, 1, 0, 0, 0]);
-            let mut handle = Vec::new();
-            varint(table.len(), &mut handle);
-            varint(contents.len(), &mut handle);
-            let checksum = crc32c::crc32c_append(crc32c::crc32c(&contents), &[kind]);
-            table.extend(contents);
-            table.push(kind);
-            table.extend(masked(checksum).to_le_bytes());
-            handle
-        };
-        let entries: Vec<(&[u8], &[u8])> =
-            entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice())).collect();
-        let handles: Vec<(&[u8], Vec<u8>)> = entries
-            .chunks(entries_a_block)
-            .map(|entries| (entries[entries.len() - 1].0, block(entries)))
-            .collect();
-        let handles: Vec<(&[u8], &[u8])> =
-            handles.iter().map(|(key, handle)| (*key, handle.as_slice())).collect();
-        let mut footer = [block(&[]), block(&handles)].concat();
+            contents.extend(&key[shared..]);
+            contents.extend(*value);
+            last = key;
+        }
+        // One place to start: the first.
+        contents.extend([0, 0, 0, 0, 1, 0, 0, 0]);
+        let mut handle = Vec::new();
+        varint(table.len(), &mut handle);
+        varint(contents.len(), &mut handle);
+        let checksum = crc32c::crc32c_append(crc32c::crc32c(&contents), &[kind]);
+        table.extend(contents);
+        table.push(kind);
+        table.extend(masked(checksum).to_le_bytes());
+        handle
+    }
+
+    /// Ends a table whose blocks have these last keys and places.
+    fn end(mut table: Vec<u8>, blocks: &[(Vec<u8>, Vec<u8>)], kind: u8) -> Vec<u8> {
+        let blocks: Vec<(&[u8], &[u8])> =
+            blocks.iter().map(|(key, handle)| (key.as_slice(), handle.as_slice())).collect();
+        let mut footer =
+            [append(&mut table, &[], kind), append(&mut table, &blocks, kind)].concat();
         footer.resize(FOOTER - MAGIC.len(), 0);
         [table, footer, MAGIC.to_vec()].concat()
+    }
+
+    /// A table as LevelDB's builder makes it, with so many entries a block.
+    fn table(entries: &BTreeMap<Vec<u8>, Vec<u8>>, entries_a_block: usize, kind: u8) -> Vec<u8> {
+        let mut table = Vec::new();
+        let entries: Vec<(&[u8], &[u8])> =
+            entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice())).collect();
+        let blocks: Vec<(Vec<u8>, Vec<u8>)> = entries
+            .chunks(entries_a_block)
+            .map(|entries| {
+                (entries[entries.len() - 1].0.to_vec(), append(&mut table, entries, kind))
+            })
+            .collect();
+        end(table, &blocks, kind)
     }
 
     fn any_entries() -> impl Strategy<Value = BTreeMap<Vec<u8>, Vec<u8>>> {
@@ -184,6 +207,27 @@ mod tests {
             let _ = entries(&[&bytes[..], &MAGIC].concat());
             let _ = entries_of_block(&bytes);
         }
+    }
+
+    /// Entries share the beginning of their keys, so that 3 bytes could stand for as many as a block has.
+    #[test]
+    fn memory_does_not_grow_with_what_keys_share() {
+        let long: Vec<Vec<u8>> =
+            (0..2_u8).map(|last| [vec![b'k'; 600], vec![last]].concat()).collect();
+        let found: BTreeMap<_, _> = long.into_iter().map(|key| (key, Vec::new())).collect();
+        let refused = entries(&table(&found, 2, 0)).unwrap_err();
+        assert_eq!(refused, "a name in it is longer than 512 bytes");
+    }
+
+    #[test]
+    fn an_index_that_names_a_block_again_and_again_is_refused() {
+        let mut table = Vec::new();
+        let value = vec![b'v'; 300];
+        let handle = append(&mut table, &[(b"a", &value)], 0);
+        let blocks: Vec<(Vec<u8>, Vec<u8>)> =
+            (b'a'..b'z').map(|key| (vec![key], handle.clone())).collect();
+        assert_eq!(entries(&end(table.clone(), &blocks, 0)).unwrap_err(), "its blocks overlap");
+        assert_eq!(entries(&end(table, &blocks[..1], 0)).unwrap().len(), 1);
     }
 
     #[test]

@@ -1,0 +1,253 @@
+//! Reading of `config.json` and of Google's `bert_config.json`: which keys are used, which are harmless, and which are
+//! refused because they change what a BERT computes.
+//!
+//! <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/configuration_utils.py>
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::config::{BertConfig, HiddenActivation};
+use crate::error::BertError;
+
+/// The name of Google's file.
+pub(crate) const GOOGLE: &str = "bert_config.json";
+/// The largest file that is read; a configuration with the names of 20,000 labels has 1 MB.
+const LARGEST: u64 = 16 << 20;
+
+/// What is done with a key.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// It decides what a BERT computes and is used.
+    Used,
+    /// It changes nothing that the encoder computes; the text says why.
+    #[expect(dead_code, reason = "the reason is for whoever reads the table")]
+    Harmless(&'static str),
+    /// It changes what a BERT computes and has one value that is supported.
+    Only(fn(&Value) -> bool, &'static str),
+}
+
+use Rule::{Harmless, Only, Used};
+
+/// The heads are a task's: their settings say nothing of the base.
+const HEAD: Rule = Harmless("of a head, which belongs to a task");
+/// A BERT reads, and does not write.
+const GENERATION: Rule = Harmless("for writing text");
+/// How transformers answers.
+const OUTPUT: Rule = Harmless("what transformers hands out, not what it computes");
+/// Where a model comes from.
+const ORIGIN: Rule = Harmless("where the model comes from");
+/// Of Google's multilingual and Chinese checkpoints; their code does not use them either.
+const POOLER: Rule = Harmless("a leftover of Google's, which no code uses");
+/// A head reads only the token ids of texts.
+const TOKEN_ID: Rule = Harmless("the tokenizer has the special tokens' ids, and padding is masked");
+
+const KEYS: &[(&str, Rule)] = &[
+    ("model_type", Used),
+    ("vocab_size", Used),
+    ("hidden_size", Used),
+    ("num_hidden_layers", Used),
+    ("num_attention_heads", Used),
+    ("intermediate_size", Used),
+    ("hidden_act", Used),
+    ("hidden_dropout_prob", Used),
+    ("attention_probs_dropout_prob", Used),
+    ("max_position_embeddings", Used),
+    ("type_vocab_size", Used),
+    ("initializer_range", Used),
+    ("layer_norm_eps", Used),
+    ("position_embedding_type", Used),
+    ("architectures", Used),
+    // Only some values are supported.
+    ("is_decoder", Only(is_false, "false: a decoder masks what follows")),
+    ("add_cross_attention", Only(is_false, "false: there is no encoder beside it")),
+    ("cross_attention_hidden_size", Only(Value::is_null, "null: there is no encoder beside it")),
+    ("is_encoder_decoder", Only(is_false, "false")),
+    ("tie_encoder_decoder", Only(is_false, "false")),
+    ("pruned_heads", Only(is_empty, "{}: layers have all their heads")),
+    ("quantization_config", Only(is_empty, "null: weights are floats")),
+    ("auto_map", Only(is_empty, "no code of its own")),
+    ("directionality", Only(is_bidirectional, "\"bidi\"")),
+    ("embedding_size", Only(Value::is_null, "null: embeddings are as wide as hidden states")),
+    // Of no effect on the encoder.
+    ("dtype", Harmless("the precision is chosen by whoever runs the base")),
+    ("torch_dtype", Harmless("the old name of dtype")),
+    ("use_bfloat16", Harmless("no code of transformers uses it")),
+    ("tie_word_embeddings", Harmless("of the language model's head, which is not read")),
+    ("chunk_size_feed_forward", Harmless("how much is computed at a time")),
+    ("gradient_checkpointing", Harmless("how gradients are computed")),
+    ("use_cache", Harmless("of decoders")),
+    ("attn_implementation", Harmless("how attention is computed")),
+    ("_attn_implementation", Harmless("how attention is computed")),
+    ("_attn_implementation_autoset", Harmless("how attention is computed")),
+    ("_attn_implementation_internal", Harmless("how attention is computed")),
+    ("_experts_implementation", Harmless("of models with experts")),
+    ("torchscript", Harmless("for exporting the model")),
+    ("xla_device", Harmless("where the model runs")),
+    ("tokenizer_class", Harmless("it is read together with the tokenizer")),
+    ("model_max_length", Harmless("the longest length is chosen by whoever trains")),
+    ("transformers.js_config", Harmless("for JavaScript")),
+    ("sentence_transformers", Harmless("how vectors of sentences are made of hidden states")),
+    ("output_hidden_states", OUTPUT),
+    ("output_attentions", OUTPUT),
+    ("output_past", OUTPUT),
+    ("return_dict", OUTPUT),
+    ("use_return_dict", OUTPUT),
+    ("_name_or_path", ORIGIN),
+    ("name_or_path", ORIGIN),
+    ("_commit_hash", ORIGIN),
+    ("transformers_version", ORIGIN),
+    ("pytorch_transformers_version", ORIGIN),
+    ("pooler_fc_size", POOLER),
+    ("pooler_num_attention_heads", POOLER),
+    ("pooler_num_fc_layers", POOLER),
+    ("pooler_size_per_head", POOLER),
+    ("pooler_type", POOLER),
+    ("classifier_dropout", HEAD),
+    ("finetuning_task", HEAD),
+    ("id2label", HEAD),
+    ("label2id", HEAD),
+    ("num_labels", HEAD),
+    ("_num_labels", HEAD),
+    ("problem_type", HEAD),
+    ("task_specific_params", HEAD),
+    ("tf_legacy_loss", HEAD),
+    ("bos_token_id", TOKEN_ID),
+    ("cls_token_id", TOKEN_ID),
+    ("eos_token_id", TOKEN_ID),
+    ("eos_token_ids", TOKEN_ID),
+    ("mask_token_id", TOKEN_ID),
+    ("pad_token_id", TOKEN_ID),
+    ("sep_token_id", TOKEN_ID),
+    ("unk_token_id", TOKEN_ID),
+    ("decoder_start_token_id", GENERATION),
+    ("prefix", GENERATION),
+    ("max_length", GENERATION),
+    ("min_length", GENERATION),
+    ("do_sample", GENERATION),
+    ("early_stopping", GENERATION),
+    ("num_beams", GENERATION),
+    ("num_beam_groups", GENERATION),
+    ("diversity_penalty", GENERATION),
+    ("temperature", GENERATION),
+    ("top_k", GENERATION),
+    ("top_p", GENERATION),
+    ("typical_p", GENERATION),
+    ("repetition_penalty", GENERATION),
+    ("length_penalty", GENERATION),
+    ("no_repeat_ngram_size", GENERATION),
+    ("encoder_no_repeat_ngram_size", GENERATION),
+    ("bad_words_ids", GENERATION),
+    ("num_return_sequences", GENERATION),
+    ("output_scores", GENERATION),
+    ("return_dict_in_generate", GENERATION),
+    ("forced_bos_token_id", GENERATION),
+    ("forced_eos_token_id", GENERATION),
+    ("remove_invalid_values", GENERATION),
+    ("exponential_decay_length_penalty", GENERATION),
+    ("suppress_tokens", GENERATION),
+    ("begin_suppress_tokens", GENERATION),
+];
+
+/// Reads a configuration file.
+pub(crate) fn read(path: &Path) -> Result<BertConfig, BertError> {
+    let unreadable = |source| BertError::Read { path: path.to_owned(), source };
+    let malformed = |source| BertError::ConfigJson { path: path.to_owned(), source };
+    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+    if bytes > LARGEST {
+        return Err(BertError::TooLarge { path: path.to_owned(), bytes, limit: LARGEST });
+    }
+    let text = std::fs::read(path).map_err(unreadable)?;
+    let json: Map<String, Value> = serde_json::from_slice(&text).map_err(malformed)?;
+    check_kind(path, &json)?;
+    let unknown_keys = check_keys(path, &json)?;
+    let config = BertConfig::deserialize(Value::Object(json)).map_err(malformed)?;
+    let config = BertConfig { unknown_keys, ..config };
+    config.check().map_err(|error| error.in_file(path))?;
+    let is_google = path.file_name().is_some_and(|name| name == GOOGLE);
+    Ok(if is_google { as_googles(config) } else { config })
+}
+
+/// The kind of model comes first: of another one, any other key may be missing or mean something else.
+fn check_kind(path: &Path, json: &Map<String, Value>) -> Result<(), BertError> {
+    let expected = "bert: other architectures are not read";
+    match json.get("model_type") {
+        Some(kind) if kind == "bert" => Ok(()),
+        Some(kind) => Err(wrong(path, "model_type", kind, expected)),
+        // Files of 2019 have no model_type.
+        None => match json.get("architectures").and_then(Value::as_array) {
+            Some(names) if names.iter().any(|name| !is_berts(name)) => {
+                let found = Value::Array(names.clone());
+                Err(wrong(path, "architectures", &found, "one of BERT's (model_type is not there)"))
+            }
+            _ => Ok(()),
+        },
+    }
+}
+
+/// The keys that are not known; those with a value that is not supported are refused.
+fn check_keys(path: &Path, json: &Map<String, Value>) -> Result<Vec<String>, BertError> {
+    let mut unknown = Vec::new();
+    for (key, value) in json {
+        match KEYS.iter().find(|(name, _)| name == key) {
+            Some((_, Only(is_supported, expected))) if !is_supported(value) => {
+                return Err(wrong(path, key, value, expected));
+            }
+            Some(_) => {}
+            None => unknown.push(key.clone()),
+        }
+    }
+    Ok(unknown)
+}
+
+/// What Google's code calls `gelu` is the tanh approximation.
+///
+/// <https://github.com/google-research/bert/blob/eedf5716ce1268e56f0a50264a88cafad334ac61/modeling.py#L264>
+fn as_googles(config: BertConfig) -> BertConfig {
+    let hidden_act = match config.hidden_act {
+        HiddenActivation::Gelu => HiddenActivation::GeluNew,
+        other => other,
+    };
+    BertConfig { hidden_act, ..config }
+}
+
+fn wrong(path: &Path, key: &str, found: &Value, expected: &str) -> BertError {
+    /// Characters of a value in a message.
+    const LONGEST: usize = 80;
+    let text = match found {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let found = match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    };
+    BertError::ConfigKey {
+        path: path.to_owned(),
+        key: key.to_owned(),
+        found,
+        expected: expected.to_owned(),
+    }
+}
+
+fn is_false(value: &Value) -> bool {
+    value.is_null() || *value == Value::Bool(false)
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
+
+fn is_bidirectional(value: &Value) -> bool {
+    value.is_null() || value == "bidi"
+}
+
+fn is_berts(name: &Value) -> bool {
+    name.as_str().is_some_and(|name| name.starts_with("Bert"))
+}

@@ -1,0 +1,166 @@
+//! The keys of the files beside a tokenizer, and what is done with each.
+//!
+//! <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/tokenization_utils_base.py>
+
+use serde_json::{Map, Value};
+
+use super::error::{TokenizerError, TokenizerWarning};
+
+/// What is done with a key of `tokenizer_config.json`.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// It decides token ids and is used.
+    Used,
+    /// It changes no token id; the text says why.
+    #[expect(dead_code, reason = "the reason is for whoever reads the table")]
+    Harmless(&'static str),
+    /// It changes token ids and has one value that is supported.
+    Only(fn(&Value) -> bool, &'static str),
+}
+
+use Rule::{Harmless, Only, Used};
+
+/// The special tokens by the names of their keys, in the order in which transformers adds them.
+pub(super) const SPECIAL_TOKENS: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+
+const CONFIG: &[(&str, Rule)] = &[
+    ("tokenizer_class", Used),
+    ("do_lower_case", Used),
+    ("strip_accents", Used),
+    ("tokenize_chinese_chars", Used),
+    ("bos_token", Used),
+    ("eos_token", Used),
+    ("unk_token", Used),
+    ("sep_token", Used),
+    ("pad_token", Used),
+    ("cls_token", Used),
+    ("mask_token", Used),
+    ("additional_special_tokens", Used),
+    ("added_tokens_decoder", Used),
+    ("truncation_side", Used),
+    ("add_prefix_space", Used),
+    // Only some values are supported.
+    ("padding_side", Only(is_right, "\"right\": BERT's positions are counted from the left")),
+    ("do_basic_tokenize", Only(is_null_or_true, "true: transformers' fast tokenizer has no other")),
+    ("never_split", Only(is_empty, "null: transformers' fast tokenizer does not use it")),
+    ("clean_text", Only(is_null_or_true, "true")),
+    ("wordpieces_prefix", Only(is_wordpiece_prefix, "\"##\"")),
+    ("split_special_tokens", Only(is_null_or_false, "false")),
+    ("extra_special_tokens", Only(is_empty, "{}; use additional_special_tokens")),
+    ("model_specific_special_tokens", Only(is_empty, "{}; use additional_special_tokens")),
+    ("model_input_names", Only(has_token_types, "a list with token_type_ids, which BERT reads")),
+    ("from_slow", Only(is_null_or_false, "false: tokenizer.json is used where it is")),
+    ("init_inputs", Only(is_empty, "[]")),
+    ("auto_map", Only(is_empty, "no code of its own")),
+    ("fast_tokenizer_files", Only(is_empty, "no list of files: tokenizer.json is read")),
+    ("word_tokenizer_type", Only(is_basic, "\"basic\"")),
+    ("subword_tokenizer_type", Only(is_wordpiece, "\"wordpiece\"")),
+    ("do_word_tokenize", Only(is_null_or_true, "true")),
+    ("do_subword_tokenize", Only(is_null_or_true, "true")),
+    ("mecab_kwargs", Only(is_empty, "null")),
+    ("sudachi_kwargs", Only(is_empty, "null")),
+    ("jumanpp_kwargs", Only(is_empty, "null")),
+    // Of no effect on token ids.
+    ("model_max_length", Harmless("the longest length is chosen by whoever trains")),
+    ("max_len", Harmless("the old name of model_max_length")),
+    ("max_length", Harmless("written beside a stored truncation; the length is the caller's")),
+    ("stride", Harmless("written beside a stored truncation; texts do not overflow")),
+    ("truncation_strategy", Harmless("written beside a stored truncation; longest first is used")),
+    ("pad_to_multiple_of", Harmless("padding is masked")),
+    ("pad_token_type_id", Harmless("padding is masked")),
+    ("clean_up_tokenization_spaces", Harmless("for turning ids into text")),
+    ("chat_template", Harmless("for conversations")),
+    ("name_or_path", Harmless("where the tokenizer was loaded from")),
+    ("vocab_file", Harmless("where the tokenizer was loaded from")),
+    ("tokenizer_file", Harmless("where the tokenizer was loaded from")),
+    ("special_tokens_map_file", Harmless("where the tokenizer was loaded from")),
+    ("full_tokenizer_file", Harmless("where the tokenizer was loaded from")),
+    ("_commit_hash", Harmless("where the tokenizer was loaded from")),
+    ("is_local", Harmless("where the tokenizer was loaded from")),
+    ("backend", Harmless("the library that saved it, by transformers 5")),
+    ("processor_class", Harmless("for models of several kinds of input")),
+    ("verbose", Harmless("how much transformers prints")),
+    ("use_fast", Harmless("the fast tokenizer is used")),
+    ("trust_remote_code", Harmless("there is no code; auto_map is refused")),
+    ("device_map", Harmless("where a model is put")),
+];
+
+/// Refuses keys of `tokenizer_config.json` with values that are not supported, and lists those that are not known.
+pub(super) fn check_config(
+    config: &Map<String, Value>,
+) -> Result<Vec<TokenizerWarning>, TokenizerError> {
+    const FILE: &str = "tokenizer_config.json";
+    let mut warnings = Vec::new();
+    for (key, value) in config {
+        match CONFIG.iter().find(|(name, _)| name == key) {
+            Some((_, Only(is_supported, expected))) if !is_supported(value) => {
+                return Err(TokenizerError::Value {
+                    file: FILE,
+                    key: key.clone(),
+                    found: shown(value),
+                    expected,
+                });
+            }
+            Some(_) => {}
+            None => warnings.push(TokenizerWarning::UnknownKey { file: FILE, key: key.clone() }),
+        }
+    }
+    Ok(warnings)
+}
+
+/// The keys of `special_tokens_map.json` that are not known.
+pub(super) fn unknown_special(map: &Map<String, Value>) -> Vec<TokenizerWarning> {
+    let unknown = map.keys().filter(|key| {
+        !SPECIAL_TOKENS.contains(&key.as_str()) && *key != "additional_special_tokens"
+    });
+    let file = "special_tokens_map.json";
+    unknown.map(|key| TokenizerWarning::UnknownKey { file, key: key.clone() }).collect()
+}
+
+/// A value in a message: long ones are cut.
+pub(super) fn shown(value: &Value) -> String {
+    const LONGEST: usize = 80;
+    let text = value.to_string();
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+fn is_right(value: &Value) -> bool {
+    value == "right"
+}
+
+fn is_null_or_true(value: &Value) -> bool {
+    value.is_null() || *value == Value::Bool(true)
+}
+
+fn is_null_or_false(value: &Value) -> bool {
+    value.is_null() || *value == Value::Bool(false)
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
+
+fn is_wordpiece_prefix(value: &Value) -> bool {
+    value == "##"
+}
+
+fn is_basic(value: &Value) -> bool {
+    value == "basic"
+}
+
+fn is_wordpiece(value: &Value) -> bool {
+    value == "wordpiece"
+}
+
+fn has_token_types(value: &Value) -> bool {
+    value.as_array().is_some_and(|names| names.iter().any(|name| name == "token_type_ids"))
+}

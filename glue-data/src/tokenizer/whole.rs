@@ -1,0 +1,241 @@
+//! `tokenizer.json`: a whole tokenizer, with the settings beside it applied as transformers does.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokenizers::models::ModelWrapper;
+use tokenizers::{Model, Tokenizer, TruncationDirection};
+
+use super::error::{TokenizerError, TokenizerWarning};
+use super::files::Files;
+use super::settings::{Class, Settings, wrong};
+use super::vocabulary::Vocabulary;
+
+pub(super) const FILE: &str = "tokenizer.json";
+
+/// What of a `tokenizer.json` makes token ids, with the settings beside it.
+pub(super) fn read(
+    mut json: Map<String, Value>,
+    settings: &mut Settings,
+) -> Result<Map<String, Value>, TokenizerError> {
+    // How ids become text is not needed; length and padding are the caller's.
+    json.remove("decoder");
+    let padding = json.remove("padding").unwrap_or_default();
+    if !settings.states_padding_side && padding.get("direction").is_some_and(|side| side == "Left")
+    {
+        let expected = "direction Right: BERT's positions are counted from the left";
+        return Err(wrong(FILE, "padding", &padding, expected));
+    }
+    let truncation = json.remove("truncation").unwrap_or_default();
+    if settings.truncation_side.is_none()
+        && truncation.get("direction").is_some_and(|side| side == "Left")
+    {
+        settings.truncation_side = Some(TruncationDirection::Left);
+    }
+    overrule_normalizer(&mut json, settings)?;
+    check_prefix_space(&json, settings)?;
+    check_frame(json.get("post_processor").unwrap_or(&Value::Null))?;
+
+    Ok(json)
+}
+
+/// Holds a tokenizer to the ids that its file declares, which the tokenizers crate does not do.
+pub(super) fn check(declared: &Value, tokenizer: &Tokenizer) -> Result<(), TokenizerError> {
+    for token in declared.as_array().into_iter().flatten() {
+        let id = token.get("id").and_then(Value::as_u64);
+        let content = token.get("content").and_then(Value::as_str);
+        if let (Some(id), Some(content)) = (id, content) {
+            check_id(FILE, content, id, tokenizer)?;
+        }
+    }
+    if let ModelWrapper::WordPiece(model) = tokenizer.get_model()
+        && tokenizer.get_model().token_to_id(&model.unk_token).is_none()
+    {
+        let token = model.unk_token.clone();
+        return Err(TokenizerError::NoSpecialToken { token, role: "unk_token" });
+    }
+    Ok(())
+}
+
+/// Puts what `tokenizer_config.json` says over a `BertNormalizer`, as the class `BertTokenizerFast` does.
+fn overrule_normalizer(
+    json: &mut Map<String, Value>,
+    settings: &mut Settings,
+) -> Result<(), TokenizerError> {
+    let normalizer = json.entry("normalizer").or_insert(Value::Null);
+    if settings.class == Class::Bert && normalizer.is_null() {
+        let expected = "a normalizer, which BertTokenizerFast needs (tokenizer_class PreTrainedTokenizerFast does not)";
+        return Err(wrong(FILE, "normalizer", normalizer, expected));
+    }
+    let Value::Object(normalizer) = normalizer else { return Ok(()) };
+    if normalizer.get("type").is_none_or(|kind| kind != "BertNormalizer") {
+        return Ok(());
+    }
+    let lower_case = settings.do_lower_case.map(Value::from);
+    let accents = settings.strip_accents.map(Value::from);
+    let chinese = settings.tokenize_chinese_chars.map(Value::from);
+    let rules: [(&'static str, &str, Option<Value>, Value); 3] = [
+        ("do_lower_case", "lowercase", lower_case, true.into()),
+        ("strip_accents", "strip_accents", accents, Value::Null),
+        ("tokenize_chinese_chars", "handle_chinese_chars", chinese, true.into()),
+    ];
+    for (key, theirs, stated, default) in rules {
+        // Stripping accents follows lower-casing where it is null.
+        let lowercase = normalizer.get("lowercase").cloned().unwrap_or_default();
+        let effect = |value: &Value| match value {
+            Value::Null if key == "strip_accents" => lowercase.clone(),
+            value => value.clone(),
+        };
+        let found = normalizer.get(theirs).cloned().unwrap_or_default();
+        let differs = |value: &Value| effect(value) != effect(&found);
+        match stated {
+            Some(stated) if settings.class == Class::Plain => {
+                if differs(&stated) {
+                    settings.warnings.push(TokenizerWarning::NotUsed {
+                        key,
+                        stated: stated.to_string(),
+                        found: found.to_string(),
+                    });
+                }
+            }
+            Some(stated) => {
+                if differs(&stated) {
+                    settings.warnings.push(TokenizerWarning::Overruled {
+                        key,
+                        stated: stated.to_string(),
+                        found: found.to_string(),
+                    });
+                }
+                normalizer.insert(theirs.to_owned(), stated);
+            }
+            None if settings.class == Class::Bert && differs(&default) => {
+                return Err(TokenizerError::Unstated {
+                    key,
+                    found: found.to_string(),
+                    default: default.to_string(),
+                });
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// `PreTrainedTokenizerFast` puts `add_prefix_space` over that of the pre-tokenizer.
+fn check_prefix_space(
+    json: &Map<String, Value>,
+    settings: &Settings,
+) -> Result<(), TokenizerError> {
+    let found = json.get("pre_tokenizer").and_then(|step| step.get("add_prefix_space"));
+    match found {
+        Some(found) if *found != Value::Bool(settings.add_prefix_space) => {
+            let expected =
+                "what tokenizer_config.json has as add_prefix_space (false if it is not there)";
+            Err(wrong(FILE, "pre_tokenizer.add_prefix_space", found, expected))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A step that puts special tokens around texts.
+#[derive(Deserialize)]
+#[serde(tag = "type")]
+enum Frame {
+    TemplateProcessing { single: Vec<Piece>, pair: Vec<Piece>, special_tokens: Map<String, Value> },
+    BertProcessing {},
+    RobertaProcessing {},
+}
+
+#[derive(Deserialize)]
+enum Piece {
+    Sequence { id: Text },
+    SpecialToken { id: String },
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+enum Text {
+    A,
+    B,
+}
+
+#[derive(Deserialize)]
+struct TemplateToken {
+    ids: Vec<u32>,
+    tokens: Vec<String>,
+}
+
+/// The tokenizers crate panics on a template that names what is not there.
+fn check_frame(json: &Value) -> Result<(), TokenizerError> {
+    let expected = "TemplateProcessing or BertProcessing with each text once";
+    let refused = || wrong(FILE, "post_processor", json, expected);
+    let frame = Frame::deserialize(json).map_err(|_| refused())?;
+    let Frame::TemplateProcessing { single, pair, special_tokens } = frame else { return Ok(()) };
+    let texts = |pieces: &[Piece]| -> Vec<Text> {
+        let text = |piece: &Piece| match piece {
+            Piece::Sequence { id } => Some(*id),
+            Piece::SpecialToken { .. } => None,
+        };
+        pieces.iter().filter_map(text).collect()
+    };
+    if texts(&single) != [Text::A] || texts(&pair) != [Text::A, Text::B] {
+        return Err(refused());
+    }
+    let tokens = single.iter().chain(&pair).filter_map(|piece| match piece {
+        Piece::SpecialToken { id } => Some(id),
+        Piece::Sequence { .. } => None,
+    });
+    for token in tokens {
+        let defined = special_tokens
+            .get(token)
+            .ok_or_else(|| TokenizerError::Template { token: token.clone() })?;
+        let defined = TemplateToken::deserialize(defined).map_err(|_| refused())?;
+        if defined.ids.len() != 1 || defined.tokens.len() != 1 {
+            return Err(refused());
+        }
+    }
+    Ok(())
+}
+
+/// Whether a token has the id that a file declares.
+pub(super) fn check_id(
+    file: &'static str,
+    token: &str,
+    declared: u64,
+    tokenizer: &Tokenizer,
+) -> Result<(), TokenizerError> {
+    let found = tokenizer.token_to_id(token);
+    if found.map(u64::from) == Some(declared) {
+        return Ok(());
+    }
+    let found = found.map_or("is missing".to_owned(), |id| format!("has {id}"));
+    Err(TokenizerError::Id { file, token: token.to_owned(), declared, found })
+}
+
+/// The first line of a `vocab.txt` that is another token's.
+pub(super) fn other_vocabulary(
+    files: &Files,
+    tokenizer: &Tokenizer,
+) -> Result<Option<TokenizerWarning>, TokenizerError> {
+    let Some(bytes) = files.bytes("vocab.txt")? else { return Ok(None) };
+    // It is not used: that it is damaged is no reason to refuse the tokenizer.
+    let Ok(vocabulary) = Vocabulary::parse(&bytes) else {
+        return Ok(Some(TokenizerWarning::OtherVocabulary { line: 1, token: String::new() }));
+    };
+    let is_other = |(token, line): &(&String, usize)| {
+        tokenizer.token_to_id(token).is_none_or(|id| id as usize + 1 != *line)
+    };
+    let other = vocabulary.tokens.iter().zip(1..).find(is_other);
+    Ok(other.map(|(token, line)| TokenizerWarning::OtherVocabulary { line, token: token.clone() }))
+}
+
+/// Refuses ids that no token has.
+pub(super) fn check_ids(tokenizer: &Tokenizer) -> Result<usize, TokenizerError> {
+    let vocabulary = tokenizer.get_vocab(true);
+    let ids: BTreeSet<u32> = vocabulary.into_values().collect();
+    let missing = (0..).zip(&ids).find(|(expected, id)| expected != *id);
+    match (missing, ids.last()) {
+        (Some((missing, _)), Some(last)) => Err(TokenizerError::Hole { missing, last: *last }),
+        _ => Ok(ids.len()),
+    }
+}
