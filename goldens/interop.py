@@ -140,7 +140,7 @@ def there_adapter_hub(desk):
     ]:
         adapter = desk.train(f"hub-{name}", method, "first-token", *more)
         for safe in (False, True):
-            out = desk.directory / f"to-hub-{name}"
+            out = desk.directory / f"to-hub-{name}-{safe}"
             flags = ["--with-layer-norms"] if norms else []
             desk.says("adapter", "export", adapter, "--format", "adapter-hub", "--base", "base", "--out", out, *flags)
             model = BertAdapterModel.from_pretrained(desk.base)

@@ -267,6 +267,30 @@ fn imported_labels_are_checked_and_named_after_the_base() {
 }
 
 #[test]
+fn an_export_is_never_mixed_with_other_files() {
+    let desk = Desk::new();
+    let adapter = desk.trained(OWN, "own");
+    let export = format!("adapter export {adapter} --base base --format");
+    desk.says(&format!("{export} adapter-hub --out hub"));
+    let names = || {
+        let entries = std::fs::read_dir(desk.path("hub")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    let said = desk.refuses(&format!("{export} adapter-hub --out hub"));
+    assert!(said.contains("hub is not empty"), "{said}");
+    // PEFT has no bottlenecks: nothing is left behind.
+    let (code, _, said) = desk.run(&format!("{export} peft --out lora"));
+    assert_eq!(code, Some(1), "{said}");
+    let entries = std::fs::read_dir(desk.path("")).unwrap();
+    let mut left = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(!left.any(|name| name.contains("lora") || name.ends_with(".part")));
+    assert_eq!(names(), before);
+}
+
+#[test]
 fn a_score_has_no_labels() {
     let desk = Desk::new();
     std::fs::write(

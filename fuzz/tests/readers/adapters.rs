@@ -13,8 +13,9 @@ use fuzz::Harness;
 use tempfile::TempDir;
 
 const FINGERPRINT: &str = "5f0c";
-/// Adapters of the tiny base have some 10 kB; a header that lists many tensors is the most that an input can have.
-const MEMORY: usize = 24 << 20;
+/// An input has 1 MB at most. Settings in JSON take most: a list of numbers has 32 bytes for each 2 of its text, and
+/// half as much again while it grows.
+const MEMORY: usize = 48 << 20;
 
 fn fixtures(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../burn-adapters/tests/fixtures").join(path)
@@ -104,9 +105,9 @@ fn bank() {
         std::fs::write(&path, bytes).unwrap();
         let Ok(bank) = Bank::open(&path) else { return false };
         let _ = bank.unused();
-        for task in bank.index().entries.keys() {
-            let _ = (bank.header(task), bank.read(task));
-        }
+        let mut tasks = bank.index().entries.keys();
+        let (first, last) = (tasks.next(), tasks.next_back());
+        let _ = (first.map(|task| bank.header(task)), last.map(|task| bank.read(task)));
         true
     });
 }

@@ -75,15 +75,15 @@ pub struct ImportArgs {
     /// Name of the task [default: the adapter's name there]
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
-    /// Longest text in tokens; longer ones are cut
+    /// Longest text in tokens; longer ones are cut [default: 128, or what the
+    /// base reads]
     #[arg(
         long,
         value_name = "TOKENS",
-        default_value_t = 128,
         allow_negative_numbers = true,
         value_parser = |text: &str| limits::MAX_LENGTH.parse(text)
     )]
-    pub max_length: usize,
+    pub max_length: Option<usize>,
     /// The adapter file to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -168,15 +168,14 @@ pub struct ImportTensorflowArgs {
     /// The classes, in the order of the code's get_labels(); none for a score
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     pub labels: Vec<String>,
-    /// Longest text in tokens
+    /// Longest text in tokens [default: 128, or what the base reads]
     #[arg(
         long,
         value_name = "TOKENS",
-        default_value_t = 128,
         allow_negative_numbers = true,
         value_parser = |text: &str| limits::MAX_LENGTH.parse(text)
     )]
-    pub max_length: usize,
+    pub max_length: Option<usize>,
     /// The adapter file to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,

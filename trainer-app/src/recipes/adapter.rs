@@ -7,11 +7,11 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
-use burn_adapters::file::{adapter_hub, merged, peft, tensorflow};
+use burn_adapters::file::{adapter_hub, atomic, merged, peft, tensorflow};
 use burn_adapters::{AdaptedBert, HeadKind, average_weights};
 use burn_bert::encoder::Layer;
 use burn_bert::{Bert, BertConfig, HiddenActivation};
-use glue_data::Labels;
+use glue_data::{Labels, TextEncoder};
 use serde::Deserialize;
 
 use crate::base::Base;
@@ -19,6 +19,7 @@ use crate::cli::{
     AverageArgs, DirectoryFormat, ExportArgs, ExportFormat, ImportArgs, ImportTensorflowArgs,
 };
 use crate::devices;
+use crate::ending::UsageError;
 use crate::recipes::adapter_task;
 
 /// Runs `trainer adapter average`.
@@ -91,15 +92,12 @@ fn listed(head: &HeadKind) -> String {
 /// or a file that cannot be written.
 pub fn import(args: &ImportArgs) -> Result<()> {
     let (bert, base) = load_base(&args.base)?;
+    let max_length = longest(&bert, args.max_length)?;
     let directory = Base::locate(&args.base)?.directory().to_owned();
-    let is_peft = ["adapter_model.safetensors", "adapter_model.bin"]
-        .iter()
-        .any(|file| args.directory.join(file).is_file());
-    let format = args.format.unwrap_or(if is_peft {
-        DirectoryFormat::Peft
-    } else {
-        DirectoryFormat::AdapterHub
-    });
+    let format = match args.format {
+        Some(format) => format,
+        None => format_of(&args.directory)?,
+    };
     let labels = (!args.labels.is_empty()).then(|| args.labels.clone());
     let (method, mut imported) = match format {
         DirectoryFormat::AdapterHub => {
@@ -120,47 +118,94 @@ pub fn import(args: &ImportArgs) -> Result<()> {
         input: None,
         head: imported.head,
         score: None,
-        max_length: args.max_length,
+        max_length,
         base,
     };
     write(&args.out, &imported.model, &metadata)
 }
 
+/// Whose files a directory has.
+fn format_of(directory: &Path) -> Result<DirectoryFormat> {
+    let has = |files: [&str; 2]| files.iter().any(|file| directory.join(file).is_file());
+    let is_peft = has(["adapter_model.safetensors", "adapter_model.bin"]);
+    let is_hub = has(["adapter.safetensors", "pytorch_adapter.bin"]);
+    match (is_peft, is_hub) {
+        (true, true) => Err(UsageError::new(format!(
+            "{} has the files of an adapter of PEFT's and of one of AdapterHub's; choose with --format",
+            directory.display()
+        ))),
+        (true, false) => Ok(DirectoryFormat::Peft),
+        (false, _) => Ok(DirectoryFormat::AdapterHub),
+    }
+}
+
+/// The longest text in tokens: what was typed, or as much as is usual and the base reads.
+fn longest(bert: &Bert, typed: Option<usize>) -> Result<usize> {
+    const USUAL: usize = 128;
+    let [positions, _] = bert.embeddings.position_embeddings.weight.dims();
+    match typed {
+        Some(length) if length > positions => Err(UsageError::new(format!(
+            "--max-length is {length}, but the base reads {positions} tokens at most"
+        ))),
+        typed => Ok(typed.unwrap_or(USUAL.min(positions))),
+    }
+}
+
 /// Runs `trainer adapter export`.
 ///
 /// # Errors
-/// An adapter that cannot be read, something for which the format has no place, or a file that cannot be written.
+/// A directory with something in it, an adapter that cannot be read, something for which the format has no place, or a
+/// file that cannot be written; no directory is left behind then.
 pub fn export(args: &ExportArgs) -> Result<()> {
+    check_empty(&args.out)?;
     let header = native::read_header(&args.adapter)?;
     let name = args.base.as_deref().unwrap_or(&header.metadata.base.name);
     let (bert, base) = load_base(name)?;
     let (model, metadata) = load(&args.adapter, &bert, &base)?;
-    match args.format {
-        ExportFormat::AdapterHub => {
-            let name = args.name.clone().unwrap_or_else(|| metadata.task.replace('.', "-"));
-            let layer_norms = args.with_layer_norms;
-            let lost = adapter_hub::write_directory(
-                &args.out,
-                &model,
-                &name,
-                &metadata.head,
-                layer_norms,
-            )?;
-            warn(&lost);
+    let mut lost = Vec::new();
+    atomic::create_directory(&args.out, |out| -> Result<()> {
+        match args.format {
+            ExportFormat::AdapterHub => {
+                let name = args.name.clone().unwrap_or_else(|| metadata.task.replace('.', "-"));
+                let head = &metadata.head;
+                lost =
+                    adapter_hub::write_directory(out, &model, &name, head, args.with_layer_norms)?;
+            }
+            ExportFormat::Peft => {
+                peft::write_directory(out, &model, &metadata.head, &base.name)?;
+            }
+            ExportFormat::Merged => {
+                let directory = Base::locate(name)?.directory().to_owned();
+                let config = BertConfig::from_directory(&directory)?;
+                lost = merged::write_directory(out, &model, &metadata.head, &config)?;
+                copy_tokenizer(&directory, out)?;
+                let copied = TextEncoder::from_directory(out, metadata.max_length)?.fingerprint();
+                base.check_tokenizer(&args.adapter, Some(&copied))?;
+            }
         }
-        ExportFormat::Peft => {
-            peft::write_directory(&args.out, &model, &metadata.head, &base.name)?;
-        }
-        ExportFormat::Merged => {
-            let directory = Base::locate(name)?.directory().to_owned();
-            let config = BertConfig::from_directory(&directory)?;
-            let lost = merged::write_directory(&args.out, &model, &metadata.head, &config)?;
-            copy_tokenizer(&directory, &args.out)?;
-            warn(&lost);
-        }
-    }
+        Ok(())
+    })?;
+    warn(&lost);
     outln!("{}", args.out.display());
     Ok(())
+}
+
+/// Makes sure that files that are written into a directory are alone there.
+fn check_empty(directory: &Path) -> Result<()> {
+    let is_empty = match std::fs::read_dir(directory) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) => {
+            return Err(error).with_context(|| format!("looking into {}", directory.display()));
+        }
+    };
+    if is_empty {
+        return Ok(());
+    }
+    Err(UsageError::new(format!(
+        "{} is not empty, and its files would be mixed with those of the adapter; name another directory with --out",
+        directory.display()
+    )))
 }
 
 /// Copies the files that a tokenizer is read from, those that are there.
@@ -192,6 +237,7 @@ fn warn(sentences: &[String]) {
 /// file that cannot be written.
 pub fn import_tensorflow(args: &ImportTensorflowArgs) -> Result<()> {
     let (bert, base) = load_base(&args.base)?;
+    let max_length = longest(&bert, args.max_length)?;
     let is_gelu = |layer: &Layer| layer.intermediate.activation == HiddenActivation::Gelu;
     if bert.encoder.layer.iter().any(is_gelu) {
         warn(&[format!(
@@ -212,7 +258,7 @@ pub fn import_tensorflow(args: &ImportTensorflowArgs) -> Result<()> {
         input: None,
         head,
         score: None,
-        max_length: args.max_length,
+        max_length,
         base,
     };
     write(&args.out, &model, &metadata)
