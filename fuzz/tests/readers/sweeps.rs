@@ -4,10 +4,11 @@ use burn_adapters::Method;
 use fuzz::Harness;
 use trainer_app::run::RunResult;
 use trainer_app::run_config::RunConfig;
+use trainer_app::sweep::cell::Cell;
 use trainer_app::sweep::entry::{CellEnd, Entry};
-use trainer_app::sweep::grid::{self, Cell};
-use trainer_app::sweep::ledger::{self, Ledger};
+use trainer_app::sweep::ledger::Ledger;
 use trainer_app::sweep::shard::Shard;
+use trainer_app::sweep::{entries, grid};
 
 const RESULT: &str = r#"{"task":"rte","method":"houlsby","metric":"accuracy","score":0.71,"scores":{"accuracy":0.71},
     "judged":{"test":{"accuracy":0.7}},"majority":0.53,"bag_of_words":0.55,"best_epoch":2,"epochs":3,"steps":99,
@@ -46,19 +47,18 @@ fn ledger() {
     let seeds = [std::fs::read(&path).unwrap(), plain.into_bytes()];
     // An input has a MiB at most; a list in it takes up to 32 bytes for each of its own.
     Harness { name: "ledger", seeds: &seeds, memory: 32 << 20 }
-        .run(|bytes| ledger::parse(&path, bytes).is_ok());
+        .run(|bytes| entries::parse(&path, bytes).is_ok());
 }
 
 #[test]
 fn sweep_toml() {
-    let presets = ["glue", "figure-3", "init-scale", "minilm"];
-    let mut seeds: Vec<Vec<u8>> =
-        presets.iter().map(|name| grid::preset(name).unwrap().as_bytes().to_vec()).collect();
+    let small = "version = 1\n# Comments are kept out.\n[[grid]]\ntasks = [\"rte\"]\nmethods = [\"houlsby\", \"full\"]\n\
+                 sizes = [64]\nlearning_rates = [3e-4]\n\n[[grid]]\ntasks = [\"rte\"]\nmethods = [\"layer-norm\"]\n";
     let everything = "version = 1\n[[grid]]\ntasks = ['cola', 'squad']\nmethods = ['houlsby', 'top-2']\nsizes = [8]\n\
                       learning_rates = [3e-4]\nepochs = [3]\ninit_stds = [1e-2]\nadapt_layers = ['3..', 'all']\n\
                       poolings = ['mean']\nseeds = [0, 1]\noptimizer = 'adam-w'\nbatch_size = 8\nmax_length = 64\n\
                       limit = 100\npatience = 2\ncache = 'off'\n";
-    seeds.push(everything.as_bytes().to_vec());
+    let seeds = [small.as_bytes().to_vec(), everything.as_bytes().to_vec()];
     // As many combinations as are allowed, each with its configuration.
     Harness { name: "sweep_toml", seeds: &seeds, memory: 256 << 20 }.run(|bytes| {
         std::str::from_utf8(bytes).is_ok_and(|text| grid::cells(text, RunConfig::defaults).is_ok())

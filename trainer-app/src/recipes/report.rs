@@ -8,14 +8,14 @@ use crate::artifacts::write_atomically;
 use crate::cli::ReportArgs;
 use crate::recipes::ablate::Ablation;
 use crate::report::page;
-use crate::sweep::{ledger, summary};
+use crate::sweep::{entries, summary};
 
 /// Runs `trainer report`.
 ///
 /// # Errors
 /// A directory without a ledger, a ledger without a score, or a page that cannot be written.
 pub fn run(args: &ReportArgs) -> Result<()> {
-    let entries = ledger::read(&args.sweep)?;
+    let entries = entries::read(&args.sweep)?;
     entries.notes.iter().for_each(|note| noteln!("note: {note}"));
     let settings = summary::settings(entries.iter());
     ensure!(!settings.is_empty(), "no cell of {} has ended with a score", args.sweep.display());

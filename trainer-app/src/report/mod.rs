@@ -4,3 +4,4 @@ pub mod charts;
 pub mod heat_map;
 pub mod page;
 pub mod paper;
+pub mod plot;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::grid::Cell;
+use super::cell::Cell;
 use crate::run::RunResult;
 use crate::run_config::RunConfig;
 

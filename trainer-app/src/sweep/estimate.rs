@@ -6,9 +6,9 @@ use glue_data::order::training_batches;
 
 use crate::run_config::RunConfig;
 use crate::shared::Shared;
+use crate::sweep::cell::Cell;
+use crate::sweep::entries::Entries;
 use crate::sweep::entry::Entry;
-use crate::sweep::grid::Cell;
-use crate::sweep::ledger::Entries;
 use crate::sweep::summary;
 
 /// What a cell like this one took, by its epochs.

@@ -7,8 +7,8 @@ use burn_adapters::{Layers, Method, Pooling};
 use glue_data::Split;
 use glue_data::tasks::{self, squad};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
+use super::cell::Cell;
 use crate::run_config::{OptimizerKind, RunConfig, StateCache};
 
 /// The layout of a sweep's file.
@@ -61,55 +61,6 @@ struct Grid {
     limit: Option<usize>,
     patience: Option<usize>,
     cache: Option<StateCache>,
-}
-
-/// One run of a sweep.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Cell {
-    /// Names the cell by what it computes: sixteen hexadecimal digits.
-    pub id: String,
-    /// The run.
-    pub config: RunConfig,
-}
-
-impl Cell {
-    /// The cell of a run.
-    pub fn new(config: RunConfig) -> Self {
-        Self { id: Self::id_of(&config), config }
-    }
-
-    /// The name of a run's cell: it depends on everything that the result depends on.
-    pub fn id_of(config: &RunConfig) -> String {
-        let bytes = serde_json::to_vec(&Self::what_counts(config))
-            .expect("a configuration has no keys but strings");
-        let digest = Sha256::digest(bytes);
-        let first = digest.first_chunk::<8>().expect("a SHA-256 has 32 bytes");
-        format!("{:016x}", u64::from_be_bytes(*first))
-    }
-
-    /// A configuration without what its result does not depend on: the device, and where the data is.
-    pub fn what_counts(config: &RunConfig) -> RunConfig {
-        let mut counts = config.clone();
-        "auto".clone_into(&mut counts.device);
-        counts.task.data = None;
-        counts
-    }
-
-    /// What tells the cell from its neighbours: `cola houlsby-64 3e-4 3 epochs seed 0`.
-    pub fn describe(&self) -> String {
-        let RunConfig { task, model, training, seed, .. } = &self.config;
-        let size = if model.method.has_size() { format!("-{}", model.size) } else { String::new() };
-        let init = model.init_std.map(|std| format!(" σ {std:e}")).unwrap_or_default();
-        let layers = model
-            .adapt_layers
-            .as_ref()
-            .map(|layers| format!(" layers {layers}"))
-            .unwrap_or_default();
-        format!(
-            "{} {}{size}{layers}{init} {:e} {} epochs seed {seed}",
-            task.name, model.method, training.learning_rate, training.epochs
-        )
-    }
 }
 
 /// The text of a preset.
@@ -365,21 +316,6 @@ mod tests {
         };
         assert_eq!(lengths(grid), [384, 128, 128]);
         assert_eq!(lengths(&format!("{grid}max_length = 200")), [200; 3]);
-    }
-
-    #[test]
-    fn a_cell_is_named_by_what_it_computes() {
-        let config = RunConfig::defaults(Method::Houlsby);
-        let here = Cell::new(config.clone());
-        let elsewhere = Cell::new(RunConfig { device: "cuda:3".to_owned(), ..config.clone() });
-        assert_eq!(here.id, elsewhere.id);
-        let mut data = config.clone();
-        data.task.data = Some("/scratch/glue".into());
-        assert_eq!(here.id, Cell::new(data).id);
-        assert_ne!(here.id, Cell::new(RunConfig { seed: 7, ..config.clone() }).id);
-        let mut base = config;
-        "bert-base-uncased".clone_into(&mut base.model.base);
-        assert_ne!(here.id, Cell::new(base).id);
     }
 
     #[test]

@@ -13,9 +13,9 @@ use crate::ending::Ending;
 use crate::hints;
 use crate::recipes::inference::Answerer;
 use crate::recipes::submission;
+use crate::sweep::cell::Cell;
+use crate::sweep::entries::Entries;
 use crate::sweep::entry::{CellEnd, Entry};
-use crate::sweep::grid::Cell;
-use crate::sweep::ledger::Entries;
 use crate::sweep::{summary, table};
 
 /// How many cells of each kind there are.

@@ -26,10 +26,12 @@ use crate::run_config::{ModelConfig, RunConfig, default_pooling};
 use crate::shared::Shared;
 use crate::stop::Stop;
 use crate::subject::Subject;
+use crate::sweep::cell::Cell;
+use crate::sweep::entries::{self, Entries};
 use crate::sweep::entry::{CellEnd, Entry};
 use crate::sweep::fault::{Fault, Panicked, WrongRun};
-use crate::sweep::grid::{self, Cell};
-use crate::sweep::ledger::{self, Entries, Ledger};
+use crate::sweep::grid;
+use crate::sweep::ledger::{self, Ledger};
 use crate::sweep::slurm;
 use crate::terminal::{Board, RowEnd};
 
@@ -48,7 +50,7 @@ pub fn run(args: &SweepArgs) -> Result<Ending> {
         return Ok(Ending::Done);
     }
     let device = devices::resolve(&args.device)?;
-    let entries = ledger::read_if_any(&sweep.directory)?;
+    let entries = entries::read_if_any(&sweep.directory)?;
     let mut shared = Shared::new(device);
     if args.dry_run {
         sweep.note(&entries);

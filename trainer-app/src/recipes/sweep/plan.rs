@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use super::Sweep;
 use crate::shared::Shared;
+use crate::sweep::entries::Entries;
 use crate::sweep::estimate;
-use crate::sweep::ledger::Entries;
 
 impl Sweep<'_> {
     pub(super) fn print_plan(&self, entries: &Entries, shared: &mut Shared) -> Result<()> {
