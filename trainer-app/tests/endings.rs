@@ -29,12 +29,16 @@ fn every_ending_has_its_exit_code_and_with_json_a_last_line() {
     assert_eq!((code, &line["status"]), (0, &"done".into()), "{}", stderr(&done));
     assert!(line["score"].is_f64());
 
+    let grid = "version = 1\n[[grid]]\ntasks = ['helpdesk']\nmethods = ['houlsby']\n";
+    std::fs::write(desk.path("helpdesk.toml"), grid).unwrap();
     for (line, code, error) in [
         // Wrong arguments, found by clap and by the program itself.
         ("train --epochs 0 --json", 2, "--epochs"),
         ("train --nonsense --json", 2, "--nonsense"),
         ("train --task nosuch --json", 2, "nosuch"),
         ("train --device tpu --json", 2, "tpu"),
+        ("sweep helpdesk.toml --data glue --json", 2, "--data"),
+        ("sweep helpdesk.toml --name .. --json", 2, "--name"),
         // A fault.
         ("train --base ./nowhere --json", 1, "./nowhere"),
         ("evaluate nowhere.safetensors --json", 1, "nowhere.safetensors"),

@@ -19,7 +19,7 @@ use xshell::Shell;
 
 /// The project's chores: `cargo xtask COMMAND`.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 80)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -27,14 +27,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a task: builds the trainer for the device that is there and runs `trainer train` (see its --help)
+    /// Build the trainer for the device of this machine, and train an adapter (see its --help)
     #[command(disable_help_flag = true)]
     Train {
         /// Handed to `trainer train`; --device auto|cpu|wgpu|cuda also chooses what is built
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Run any command of the trainer: train, sweep, report, ablate, evaluate, predict, bank, serve, bench, devices,
+    /// Build the trainer and run any of its commands: train, sweep, report, ablate, evaluate, predict, bank, serve, bench, devices,
     /// data, base, adapter (see its --help)
     #[command(disable_help_flag = true)]
     Trainer {
@@ -42,9 +42,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Time a training step and inference, beside the peers with --peer
+    /// Time training steps and inference, with --peer in turn with AdapterHub and peft
     Bench(bench::BenchArgs),
-    /// Run every test, with the build that training uses; with a GPU's name, hold it to the CPU's numbers too
+    /// Run every test; with the name of a GPU, compare its numbers with the CPU's
     Test {
         /// cpu, wgpu or cuda, with an index as in cuda:1
         #[arg(long, value_name = "DEVICE", default_value = "cpu")]

@@ -7,24 +7,24 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::ending::UsageError;
 use crate::limits;
 
-/// Jobs on adapter files.
+/// Commands on adapter files.
 #[derive(Debug, Subcommand)]
 pub enum AdapterCommand {
-    /// What an adapter file holds: method, sizes, labels, score, base
+    /// Show what an adapter file holds: method, sizes, labels, score, base
     Inspect {
         /// The adapter file
         adapter: PathBuf,
-        /// JSON on standard output
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Average the weights of adapters of one kind into one adapter
+    /// Average the weights of adapters of one method, size and set of labels
     Average(AverageArgs),
-    /// Turn a directory that AdapterHub's or PEFT's Python package saved into an adapter file
+    /// Read an adapter that Python's adapters (AdapterHub) or peft has saved
     Import(ImportArgs),
-    /// Write an adapter file as a directory that Python packages load: adapters, peft, or transformers alone
+    /// Write an adapter for Python: adapters, peft, or transformers alone
     Export(ExportArgs),
-    /// Turn a checkpoint of the paper's code (google-research/adapter-bert) into an adapter file
+    /// Read a checkpoint of the paper's code (google-research/adapter-bert)
     ImportTensorflow(ImportTensorflowArgs),
 }
 
@@ -34,10 +34,11 @@ pub struct AverageArgs {
     /// Adapter files of one method, size and set of labels, on one base
     #[arg(required = true, num_args = 2..)]
     pub adapters: Vec<PathBuf>,
-    /// How much each counts, relative to the others [default: alike]
+    /// Weight of each in the mean, with commas between [default: all equal]
     #[arg(long, value_name = "WEIGHTS", value_delimiter = ',')]
     pub weights: Vec<f64>,
-    /// The base they were trained on [default: the one named in the first file]
+    /// The base they were trained on [default: the one named in the first
+    /// file]
     #[arg(long, value_name = "BASE")]
     pub base: Option<String>,
     /// The adapter file to write
@@ -58,12 +59,14 @@ pub enum DirectoryFormat {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  trainer adapter import saved/sst-2 --base bert-base-uncased --out sst2.safetensors
-  trainer adapter import lora-out --base bert-base-uncased --labels negative,positive --out sst2.safetensors")]
+  trainer adapter import saved/sst-2 --base minilm --out my.safetensors
+  trainer adapter import lora-out --base bert-base-uncased \\
+    --labels negative,positive --out sst2.safetensors")]
 pub struct ImportArgs {
     /// The directory, with adapter_config.json in it
     pub directory: PathBuf,
-    /// Whose it is [default: peft where there is an adapter_model file, else adapter-hub]
+    /// The package that saved it [default: peft where there is an
+    /// adapter_model file, else adapter-hub]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<DirectoryFormat>,
     /// The base it was trained on
@@ -72,7 +75,7 @@ pub struct ImportArgs {
     /// Names of the labels, in the order of the head's outputs [default: those that the directory tells]
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     pub labels: Vec<String>,
-    /// Name of the task [default: the adapter's name there]
+    /// Name of the task [default: the adapter's name in the directory]
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
     /// Longest text in tokens; longer ones are cut [default: 128, or what the
@@ -96,34 +99,42 @@ pub enum ExportFormat {
     AdapterHub,
     /// A directory for `from_pretrained` of the package `peft`
     Peft,
-    /// A checkpoint of Hugging Face's with the adapter in the base's weights: LoRA, (IA)³, LayerNorms, full
+    /// A checkpoint for transformers alone, with the adapter merged into the
+    /// weights: LoRA, (IA)³, LayerNorms, full
     Merged,
 }
 
 /// Arguments of `trainer adapter export`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-In Python, for adapter-hub: model = AutoAdapterModel.from_pretrained(BASE); model.load_adapter(DIR)
-For peft: PeftModel.from_pretrained(BertForSequenceClassification.from_pretrained(BASE, num_labels=N), DIR)
-For merged: AutoModelForSequenceClassification.from_pretrained(DIR)
+In Python, for adapter-hub:
+  model = AutoAdapterModel.from_pretrained(BASE)
+  model.load_adapter(DIR)
+For peft:
+  model = BertForSequenceClassification.from_pretrained(BASE, num_labels=N)
+  model = PeftModel.from_pretrained(model, DIR)
+For merged:
+  model = AutoModelForSequenceClassification.from_pretrained(DIR)
 
 Examples:
-  trainer adapter export runs/cola/houlsby-64-seed42/adapter.safetensors --format adapter-hub --out cola
-  trainer adapter export runs/cola/lora-8-seed42/adapter.safetensors --format peft --out cola-lora
-  trainer adapter export runs/cola/lora-8-seed42/adapter.safetensors --format merged --out cola-bert")]
+  trainer adapter export cola.safetensors --format adapter-hub --out cola
+  trainer adapter export cola.safetensors --format peft --out cola-lora
+  trainer adapter export cola.safetensors --format merged --out cola-bert")]
 pub struct ExportArgs {
     /// The adapter file
     pub adapter: PathBuf,
-    /// For whom
+    /// What is to load it
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: ExportFormat,
     /// The base it was trained on [default: the one named in the file]
     #[arg(long, value_name = "BASE")]
     pub base: Option<String>,
-    /// The adapter's name there, for adapter-hub [default: the task's]
+    /// The adapter's name in the directory, for adapter-hub [default: the
+    /// task's]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Write trained LayerNorms too, for adapter-hub: loading the adapter then overwrites the base's
+    /// Write trained LayerNorms too, for adapter-hub: loading the adapter then
+    /// overwrites those of the base
     #[arg(long)]
     pub with_layer_norms: bool,
     /// The directory to write
@@ -152,14 +163,20 @@ impl ExportArgs {
 
 /// Arguments of `trainer adapter import-tensorflow`.
 #[derive(Debug, Clone, Args)]
+#[command(override_usage = "\
+trainer adapter import-tensorflow [OPTIONS] --base <BASE> --task <NAME>
+           --labels <LABELS> --out <FILE> <CHECKPOINT>")]
 #[command(after_help = "\
 Examples:
-  trainer adapter import-tensorflow out/model.ckpt-5000 --base uncased_L-12_H-768_A-12 \\
-    --task mrpc --labels not_equivalent,equivalent --out mrpc.safetensors")]
+  trainer adapter import-tensorflow out/model.ckpt-5000 \\
+    --base uncased_L-12_H-768_A-12 --task mrpc \\
+    --labels not_equivalent,equivalent --out mrpc.safetensors")]
 pub struct ImportTensorflowArgs {
-    /// The checkpoint as TensorFlow names it: out/model.ckpt-5000 for out/model.ckpt-5000.index
+    /// The checkpoint as TensorFlow names it: out/model.ckpt-5000 for
+    /// out/model.ckpt-5000.index
     pub checkpoint: PathBuf,
-    /// The base it was trained on: a directory with Google's checkpoint or Hugging Face's, or a hub name
+    /// The base it was trained on: a Hugging Face name, or a directory with its
+    /// files or Google's checkpoint
     #[arg(long, value_name = "BASE")]
     pub base: String,
     /// Name of the task

@@ -64,8 +64,8 @@ Tabs, line ends and backslashes of a text are printed as \\t, \\n and \\\\.
 A blank text has no label: its line is empty, with --json its label is null.
 
 Examples:
-  echo 'The projector in room 4 stays dark' | trainer predict helpdesk.safetensors
-  trainer predict mails.safetensors --input new.csv --text body --json > labels.jsonl
+  echo 'The projector stays dark' | trainer predict helpdesk.safetensors
+  trainer predict mails.safetensors --input new.csv --text body --json
   trainer predict rte.safetensors --input pairs.txt --pairs
   trainer predict cola.safetensors --data glue --submission out/")]
 pub struct PredictArgs {
@@ -128,7 +128,7 @@ Examples:
 pub struct AblateArgs {
     /// The adapter file
     pub adapter: PathBuf,
-    /// Directory that holds the tasks' data in the published layout
+    /// Directory with the published files of the adapter's task
     #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "text", "text2", "label"])]
     pub data: Option<PathBuf>,
     /// The published task whose rows are read, labels matched by name
@@ -139,7 +139,8 @@ pub struct AblateArgs {
         conflicts_with_all = ["input", "text", "text2", "label"]
     )]
     pub task: Option<String>,
-    /// Which rows of the adapter's task
+    /// Rows of the adapter's task: train, validation, validation-mismatched
+    /// or test
     #[arg(
         long,
         value_name = "SPLIT",
@@ -164,7 +165,8 @@ pub struct AblateArgs {
         value_parser = |text: &str| limits::LIMIT.parse(text)
     )]
     pub limit: Option<usize>,
-    /// Directory for ablation.json and ablation.svg [default: that of the adapter file]
+    /// Directory for ablation.json and ablation.svg [default: that of the
+    /// adapter file]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// How the adapter is run.
@@ -175,11 +177,13 @@ pub struct AblateArgs {
 /// What is put under a trained adapter, and what is left out of it.
 #[derive(Debug, Clone, Args)]
 pub struct ComposeArgs {
-    /// Stack it on another adapter of the same base, which comes first at each site; head and norms stay its own
+    /// Put the adapter on top of another one of the same base, which is
+    /// applied first in each layer; classifier and LayerNorms are the adapter's
     #[arg(long, value_name = "ADAPTER")]
     pub stack_on: Option<PathBuf>,
-    /// Leave everything of the adapter out of these layers, as 0..3 (0 to 2), so that plain BERT runs there; `evaluate`
-    /// also takes `each`: a table of score and time for 0, 1, ... lowest layers
+    /// Leave the adapter out of these layers, such as 0..3 (0 to 2): plain BERT
+    /// runs there. `evaluate` also takes `each`: a table of score and time
+    /// without the lowest 0, 1, 2 … layers
     #[arg(long, value_name = "RANGE")]
     pub drop_layers: Option<String>,
 }
@@ -198,7 +202,8 @@ pub struct ColumnArgs {
 /// How a trained adapter is run.
 #[derive(Debug, Clone, Args)]
 pub struct InferenceArgs {
-    /// The base the adapter was trained on [default: the one named in the adapter file]
+    /// The base the adapter was trained on [default: the one named in the
+    /// adapter file]
     #[arg(long, value_name = "BASE")]
     pub base: Option<String>,
     /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1
@@ -216,7 +221,7 @@ pub struct InferenceArgs {
     /// Precision of the base's matrices: f32, bf16 or f16
     #[arg(long, value_name = "NAME", default_value = "f32")]
     pub precision: Precision,
-    /// JSON on standard output: one object a line
+    /// Print JSON, one object a line
     #[arg(long)]
     pub json: bool,
 }

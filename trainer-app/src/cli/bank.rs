@@ -6,20 +6,20 @@ use clap::{Args, Subcommand};
 
 use crate::ending::UsageError;
 
-/// The jobs of `trainer bank`.
+/// The commands of `trainer bank`.
 #[derive(Debug, Clone, Subcommand)]
 #[command(after_help = "\
 Examples:
   trainer bank create tasks.bank --base minilm
   trainer bank add tasks.bank runs/*/*/adapter.safetensors
-  trainer bank add tasks.bank small=runs/cola/houlsby-8-seed42/adapter.safetensors
+  trainer bank add tasks.bank small=runs/cola/small/adapter.safetensors
   trainer serve --bank tasks.bank")]
 pub enum BankCommand {
-    /// Make an empty bank for a base
+    /// Create an empty bank for a base
     Create {
-        /// The bank to make
+        /// The bank to create
         bank: PathBuf,
-        /// The base of its adapters: `minilm`, a hub name, or a directory in Hugging Face layout
+        /// The base of its adapters: minilm, a Hugging Face name, or a directory
         #[arg(long, value_name = "BASE", default_value = "minilm")]
         base: String,
     },
@@ -43,20 +43,20 @@ pub enum BankCommand {
         #[arg(required = true)]
         tasks: Vec<String>,
     },
-    /// Free the room of what was removed
+    /// Free the space of removed tasks
     Compact {
         /// The bank
         bank: PathBuf,
     },
-    /// What a bank holds, and what each task costs
+    /// List the tasks of a bank and their sizes
     List {
         /// The bank
         bank: PathBuf,
-        /// One line of JSON for each task
+        /// Print JSON, one object a task
         #[arg(long)]
         json: bool,
     },
-    /// Read every adapter and see that it computes what it computed when it was saved
+    /// Check that every adapter computes what it did when it was saved
     Verify {
         /// The bank
         bank: PathBuf,
@@ -66,7 +66,7 @@ pub enum BankCommand {
         /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1
         #[arg(long, value_name = "DEVICE", default_value = "auto")]
         device: String,
-        /// One line of JSON for each task
+        /// Print JSON, one object a task
         #[arg(long)]
         json: bool,
     },
@@ -81,7 +81,7 @@ impl BankCommand {
         match self {
             Self::Add { adapters, name: Some(_), .. } if adapters.len() > 1 => {
                 Err(UsageError::new(format!(
-                    "--name is for one adapter, and {} are given; add them one at a time",
+                    "--name is for one adapter, and {} are given; give each its name with NAME=FILE",
                     adapters.len()
                 )))
             }
@@ -95,10 +95,13 @@ impl BankCommand {
 #[command(after_help = "\
 Examples:
   trainer serve --bank tasks.bank
-  curl localhost:8080/v1/predict -d '{\"inputs\": [{\"task\": \"cola\", \"text\": \"They slept.\"}]}'
+  curl localhost:8080/v1/predict -d \\
+    '{\"inputs\": [{\"task\": \"cola\", \"text\": \"They slept.\"}]}'
 
-Paths: POST /v1/predict, GET /v1/tasks, /healthz, /metrics, and a page to try texts at /.
-Adapters that are added to the bank meanwhile are served without a restart.")]
+Paths: POST /v1/predict, GET /v1/tasks, /healthz, /metrics, and a page to try
+texts at /. Adapters that are added to the bank while it is served are served
+too, without a restart. Ctrl-C ends the server when it has answered the requests
+that it has.")]
 pub struct ServeArgs {
     /// The bank
     #[arg(long, value_name = "FILE")]

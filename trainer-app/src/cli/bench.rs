@@ -11,9 +11,11 @@ use crate::limits;
 /// Arguments of `trainer bench`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Every case runs in a process of its own, so that its peak of memory is its own; `cargo xtask bench --peer` makes a
-Python with the peers and runs them in turn with ours. Texts of different lengths are batched as each side trains: ours
-with others of their length, the peers' in a shuffled order.
+Each case runs in a process of its own, so that its peak of memory is its own.
+The peers are AdapterHub and peft on PyTorch: `cargo xtask bench --peer`
+installs them and runs them in turn with this program. Texts of different
+lengths are batched as each side trains: here with others of their length, by
+the peers in a shuffled order.
 
 Examples:
   trainer bench --quick
@@ -22,11 +24,13 @@ pub struct BenchArgs {
     /// Only these bases with their texts, with commas between [default: all]
     #[arg(long, value_enum, value_name = "NAMES", value_delimiter = ',')]
     pub workload: Vec<Workload>,
-    /// Only these methods, with commas between: houlsby, checkpointed (Houlsby's with gradient checkpointing),
-    /// layer-norm, full, inference, lora or any other [default: those six]
+    /// Only these, with commas between: houlsby, checkpointed (houlsby with
+    /// gradient checkpointing), layer-norm, full, inference, lora or another
+    /// method of `trainer train` [default: those six]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub method: Vec<String>,
-    /// A Python with torch, transformers, adapters and peft, to run the peers in turn with ours
+    /// A Python with torch, transformers, adapters and peft, to run the peers
+    /// in turn
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,
     /// Where to compute: cpu, wgpu or cuda, with an index as in cuda:1
@@ -46,10 +50,10 @@ pub struct BenchArgs {
         value_parser = |text: &str| limits::THREADS.parse(text)
     )]
     pub threads: Option<usize>,
-    /// Fewer steps, one process a case
+    /// Take fewer steps, and one process a case
     #[arg(long)]
     pub quick: bool,
-    /// JSON on standard output: one object a case
+    /// Print JSON, one object a case
     #[arg(long)]
     pub json: bool,
     /// One case as JSON: what the program hands to itself

@@ -23,63 +23,68 @@ use clap::{Parser, Subcommand};
 
 use crate::run_config::TrainJob;
 
-/// Tunes small adapters on a frozen BERT, scores them, and uses them.
+/// Train small adapters on a frozen BERT, score them, and use them
 #[derive(Debug, Parser)]
-#[command(name = "trainer", version, propagate_version = true, max_term_width = 100)]
-#[command(
-    after_help = "Start with `trainer train`: it needs no data of yours and ends with a score and an adapter file."
-)]
+#[command(name = "trainer", version, propagate_version = true, max_term_width = 80)]
+#[command(after_help = "\
+Start with `trainer train`: it needs no data of your own and ends with a score
+and an adapter file. `trainer COMMAND --help` explains a command.
+
+Exit codes: 0 done, 130 stopped by the user, 1 error, 2 wrong arguments.
+With --json, results are JSON on standard output, and a command that fails
+prints {\"status\": \"error\", \"error\": …} there as its last line. Everything
+else is on standard error.")]
 pub struct Cli {
-    /// The job.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The jobs, one module of `recipes` each.
+/// The commands, one module of `recipes` each.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train one task on a base and keep the best adapter
+    /// Train an adapter for one task and keep the best epoch
     Train(Box<TrainArgs>),
-    /// Train every cell of a grid once, and tell the best
+    /// Train every combination of a grid of settings, and show the best
     Sweep(SweepArgs),
-    /// Draw a sweep: tables and the paper's figures, as one HTML page
+    /// Write an HTML page with the tables and figures of a sweep
     Report(ReportArgs),
-    /// Score an adapter without what it inserts in every span of layers
+    /// Score an adapter with its insertions left out of each span of layers
     Ablate(AblateArgs),
-    /// Score an adapter on a task's validation or test rows
+    /// Score an adapter on rows with labels
     Evaluate(EvaluateArgs),
     /// Label texts with an adapter
     Predict(PredictArgs),
-    /// Keep the adapters of many tasks on one base in one file
+    /// Keep the adapters of many tasks in one file, a bank
     Bank {
-        /// The job.
+        /// The command.
         #[command(subcommand)]
         command: BankCommand,
     },
-    /// Answer over HTTP with all tasks of a bank, mixed in one batch
+    /// Serve all tasks of a bank over HTTP
     Serve(ServeArgs),
-    /// Time training steps and inference, beside the peers where asked
+    /// Time training steps and inference on this machine
     Bench(BenchArgs),
-    /// List the devices that this build can train on
+    /// List the devices that this build can compute on
     Devices(DevicesArgs),
-    /// List, fetch and check the tasks' data
+    /// List, download and check the data of the published tasks
     Data {
-        /// The job.
+        /// The command.
         #[command(subcommand)]
         command: DataCommand,
     },
-    /// Fetch a base model and tell where it is
+    /// Download a base model and show where it is
     Base(BaseArgs),
     /// Inspect, average, import and export adapter files
     Adapter {
-        /// The job.
+        /// The command.
         #[command(subcommand)]
         command: AdapterCommand,
     },
 }
 
 impl Command {
-    /// Refuses arguments that do not go together, as far as this shows without reading a file of data.
+    /// Refuses arguments that do not go together, before anything but a configuration file is read.
     ///
     /// # Errors
     /// A [`UsageError`](crate::ending::UsageError) that names them.

@@ -18,7 +18,7 @@ Examples:
 
 A sweep's file:
   version = 1
-  [[grid]]                       # as many as you like; every combination of a grid is a run
+  [[grid]]                       # any number; every combination is a run
   tasks = ['cola', 'rte']
   methods = ['houlsby', 'full']
   sizes = [8, 64]                # for methods with adapters
@@ -28,25 +28,24 @@ A sweep's file:
   # also: adapt_layers, init_stds, poolings, optimizer, batch_size, max_length,
   # limit, patience, cache
 
-Killed at any time, the same command continues where it was. A cell that ended is
-not run again: its result is in the ledger. A fault of the machine (a full disk,
-missing data) stops the sweep and is not recorded.
+Killed at any time, the same command continues where it was. A run that ended
+is not repeated: its result is in the sweep's ledger. A fault of the machine (a
+full disk, missing data) stops the sweep and is not recorded.
 
 With --json, one object on standard output: status (done, failed, open or
-stopped), cells (how many of each), settings, adapters and failed.
-With --submission: the best of all cells answers, so that it takes no --shard.")]
+stopped), cells (how many runs of each), settings, adapters and failed.")]
 pub struct SweepArgs {
     /// The sweep's file
     #[arg(value_name = "FILE", conflicts_with = "preset")]
     pub file: Option<PathBuf>,
-    /// A sweep that comes with the program: glue, extra, squad, figure-3, figure-4, init-scale,
-    /// learning-rate, minilm
+    /// A sweep that comes with the program: glue, extra, squad, figure-3,
+    /// figure-4, init-scale, learning-rate, minilm
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// The base: `minilm`, a hub name, or a directory in Hugging Face layout
+    /// The pretrained BERT: minilm, a Hugging Face name, or a directory
     #[arg(long, value_name = "BASE", default_value = "minilm")]
     pub base: String,
-    /// Directory that holds the tasks' data in the published layout
+    /// Directory with the published files of the tasks
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1
@@ -58,10 +57,10 @@ pub struct SweepArgs {
     /// Name of the sweep [default: the file's or the preset's]
     #[arg(long, value_name = "NAME", value_parser = limits::directory_name)]
     pub name: Option<String>,
-    /// Run only this machine's part: i/n
+    /// Run only part I of N, one for each machine
     #[arg(long, value_name = "I/N", default_value = "1/1", conflicts_with = "submission")]
     pub shard: Shard,
-    /// Print the cells that are left, with an estimate of the time; nothing is
+    /// Print the runs that are left and about how long they take; nothing is
     /// written
     #[arg(
         long,
@@ -82,19 +81,20 @@ pub struct SweepArgs {
         conflicts_with_all = ["dry_run", "shard", "submission"]
     )]
     pub slurm_shards: usize,
-    /// Run the cells again that are recorded as failed
+    /// Repeat the runs that are recorded as failed
     #[arg(long)]
     pub retry_failed: bool,
-    /// Keep what large methods (full, top-K) trained, too
+    /// Keep the weights of large methods (full, top-K) too
     #[arg(long)]
     pub keep_all: bool,
-    /// Write GLUE's submission files at the end, each task's with its best adapter on the validation rows
+    /// Write GLUE's submission files at the end, with the best adapter of each
+    /// task on the validation rows
     #[arg(long, value_name = "DIR")]
     pub submission: Option<PathBuf>,
     /// Seconds between checkpoints inside an epoch
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub checkpoint_every: u64,
-    /// JSON on standard output
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

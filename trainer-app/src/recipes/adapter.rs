@@ -20,6 +20,7 @@ use crate::cli::{
 };
 use crate::devices;
 use crate::ending::UsageError;
+use crate::hints;
 use crate::recipes::adapter_task;
 
 /// Runs `trainer adapter average`.
@@ -187,6 +188,14 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     })?;
     warn(&lost);
     outln!("{}", args.out.display());
+    noteln!("\nnext, in Python:");
+    match args.format {
+        ExportFormat::AdapterHub => noteln!("  model.load_adapter({:?})", args.out),
+        ExportFormat::Peft => noteln!("  PeftModel.from_pretrained(model, {:?})", args.out),
+        ExportFormat::Merged => {
+            noteln!("  AutoModelForSequenceClassification.from_pretrained({:?})", args.out);
+        }
+    }
     Ok(())
 }
 
@@ -304,5 +313,10 @@ fn load(path: &Path, bert: &Bert, base: &BaseIdentity) -> Result<(AdaptedBert, A
 fn write(path: &Path, model: &AdaptedBert, metadata: &AdapterMetadata) -> Result<()> {
     native::save(path, model, metadata)?;
     outln!("{}", path.display());
+    let adapter = hints::path(path);
+    hints::next(&[
+        (format!("adapter inspect {adapter}"), "what the file holds: method, labels, score, base"),
+        (format!("predict {adapter}"), "labels the texts you type, one a line; Ctrl-D ends"),
+    ]);
     Ok(())
 }

@@ -127,6 +127,12 @@ impl AdapterTask {
         let Some(spec) = self.published() else {
             bail!("the rows of no published task are this adapter's; judge it with {OWN_ROWS}");
         };
+        if spec.source.is_none() && data.is_some() {
+            return Err(UsageError::new(format!(
+                "--data has no effect: the rows of {} are part of the program; leave it out",
+                spec.name
+            )));
+        }
         self.read_part(spec, split, data)
     }
 

@@ -14,6 +14,7 @@ use crate::base::Base;
 use crate::cli::BankCommand;
 use crate::devices;
 use crate::ending::UsageError;
+use crate::hints;
 
 /// Runs a job of `trainer bank`.
 ///
@@ -54,6 +55,8 @@ fn create(path: &Path, name: &str) -> Result<()> {
     let base = Base::locate(name)?;
     Bank::create(path, base.identity()?, base.bytes()?)?;
     outln!("{}", path.display());
+    let bank = hints::path(path);
+    hints::next(&[(format!("bank add {bank} ADAPTER…"), "adds adapter files, one for each task")]);
     Ok(())
 }
 
@@ -97,6 +100,11 @@ fn add(path: &Path, adapters: &[PathBuf], name: Option<&str>) -> Result<()> {
         );
     }
     chosen.iter().for_each(|candidate| describe(&bank, candidate.task()));
+    let bank = hints::path(path);
+    hints::next(&[
+        (format!("serve --bank {bank}"), "answers over HTTP, with a page to try texts"),
+        (format!("bank list {bank}"), "lists the tasks and their sizes"),
+    ]);
     Ok(())
 }
 

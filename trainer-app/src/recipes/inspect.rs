@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::base::Base;
 use crate::cli::{BaseArgs, DevicesArgs};
 use crate::devices;
+use crate::hints;
 
 /// Runs `trainer devices`.
 ///
@@ -68,6 +69,8 @@ pub fn base(args: &BaseArgs) -> Result<()> {
         outln!("weights     whole: {parameters} finite numbers, {pooler} a pooler");
         outln!("tokenizer   {} tokens, {tokenizer}", encoder.tokens());
         outln!("fingerprint {fingerprint}");
+        let name = hints::path(Path::new(&args.base));
+        hints::next(&[(format!("train --base {name}"), "trains an adapter for it, on helpdesk")]);
     }
     Ok(())
 }

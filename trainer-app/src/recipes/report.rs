@@ -26,6 +26,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     let out = args.out.clone().unwrap_or_else(|| args.sweep.join("report.html"));
     write_atomically(&out, page.as_bytes())?;
     outln!("{}", out.display());
+    noteln!("open it in a browser");
     Ok(())
 }
 

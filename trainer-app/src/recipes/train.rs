@@ -170,7 +170,7 @@ fn tell(result: &RunResult, directory: &RunDirectory, json: bool) -> Result<()> 
         .bag_of_words
         .map_or(String::new(), |score| format!(", a bag of words {}", percent(score)));
     if let Some(majority) = result.majority {
-        outln!("for comparison: the commonest answer {}{bag}", percent(majority));
+        outln!("for comparison: the most frequent label {}{bag}", percent(majority));
     }
     outln!(
         "adapter {} ({:.1} MB, {:.2} % of the base's parameters)",

@@ -10,6 +10,7 @@ use glue_data::task::{Source, TaskSpec};
 use super::check;
 use crate::archive;
 use crate::fetch::{Download, Downloader};
+use crate::hints;
 use crate::lock::Lock;
 
 /// A larger archive is refused; the largest of the table has 0.3 GB.
@@ -72,6 +73,11 @@ pub(super) fn run(
             specs.len(),
             failed.join(", ")
         );
+    }
+    if let Some(spec) = specs.iter().find(|spec| spec.source.is_some()) {
+        let data = hints::path(place.data);
+        let train = format!("train --task {} --data {data}", spec.name);
+        hints::next(&[(train, "trains an adapter for the task")]);
     }
     Ok(())
 }

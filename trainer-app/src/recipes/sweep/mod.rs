@@ -14,12 +14,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use burn_adapters::Method;
+use glue_data::tasks;
 
 use crate::artifacts::RunDirectory;
 use crate::cli::SweepArgs;
 use crate::devices;
 use crate::ending::{Ending, UsageError};
 use crate::learner::quiet::Quiet;
+use crate::limits;
 use crate::lock::InUse;
 use crate::run::{Run, RunResult, Watch};
 use crate::run_config::{ModelConfig, RunConfig, default_pooling};
@@ -117,8 +119,19 @@ impl<'a> Sweep<'a> {
             }
         };
         let name = args.name.clone().unwrap_or(name);
+        limits::directory_name(&name).map_err(|expected| {
+            UsageError::new(format!("the sweep's name is `{name}`, {expected}; choose a --name"))
+        })?;
         let cells = grid::cells(&text, |method| common(args, method))
             .with_context(|| format!("reading the sweep {name}"))?;
+        let is_embedded = |cell: &Cell| {
+            tasks::lookup(&cell.config.task.name).is_ok_and(|spec| spec.source.is_none())
+        };
+        if args.data.is_some() && cells.iter().all(is_embedded) {
+            return Err(UsageError::new(
+                "--data has no effect: the rows of every task of this sweep are part of the program; leave it out",
+            ));
+        }
         Ok(Self { args, text, directory: args.sweeps.join(&name), name, cells })
     }
 
