@@ -93,7 +93,7 @@ fn add(path: &Path, adapters: &[PathBuf], name: Option<&str>) -> Result<()> {
     let bank = Bank::add_all(path, &tasks)?;
     for candidate in &passed_over {
         noteln!(
-            "passed over {}: another file has a better score for `{}`; to add it too, give it a name: NAME={}",
+            "passed over {}: another of these files has the best score for `{}`; to add it too, give it a name: NAME={}",
             candidate.described(),
             candidate.task(),
             candidate.file.display()

@@ -10,7 +10,7 @@ use crate::bottleneck_plan::{
 };
 use crate::error::{AdapterError, BaseShape};
 use crate::file::settings::{Harmless, Settings};
-use crate::inner_norm::InnerNorm;
+use crate::inner_norm::{INNER_NORM_EPSILON, InnerNorm};
 
 /// Standard deviation of `init_weights="bert"`, which has no effect once there are weights.
 const INIT_STD: f64 = 0.02;
@@ -83,6 +83,12 @@ pub(super) fn read(
             }
         },
     };
+    // Without a norm its ε is that of every other plan without one, so that equal plans are equal.
+    let (inner_norm, inner_norm_epsilon) = if settings.flag("ln_before", false)? {
+        (InnerNorm::Layer, NORM_EPSILON)
+    } else {
+        (InnerNorm::None, INNER_NORM_EPSILON)
+    };
     let plan = BottleneckPlan {
         layers: layers(&mut settings, base)?,
         sites,
@@ -94,12 +100,8 @@ pub(super) fn read(
         size,
         activation,
         init_std: INIT_STD,
-        inner_norm: if settings.flag("ln_before", false)? {
-            InnerNorm::Layer
-        } else {
-            InnerNorm::None
-        },
-        inner_norm_epsilon: NORM_EPSILON,
+        inner_norm,
+        inner_norm_epsilon,
         depth: 1,
         combine: Combine::Add,
         sizes: other_sizes,
