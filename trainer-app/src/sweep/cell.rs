@@ -28,11 +28,13 @@ impl Cell {
         format!("{:016x}", u64::from_be_bytes(*first))
     }
 
-    /// A configuration without what its result does not depend on: the device, and where the data is.
+    /// A configuration without what its result does not depend on: the device, where the data is, and where the program
+    /// was started.
     pub fn what_counts(config: &RunConfig) -> RunConfig {
         let mut counts = config.clone();
         "auto".clone_into(&mut counts.device);
         counts.task.data = None;
+        counts.directory = None;
         counts
     }
 
@@ -68,6 +70,8 @@ mod tests {
         let mut data = config.clone();
         data.task.data = Some("/scratch/glue".into());
         assert_eq!(here.id, Cell::new(data).id);
+        let started = RunConfig { directory: Some("/home".into()), ..config.clone() };
+        assert_eq!(here.id, Cell::new(started).id);
         assert_ne!(here.id, Cell::new(RunConfig { seed: 7, ..config.clone() }).id);
         let mut base = config;
         "bert-base-uncased".clone_into(&mut base.model.base);

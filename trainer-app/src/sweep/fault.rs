@@ -5,7 +5,9 @@ use std::io;
 use glue_data::DataError;
 
 use crate::fetch::FetchError;
+use crate::learner::checkpoint::CheckpointError;
 use crate::learner::error::TrainingError;
+use crate::learner::progress::StepsMismatch;
 use crate::lock::InUse;
 
 /// What an error of a cell means for its sweep.
@@ -17,8 +19,8 @@ pub enum Fault {
     Settings,
     /// Another process is training the cell: the sweep continues without it.
     InUse,
-    /// The disk, the memory, the network, the device, the data: the next cell would fail as well, and this one may
-    /// succeed on another day. The sweep stops, and nothing is recorded.
+    /// The disk, the memory, the network, the device, the data, or what was saved of the cell's run: it says nothing
+    /// about the cell's settings. The sweep stops, and nothing is recorded.
     Machine,
 }
 
@@ -53,6 +55,8 @@ impl Fault {
             || has(<dyn std::error::Error>::is::<ureq::Error>)
             || has(<dyn std::error::Error>::is::<FetchError>)
             || has(<dyn std::error::Error>::is::<DataError>)
+            || has(<dyn std::error::Error>::is::<CheckpointError>)
+            || has(<dyn std::error::Error>::is::<StepsMismatch>)
             || has(<dyn std::error::Error>::is::<Panicked>)
             || has(<dyn std::error::Error>::is::<WrongRun>)
         {
@@ -95,6 +99,9 @@ mod tests {
         let source = io::Error::from(io::ErrorKind::StorageFull);
         let wrapped = DataError::Read { path: "dev.tsv".into(), source };
         assert_eq!(of(wrapped.into()), Fault::Machine);
+        let directory = "runs/a/checkpoint".into();
+        let damaged = CheckpointError::AllDamaged { directory, damages: Vec::new() };
+        assert_eq!(of(damaged.into()), Fault::Machine);
         assert_eq!(of(Panicked { message: "out of memory".to_owned() }.into()), Fault::Machine);
         assert_eq!(of(InUse { path: "runs/a".into(), holder: None }.into()), Fault::InUse);
         let context =

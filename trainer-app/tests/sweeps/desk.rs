@@ -107,6 +107,13 @@ impl Desk {
         names
     }
 
+    /// The cells of a sweep of the embedded task that have a run.
+    pub(crate) fn cells(&self, sweep: &str) -> Vec<String> {
+        let mut names = self.names(&format!("sweeps/{sweep}/runs/helpdesk"));
+        names.retain(|name| !name.starts_with('.'));
+        names
+    }
+
     /// Two rows of CoLA, over and over, with a third text of its own.
     pub(crate) fn write_cola(&self, directory: &str, text: &str) {
         let rows = format!("s\t0\t\tone sentence\ns\t1\t\t{text}\n");

@@ -54,6 +54,27 @@ fn a_directory_that_cannot_be_written_stops_the_sweep_without_an_entry() {
 }
 
 #[test]
+fn a_checkpoint_that_cannot_be_read_stops_the_sweep_without_an_entry() {
+    let desk = Desk::new(GRID);
+    desk.says(&format!("{SWEEP} --name elsewhere"));
+    let cell = desk.cells("elsewhere").remove(0);
+    let run = format!("sweeps/tiny/runs/helpdesk/{cell}");
+    let config = desk.read(&format!("sweeps/elsewhere/runs/helpdesk/{cell}/config.toml"));
+    desk.write(&format!("{run}/config.toml"), &config);
+    for file in ["progress.json", "trained.bpk", "optimizer.bpk"] {
+        desk.write(&format!("{run}/checkpoint/step-000000001/{file}"), "damaged");
+    }
+    let said = desk.ends_with(1, SWEEP);
+    assert!(said.contains("the sweep stopped at the cell"), "{said}");
+    assert!(said.contains("remove that directory to train the run from its beginning"), "{said}");
+    let recorded = desk.entries("ledger.jsonl");
+    assert!(recorded.iter().all(|entry| entry["cell"] != cell.as_str()));
+
+    std::fs::remove_dir_all(desk.path(&format!("{run}/checkpoint"))).unwrap();
+    assert_eq!(desk.json(SWEEP)["cells"]["done"], 6);
+}
+
+#[test]
 fn a_sweep_that_is_running_is_not_run_twice() {
     let desk = Desk::new(GRID);
     let held = Lock::beside(&desk.path("sweeps/tiny/ledger.jsonl")).unwrap();
@@ -67,7 +88,7 @@ fn a_sweep_that_is_running_is_not_run_twice() {
 fn a_cell_that_another_process_trains_is_left_to_it() {
     let desk = Desk::new(GRID);
     desk.says(&format!("{SWEEP} --name elsewhere"));
-    let cell = desk.names("sweeps/elsewhere/runs/helpdesk").remove(0);
+    let cell = desk.cells("elsewhere").remove(0);
     let run = desk.path(&format!("sweeps/tiny/runs/helpdesk/{cell}"));
     std::fs::create_dir_all(&run).unwrap();
     let held = Lock::directory(&run).unwrap();

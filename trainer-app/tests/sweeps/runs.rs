@@ -51,6 +51,10 @@ fn a_finished_run_that_is_not_in_the_ledger_is_recorded_and_its_large_adapter_re
     assert!(!desk.path(&adapter).exists());
     // As if the process had been killed between the result and the rest.
     desk.write(&adapter, "trained");
+    let run = format!("sweeps/tiny/runs/helpdesk/{cell}");
+    let names = desk.names(&run);
+    desk.write(&format!("{run}/checkpoint/step-000000001/progress.json"), "{}");
+    desk.write(&format!("{run}/.result.json.Ab3dEf.part"), "{");
     desk.write("sweeps/tiny/ledger.jsonl", "{\"ledger\":1}\n");
     desk.says(SWEEP);
     let results = |entries: Vec<serde_json::Value>| -> Vec<String> {
@@ -58,6 +62,8 @@ fn a_finished_run_that_is_not_in_the_ledger_is_recorded_and_its_large_adapter_re
     };
     assert_eq!(results(desk.entries("ledger.jsonl")), results(before), "nothing was run again");
     assert!(!desk.path(&adapter).exists());
+    let left = desk.names(&run);
+    assert!(left.iter().all(|name| names.contains(name)), "{left:?}, where there were {names:?}");
 }
 
 #[test]

@@ -309,6 +309,8 @@ impl<'a> Sweep<'a> {
             // The process ended between the result and the ledger.
             let rows = rows.get(&cell.config.task.name).and_then(Option::as_deref);
             let result = found_again(cell, &directory, rows)?;
+            directory.remove_leftovers()?;
+            directory.remove_checkpoints()?;
             self.drop_large_adapter(&result, &directory)?;
             return Ok(CellRun::Ended(result));
         }
