@@ -253,7 +253,7 @@ class Walk:
         self.number += 1
         return self.desk.directory / f"walked-{self.number}"
 
-    def tell(self, what, outcome, detail="", ok=True):
+    def report(self, what, outcome, detail="", ok=True):
         self.outcomes[outcome] += 1
         print(f"{what:<78} {outcome} {detail}".rstrip(), flush=True)
         if not ok:
@@ -265,7 +265,7 @@ class Walk:
         try:
             expected = make(directory)
         except Exception as error:  # whatever a package throws at a setting it does not take
-            self.tell(what, "refused by the package", f"({type(error).__name__})")
+            self.report(what, "refused by the package", f"({type(error).__name__})")
             return False
         self.compare(what, keys, directory, expected)
         return True
@@ -277,19 +277,19 @@ class Walk:
             named = set(re.findall(r"`(\w+)`", done.stderr))
             fitting = named & set(keys)
             detail = f"by `{min(fitting)}`" if fitting else done.stderr.strip()
-            self.tell(what, "refused" if fitting else "REFUSED WITHOUT ITS NAME", detail, ok=bool(fitting))
+            self.report(what, "refused" if fitting else "REFUSED WITHOUT ITS NAME", detail, ok=bool(fitting))
             return
         try:
             found = self.desk.predicts(out)
         except RuntimeError as error:
-            self.tell(what, "FAILS AFTER THE IMPORT", str(error).strip(), ok=False)
+            self.report(what, "FAILS AFTER THE IMPORT", str(error).strip(), ok=False)
             return
         if found.shape != expected.shape:
-            self.tell(what, "DIFFERS", f"{tuple(found.shape)}, not {tuple(expected.shape)}", ok=False)
+            self.report(what, "DIFFERS", f"{tuple(found.shape)}, not {tuple(expected.shape)}", ok=False)
             return
         difference = (found - expected).abs().max().item()
         ok = difference <= TOLERANCE
-        self.tell(what, "equal" if ok else "DIFFERS", f"{difference:.1e}", ok)
+        self.report(what, "equal" if ok else "DIFFERS", f"{difference:.1e}", ok)
 
     # AdapterHub
 
@@ -315,7 +315,7 @@ class Walk:
         for field in dataclasses.fields(default):
             values = table.get(field.name)
             if values is None:
-                self.tell(f"{name}.{field.name}", "NOT IN THE TABLE", ok=False)
+                self.report(f"{name}.{field.name}", "NOT IN THE TABLE", ok=False)
             for value, others in cases(values):
                 if not others and value == getattr(default(**sizes), field.name):
                     continue
@@ -338,7 +338,7 @@ class Walk:
         found = {name for name, value in inspect.getmembers(hub, inspect.isclass)
                  if issubclass(value, hub.AdapterConfig)}
         for name in sorted(found - {*HUB_TABLES, *HUB_CLASSES, *ABSTRACT}):
-            self.tell(name, "NOT IN THE TABLE", ok=False)
+            self.report(name, "NOT IN THE TABLE", ok=False)
         for name, make in (HUB_CLASSES | UNIONS).items():
             config = make()
             keys = ["architecture", "configs", *keys_of(config.to_dict())]
@@ -348,7 +348,7 @@ class Walk:
         config = hub.SeqBnConfig(reduction_factor=8)
         for name in inspect.signature(ClassificationHead.__init__).parameters:
             if name not in {"self", "model", "head_name", *HEADS}:
-                self.tell(f"head.{name}", "NOT IN THE TABLE", ok=False)
+                self.report(f"head.{name}", "NOT IN THE TABLE", ok=False)
         for key, values in HEADS.items():
             for value in values:
                 head = {"num_labels": 3, key: value}
@@ -370,7 +370,7 @@ class Walk:
             model.save_adapter_fusion(str(directory), "one,two")
             done = self.desk.tries("adapter", "import", directory, "--base", "base", "--out", "fusion.safetensors")
             ok = done.returncode != 0 and "adapter_fusion_config.json" in done.stderr
-            self.tell(f"a fusion, {kind}", "refused" if ok else "READ", done.stderr.strip(), ok)
+            self.report(f"a fusion, {kind}", "refused" if ok else "READ", done.stderr.strip(), ok)
 
     # PEFT
 
@@ -391,7 +391,7 @@ class Walk:
         for field in dataclasses.fields(make):
             values = table.get(field.name)
             if values is None:
-                self.tell(f"{name}.{field.name}", "NOT IN THE TABLE", ok=False)
+                self.report(f"{name}.{field.name}", "NOT IN THE TABLE", ok=False)
             for value, others in cases(values):
                 # The package adds to lists that it is given.
                 settings = copy.deepcopy(defaults | others | {field.name: value})

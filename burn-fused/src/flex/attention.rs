@@ -71,8 +71,8 @@ impl<'a> Text<'a> {
         let all_keys = tokens.len();
         let last = tokens.iter().rposition(|&token| token);
         let keys = last.map_or(all_keys, |last| last + 1);
-        let hides = keys == all_keys || vectorised(|| read.into_iter().all(is_finite));
-        let keys = if hides { keys } else { all_keys };
+        let skips = keys == all_keys || vectorised(|| read.into_iter().all(is_finite));
+        let keys = if skips { keys } else { all_keys };
         Self {
             sequence,
             d_model,
