@@ -258,6 +258,14 @@ fn a_tokenizer_json_that_is_not_whole_is_refused() {
     assert!(said.contains("padding"), "{said}");
 }
 
+/// A byte order mark is a control character, which the normalizer removes.
+#[test]
+fn an_added_token_that_is_normalized_to_nothing_is_refused() {
+    let added = json!({ "\u{feff}": 64 });
+    let said = refused(&json!({ "vocab.txt": vocabulary(), "added_tokens.json": added }));
+    assert!(said.contains("is empty after the tokenizer's normalizer"), "{said}");
+}
+
 #[test]
 fn a_decoder_is_not_read() {
     let mut json = whole();

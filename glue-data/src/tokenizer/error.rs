@@ -143,6 +143,12 @@ pub enum TokenizerError {
         /// `has 7`, or `is missing`.
         found: String,
     },
+    /// An added token that no text could have.
+    #[error("the added token {token:?} is empty after the tokenizer's normalizer, expected text")]
+    EmptyAddedToken {
+        /// The token.
+        token: String,
+    },
     /// A tokenizer that does not frame texts as BERT's does.
     #[error(
         "tokenizer.json makes {found} of an empty text, expected [CLS] and [SEP]; its post_processor is not BERT's"

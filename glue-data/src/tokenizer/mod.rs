@@ -54,6 +54,7 @@ impl BaseTokenizer {
         tokenizer
             .add_tokens(settings.tokens_to_add(&present))
             .map_err(|error| refused("the added tokens", &error))?;
+        whole::check_added(&tokenizer)?;
         for (file, token, id) in settings.declared_ids(&files)? {
             whole::check_id(file, &token, id, &tokenizer)?;
         }

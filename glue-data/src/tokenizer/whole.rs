@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokenizers::models::ModelWrapper;
-use tokenizers::{Model, Tokenizer, TruncationDirection};
+use tokenizers::{Model, NormalizedString, Normalizer, Tokenizer, TruncationDirection};
 
 use super::error::{TokenizerError, TokenizerWarning};
 use super::files::Files;
@@ -54,6 +54,20 @@ pub(super) fn check(declared: &Value, tokenizer: &Tokenizer) -> Result<(), Token
     {
         let token = model.unk_token.clone();
         return Err(TokenizerError::NoSpecialToken { token, role: "unk_token" });
+    }
+    Ok(())
+}
+
+/// Refuses an added token that the normalizer leaves nothing of: it would be found everywhere, and the tokenizers crate
+/// panics on it.
+pub(super) fn check_added(tokenizer: &Tokenizer) -> Result<(), TokenizerError> {
+    let Some(normalizer) = tokenizer.get_normalizer() else { return Ok(()) };
+    for token in tokenizer.get_added_tokens_decoder().into_values() {
+        let mut text = NormalizedString::from(token.content.as_str());
+        let normalized = normalizer.normalize(&mut text);
+        if token.normalized && (normalized.is_err() || text.get().is_empty()) {
+            return Err(TokenizerError::EmptyAddedToken { token: token.content });
+        }
     }
     Ok(())
 }
