@@ -87,7 +87,7 @@ impl Harness<'_> {
             check(&bytes);
         }
         for seed in self.seeds {
-            let (before, _) = (accepted.get(), check(seed));
+            let (before, ()) = (accepted.get(), check(seed));
             assert!(accepted.get() > before, "{}: a seed is refused as it is", self.name);
         }
         let seconds = number("FUZZ_SECONDS");

@@ -118,7 +118,7 @@ enum Format {
 impl Format {
     /// The format that a file's name says.
     fn of(path: &Path) -> Result<Self, DataError> {
-        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+        let extension = path.extension().map(std::ffi::OsStr::to_ascii_lowercase);
         match extension.as_deref().and_then(OsStr::to_str) {
             Some("csv") => Ok(Self::Separated(Separated::Csv)),
             Some("tsv") => Ok(Self::Separated(Separated::Tabs)),

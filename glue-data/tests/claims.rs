@@ -16,7 +16,7 @@ fn fixture(name: &str) -> PathBuf {
 
 /// The directory that a variable of the environment names.
 fn named(variable: &str) -> PathBuf {
-    std::env::var_os(variable).map(PathBuf::from).unwrap_or_else(|| panic!("{variable} is not set"))
+    std::env::var_os(variable).map_or_else(|| panic!("{variable} is not set"), PathBuf::from)
 }
 
 fn json(name: &str) -> Value {

@@ -68,7 +68,7 @@ impl StateFiles {
         let path = self.directory.join(self.name(rows, layer));
         let context = || format!("keeping hidden states in {}", path.display());
         let _lock = Lock::wait_beside(&path, || {
-            say("waiting for another process that computes the same states")
+            say("waiting for another process that computes the same states");
         })
         .with_context(context)?;
         atomic::remove_partial_of(&path).with_context(context)?;

@@ -101,16 +101,13 @@ pub(crate) fn read(args: &PredictArgs, input: Option<TextInput>) -> Result<Vec<T
         let rows = tasks::custom::read_unlabeled(path, text, args.columns.text2.as_deref())?;
         return Ok(rows.into_iter().map(|(line, example)| Text { line, example }).collect());
     }
-    let (path, bytes) = match &args.input {
-        Some(path) => {
-            let read = |source| DataError::Read { path: path.clone(), source };
-            (path.as_path(), std::fs::read(path).map_err(read)?)
-        }
-        None => {
-            let mut bytes = Vec::new();
-            std::io::stdin().lock().read_to_end(&mut bytes).context("reading standard input")?;
-            (Path::new("standard input"), bytes)
-        }
+    let (path, bytes) = if let Some(path) = &args.input {
+        let read = |source| DataError::Read { path: path.clone(), source };
+        (path.as_path(), std::fs::read(path).map_err(read)?)
+    } else {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).context("reading standard input")?;
+        (Path::new("standard input"), bytes)
     };
     lines(path, &bytes, input)
 }

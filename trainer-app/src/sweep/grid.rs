@@ -215,13 +215,13 @@ impl Grid {
             });
         }
         vary(&mut configs, &axis(self.poolings.as_ref()), |config, pooling| {
-            config.model.pooling = pooling
+            config.model.pooling = pooling;
         });
         vary(&mut configs, &axis(self.learning_rates.as_ref()), |config, rate| {
             config.training.learning_rate = rate;
         });
         vary(&mut configs, &axis(self.epochs.as_ref()), |config, epochs| {
-            config.training.epochs = epochs
+            config.training.epochs = epochs;
         });
         vary(&mut configs, &axis(self.seeds.as_ref()), |config, seed| config.seed = seed);
         for config in &mut configs {
