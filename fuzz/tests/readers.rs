@@ -8,6 +8,8 @@ mod bases;
 mod foreign;
 #[path = "readers/network.rs"]
 mod network;
+#[path = "readers/runs.rs"]
+mod runs;
 #[path = "readers/sweeps.rs"]
 mod sweeps;
 #[path = "readers/tables.rs"]

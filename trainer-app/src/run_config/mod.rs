@@ -208,15 +208,22 @@ impl RunConfig {
     pub fn read(path: &Path) -> Result<Self> {
         let context = || format!("reading the configuration {}", path.display());
         let text = std::fs::read_to_string(path).with_context(context)?;
-        let config: Self = toml::from_str(&text).with_context(context)?;
+        Self::parse(&text).with_context(context)?.from_where_it_started()
+    }
+
+    /// The configuration in a `config.toml`, with paths as they are there.
+    ///
+    /// # Errors
+    /// As of [`read`](Self::read).
+    pub fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text)?;
         ensure!(
             config.version == VERSION,
-            "{} has version {}, this program reads version {VERSION}",
-            path.display(),
+            "it has version {}, this program reads version {VERSION}",
             config.version
         );
-        config.check().with_context(context)?;
-        config.from_where_it_started()
+        config.check()?;
+        Ok(config)
     }
 
     /// Writes a `config.toml`.

@@ -39,3 +39,25 @@ fn a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_checkpoint() {
     let said = desk.refuses("train --resume runs/rows/diverged --plain --device cpu");
     assert!(said.contains("a lower --learning-rate is the usual cure"), "{said}");
 }
+
+#[test]
+fn gradients_that_overflow_half_precision_are_computed_again_with_a_smaller_loss() {
+    let desk = Desk::new();
+    lay_scores(&desk);
+    // With the first factor of the loss, 1024, the gradients of such scores are far beyond 65504.
+    let text = std::fs::read_to_string(desk.path("scores.csv")).unwrap();
+    std::fs::write(desk.path("scores.csv"), text.replace(".5\n", "9000.5\n")).unwrap();
+    let norms = |precision: &str| {
+        let line = TRAIN_SCORES.replace("--plain --name s", "--json --dropout 0 --batch-size 8");
+        let line = line.replace("--batch-size 200 ", "");
+        desk.says(&format!("{line} --epochs 1 --precision {precision} --name {precision}"));
+        let metrics = desk.metrics(&format!("runs/scores/{precision}"));
+        let norms = metrics.iter().filter_map(|line| line["gradient_norm"].as_f64());
+        norms.collect::<Vec<_>>()
+    };
+    let (half, single) = (norms("f16"), norms("f32"));
+    assert!(half.len() > 10 && half.len() == single.len(), "no step is left out");
+    for (step, (half, single)) in half.iter().zip(&single).enumerate() {
+        assert!((half - single).abs() < 0.02 * single, "{step}: {half} and {single}");
+    }
+}

@@ -24,6 +24,7 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn_adapters::file::atomic;
 
+use super::bert_adam::BertAdamConfig;
 pub use super::progress::{EpochReport, Progress};
 use super::step::Tuner;
 use identity::Identity;
@@ -316,7 +317,9 @@ pub fn check_files(progress: &[u8], trained: Vec<u8>, optimizer: Vec<u8>) -> Res
             && checked.files.get(OPTIMIZER) == Some(&record::checksum(&optimizer))
     };
     ensure!(checked.as_ref().is_none_or(is_whole), "a checksum is another");
-    tensors::read(trained, optimizer).map_err(anyhow::Error::msg)?;
+    let tensors = tensors::read(trained, optimizer).map_err(anyhow::Error::msg)?;
+    // Burn takes moments that fit to be whole.
+    drop(ModuleOptimizer::from(BertAdamConfig::new().build()).load_record(tensors.optimizer));
     Ok(())
 }
 

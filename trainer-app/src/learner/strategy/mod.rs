@@ -4,28 +4,28 @@
 //! Every step draws from a stream named by the seed and the step's number, and the order of the rows from one named
 //! by the seed and the epoch. So a run that was stopped anywhere goes on to the same bits (on the CPU).
 
+mod replica;
+mod steps;
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use burn::data::dataloader::Progress as SplitProgress;
-use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
-use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Tensor};
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::tensor::Device;
 use burn::train::checkpoint::CheckpointerError;
 use burn::train::{
     EventProcessorTraining, Interrupter, Learner, LearnerEvent, SupervisedLearningStrategy,
     SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
 };
 use glue_data::order::{scoring_batches, training_batches};
-use glue_data::{Batch, EncodedRows, derive_seed};
+use glue_data::{Batch, EncodedRows};
 
-use super::backward::{self, Activations};
 use super::checkpoint::identity::Identity;
 use super::checkpoint::{Checkpoint, EpochReport, Progress};
-use super::clip::{clip_to_global_norm, scale};
 use super::error::{Quantity, TrainingError};
-use super::loss_scale::LossScale;
 use super::schedule::Schedule;
 use super::step::{Entering, ScoredRow, StepOutput, Tuner};
 use crate::artifacts::RunDirectory;
@@ -34,6 +34,8 @@ use crate::judge::Judge;
 use crate::metrics_file::MetricsFile;
 use crate::process::stay_awake;
 use crate::rows;
+use replica::Replica;
+use steps::sum_of_trained;
 
 /// Writes down a model whose validation score is the best so far.
 pub type Keep = Box<dyn Fn(&Tuner, &EpochReport) -> Result<()> + Send + Sync>;
@@ -161,32 +163,6 @@ enum End {
     Stopped,
 }
 
-/// The model on a further device.
-struct Replica {
-    device: Device,
-    model: Tuner,
-}
-
-impl Replica {
-    fn all(model: &Tuner, devices: &[Device]) -> Vec<Self> {
-        let replica = |device: &Device| {
-            let device = device.clone().autodiff();
-            Self { model: model.clone().fork(&device), device }
-        };
-        devices.iter().map(replica).collect()
-    }
-
-    /// Takes over what a step has changed: the task, and the base only where it trains, since it is large.
-    fn follow(&mut self, model: &Tuner) {
-        let trained = model.model.trained_parameters();
-        if trained.iter().any(|parameter| parameter.path.starts_with("bert.")) {
-            self.model = model.clone().fork(&self.device);
-        } else {
-            self.model.model.task = model.model.task.clone().fork(&self.device);
-        }
-    }
-}
-
 /// The loop while it runs.
 struct Running<'a> {
     recipe: &'a ResumableLoop,
@@ -303,107 +279,6 @@ impl Running<'_> {
         Ok(seconds.get(seconds.len() / 2).copied().unwrap_or_default())
     }
 
-    /// One optimizer step over some batches, whose gradients are averaged.
-    ///
-    /// Where gradients overflow in half precision, they are computed again with the loss multiplied by less, from the
-    /// same random streams; the running statistics of batch norms then count the batch once more.
-    fn step(&mut self, batches: &[Vec<usize>]) -> Result<StepOutput> {
-        let recipe = self.recipe;
-        let started = Instant::now();
-        let _awake = stay_awake(&self.device);
-        let precision = self.model.model.bert.precision();
-        let mut loss_scale = self.progress.loss_scale.or_else(|| LossScale::of(precision));
-        let (gradients, norm, mut output) = loop {
-            let factor = loss_scale.map_or(1.0, LossScale::factor);
-            let (mut gradients, output) = self.gradients(batches, factor)?;
-            self.ensure_finite(Quantity::TrainingLoss, output.loss)?;
-            if loss_scale.is_some() {
-                gradients = scale(&self.model, gradients, 1.0 / factor);
-            }
-            let (gradients, norm) = clip_to_global_norm(&self.model, gradients, recipe.clip);
-            match &mut loss_scale {
-                Some(scale) if !norm.is_finite() => {
-                    if !scale.halve() {
-                        return Err(TrainingError::Overflow {
-                            epoch: self.progress.epochs.len() + 1,
-                            step: self.progress.steps + 1,
-                            loss_scale: factor,
-                            learning_rate: recipe.schedule.peak,
-                        }
-                        .into());
-                    }
-                }
-                _ => break (gradients, norm, output),
-            }
-        };
-        // Before the optimizer, whose moments and weights it would spoil.
-        self.ensure_finite(Quantity::GradientNorm, norm)?;
-        if let Some(scale) = &mut loss_scale {
-            scale.count_step();
-        }
-        let rate = recipe.schedule.at(self.progress.steps);
-        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
-        for replica in &mut self.replicas {
-            replica.follow(&self.model);
-        }
-        self.progress.loss_scale = loss_scale;
-        self.progress.steps += 1;
-        self.progress.loss_sum += output.loss;
-        output.gradient_norm = Some(norm);
-        output.seconds = Some(started.elapsed().as_secs_f64());
-        Ok(output)
-    }
-
-    /// Gradients of the mean loss of some batches times a factor, and what the model says of them.
-    fn gradients(
-        &self,
-        batches: &[Vec<usize>],
-        factor: f64,
-    ) -> Result<(GradientsParams, StepOutput)> {
-        let recipe = self.recipe;
-        let stream = format!("step/{}", self.progress.steps);
-        self.device.seed(derive_seed(recipe.seed, &stream));
-        let mut gradients = GradientsAccumulator::new();
-        let mut output = StepOutput::default();
-        let states = recipe.frozen.as_ref().map(|frozen| &frozen.train);
-        for (batch_number, indices) in batches.iter().enumerate() {
-            let rows_each = indices.len().div_ceil(1 + self.replicas.len()).max(1);
-            let mut computing = Vec::new();
-            for (number, part) in indices.chunks(rows_each).enumerate() {
-                let (model, device) = match number.checked_sub(1) {
-                    None => (&self.model, &self.device),
-                    Some(replica) => {
-                        let Replica { model, device } = &self.replicas[replica];
-                        device
-                            .seed(derive_seed(recipe.seed, &format!("{stream}/replica/{number}")));
-                        (model, device)
-                    }
-                };
-                let batch = rows::batch(&recipe.train, part, device);
-                let entering = entering(states, part, &batch)?;
-                // A part's loss is the mean of its rows.
-                let share = part.len() as f64 / (indices.len() * batches.len()) as f64;
-                let activations = if recipe.gradient_checkpointing {
-                    let name = format!("{stream}/batch/{batch_number}/part/{number}");
-                    Activations::Recomputed { seed: derive_seed(recipe.seed, &name) }
-                } else {
-                    Activations::Kept
-                };
-                let (forward, towards) =
-                    backward::gradients(model, entering, &batch, share * factor, activations);
-                computing.push((share, forward, batch.labels, towards));
-            }
-            // Read only now: a GPU computes on while the next one gets its work.
-            for (share, forward, labels, towards) in computing {
-                gradients.accumulate(&self.model, towards.to_device(&self.device, &self.model));
-                let part = forward.read(&labels);
-                output.loss += share * part.loss;
-                output.scored.extend(part.scored);
-            }
-        }
-        Ok((gradients.grads(), output))
-    }
-
     /// Scores the validation rows; `None` when the run was stopped meanwhile.
     fn validate(&mut self, epoch: usize, seconds_per_step: f64) -> Result<Option<EpochReport>> {
         let recipe = self.recipe;
@@ -503,26 +378,6 @@ impl Running<'_> {
     fn validation_event(&mut self, event: LearnerEvent<StepOutput>) {
         self.interrupter.fail_on_error(self.processor.process_valid(event));
     }
-}
-
-/// The sum of the absolute values of all that trains: not finite where one of them is not.
-fn sum_of_trained(tuner: &Tuner) -> f64 {
-    struct Sums {
-        group: ParamGroup,
-        sums: Vec<Tensor<1>>,
-    }
-
-    impl ModuleVisitor for Sums {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if self.group.matches(&param.id, None) {
-                self.sums.push(param.val().inner().abs().sum());
-            }
-        }
-    }
-
-    let mut sums = Sums { group: tuner.model.trained_group(), sums: Vec::new() };
-    tuner.visit(&mut sums);
-    if sums.sums.is_empty() { 0.0 } else { Tensor::cat(sums.sums, 0).sum().into_scalar() }
 }
 
 /// The kept states of some rows.

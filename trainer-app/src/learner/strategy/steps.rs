@@ -1,0 +1,142 @@
+//! One optimizer step: gradients over batches and devices, unscaled, clipped and applied.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::Tensor;
+use glue_data::derive_seed;
+
+use super::replica::Replica;
+use super::{Running, entering};
+use crate::learner::backward::{self, Activations};
+use crate::learner::clip::{clip_to_global_norm, scale};
+use crate::learner::error::{Quantity, TrainingError};
+use crate::learner::loss_scale::LossScale;
+use crate::learner::step::{StepOutput, Tuner};
+use crate::process::stay_awake;
+use crate::rows;
+
+impl Running<'_> {
+    /// One optimizer step over some batches, whose gradients are averaged.
+    ///
+    /// Where gradients overflow in half precision, they are computed again with the loss multiplied by less, from the
+    /// same random streams; the running statistics of batch norms then count the batch once more.
+    pub(super) fn step(&mut self, batches: &[Vec<usize>]) -> Result<StepOutput> {
+        let recipe = self.recipe;
+        let started = Instant::now();
+        let _awake = stay_awake(&self.device);
+        let precision = self.model.model.bert.precision();
+        let mut loss_scale = self.progress.loss_scale.or_else(|| LossScale::of(precision));
+        let (gradients, norm, mut output) = loop {
+            let factor = loss_scale.map_or(1.0, LossScale::factor);
+            let (mut gradients, output) = self.gradients(batches, factor)?;
+            self.ensure_finite(Quantity::TrainingLoss, output.loss)?;
+            if loss_scale.is_some() {
+                gradients = scale(&self.model, gradients, 1.0 / factor);
+            }
+            let (gradients, norm) = clip_to_global_norm(&self.model, gradients, recipe.clip);
+            match &mut loss_scale {
+                Some(scale) if !norm.is_finite() => {
+                    if !scale.halve() {
+                        return Err(TrainingError::Overflow {
+                            epoch: self.progress.epochs.len() + 1,
+                            step: self.progress.steps + 1,
+                            loss_scale: factor,
+                            learning_rate: recipe.schedule.peak,
+                        }
+                        .into());
+                    }
+                }
+                _ => break (gradients, norm, output),
+            }
+        };
+        // Before the optimizer, whose moments and weights it would spoil.
+        self.ensure_finite(Quantity::GradientNorm, norm)?;
+        if let Some(scale) = &mut loss_scale {
+            scale.count_step();
+        }
+        let rate = recipe.schedule.at(self.progress.steps);
+        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+        for replica in &mut self.replicas {
+            replica.follow(&self.model);
+        }
+        self.progress.loss_scale = loss_scale;
+        self.progress.steps += 1;
+        self.progress.loss_sum += output.loss;
+        output.gradient_norm = Some(norm);
+        output.seconds = Some(started.elapsed().as_secs_f64());
+        Ok(output)
+    }
+
+    /// Gradients of the mean loss of some batches times a factor, and what the model says of them.
+    fn gradients(
+        &self,
+        batches: &[Vec<usize>],
+        factor: f64,
+    ) -> Result<(GradientsParams, StepOutput)> {
+        let recipe = self.recipe;
+        let stream = format!("step/{}", self.progress.steps);
+        self.device.seed(derive_seed(recipe.seed, &stream));
+        let mut gradients = GradientsAccumulator::new();
+        let mut output = StepOutput::default();
+        let states = recipe.frozen.as_ref().map(|frozen| &frozen.train);
+        for (batch_number, indices) in batches.iter().enumerate() {
+            let rows_each = indices.len().div_ceil(1 + self.replicas.len()).max(1);
+            let mut computing = Vec::new();
+            for (number, part) in indices.chunks(rows_each).enumerate() {
+                let (model, device) = match number.checked_sub(1) {
+                    None => (&self.model, &self.device),
+                    Some(replica) => {
+                        let Replica { model, device } = &self.replicas[replica];
+                        device
+                            .seed(derive_seed(recipe.seed, &format!("{stream}/replica/{number}")));
+                        (model, device)
+                    }
+                };
+                let batch = rows::batch(&recipe.train, part, device);
+                let entering = entering(states, part, &batch)?;
+                // A part's loss is the mean of its rows.
+                let share = part.len() as f64 / (indices.len() * batches.len()) as f64;
+                let activations = if recipe.gradient_checkpointing {
+                    let name = format!("{stream}/batch/{batch_number}/part/{number}");
+                    Activations::Recomputed { seed: derive_seed(recipe.seed, &name) }
+                } else {
+                    Activations::Kept
+                };
+                let (forward, towards) =
+                    backward::gradients(model, entering, &batch, share * factor, activations);
+                computing.push((share, forward, batch.labels, towards));
+            }
+            // Read only now: a GPU computes on while the next one gets its work.
+            for (share, forward, labels, towards) in computing {
+                gradients.accumulate(&self.model, towards.to_device(&self.device, &self.model));
+                let part = forward.read(&labels);
+                output.loss += share * part.loss;
+                output.scored.extend(part.scored);
+            }
+        }
+        Ok((gradients.grads(), output))
+    }
+}
+
+/// The sum of the absolute values of all that trains: not finite where one of them is not.
+pub(super) fn sum_of_trained(tuner: &Tuner) -> f64 {
+    struct Sums {
+        group: ParamGroup,
+        sums: Vec<Tensor<1>>,
+    }
+
+    impl ModuleVisitor for Sums {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if self.group.matches(&param.id, None) {
+                self.sums.push(param.val().inner().abs().sum());
+            }
+        }
+    }
+
+    let mut sums = Sums { group: tuner.model.trained_group(), sums: Vec::new() };
+    tuner.visit(&mut sums);
+    if sums.sums.is_empty() { 0.0 } else { Tensor::cat(sums.sums, 0).sum().into_scalar() }
+}
