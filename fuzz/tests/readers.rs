@@ -1,5 +1,7 @@
 //! One harness a reader. Seeds are small files of the kind, written by the program itself where it writes them.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 #[path = "readers/adapters.rs"]
 mod adapters;
 #[path = "readers/bases.rs"]

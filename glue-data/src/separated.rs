@@ -109,7 +109,7 @@ impl<'a> Records<'a> {
             let Some(len) = rest.find('"') else {
                 return Err(DataError::UnclosedQuote { path: self.path.to_owned(), line: opened });
             };
-            self.line += line_ends(rest[..len].as_bytes());
+            self.line += line_ends(&rest.as_bytes()[..len]);
             self.at += len + 1;
             let doubled = self.byte() == Some(b'"');
             // The first of two quotes is kept with what is before it.

@@ -20,6 +20,7 @@ pub struct UsageError(pub String);
 
 impl UsageError {
     /// The error of a message.
+    #[expect(clippy::new_ret_no_self, reason = "it is always returned as an `anyhow::Error`")]
     pub fn new(message: impl Into<String>) -> anyhow::Error {
         Self(message.into()).into()
     }

@@ -26,7 +26,9 @@ use crate::lock::Lock;
 /// Raised whenever the same inputs give other states, or the layout of the files changes.
 const VERSION: u64 = 2;
 const MAGIC: [u8; 8] = *b"bfstates";
-const TRAILER: u64 = 12;
+const TRAILER: u64 = TRAILER_BYTES as u64;
+/// The same as a length in memory.
+const TRAILER_BYTES: usize = 12;
 const SUFFIX: &str = "states";
 /// Files of 0.1.0, whose names do not say the precision.
 const OLD_SUFFIX: &str = "f16";
@@ -178,7 +180,7 @@ fn is_whole(mut file: &File, bytes: u64) -> io::Result<bool> {
         return Ok(false);
     }
     let sum = checksum(file, bytes)?;
-    let mut trailer = [0; TRAILER as usize];
+    let mut trailer = [0; TRAILER_BYTES];
     file.seek(SeekFrom::Start(bytes))?;
     file.read_exact(&mut trailer)?;
     Ok(trailer[..8] == MAGIC && trailer[8..] == sum.to_le_bytes())

@@ -354,7 +354,7 @@ fn a_later_release_is_not_passed_over_for_what_was_there_before() {
     // Version 1 knew less of the base and is read.
     let bank = std::fs::read(&path).unwrap();
     let old = br#"{"base":{"name":"tiny","fingerprint":"5f0c"},"base_bytes":1000,"entries":{}}"#;
-    let mut bytes = bank[..offset as usize].to_vec();
+    let mut bytes = bank[..usize::try_from(offset).unwrap()].to_vec();
     bytes.extend(old);
     bytes[64..128].copy_from_slice(&slot(1, 3, offset, old));
     std::fs::write(&path, &bytes).unwrap();

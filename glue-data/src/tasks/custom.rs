@@ -101,8 +101,8 @@ impl CustomFiles {
             let metrics = vec![Metric::Accuracy, Metric::MacroF1];
             (Labels::Classes(classes), metrics, notes.into_iter().collect())
         };
-        let train = columns.label(rows, &self.train, &labels)?;
-        let read = |path: &Path| columns.label(columns.read(path)?, path, &labels);
+        let train = Columns::label(rows, &self.train, &labels)?;
+        let read = |path: &Path| Columns::label(columns.read(path)?, path, &labels);
         let (train, validation) = match &self.validation {
             Some(path) => (train, read(path)?),
             None => hold_out(&self.train, train, seed)?,
@@ -128,7 +128,6 @@ impl LabeledColumns<'_> {
     }
 
     fn label(
-        &self,
         rows: Vec<Row>,
         path: &Path,
         labels: &Labels,
@@ -183,7 +182,7 @@ pub fn read_labeled(
     labels: &Labels,
 ) -> Result<Vec<Example>, DataError> {
     let columns = LabeledColumns { text, text2, label };
-    columns.label(columns.read(path)?, path, labels)
+    Columns::label(columns.read(path)?, path, labels)
 }
 
 /// Reads rows of one's own file that have no label, with the line that each begins on.

@@ -154,6 +154,7 @@ fn check_prefix_space(
 /// A step that puts special tokens around texts.
 #[derive(Deserialize)]
 #[serde(tag = "type")]
+#[expect(clippy::enum_variant_names, reason = "the names are those of tokenizer.json")]
 enum Frame {
     TemplateProcessing { single: Vec<Piece>, pair: Vec<Piece>, special_tokens: Map<String, Value> },
     BertProcessing {},

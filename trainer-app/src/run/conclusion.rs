@@ -33,7 +33,7 @@ impl Run {
         let progress = &outcome.progress;
         let EpochReport { epoch: best_epoch, score, scores, .. } =
             progress.best().context("no epoch was trained")?.clone();
-        self.ensure_kept(directory, score)?;
+        ensure_kept(directory, score)?;
         let (majority, bag_of_words) = match &self.task.subject {
             Subject::Texts(rows) => baselines(rows),
             Subject::Questions(_) => (None, None),
@@ -79,23 +79,6 @@ impl Run {
             }
             Subject::Texts(_) | Subject::Questions(_) => Ok(BTreeMap::new()),
         }
-    }
-
-    /// The adapter file is of the best epoch.
-    ///
-    /// On a GPU the steps after a checkpoint have other bits when they are done again, and the best epoch may be another.
-    fn ensure_kept(&self, directory: &RunDirectory, best: f64) -> Result<()> {
-        let path = directory.adapter();
-        let header = native::read_header(&path)?;
-        let kept = header.metadata.score.map(|score| score.value);
-        // Readers of JSON round.
-        ensure!(
-            kept.is_some_and(|kept| (kept - best).abs() <= 1e-12),
-            "{} has the score {kept:?}, but the best epoch has {best}; it is not the adapter of that epoch, and the run \
-             has to be trained again",
-            path.display()
-        );
-        Ok(())
     }
 
     /// The adapter of the best epoch, read back from its file.
@@ -167,4 +150,21 @@ fn main_score(task: &Task, predictions: &[Prediction], examples: &[glue_data::Ex
         .filter_map(|(prediction, example)| Some((*prediction, example.label?)));
     let (predictions, labels): (Vec<_>, Vec<_>) = judged.unzip();
     task.metric().compute(&predictions, &labels)
+}
+
+/// The adapter file is of the best epoch.
+///
+/// On a GPU the steps after a checkpoint have other bits when they are done again, and the best epoch may be another.
+fn ensure_kept(directory: &RunDirectory, best: f64) -> Result<()> {
+    let path = directory.adapter();
+    let header = native::read_header(&path)?;
+    let kept = header.metadata.score.map(|score| score.value);
+    // Readers of JSON round.
+    ensure!(
+        kept.is_some_and(|kept| (kept - best).abs() <= 1e-12),
+        "{} has the score {kept:?}, but the best epoch has {best}; it is not the adapter of that epoch, and the run \
+         has to be trained again",
+        path.display()
+    );
+    Ok(())
 }

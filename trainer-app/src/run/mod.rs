@@ -190,7 +190,7 @@ impl Run {
         directory.remove_leftovers()?;
         let table = self.table();
         let (tuner, optimizer, progress) = self.start(directory, watch)?;
-        let outcome = self.launch(tuner, optimizer, progress, directory, watch)?;
+        let outcome = self.launch(tuner, optimizer, progress, directory, watch);
         if let Some(error) = outcome.error {
             let root = directory.root().display();
             return Err(error.context(format!("the run stopped; what was saved is in {root}")));
@@ -247,7 +247,7 @@ impl Run {
         progress: Progress,
         directory: &RunDirectory,
         watch: &Watch,
-    ) -> Result<Outcome> {
+    ) -> Outcome {
         let training = &self.config.training;
         let steps_per_epoch = self.steps_per_epoch;
         let epochs_done = progress.epochs.len();
@@ -315,7 +315,7 @@ impl Run {
             .launch(learner);
         drop(trained);
         let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(std::mem::take(&mut *outcome))
+        std::mem::take(&mut *outcome)
     }
 
     /// What the run's checkpoints belong to.

@@ -248,6 +248,7 @@ impl RunConfig {
     }
 
     /// The same with paths that are right in the working directory, where that is another than the one of the start.
+    #[expect(clippy::wrong_self_convention, reason = "`from` is a place here")]
     fn from_where_it_started(mut self) -> Result<Self> {
         let Some(start) = self.directory.take() else { return Ok(self) };
         let here = std::env::current_dir().context("asking for the working directory")?;

@@ -44,6 +44,9 @@ impl TortureArgs {
     }
 }
 
+/// Prepares a scenario in a directory of its own.
+type Prepare = fn(&Program, &Path) -> Result<Box<dyn Scenario>>;
+
 pub(crate) fn run(shell: &Shell, args: &TortureArgs) -> Result<()> {
     let program = Program::build(shell, Backend::Cpu)?;
     let directory = shell.create_temp_dir()?;
@@ -53,10 +56,10 @@ pub(crate) fn run(shell: &Shell, args: &TortureArgs) -> Result<()> {
         // Links in the way would hide operations from the library, which compares paths.
         Ok(place.canonicalize()?)
     };
-    let scenarios: [(&str, fn(&Program, &Path) -> Result<Box<dyn Scenario>>); 5] = [
-        ("train", |program, place| Ok(Box::new(train::Training::lay(program, place, false)?))),
-        ("cached", |program, place| Ok(Box::new(train::Training::lay(program, place, true)?))),
-        ("sweep", |program, place| Ok(Box::new(sweep::Sweep::lay(program, place)?))),
+    let scenarios: [(&str, Prepare); 5] = [
+        ("train", |_, _| Ok(Box::new(train::Training::new(false)))),
+        ("cached", |_, _| Ok(Box::new(train::Training::new(true)))),
+        ("sweep", |_, _| Ok(Box::new(sweep::Sweep))),
         ("bank", |program, place| Ok(Box::new(bank::Bank::lay(program, place)?))),
         ("download", |program, place| Ok(Box::new(download::Download::lay(program, place)?))),
     ];

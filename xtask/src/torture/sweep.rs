@@ -17,12 +17,6 @@ const CELLS: usize = 4;
 
 pub(crate) struct Sweep;
 
-impl Sweep {
-    pub(crate) fn lay(_: &Program, _: &Path) -> Result<Self> {
-        Ok(Self)
-    }
-}
-
 impl Scenario for Sweep {
     fn lay(&self, directory: &Path) -> Result<()> {
         lay_base_and_rows(directory)?;

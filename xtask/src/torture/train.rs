@@ -20,9 +20,9 @@ pub(crate) struct Training {
 }
 
 impl Training {
-    pub(crate) fn lay(_: &Program, _: &Path, cached: bool) -> Result<Self> {
+    pub(crate) fn new(cached: bool) -> Self {
         let cache = if cached { " --adapt-layers 1.. --cache disk" } else { "" };
-        Ok(Self { line: format!("{TRAIN} --name r --epochs 3{cache}") })
+        Self { line: format!("{TRAIN} --name r --epochs 3{cache}") }
     }
 }
 

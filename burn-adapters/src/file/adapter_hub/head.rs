@@ -51,13 +51,12 @@ impl HubHead {
         }
         let outputs = config.size("num_labels", 2)?;
         let kind = kind(&mut config, outputs)?;
-        const ACTIVATION: &str = "activation_function";
-        let activation_name = config.take(ACTIVATION).unwrap_or(Value::Null);
+        let activation_name = config.take("activation_function").unwrap_or(Value::Null);
         let hidden = match config.size("layers", 2)? {
             1 => None,
             2 => {
                 let known = activation_name.as_str().and_then(|name| activation(name, old));
-                let refuse = || config.refuse(ACTIVATION, &activation_name, ACTIVATIONS);
+                let refuse = || config.refuse("activation_function", &activation_name, ACTIVATIONS);
                 Some(known.ok_or_else(refuse)?)
             }
             layers => return Err(config.refuse("layers", &json!(layers), "1 or 2")),

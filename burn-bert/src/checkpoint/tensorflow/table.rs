@@ -225,7 +225,7 @@ mod tests {
         let value = vec![b'v'; 300];
         let handle = append(&mut table, &[(b"a", &value)], 0);
         let blocks: Vec<(Vec<u8>, Vec<u8>)> =
-            (b'a'..b'z').map(|key| (vec![key], handle.clone())).collect();
+            (b'a'..=b'z').map(|key| (vec![key], handle.clone())).collect();
         assert_eq!(entries(&end(table.clone(), &blocks, 0)).unwrap_err(), "its blocks overlap");
         assert_eq!(entries(&end(table, &blocks[..1], 0)).unwrap().len(), 1);
     }

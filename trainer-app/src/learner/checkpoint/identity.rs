@@ -198,7 +198,7 @@ pub(super) mod tests {
 
     pub(in super::super) fn identity(config: &RunConfig, rows: usize) -> Identity {
         let row = |row: usize| Encoded {
-            ids: vec![2, row as u32, 3],
+            ids: vec![2, u32::try_from(row).unwrap(), 3],
             type_ids: vec![0; 3],
             label: Some(Label::Class(row % 2)),
         };

@@ -95,7 +95,7 @@ struct Progress {
 
 /// How the run of a cell ended, where it did not fail.
 enum CellRun {
-    Ended(RunResult),
+    Ended(Box<RunResult>),
     Stopped,
 }
 
@@ -235,9 +235,9 @@ impl<'a> Sweep<'a> {
             let end = match self.run_cell(&cell, rows, shared, stop, &line) {
                 Ok(CellRun::Ended(result)) if result.collapsed => CellEnd::Collapsed {
                     why: format!("one answer for every row after {} epochs", result.epochs),
-                    result: Some(result),
+                    result: Some(*result),
                 },
-                Ok(CellRun::Ended(result)) => CellEnd::Done { result },
+                Ok(CellRun::Ended(result)) => CellEnd::Done { result: *result },
                 Ok(CellRun::Stopped) => {
                     progress.is_stopped = true;
                     break;
@@ -312,7 +312,7 @@ impl<'a> Sweep<'a> {
             directory.remove_leftovers()?;
             directory.remove_checkpoints()?;
             self.drop_large_adapter(&result, &directory)?;
-            return Ok(CellRun::Ended(result));
+            return Ok(CellRun::Ended(Box::new(result)));
         }
         cell.config.write(&directory.config())?;
         let (line, said) = (line.clone(), line.clone());
@@ -326,7 +326,7 @@ impl<'a> Sweep<'a> {
         let run = Run::prepare(cell.config.clone(), shared)?;
         let Some(result) = run.train(&directory, &watch)? else { return Ok(CellRun::Stopped) };
         self.drop_large_adapter(&result, &directory)?;
-        Ok(CellRun::Ended(result))
+        Ok(CellRun::Ended(Box::new(result)))
     }
 
     /// Removes what a large method trained, unless all is to be kept.

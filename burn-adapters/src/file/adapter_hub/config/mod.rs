@@ -188,8 +188,9 @@ mod tests {
             "SeqBnInvConfig" | "DoubleSeqBnInvConfig" => "inv_adapter",
             "DoRAConfig" | "DvoRAConfig" => "use_dora",
             "VeraConfig" => "vera_d",
-            "MTLLoRAConfig" | "PromptTuningConfig" => "architecture",
-            "LoReftConfig" | "NoReftConfig" | "DiReftConfig" => "architecture",
+            "MTLLoRAConfig" | "PromptTuningConfig" | "LoReftConfig" | "NoReftConfig" | "DiReftConfig" => {
+                "architecture"
+            }
             _ => return None,
         })
     }
