@@ -127,11 +127,7 @@ impl LabeledColumns<'_> {
         read_columns(path, &columns)
     }
 
-    fn label(
-        rows: Vec<Row>,
-        path: &Path,
-        labels: &Labels,
-    ) -> Result<Vec<Example>, DataError> {
+    fn label(rows: Vec<Row>, path: &Path, labels: &Labels) -> Result<Vec<Example>, DataError> {
         let rows = rows.into_iter().map(|Row { fields, line }| {
             let mut fields = fields.into_iter();
             let label = labels.parse(&fields.next().unwrap_or_default(), path, line)?;

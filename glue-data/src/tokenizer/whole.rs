@@ -104,14 +104,13 @@ fn overrule_normalizer(
         let found = normalizer.get(theirs).cloned().unwrap_or_default();
         let differs = |value: &Value| effect(value) != effect(&found);
         match stated {
-            Some(stated) if settings.class == Class::Plain
-                && differs(&stated) => {
-                    settings.warnings.push(TokenizerWarning::NotUsed {
-                        key,
-                        stated: stated.to_string(),
-                        found: found.to_string(),
-                    });
-                }
+            Some(stated) if settings.class == Class::Plain && differs(&stated) => {
+                settings.warnings.push(TokenizerWarning::NotUsed {
+                    key,
+                    stated: stated.to_string(),
+                    found: found.to_string(),
+                });
+            }
             Some(stated) => {
                 if differs(&stated) {
                     settings.warnings.push(TokenizerWarning::Overruled {

@@ -188,9 +188,8 @@ mod tests {
             "SeqBnInvConfig" | "DoubleSeqBnInvConfig" => "inv_adapter",
             "DoRAConfig" | "DvoRAConfig" => "use_dora",
             "VeraConfig" => "vera_d",
-            "MTLLoRAConfig" | "PromptTuningConfig" | "LoReftConfig" | "NoReftConfig" | "DiReftConfig" => {
-                "architecture"
-            }
+            "MTLLoRAConfig" | "PromptTuningConfig" | "LoReftConfig" | "NoReftConfig"
+            | "DiReftConfig" => "architecture",
             _ => return None,
         })
     }
