@@ -224,9 +224,8 @@ fn remove(path: &Path) {
     let _ = fs::remove_file(path);
 }
 
-#[expect(clippy::print_stderr, reason = "why states are not there at once")]
 fn say(sentence: &str) {
-    eprintln!("{sentence}");
+    noteln!("{sentence}");
 }
 
 #[cfg(test)]
