@@ -41,7 +41,9 @@ impl TaskRows {
     /// # Errors
     /// A task nobody knows, or files that are missing or malformed.
     pub fn read(config: &RunConfig) -> Result<Self> {
-        let mut rows = if config.task.custom.is_some() { Self::read_custom(&config.task, config.seed)? } else {
+        let mut rows = if config.task.custom.is_some() {
+            Self::read_custom(&config.task, config.seed)?
+        } else {
             let rows = Self::read_named(&config.task.name, config.task.data.as_deref())?;
             Self { fingerprint: Some(rows_fingerprint::of_rows(&rows)), ..rows }
         };

@@ -101,8 +101,8 @@ impl CustomFiles {
             let metrics = vec![Metric::Accuracy, Metric::MacroF1];
             (Labels::Classes(classes), metrics, notes.into_iter().collect())
         };
-        let train = Columns::label(rows, &self.train, &labels)?;
-        let read = |path: &Path| Columns::label(columns.read(path)?, path, &labels);
+        let train = LabeledColumns::label(rows, &self.train, &labels)?;
+        let read = |path: &Path| LabeledColumns::label(columns.read(path)?, path, &labels);
         let (train, validation) = match &self.validation {
             Some(path) => (train, read(path)?),
             None => hold_out(&self.train, train, seed)?,
@@ -178,7 +178,7 @@ pub fn read_labeled(
     labels: &Labels,
 ) -> Result<Vec<Example>, DataError> {
     let columns = LabeledColumns { text, text2, label };
-    Columns::label(columns.read(path)?, path, labels)
+    LabeledColumns::label(columns.read(path)?, path, labels)
 }
 
 /// Reads rows of one's own file that have no label, with the line that each begins on.

@@ -217,10 +217,14 @@ fn mismatch(labels: &Labels, spec: &TaskSpec, expected: &Labels) -> anyhow::Erro
 pub(crate) fn listed(labels: &Labels) -> String {
     match labels {
         Labels::Score => "a score".to_owned(),
-        Labels::Classes(names) => if names.len().checked_sub(MOST_NAMES + 1).is_none() { format!("the labels {}", names.join(", ")) } else {
-            let more = names.len() - MOST_NAMES;
-            format!("the labels {} and {more} more", names[..MOST_NAMES].join(", "))
-        },
+        Labels::Classes(names) => {
+            if names.len().checked_sub(MOST_NAMES + 1).is_none() {
+                format!("the labels {}", names.join(", "))
+            } else {
+                let more = names.len() - MOST_NAMES;
+                format!("the labels {} and {more} more", names[..MOST_NAMES].join(", "))
+            }
+        }
     }
 }
 

@@ -76,7 +76,9 @@ impl RunConfig {
         };
         config.model.method = method.unwrap_or(config.model.method);
         config.apply(args)?;
-        if let Some(file) = &file { refuse_foreign_defaults(file, &config, args)? } else {
+        if let Some(file) = &file {
+            refuse_foreign_defaults(file, &config, args)?;
+        } else {
             let pooling = args.pooling.is_some().then_some(config.model.pooling);
             config.fit_to_subject(args.max_length.is_some());
             set(&mut config.model.pooling, pooling);
