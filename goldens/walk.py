@@ -226,7 +226,7 @@ PEFT_TABLES = {
                            "all-linear", r".*(key|output.dense)",
                            ["layer.0.attention.self.key", "layer.1.output.dense", "output.dense"],
                            ["bert.encoder.layer.1.output.dense", "output.dense"], ["output.dense"]],
-        "feedforward_modules": [[], ["output.dense"], ["layer.0.output.dense"], ["utput.dense"], r".*output.dense"],
+        "feedforward_modules": [[], ["output.dense"], ["layer.0.output.dense"], ["put.dense"], r".*output.dense"],
         "fan_in_fan_out": [True],
         "init_ia3_weights": [False],
     },
