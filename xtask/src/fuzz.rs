@@ -24,13 +24,6 @@ pub(crate) struct FuzzArgs {
     seed: u64,
 }
 
-impl FuzzArgs {
-    /// Every reader, for so long.
-    pub(crate) fn for_seconds(seconds: u64) -> Self {
-        Self { seconds, inputs: None, reader: None, seed: 1 }
-    }
-}
-
 pub(crate) fn run(shell: &Shell, args: &FuzzArgs) -> Result<()> {
     let FuzzArgs { seconds, inputs, reader, seed } = args;
     // Each harness measures the memory of its whole process: nextest gives each its own, cargo runs them in turn.
