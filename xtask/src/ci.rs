@@ -122,7 +122,8 @@ fn end_to_end(shell: &Shell) -> Result<()> {
     let scores = cmd!(shell, "{trainer} evaluate {adapter} --device cpu --json").read()?;
     eprintln!("{scores}");
     let again: Value = serde_json::from_str(&scores)?;
-    let again = again["scores"]["accuracy"].as_f64().context("`evaluate --json` gives no accuracy")?;
+    let again =
+        again["scores"]["accuracy"].as_f64().context("`evaluate --json` gives no accuracy")?;
     ensure!(
         (again - score).abs() < 1e-9,
         "the adapter scores {again} from its file, and {score} in the run"
