@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
-use burn_adapters::{AdaptedBert, Method, PerRow, Pooling, TaskAdapterConfig, TaskSet};
+use burn_adapters::{AdaptedBert, Method, MixedBatch, Pooling, StackedTasks, TaskAdapterConfig};
 use burn_bert::BertInput;
 
 const ROWS: usize = 64;
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut sets = Vec::new();
     for tasks in TASKS {
         let together: Vec<_> = models[..tasks].iter().map(|model| &model.task).collect();
-        sets.push((tasks, TaskSet::new(&bert, &together)?));
+        sets.push((tasks, StackedTasks::new(&bert, &together)?));
     }
 
     let mut single = Vec::new();
@@ -59,8 +59,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         single.push(seconds(|| drop(models[0].forward(&input).into_data())));
         for ((tasks, set), seconds_of) in sets.iter().zip(&mut mixed) {
             let rows: Vec<_> = (0..ROWS).map(|row| Some(row % tasks)).collect();
-            seconds_of
-                .push(seconds(|| drop(PerRow::new(set, &rows, &device).forward(&bert, &input))));
+            seconds_of.push(seconds(|| {
+                drop(MixedBatch::new(set, &rows, &device).forward(&bert, &input))
+            }));
         }
     }
     println!("{ROWS} texts of {tokens} tokens, the median of {ROUNDS} rounds");

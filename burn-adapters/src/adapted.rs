@@ -7,7 +7,7 @@ use burn_bert::{Bert, BertInput, Insertions};
 
 use crate::error::{AdapterError, BaseShape};
 use crate::head::{Pooling, first_token, mean_of_tokens};
-use crate::plan::Tuned;
+use crate::plan::TrainableBase;
 use crate::task_adapter::TaskAdapter;
 use crate::trained::{TrainedParameter, is_fused, is_running_statistic, trains};
 
@@ -60,7 +60,7 @@ impl AdaptedBert {
     /// - result: `[batch, outputs]`
     pub fn forward_with(&self, input: &BertInput, insertions: &dyn Insertions) -> Tensor<2> {
         let hidden = self.bert.forward_with(input, insertions); // [batch, sequence, d_model]
-        self.read(hidden, &input.attention_mask)
+        self.classify_hidden(hidden, &input.attention_mask)
     }
 
     /// Hidden states above the last layer, from those below a layer under which the task has nothing
@@ -69,7 +69,7 @@ impl AdaptedBert {
     /// # Shapes
     /// - hidden, result: `[batch, sequence, d_model]`
     /// - attention_mask: `[batch, sequence]`
-    pub fn run_from(
+    pub fn forward_from_layer(
         &self,
         layer: usize,
         hidden: Tensor<3>,
@@ -84,7 +84,11 @@ impl AdaptedBert {
     /// - hidden: `[batch, sequence, d_model]`
     /// - attention_mask: `[batch, sequence]`
     /// - result: `[batch, outputs]`
-    pub fn read(&self, hidden: Tensor<3>, attention_mask: &Tensor<2, Bool>) -> Tensor<2> {
+    pub fn classify_hidden(
+        &self,
+        hidden: Tensor<3>,
+        attention_mask: &Tensor<2, Bool>,
+    ) -> Tensor<2> {
         let pooled = match self.task.config().pooling {
             Pooling::Pooler => self.bert.pool_with(hidden, &self.task),
             Pooling::FirstToken => first_token(hidden),
@@ -99,7 +103,7 @@ impl AdaptedBert {
     /// - input: `[batch, sequence]` each
     /// - result: `[batch, sequence, outputs]`
     pub fn forward_tokens(&self, input: &BertInput) -> Tensor<3> {
-        self.read_tokens(self.bert.forward_with(input, &self.task))
+        self.token_logits(self.bert.forward_with(input, &self.task))
     }
 
     /// Logits of every token from hidden states above the last layer.
@@ -107,7 +111,7 @@ impl AdaptedBert {
     /// # Shapes
     /// - hidden: `[batch, sequence, d_model]`
     /// - result: `[batch, sequence, outputs]`
-    pub fn read_tokens(&self, hidden: Tensor<3>) -> Tensor<3> {
+    pub fn token_logits(&self, hidden: Tensor<3>) -> Tensor<3> {
         self.task.head.forward_tokens(hidden)
     }
 
@@ -148,7 +152,10 @@ impl AdaptedBert {
 
     /// Whether something below the first layer trains.
     pub fn tunes_embeddings(&self) -> bool {
-        matches!(self.task.config().plan.tuned, Tuned::LayerNorms | Tuned::Everything)
+        matches!(
+            self.task.config().plan.tuned,
+            TrainableBase::LayerNorms | TrainableBase::Everything
+        )
     }
 
     /// Whether the parameter at a path of this module trains.
@@ -159,7 +166,7 @@ impl AdaptedBert {
 
     /// Whether an adapter file and a checkpoint hold the tensor at a path of this module: it trains, it is a running
     /// statistic of a batch norm that does, or it belongs to an adapter that is fused.
-    pub fn keeps(&self, path: &str) -> bool {
+    pub fn is_saved(&self, path: &str) -> bool {
         self.trains(path) || is_running_statistic(path) || is_fused(path)
     }
 
@@ -181,7 +188,7 @@ impl AdaptedBert {
 
     fn settle_gradients(self) -> Self {
         struct Settler {
-            tuned: Tuned,
+            tuned: TrainableBase,
             pooling: Pooling,
             n_layers: usize,
             path: Vec<String>,

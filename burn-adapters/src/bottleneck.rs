@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bottleneck_plan::{OuterNorm, Scaling};
 use crate::gate::{gate, gate_layer};
-use crate::init::InitStream;
+use crate::init::NamedRng;
 use crate::inner_norm::{INNER_NORM_EPSILON, InnerNorm, batch_norm};
 
 /// The deepest bottleneck there may be, so that no file can ask for more layers than a memory holds.
@@ -134,8 +134,8 @@ pub struct Bottleneck {
 impl BottleneckConfig {
     /// A bottleneck whose matrices are drawn from the streams `down`, `hidden/0`, … and `up` of `stream`; a norm
     /// starts by scaling with 1 and shifting by 0.
-    pub fn init(&self, stream: &InitStream, device: &Device) -> Bottleneck {
-        let linear = |stream: InitStream, shape: [usize; 2]| Linear {
+    pub fn init(&self, stream: &NamedRng, device: &Device) -> Bottleneck {
+        let linear = |stream: NamedRng, shape: [usize; 2]| Linear {
             weight: stream.truncated_normal(shape, self.init_std, device),
             bias: Some(Initializer::Zeros.init([shape[1]], device)),
         };
@@ -266,14 +266,14 @@ mod tests {
 
         #[test]
         fn parameters_number_2md_d_m(d_model in 1..40_usize, size in 1..40_usize) {
-            let bottleneck = BottleneckConfig::new(d_model, size).init(&InitStream::new(0), &Device::flex());
+            let bottleneck = BottleneckConfig::new(d_model, size).init(&NamedRng::new(0), &Device::flex());
             prop_assert_eq!(bottleneck.num_params(), 2 * size * d_model + d_model + size);
         }
 
         #[test]
         fn shape_is_kept(batch in 1..4_usize, sequence in 1..6_usize, size in 1..9_usize) {
             let device = Device::flex();
-            let bottleneck = BottleneckConfig::new(6, size).init(&InitStream::new(0), &device);
+            let bottleneck = BottleneckConfig::new(6, size).init(&NamedRng::new(0), &device);
             let x = Tensor::<3>::ones([batch, sequence, 6], &device);
             prop_assert_eq!(bottleneck.forward(x).dims(), [batch, sequence, 6]);
         }
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn biases_start_at_zero_and_matrices_do_not() {
-        let bottleneck = BottleneckConfig::new(6, 3).init(&InitStream::new(0), &Device::flex());
+        let bottleneck = BottleneckConfig::new(6, 3).init(&NamedRng::new(0), &Device::flex());
         let sum = |data: TensorData| data.iter::<f32>().map(f32::abs).sum::<f32>();
         for linear in [&bottleneck.down, &bottleneck.up] {
             assert!(sum(linear.weight.val().into_data()) > 0.0);

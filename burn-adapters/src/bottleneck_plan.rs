@@ -60,7 +60,7 @@ pub struct BottleneckPlan {
     pub gate: bool,
     /// What their answer is added to.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub skip: Skip,
+    pub skip: ResidualSource,
     /// A norm of the adapter's own on its answer.
     #[serde(default, skip_serializing_if = "is_default")]
     pub outer_norm: OuterNorm,
@@ -160,14 +160,16 @@ pub enum Scaling {
 /// What a bottleneck's answer is added to; with it, `h` in the formulas of [`Placement`] becomes this.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Skip {
+pub enum ResidualSource {
     /// `h`: `AdapterHub`'s `residual_before_ln` of true.
     #[default]
-    Made,
+    #[serde(rename = "made")]
+    SublayerOutput,
     /// `h + x`, so that `x` is counted twice where the site is closed: `AdapterHub`'s `"post_add"`.
     Sum,
     /// What the bottleneck read: `AdapterHub`'s `residual_before_ln` of false.
-    Read,
+    #[serde(rename = "read")]
+    BottleneckInput,
 }
 
 /// Where a norm of the adapter's own stands around the sum of its answer and the skip.
@@ -190,11 +192,12 @@ pub enum Closing {
     /// `LN(s + x)`, as the formulas of [`Placement`] have it.
     #[default]
     Norm,
-    /// `s` goes on as it is: `AdapterHub`'s `original_ln_after` of false.
-    Nothing,
+    /// `s` unchanged: `AdapterHub`'s `original_ln_after` of false.
+    #[serde(rename = "nothing")]
+    None,
 }
 
-/// How a bottleneck's answer `a` (in [`Placement`], `A(…)` with its scaling) joins `h`, or what [`Skip`] has for it.
+/// How a bottleneck's answer `a` (in [`Placement`], `A(…)` with its scaling) joins `h`, or what [`ResidualSource`] has for it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Combine {
@@ -241,7 +244,7 @@ impl BottleneckPlan {
             sizes: BTreeMap::new(),
             scaling: Scaling::None,
             gate: false,
-            skip: Skip::Made,
+            skip: ResidualSource::SublayerOutput,
             outer_norm: OuterNorm::None,
             closing: Closing::Norm,
         }
@@ -269,7 +272,7 @@ impl BottleneckPlan {
                     found: scaling,
                 });
             }
-            if self.skip != Skip::Made {
+            if self.skip != ResidualSource::SublayerOutput {
                 return Err(AdapterError::SkipInParallel);
             }
         }

@@ -8,7 +8,7 @@ use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 use burn_fused::linear;
 
-use crate::init::InitStream;
+use crate::init::NamedRng;
 
 /// Standard deviation of a gate's weights at the start: `AdapterHub`'s.
 const INIT_STD: f64 = 0.02;
@@ -17,7 +17,7 @@ const INIT_STD: f64 = 0.02;
 pub(crate) fn gate_layer(
     d_input: usize,
     gates: usize,
-    stream: &InitStream,
+    stream: &NamedRng,
     device: &Device,
 ) -> Linear {
     Linear {

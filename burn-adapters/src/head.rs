@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::Activation;
 use crate::error::AdapterError;
-use crate::init::InitStream;
+use crate::init::NamedRng;
 
 /// Standard deviation of the head's weights at the start (`create_model` in the reference code).
 const INIT_STD: f64 = 0.02;
@@ -111,8 +111,8 @@ impl HeadConfig {
     ///
     /// # Panics
     /// If `dropout` is not a rate: at least 0 and below 1.
-    pub fn init(&self, stream: &InitStream, device: &Device) -> Head {
-        let linear = |stream: &InitStream, d_output| Linear {
+    pub fn init(&self, stream: &NamedRng, device: &Device) -> Head {
+        let linear = |stream: &NamedRng, d_output| Linear {
             weight: stream.truncated_normal([self.d_model, d_output], INIT_STD, device),
             bias: Some(Initializer::Zeros.init([d_output], device)),
         };
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn a_head_reads_each_token_as_it_reads_a_pooled_text() {
         let device = Device::flex();
-        let head = HeadConfig::new(8, 2).init(&InitStream::new(3), &device);
+        let head = HeadConfig::new(8, 2).init(&NamedRng::new(3), &device);
         let hidden = Tensor::<1, Int>::arange(0..48, &device).float().sin().reshape([2, 3, 8]);
         let logits = head.forward_tokens(hidden.clone());
         assert_eq!(logits.dims(), [2, 3, 2]);
@@ -358,7 +358,7 @@ mod tests {
     #[test]
     fn a_head_of_tokens_drops_nothing_out() {
         let device = Device::flex().autodiff();
-        let head = HeadConfig::new(8, 2).with_dropout(0.9).init(&InitStream::new(3), &device);
+        let head = HeadConfig::new(8, 2).with_dropout(0.9).init(&NamedRng::new(3), &device);
         let hidden = Tensor::<1, Int>::arange(0..48, &device).float().sin().reshape([2, 3, 8]);
         let logits = head.forward_tokens(hidden.clone()).into_data();
         assert_eq!(logits, head.linear.forward(hidden.clone()).into_data());
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_hidden_layer_stands_in_front_and_leaves_the_last_as_it_starts() {
-        let (device, stream) = (Device::flex(), InitStream::new(3));
+        let (device, stream) = (Device::flex(), NamedRng::new(3));
         let config = HeadConfig::new(8, 2);
         let without = config.init(&stream, &device);
         let with = config.with_hidden(Some(Activation::Tanh)).init(&stream, &device);
@@ -386,7 +386,7 @@ mod tests {
     #[test]
     fn outputs_change_places() {
         let device = Device::flex();
-        let head = HeadConfig::new(8, 3).init(&InitStream::new(3), &device);
+        let head = HeadConfig::new(8, 3).init(&NamedRng::new(3), &device);
         let pooled = Tensor::<1, Int>::arange(0..16, &device).float().sin().reshape([2, 8]);
         let before = head.forward(pooled.clone());
         let after = head.with_outputs(&[2, 0, 1]).forward(pooled);
@@ -397,7 +397,7 @@ mod tests {
 
     #[test]
     fn a_head_starts_small_and_without_bias() {
-        let head = HeadConfig::new(32, 3).init(&InitStream::new(0), &Device::flex());
+        let head = HeadConfig::new(32, 3).init(&NamedRng::new(0), &Device::flex());
         let weights = head.linear.weight.val().into_data().try_to_vec::<f32>().unwrap();
         assert!(weights.iter().all(|weight| weight.abs() <= 0.04));
         assert_eq!(

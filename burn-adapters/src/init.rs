@@ -14,12 +14,12 @@ use sha2::{Digest, Sha256};
 /// Each name has a stream of its own, which depends on the seed and the name alone: an adapter that is added,
 /// removed or resized elsewhere changes nothing here, and every device gets the same numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InitStream {
+pub struct NamedRng {
     seed: u64,
     path: String,
 }
 
-impl InitStream {
+impl NamedRng {
     /// The unnamed stream of a seed; [`child`](Self::child) names its parts.
     pub fn new(seed: u64) -> Self {
         Self { seed, path: String::new() }
@@ -115,22 +115,19 @@ mod tests {
 
     #[test]
     fn a_stream_depends_on_the_seed_and_the_name_alone() {
-        let down = InitStream::new(7).child("layers.0").child("down");
+        let down = NamedRng::new(7).child("layers.0").child("down");
         assert_eq!(down.draw(5, 1.0), down.clone().draw(5, 1.0));
         assert_eq!(down.draw(5, 1.0), down.draw(9, 1.0)[..5]);
         assert_ne!(
             down.draw(5, 1.0),
-            InitStream::new(8).child("layers.0").child("down").draw(5, 1.0)
+            NamedRng::new(8).child("layers.0").child("down").draw(5, 1.0)
         );
-        assert_ne!(
-            down.draw(5, 1.0),
-            InitStream::new(7).child("layers.0").child("up").draw(5, 1.0)
-        );
+        assert_ne!(down.draw(5, 1.0), NamedRng::new(7).child("layers.0").child("up").draw(5, 1.0));
     }
 
     #[test]
     fn draws_are_cut_off_at_two_standard_deviations() {
-        let draws = InitStream::new(1).draw(100_000, 0.5);
+        let draws = NamedRng::new(1).draw(100_000, 0.5);
         let count = draws.len() as f64;
         let mean = draws.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
         let variance = draws.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
@@ -143,7 +140,7 @@ mod tests {
     #[test]
     fn half_the_draws_beyond_one_deviation_stay() {
         // 31.7 % of a normal lies beyond one deviation, 4.55 % beyond two: 28.5 % of what is kept.
-        let draws = InitStream::new(2).draw(100_000, 1.0);
+        let draws = NamedRng::new(2).draw(100_000, 1.0);
         let beyond = draws.iter().filter(|x| x.abs() > 1.0).count() as f64 / draws.len() as f64;
         assert!((beyond - 0.2848).abs() < 0.005, "{beyond}");
     }

@@ -9,8 +9,8 @@ use burn_fused::LayerNorm;
 
 use crate::adapted::AdaptedBert;
 use crate::error::AdapterError;
-use crate::low_rank::LowRank;
-use crate::scale::Scale;
+use crate::ia3::Ia3;
+use crate::lora::Lora;
 
 impl AdaptedBert {
     /// The same model with its low-rank corrections, scales and norms in the weights of its base, and a task without
@@ -58,9 +58,9 @@ fn take_norm(base: &mut LayerNorm, own: Option<&LayerNorm>) {
 
 /// What stands at one projection.
 struct Inserted<'a> {
-    low_rank: Option<&'a LowRank>,
-    input: Option<&'a Scale>,
-    output: Option<&'a Scale>,
+    low_rank: Option<&'a Lora>,
+    input: Option<&'a Ia3>,
+    output: Option<&'a Ia3>,
 }
 
 impl Inserted<'_> {

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::Activation;
 use crate::bottleneck_plan::{BottleneckPlan, Placement, Scaling, Sites};
 use crate::error::AdapterError;
-use crate::low_rank::LowRankPlan;
-use crate::plan::{Plan, Tuned};
+use crate::ia3::Ia3Plan;
+use crate::lora::LoraPlan;
+use crate::plan::{Plan, TrainableBase};
 use crate::prefix::PrefixPlan;
-use crate::scale::ScalePlan;
 
 /// A plan by its name.
 ///
@@ -90,16 +90,16 @@ impl Method {
             let plan = BottleneckPlan::new(placement, size, Activation::Relu);
             Some(BottleneckPlan { sites: Sites::FeedForward, scaling: learned, ..plan })
         };
-        let frozen = Plan::without_insertions(Tuned::Nothing);
+        let frozen = Plan::without_insertions(TrainableBase::Nothing);
         match self {
             // σ = 1e-2: the paper, section 3.1; 1e-3: `feedforward_adapter`'s default in the reference code.
             Self::Houlsby => Plan {
                 bottleneck: bottlenecks(Placement::Serial, Sites::Both, Activation::GeluNew, 1e-2),
-                ..Plan::without_insertions(Tuned::LayerNorms)
+                ..Plan::without_insertions(TrainableBase::LayerNorms)
             },
             Self::HoulsbyCode => Plan {
                 bottleneck: bottlenecks(Placement::Serial, Sites::Both, Activation::GeluNew, 1e-3),
-                ..Plan::without_insertions(Tuned::LayerNorms)
+                ..Plan::without_insertions(TrainableBase::LayerNorms)
             },
             // σ = 0.02: AdapterHub's init_weights "bert".
             Self::Pfeiffer => Plan {
@@ -117,12 +117,12 @@ impl Method {
             // does not tune it.
             Self::Lora => {
                 let projections = [Projection::Query, Projection::Value].into();
-                Plan { low_rank: Some(LowRankPlan::new(projections, size, 16.0)), ..frozen }
+                Plan { low_rank: Some(LoraPlan::new(projections, size, 16.0)), ..frozen }
             }
             Self::Ia3 => {
                 let outputs =
                     [Projection::Key, Projection::Value, Projection::FeedForwardIn].into();
-                Plan { scale: Some(ScalePlan::new(outputs)), ..frozen }
+                Plan { scale: Some(Ia3Plan::new(outputs)), ..frozen }
             }
             Self::Prefix => Plan { prefix: Some(PrefixPlan::new(size, Some(512))), ..frozen },
             Self::PrefixFlat => Plan { prefix: Some(PrefixPlan::new(size, None)), ..frozen },
@@ -131,9 +131,9 @@ impl Method {
                 prefix: Some(PrefixPlan::new(30, Some(800))),
                 ..frozen
             },
-            Self::LayerNorm => Plan::without_insertions(Tuned::LayerNorms),
-            Self::TopLayers(layers) => Plan::without_insertions(Tuned::TopLayers(layers)),
-            Self::Full => Plan::without_insertions(Tuned::Everything),
+            Self::LayerNorm => Plan::without_insertions(TrainableBase::LayerNorms),
+            Self::TopLayers(layers) => Plan::without_insertions(TrainableBase::TopLayers(layers)),
+            Self::Full => Plan::without_insertions(TrainableBase::Everything),
             Self::Fusion => frozen,
         }
     }

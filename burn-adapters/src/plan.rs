@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::bottleneck_plan::BottleneckPlan;
 use crate::error::AdapterError;
+use crate::ia3::Ia3Plan;
 use crate::inner_norm::InnerNorm;
 use crate::layers::Layers;
-use crate::low_rank::LowRankPlan;
+use crate::lora::LoraPlan;
 use crate::prefix::{PrefixGate, PrefixPlan};
-use crate::scale::ScalePlan;
 
 /// A way to tune a BERT for a task. Parts of several kinds go together: He et al. 2022 have prefixes and bottlenecks.
 ///
@@ -23,21 +23,21 @@ pub struct Plan {
     pub bottleneck: Option<BottleneckPlan>,
     /// The low-rank corrections of projections, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub low_rank: Option<LowRankPlan>,
+    pub low_rank: Option<LoraPlan>,
     /// The scales of projections, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scale: Option<ScalePlan>,
+    pub scale: Option<Ia3Plan>,
     /// The prefixes of attention, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<PrefixPlan>,
     /// What of BERT's own weights is tuned.
-    pub tuned: Tuned,
+    pub tuned: TrainableBase,
 }
 
 /// What of BERT's own weights is tuned for a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Tuned {
+pub enum TrainableBase {
     /// Nothing.
     Nothing,
     /// Every `LayerNorm`, that of the embeddings too, as copies that belong to the task; the base keeps its own.
@@ -52,7 +52,7 @@ pub enum Tuned {
 
 impl Plan {
     /// The plan that inserts nothing.
-    pub fn without_insertions(tuned: Tuned) -> Self {
+    pub fn without_insertions(tuned: TrainableBase) -> Self {
         Self { bottleneck: None, low_rank: None, scale: None, prefix: None, tuned }
     }
 
@@ -89,8 +89,8 @@ impl Plan {
     /// If a size, deviation or factor is out of range, nothing is named to be corrected, or a layer does not exist.
     pub fn check(&self, n_layers: usize) -> Result<(), AdapterError> {
         self.bottleneck.iter().try_for_each(BottleneckPlan::check)?;
-        self.low_rank.iter().try_for_each(LowRankPlan::check)?;
-        self.scale.iter().try_for_each(ScalePlan::check)?;
+        self.low_rank.iter().try_for_each(LoraPlan::check)?;
+        self.scale.iter().try_for_each(Ia3Plan::check)?;
         self.prefix.iter().try_for_each(PrefixPlan::check)?;
         for layers in self.inserted_layers() {
             layers.check(n_layers)?;
@@ -100,10 +100,10 @@ impl Plan {
             return Err(AdapterError::LayerOutOfRange { layer: *layer, n_layers });
         }
         match self.tuned {
-            Tuned::TopLayers(layers) if layers == 0 || layers > n_layers => {
+            TrainableBase::TopLayers(layers) if layers == 0 || layers > n_layers => {
                 Err(AdapterError::TopLayers { layers, n_layers })
             }
-            Tuned::LayerNormsFrom(first) => Layers::From(first).check(n_layers),
+            TrainableBase::LayerNormsFrom(first) => Layers::From(first).check(n_layers),
             _ => Ok(()),
         }
     }
@@ -115,17 +115,17 @@ impl Plan {
     /// It is 0 as well where the embeddings are tuned.
     pub fn lowest_layer(&self, n_layers: usize) -> usize {
         let tuned = match self.tuned {
-            Tuned::Nothing => n_layers,
-            Tuned::LayerNorms | Tuned::Everything => 0,
-            Tuned::LayerNormsFrom(first) => first,
-            Tuned::TopLayers(layers) => n_layers.saturating_sub(layers),
+            TrainableBase::Nothing => n_layers,
+            TrainableBase::LayerNorms | TrainableBase::Everything => 0,
+            TrainableBase::LayerNormsFrom(first) => first,
+            TrainableBase::TopLayers(layers) => n_layers.saturating_sub(layers),
         };
         self.inserted_layers().map(Layers::lowest).fold(tuned, usize::min)
     }
 
     /// Whether weights of the base train, so that they have to be in single precision.
     pub fn trains_base(&self) -> bool {
-        matches!(self.tuned, Tuned::Everything | Tuned::TopLayers(_))
+        matches!(self.tuned, TrainableBase::Everything | TrainableBase::TopLayers(_))
     }
 
     /// Whether something that is inserted looks at padding, so that a text's result depends on what it is batched with:
@@ -149,8 +149,10 @@ mod tests {
     use super::*;
     use crate::INNER_NORM_EPSILON;
     use crate::bottleneck::{Activation, MAX_DEPTH};
-    use crate::bottleneck_plan::{Closing, Combine, OuterNorm, Placement, Scaling, Sites, Skip};
-    use crate::low_rank::RankScaling;
+    use crate::bottleneck_plan::{
+        Closing, Combine, OuterNorm, Placement, ResidualSource, Scaling, Sites,
+    };
+    use crate::lora::RankScaling;
     use crate::method::Method;
 
     fn any_layers() -> impl Strategy<Value = Layers> {
@@ -168,11 +170,17 @@ mod tests {
 
     fn any_bottleneck() -> impl Strategy<Value = BottleneckPlan> {
         let placement = prop_oneof![
-            Just((Placement::Serial, Skip::Read)),
-            select(vec![Skip::Made, Skip::Sum, Skip::Read])
-                .prop_map(|skip| (Placement::AfterNorm, skip)),
-            select(vec![0.5, 1.0, 4.0])
-                .prop_map(|scaling| (Placement::Parallel { scaling }, Skip::Made))
+            Just((Placement::Serial, ResidualSource::BottleneckInput)),
+            select(vec![
+                ResidualSource::SublayerOutput,
+                ResidualSource::Sum,
+                ResidualSource::BottleneckInput
+            ])
+            .prop_map(|skip| (Placement::AfterNorm, skip)),
+            select(vec![0.5, 1.0, 4.0]).prop_map(|scaling| (
+                Placement::Parallel { scaling },
+                ResidualSource::SublayerOutput
+            ))
         ];
         let start = (1..600_usize, select(vec![1e-7, 1e-3, 0.02, 1.0]));
         let of_the_paper = (
@@ -186,7 +194,7 @@ mod tests {
             select(vec![Scaling::None, Scaling::Fixed(0.5), Scaling::Learned, Scaling::PerChannel]),
             proptest::bool::ANY,
             select(vec![OuterNorm::None, OuterNorm::Answer, OuterNorm::Sum]),
-            select(vec![Closing::Norm, Closing::Nothing]),
+            select(vec![Closing::Norm, Closing::None]),
         );
         let both_or_one = select(Sites::ALL.to_vec());
         (any_layers(), both_or_one, placement, start, of_the_paper, of_adapter_hub).prop_map(
@@ -216,11 +224,11 @@ mod tests {
         )
     }
 
-    fn any_low_rank() -> impl Strategy<Value = LowRankPlan> {
-        let scaling = select(vec![RankScaling::Rank, RankScaling::RootRank]);
+    fn any_low_rank() -> impl Strategy<Value = LoraPlan> {
+        let scaling = select(vec![RankScaling::Rank, RankScaling::RankStabilized]);
         let switches = (proptest::bool::ANY, proptest::bool::ANY);
         (any_layers(), some_projections(), 1..99_usize, select(vec![1.0, 16.0]), scaling, switches)
-            .prop_map(|(layers, projections, rank, alpha, scaling, (pooler, gate))| LowRankPlan {
+            .prop_map(|(layers, projections, rank, alpha, scaling, (pooler, gate))| LoraPlan {
                 layers,
                 projections,
                 pooler,
@@ -233,7 +241,7 @@ mod tests {
 
     fn any_plan() -> impl Strategy<Value = Plan> {
         let scale = (any_layers(), some_projections(), some_projections())
-            .prop_map(|(layers, outputs, inputs)| ScalePlan { layers, outputs, inputs });
+            .prop_map(|(layers, outputs, inputs)| Ia3Plan { layers, outputs, inputs });
         let gate = select(vec![PrefixGate::None, PrefixGate::Shared, PrefixGate::Separate]);
         let width = proptest::option::of(1..999_usize);
         let prefix = (any_layers(), 1..99_usize, width, gate).prop_map(
@@ -245,11 +253,11 @@ mod tests {
             },
         );
         let tuned = prop_oneof![
-            Just(Tuned::Nothing),
-            Just(Tuned::LayerNorms),
-            (0..6_usize).prop_map(Tuned::LayerNormsFrom),
-            (1..=6_usize).prop_map(Tuned::TopLayers),
-            Just(Tuned::Everything)
+            Just(TrainableBase::Nothing),
+            Just(TrainableBase::LayerNorms),
+            (0..6_usize).prop_map(TrainableBase::LayerNormsFrom),
+            (1..=6_usize).prop_map(TrainableBase::TopLayers),
+            Just(TrainableBase::Everything)
         ];
         let inserted = (
             proptest::option::of(any_bottleneck()),
@@ -289,10 +297,14 @@ mod tests {
             let plan = Plan { tuned, ..Method::Houlsby.plan(8) };
             plan.in_layers(&layers).lowest_layer(6)
         };
-        assert_eq!(above(Layers::From(3), Tuned::LayerNormsFrom(3)), 3);
-        assert_eq!(above(Layers::From(3), Tuned::LayerNormsFrom(2)), 2);
-        assert_eq!(above(Layers::From(3), Tuned::LayerNorms), 0, "the embeddings' norm is tuned");
-        assert_eq!(above(Layers::Only([5, 4].into()), Tuned::Nothing), 4);
+        assert_eq!(above(Layers::From(3), TrainableBase::LayerNormsFrom(3)), 3);
+        assert_eq!(above(Layers::From(3), TrainableBase::LayerNormsFrom(2)), 2);
+        assert_eq!(
+            above(Layers::From(3), TrainableBase::LayerNorms),
+            0,
+            "the embeddings' norm is tuned"
+        );
+        assert_eq!(above(Layers::Only([5, 4].into()), TrainableBase::Nothing), 4);
         let lowest = |method: Method| method.plan(8).lowest_layer(6);
         assert_eq!(lowest(Method::TopLayers(2)), 4);
         assert_eq!(lowest(Method::Pfeiffer), 0);
@@ -359,7 +371,7 @@ mod tests {
         check_refused(
             |plan| {
                 plan.placement = Placement::Parallel { scaling: 1.0 };
-                plan.skip = Skip::Sum;
+                plan.skip = ResidualSource::Sum;
             },
             "the adapters in parallel have a `skip`, but they are added to what the sub-layer made (`made`)",
         );

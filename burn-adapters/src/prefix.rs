@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::AdapterError;
 use crate::gate::{gate, gate_layer};
-use crate::init::InitStream;
+use crate::init::NamedRng;
 use crate::layers::Layers;
 
 /// Prefixes in some layers.
@@ -127,7 +127,7 @@ impl PrefixConfig {
     ///
     /// The embeddings start as `AdapterHub`'s, around 0 with deviation 1, cut at two; the matrix as a linear layer of
     /// `PyTorch`'s, with a bias of 0.
-    pub fn init_source(&self, stream: &InitStream, device: &Device) -> Option<PrefixSource> {
+    pub fn init_source(&self, stream: &NamedRng, device: &Device) -> Option<PrefixSource> {
         self.width.map(|width| PrefixSource {
             embedding: stream.child("embedding").truncated_normal(
                 [self.length, self.d_model],
@@ -139,7 +139,7 @@ impl PrefixConfig {
     }
 
     /// A layer's own part; a flat prefix starts as the embeddings do.
-    pub fn init(&self, stream: &InitStream, device: &Device) -> LayerPrefix {
+    pub fn init(&self, stream: &NamedRng, device: &Device) -> LayerPrefix {
         let flat = || {
             let shape = [self.length, 2 * self.d_model];
             stream.child("flat").truncated_normal(shape, 1.0, device)
@@ -154,7 +154,7 @@ impl PrefixConfig {
     }
 }
 
-fn linear_layer(shape: [usize; 2], stream: &InitStream, device: &Device) -> Linear {
+fn linear_layer(shape: [usize; 2], stream: &NamedRng, device: &Device) -> Linear {
     let bound = 1.0 / (shape[0] as f64).sqrt();
     Linear {
         weight: stream.uniform(shape, bound, device),
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_network_and_a_table_that_hold_the_same_give_the_same() {
         let device = Device::flex();
-        let (config, stream) = (PrefixConfig::new(6, 3).with_width(Some(4)), InitStream::new(5));
+        let (config, stream) = (PrefixConfig::new(6, 3).with_width(Some(4)), NamedRng::new(5));
         let source = config.init_source(&stream, &device).unwrap();
         let network = config.init(&stream, &device);
         let hidden = Tensor::<3>::ones([2, 5, 6], &device);
@@ -233,7 +233,7 @@ mod tests {
         let device = Device::flex();
         let (d_model, length, width) = (6, 3, 4);
         let flat = PrefixConfig::new(d_model, length);
-        let stream = InitStream::new(0);
+        let stream = NamedRng::new(0);
         assert!(flat.init_source(&stream, &device).is_none());
         assert_eq!(flat.init(&stream, &device).num_params(), length * 2 * d_model);
         let network = flat.with_width(Some(width)).with_gates(2);

@@ -5,7 +5,9 @@ use burn::tensor::Tensor;
 use burn_fused::LayerNorm;
 
 use crate::bottleneck::Bottleneck;
-use crate::bottleneck_plan::{BottleneckPlan, Closing, Combine, OuterNorm, Placement, Skip};
+use crate::bottleneck_plan::{
+    BottleneckPlan, Closing, Combine, OuterNorm, Placement, ResidualSource,
+};
 
 /// What stands at one site.
 #[derive(Module, Debug)]
@@ -19,7 +21,7 @@ pub struct SiteAdapter {
     #[module(skip)]
     combine: Combine,
     #[module(skip)]
-    skip: Skip,
+    skip: ResidualSource,
     #[module(skip)]
     outer_norm: OuterNorm,
     #[module(skip)]
@@ -38,7 +40,7 @@ impl SiteAdapter {
             norm,
             placement: plan.map_or(Placement::Serial, |plan| plan.placement),
             combine: plan.map_or(Combine::Add, |plan| plan.combine),
-            skip: plan.map_or(Skip::Made, |plan| plan.skip),
+            skip: plan.map_or(ResidualSource::SublayerOutput, |plan| plan.skip),
             outer_norm: plan.map_or(OuterNorm::None, |plan| plan.outer_norm),
             closing: plan.map_or(Closing::Norm, |plan| plan.closing),
         }
@@ -87,9 +89,9 @@ impl SiteAdapter {
         let answer = self.answer(bottleneck, read.clone());
         // What is added to, beyond what the sub-layer made.
         let beyond = match self.skip {
-            Skip::Made => None,
-            Skip::Sum => Some(residual.clone()),
-            Skip::Read => Some(read - output.clone()),
+            ResidualSource::SublayerOutput => None,
+            ResidualSource::Sum => Some(residual.clone()),
+            ResidualSource::BottleneckInput => Some(read - output.clone()),
         };
         let skip = beyond.iter().fold(output.clone(), |skip, beyond| skip + beyond.clone());
         let change = match self.combine {
@@ -117,7 +119,7 @@ impl SiteAdapter {
     ) -> Tensor<3> {
         match self.closing {
             Closing::Norm => self.norm.as_ref().unwrap_or(base_norm).forward([output, residual]),
-            Closing::Nothing => output,
+            Closing::None => output,
         }
     }
 
@@ -138,9 +140,9 @@ impl SiteAdapter {
         let read = self.read(&residual, &output, norm);
         let answer = self.answer(bottleneck, read.clone());
         let skip = match self.skip {
-            Skip::Made => output,
-            Skip::Sum => output + residual.clone(),
-            Skip::Read => read,
+            ResidualSource::SublayerOutput => output,
+            ResidualSource::Sum => output + residual.clone(),
+            ResidualSource::BottleneckInput => read,
         };
         // `s · (1 + a)` is `s + s · a`, which the norm can sum with the residual.
         let change = match self.combine {
@@ -152,13 +154,13 @@ impl SiteAdapter {
             (OuterNorm::Sum, Some(outer), Closing::Norm) => {
                 norm.forward([outer.forward([change, skip]), residual])
             }
-            (OuterNorm::Sum, Some(outer), Closing::Nothing) => outer.forward([change, skip]),
+            (OuterNorm::Sum, Some(outer), Closing::None) => outer.forward([change, skip]),
             (_, Some(outer), Closing::Norm) => {
                 norm.forward([outer.forward(change), skip, residual])
             }
-            (_, Some(outer), Closing::Nothing) => outer.forward(change) + skip,
+            (_, Some(outer), Closing::None) => outer.forward(change) + skip,
             (_, None, Closing::Norm) => norm.forward([change, skip, residual]),
-            (_, None, Closing::Nothing) => change + skip,
+            (_, None, Closing::None) => change + skip,
         }
     }
 }

@@ -14,13 +14,13 @@ use crate::bottleneck_plan::BottleneckPlan;
 use crate::compose::fusion::Fusion;
 use crate::error::AdapterError;
 use crate::head::{Head, HeadConfig, Pooling};
-use crate::init::InitStream;
-use crate::low_rank::LowRank;
+use crate::ia3::Ia3;
+use crate::init::NamedRng;
+use crate::lora::Lora;
 use crate::norm::task_norm;
-use crate::plan::{Plan, Tuned};
+use crate::plan::{Plan, TrainableBase};
 use crate::prefix::{LayerPrefix, PrefixSource};
 use crate::projections::Projections;
-use crate::scale::Scale;
 use crate::site_adapter::SiteAdapter;
 
 /// Configuration of a [`TaskAdapter`]: enough, with the base, to build it again.
@@ -62,7 +62,7 @@ pub struct TaskAdapter {
     /// What the prefixes of all layers are made from, where a network makes them.
     pub prefix: Option<PrefixSource>,
     /// The correction of the pooler.
-    pub pooler: Option<LowRank>,
+    pub pooler: Option<Lora>,
     /// Trained adapters of others, and the attention over them.
     pub fusion: Option<Fusion>,
     /// What reads the pooled text.
@@ -79,11 +79,11 @@ pub struct LayerAdapter {
     /// After the second feed-forward projection.
     pub feed_forward: SiteAdapter,
     /// Corrections of what projections make.
-    pub low_rank: Projections<LowRank>,
+    pub low_rank: Projections<Lora>,
     /// Scales of what projections make, their corrections included.
-    pub scale_output: Projections<Scale>,
+    pub scale_output: Projections<Ia3>,
     /// Scales of what projections read.
-    pub scale_input: Projections<Scale>,
+    pub scale_input: Projections<Ia3>,
     /// Keys and values before the layer's own.
     pub prefix: Option<LayerPrefix>,
 }
@@ -108,7 +108,7 @@ impl TaskAdapterConfig {
 
         let embeddings_norm = &bert.embeddings.layer_norm;
         let device = embeddings_norm.gamma.lazy_device();
-        let stream = InitStream::new(self.seed);
+        let stream = NamedRng::new(self.seed);
         let layers = bert.encoder.layer.iter().enumerate();
         let layers = layers.map(|(index, layer)| {
             let stream = stream.child("layers").child(index);
@@ -121,7 +121,7 @@ impl TaskAdapterConfig {
         let pooler = pooler.zip(bert.pooler.as_ref().filter(|_| self.pooling == Pooling::Pooler));
         Ok(TaskAdapter {
             layers: layers.collect(),
-            embeddings_norm: (self.plan.tuned == Tuned::LayerNorms)
+            embeddings_norm: (self.plan.tuned == TrainableBase::LayerNorms)
                 .then(|| task_norm(embeddings_norm)),
             prefix,
             pooler: pooler.map(|(plan, pooler)| {
@@ -143,20 +143,22 @@ impl TaskAdapterConfig {
         &self,
         index: usize,
         layer: &Layer,
-        stream: &InitStream,
+        stream: &NamedRng,
         device: &Device,
     ) -> LayerAdapter {
         let plan = &self.plan;
         let tunes_norms = match plan.tuned {
-            Tuned::LayerNorms => true,
-            Tuned::LayerNormsFrom(first) => index >= first,
-            Tuned::Nothing | Tuned::TopLayers(_) | Tuned::Everything => false,
+            TrainableBase::LayerNorms => true,
+            TrainableBase::LayerNormsFrom(first) => index >= first,
+            TrainableBase::Nothing | TrainableBase::TopLayers(_) | TrainableBase::Everything => {
+                false
+            }
         };
         let d_model = layer.output.layer_norm.gamma.lazy_shape()[0];
         let shape = |projection| layer.projection(projection).weight.lazy_shape().dims::<2>();
 
         let bottleneck = plan.bottleneck.as_ref().filter(|plan| plan.layers.contains(index));
-        let site = |plan: Option<&BottleneckPlan>, base_norm, stream: &InitStream| {
+        let site = |plan: Option<&BottleneckPlan>, base_norm, stream: &NamedRng| {
             let bottleneck = plan.map(|plan| {
                 BottleneckConfig::new(d_model, plan.size_in(index))
                     .with_activation(plan.activation)
@@ -181,11 +183,11 @@ impl TaskAdapterConfig {
         let scale = plan.scale.as_ref().filter(|plan| plan.layers.contains(index));
         let scale_output = |projection| {
             scale.filter(|plan| plan.outputs.contains(&projection))?;
-            Some(Scale::new(shape(projection)[1], device))
+            Some(Ia3::new(shape(projection)[1], device))
         };
         let scale_input = |projection| {
             scale.filter(|plan| plan.inputs.contains(&projection))?;
-            Some(Scale::new(shape(projection)[0], device))
+            Some(Ia3::new(shape(projection)[0], device))
         };
         let prefix = plan.prefix.as_ref().filter(|plan| plan.layers.contains(index));
         LayerAdapter {
@@ -268,8 +270,8 @@ impl TaskAdapter {
         task.pooler = None;
         let plan = &mut task.config.plan;
         (plan.low_rank, plan.scale) = (None, None);
-        if matches!(plan.tuned, Tuned::LayerNorms | Tuned::LayerNormsFrom(_)) {
-            plan.tuned = Tuned::Nothing;
+        if matches!(plan.tuned, TrainableBase::LayerNorms | TrainableBase::LayerNormsFrom(_)) {
+            plan.tuned = TrainableBase::Nothing;
         }
         task
     }

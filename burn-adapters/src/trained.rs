@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 
 use crate::adapted::AdaptedBert;
 use crate::head::Pooling;
-use crate::plan::Tuned;
+use crate::plan::TrainableBase;
 
 /// One parameter that trains.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +107,7 @@ pub(crate) fn is_fused(path: &str) -> bool {
 }
 
 /// Whether a parameter trains, by its path in an [`AdaptedBert`] whose base has `n_layers` layers.
-pub(crate) fn trains(path: &str, tuned: Tuned, pooling: Pooling, n_layers: usize) -> bool {
+pub(crate) fn trains(path: &str, tuned: TrainableBase, pooling: Pooling, n_layers: usize) -> bool {
     if is_running_statistic(path) || is_fused(path) {
         return false;
     }
@@ -119,9 +119,11 @@ pub(crate) fn trains(path: &str, tuned: Tuned, pooling: Pooling, n_layers: usize
         return false;
     }
     match tuned {
-        Tuned::Nothing | Tuned::LayerNorms | Tuned::LayerNormsFrom(_) => false,
-        Tuned::Everything => true,
-        Tuned::TopLayers(top) => {
+        TrainableBase::Nothing | TrainableBase::LayerNorms | TrainableBase::LayerNormsFrom(_) => {
+            false
+        }
+        TrainableBase::Everything => true,
+        TrainableBase::TopLayers(top) => {
             let layer = path.strip_prefix("encoder.layer.").and_then(|rest| rest.split('.').next());
             let layer = layer.and_then(|layer| layer.parse::<usize>().ok());
             path.starts_with("pooler.") || layer.is_some_and(|layer| layer + top >= n_layers)
@@ -227,7 +229,7 @@ impl AdaptedBert {
 
     /// Every parameter that an adapter file holds.
     pub(crate) fn kept_parameters(&self) -> Vec<TrainedParameter> {
-        self.parameters(|path| self.keeps(path))
+        self.parameters(|path| self.is_saved(path))
     }
 
     fn parameters(&self, chosen: impl Fn(&str) -> bool) -> Vec<TrainedParameter> {
@@ -277,7 +279,7 @@ mod tests {
 
     #[test]
     fn top_layers_are_counted_from_the_top() {
-        let trains = |path| trains(path, Tuned::TopLayers(2), Pooling::Pooler, 12);
+        let trains = |path| trains(path, TrainableBase::TopLayers(2), Pooling::Pooler, 12);
         assert!(trains("bert.encoder.layer.10.output.dense.weight"));
         assert!(trains("bert.encoder.layer.11.attention.output.layer_norm.gamma"));
         assert!(trains("bert.pooler.dense.bias"));
@@ -289,9 +291,14 @@ mod tests {
 
     #[test]
     fn a_pooler_nobody_asks_does_not_train() {
-        assert!(trains("bert.pooler.dense.weight", Tuned::Everything, Pooling::Pooler, 2));
-        assert!(!trains("bert.pooler.dense.weight", Tuned::Everything, Pooling::Mean, 2));
-        assert!(!trains("bert.pooler.dense.weight", Tuned::TopLayers(1), Pooling::FirstToken, 2));
+        assert!(trains("bert.pooler.dense.weight", TrainableBase::Everything, Pooling::Pooler, 2));
+        assert!(!trains("bert.pooler.dense.weight", TrainableBase::Everything, Pooling::Mean, 2));
+        assert!(!trains(
+            "bert.pooler.dense.weight",
+            TrainableBase::TopLayers(1),
+            Pooling::FirstToken,
+            2
+        ));
     }
 
     #[test]

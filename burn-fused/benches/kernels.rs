@@ -9,8 +9,8 @@ use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::module::layer_norm;
 use burn::tensor::{Bool, Device, Distribution, Tensor};
 use burn_fused::{
-    Activation, AdamRates, AttentionOptions, LayerNorm, Stepped, activation, attention, bert_adam,
-    dropout, linear,
+    Activation, AdamRates, AdamState, AttentionOptions, LayerNorm, activation, attention,
+    bert_adam, dropout, linear,
 };
 use divan::Bencher;
 
@@ -125,7 +125,7 @@ fn step_of_adam(bencher: Bencher, whose: &str) {
         .with_inputs(|| (parameter.clone(), mean.clone() + 0.0, squares.clone() + 0.0))
         .bench_values(|(parameter, moment_1, moment_2)| {
             if whose == "fused" {
-                let before = Stepped { parameter, moment_1, moment_2 };
+                let before = AdamState { parameter, moment_1, moment_2 };
                 return bert_adam(before, gradient.clone(), rates).parameter;
             }
             let moment_1 = moment_1 * rates.beta_1 + gradient.clone() * (1.0 - rates.beta_1);

@@ -19,7 +19,7 @@ pub struct AdamRates {
 
 /// A parameter and its moments: the mean of its gradients and that of their squares.
 #[derive(Debug, Clone)]
-pub struct Stepped<const D: usize> {
+pub struct AdamState<const D: usize> {
     /// The parameter.
     pub parameter: Tensor<D>,
     /// Mean of the gradients.
@@ -35,23 +35,23 @@ pub struct Stepped<const D: usize> {
 /// # Panics
 /// If the tensors differ in shape or precision, or lie on different devices.
 pub fn bert_adam<const D: usize>(
-    before: Stepped<D>,
+    before: AdamState<D>,
     gradient: Tensor<D>,
     rates: AdamRates,
-) -> Stepped<D> {
+) -> AdamState<D> {
     #[cfg(feature = "flex")]
     if takes(&before.parameter) {
         return crate::flex::bert_adam(before, gradient, rates);
     }
     let AdamRates { learning_rate, beta_1, beta_2, epsilon, weight_decay } = rates;
-    let Stepped { parameter, moment_1, moment_2 } = before;
+    let AdamState { parameter, moment_1, moment_2 } = before;
     let moment_1 = moment_1 * beta_1 + gradient.clone() * (1.0 - beta_1);
     let moment_2 = moment_2 * beta_2 + gradient.square() * (1.0 - beta_2);
     let mut update = moment_1.clone() / (moment_2.clone().sqrt() + epsilon);
     if weight_decay > 0.0 {
         update = update + parameter.clone() * weight_decay;
     }
-    Stepped { parameter: parameter - update * learning_rate, moment_1, moment_2 }
+    AdamState { parameter: parameter - update * learning_rate, moment_1, moment_2 }
 }
 
 /// The sum of the squares of a tensor's elements, in single precision at least.

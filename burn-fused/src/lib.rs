@@ -10,11 +10,11 @@ mod linear;
 mod norm;
 
 pub use activation::{Activation, activation};
-pub use adam::{AdamRates, Stepped, bert_adam, sum_of_squares};
+pub use adam::{AdamRates, AdamState, bert_adam, sum_of_squares};
 pub use attention::{AttentionOptions, attention};
 pub use dropout::dropout;
 pub use linear::linear;
-pub use norm::{LayerNorm, Summands};
+pub use norm::{LayerNorm, ResidualInputs};
 
 use burn::tensor::Device;
 

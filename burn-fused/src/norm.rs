@@ -22,24 +22,24 @@ pub struct LayerNorm {
 
 /// What a [`LayerNorm`] reads: the sum of one to three tensors of one shape.
 #[derive(Debug, Clone)]
-pub struct Summands {
+pub struct ResidualInputs {
     pub(crate) first: Tensor<3>,
     pub(crate) more: [Option<Tensor<3>>; 2],
 }
 
-impl From<Tensor<3>> for Summands {
+impl From<Tensor<3>> for ResidualInputs {
     fn from(first: Tensor<3>) -> Self {
         Self { first, more: [None, None] }
     }
 }
 
-impl From<[Tensor<3>; 2]> for Summands {
+impl From<[Tensor<3>; 2]> for ResidualInputs {
     fn from([first, second]: [Tensor<3>; 2]) -> Self {
         Self { first, more: [Some(second), None] }
     }
 }
 
-impl From<[Tensor<3>; 3]> for Summands {
+impl From<[Tensor<3>; 3]> for ResidualInputs {
     fn from([first, second, third]: [Tensor<3>; 3]) -> Self {
         Self { first, more: [Some(second), Some(third)] }
     }
@@ -62,7 +62,7 @@ impl LayerNorm {
     ///
     /// # Panics
     /// If the summands differ in shape, or their last axis is not `d_model`.
-    pub fn forward(&self, summands: impl Into<Summands>) -> Tensor<3> {
+    pub fn forward(&self, summands: impl Into<ResidualInputs>) -> Tensor<3> {
         let summands = summands.into();
         let (gamma, beta) = (self.gamma.val(), self.beta.val());
         let [d_model] = gamma.dims();

@@ -5,8 +5,8 @@ use burn::module::Param;
 use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Bool, DType, Device, Distribution, Tensor, TensorData};
 use burn_fused::{
-    Activation, AdamRates, AttentionOptions, LayerNorm, Stepped, activation, attention, bert_adam,
-    dropout, linear, sum_of_squares,
+    Activation, AdamRates, AdamState, AttentionOptions, LayerNorm, activation, attention,
+    bert_adam, dropout, linear, sum_of_squares,
 };
 use proptest::prelude::*;
 
@@ -424,7 +424,7 @@ fn adam_outcome(length: usize, weight_decay: f64, dtype: DType) -> Outcome {
     let rates =
         AdamRates { learning_rate: 1e-2, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-6, weight_decay };
     let nothing = tensor(1).zeros_like();
-    let mut now = Stepped { parameter: tensor(1), moment_1: nothing.clone(), moment_2: nothing };
+    let mut now = AdamState { parameter: tensor(1), moment_1: nothing.clone(), moment_2: nothing };
     for seed in 2..5 {
         now = bert_adam(now, tensor(seed), rates);
     }
@@ -450,7 +450,7 @@ fn adam_steps_as_plain_burn_does() {
 fn a_step_of_adam_changes_nothing_that_others_hold() {
     let device = Device::flex();
     let held = Tensor::<1>::from_data([1.0, 2.0], &device);
-    let now = Stepped { parameter: held.clone(), moment_1: held.clone(), moment_2: held.clone() };
+    let now = AdamState { parameter: held.clone(), moment_1: held.clone(), moment_2: held.clone() };
     let rates = AdamRates {
         learning_rate: 1.0,
         beta_1: 0.5,

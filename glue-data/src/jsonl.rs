@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::error::DataError;
-use crate::table_file::Row;
+use crate::tabular::Row;
 
 /// Reads some keys of every object.
 pub(crate) fn read(path: &Path, text: &str, keys: &[&str]) -> Result<Vec<Row>, DataError> {

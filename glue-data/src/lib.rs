@@ -2,21 +2,21 @@
 
 pub mod baseline;
 pub mod batch;
+pub mod batching;
 pub mod encoding;
 pub mod error;
 mod jsonl;
 mod label_forms;
 pub mod metric;
-pub mod order;
-pub mod pool;
 pub mod seed;
 mod separated;
 pub mod submission;
-pub mod table_file;
+pub mod tabular;
 pub mod task;
 pub mod tasks;
 mod tokenizer;
 pub mod tokens;
+pub mod unsplit_corpus;
 
 pub use batch::{Batch, PadToLongest, Targets};
 pub use error::DataError;
@@ -24,4 +24,4 @@ pub use metric::Metric;
 pub use seed::derive_seed;
 pub use task::{Example, Label, Labels, Prediction, Split, Task, TaskSpec, argmax};
 pub use tokenizer::error::{TokenizerError, TokenizerWarning};
-pub use tokens::{Encoded, EncodedRows, TextEncoder};
+pub use tokens::{Encoded, TextEncoder, TokenizedDataset};

@@ -1,4 +1,4 @@
-//! What a task is: a row of a table. Its files are read by `table_file`, the rows of the table are in `tasks`.
+//! What a task is: a row of a table. Its files are read by `tabular`, the rows of the table are in `tasks`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::error::DataError;
 use crate::label_forms;
 use crate::metric::Metric;
-use crate::pool::{self, Pool};
-use crate::table_file;
+use crate::tabular;
+use crate::unsplit_corpus::{self, UnsplitCorpus};
 
 /// One text, or a pair, with its label.
 #[derive(Debug, Clone, PartialEq)]
@@ -252,7 +252,7 @@ pub struct Part {
     /// The file that GLUE wants the predictions in.
     pub submission: Option<&'static str>,
     /// Where the file holds the rows of all parts: how this one's are read from it.
-    pub pool: Option<&'static Pool>,
+    pub pool: Option<&'static UnsplitCorpus>,
 }
 
 impl Part {
@@ -317,7 +317,7 @@ impl TaskSpec {
     }
 
     /// The rows that every part is drawn from, if it is so.
-    fn pooled(&self) -> Option<(&'static Part, &'static Pool)> {
+    fn pooled(&self) -> Option<(&'static Part, &'static UnsplitCorpus)> {
         self.parts.iter().find_map(|part| Some((part, part.pool?)))
     }
 
@@ -350,7 +350,7 @@ impl TaskSpec {
         let path = self.find(data, part)?;
         if let Some(pool) = part.pool {
             let (_, examples) = pool.read(part, self.classes, &path)?;
-            return Ok(pool::draw(examples, split));
+            return Ok(unsplit_corpus::draw(examples, split));
         }
         let bytes = std::fs::read(&path)
             .map_err(|source| DataError::Read { path: path.clone(), source })?;
@@ -372,7 +372,7 @@ impl TaskSpec {
     ) -> Result<Vec<Example>, DataError> {
         let part = self.part(split)?;
         assert!(part.pool.is_none(), "a file of this split alone");
-        table_file::read_published(part, &self.task().labels, bytes, path)
+        tabular::read_published(part, &self.task().labels, bytes, path)
     }
 
     /// Where a part's file is.

@@ -111,7 +111,7 @@ impl TextEncoder {
     ///
     /// # Errors
     /// A text that the tokenizer refuses.
-    pub fn encode(&self, examples: &[Example]) -> Result<EncodedRows, DataError> {
+    pub fn encode(&self, examples: &[Example]) -> Result<TokenizedDataset, DataError> {
         let inputs: Vec<EncodeInput> = examples
             .iter()
             // An empty second text is none, as for Hugging Face's tokenizer.
@@ -133,7 +133,7 @@ impl TextEncoder {
             type_ids: encoding.get_type_ids().to_vec(),
             label: example.label,
         });
-        Ok(EncodedRows { cut, ..rows.collect::<Vec<_>>().into() })
+        Ok(TokenizedDataset { cut, ..rows.collect::<Vec<_>>().into() })
     }
 
     /// The same tokenizer for texts that are put together and cut elsewhere.
@@ -187,20 +187,20 @@ impl PieceEncoder {
 
 /// Tokenized rows: a Burn dataset that is cheap to clone.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EncodedRows {
+pub struct TokenizedDataset {
     rows: Arc<[Encoded]>,
     longest: usize,
     cut: usize,
 }
 
-impl From<Vec<Encoded>> for EncodedRows {
+impl From<Vec<Encoded>> for TokenizedDataset {
     fn from(rows: Vec<Encoded>) -> Self {
         let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
         Self { rows: rows.into(), longest, cut: 0 }
     }
 }
 
-impl EncodedRows {
+impl TokenizedDataset {
     /// The rows themselves.
     pub fn rows(&self) -> &[Encoded] {
         &self.rows
@@ -222,7 +222,7 @@ impl EncodedRows {
     }
 }
 
-impl Dataset<Encoded> for EncodedRows {
+impl Dataset<Encoded> for TokenizedDataset {
     fn get(&self, index: usize) -> Result<Encoded, DatasetError> {
         Ok(self.rows[index].clone())
     }

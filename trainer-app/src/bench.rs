@@ -1,5 +1,5 @@
 //! The cases of the benchmark, and how one is measured: the step that a run does, on texts of given lengths.
-//! What is told about it is in [`recipes::bench`](crate::recipes::bench).
+//! What is told about it is in [`commands::bench`](crate::commands::bench).
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -9,8 +9,8 @@ use burn::module::Module;
 use burn_adapters::{AdaptedBert, Method, Pooling, TaskAdapterConfig};
 use burn_bert::{BertConfig, Precision};
 use clap::ValueEnum;
-use glue_data::order::training_batches;
-use glue_data::{Encoded, EncodedRows, Label, derive_seed};
+use glue_data::batching::training_batches;
+use glue_data::{Encoded, Label, TokenizedDataset, derive_seed};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -22,10 +22,10 @@ use crate::learner::backward::{Activations, gradients};
 use crate::learner::clip::clip_to_global_norm;
 use crate::learner::memory;
 use crate::learner::optimizer::build_optimizer;
-use crate::learner::step::Tuner;
-use crate::process::stay_awake;
-use crate::rows;
+use crate::learner::step::TrainableModel;
+use crate::process::keep_workers_spinning;
 use crate::run_config::RunConfig;
+use crate::task_rows;
 
 /// What is measured of each workload: training by a method, Houlsby's with gradient checkpointing, or inference with it.
 pub const METHODS: [&str; 6] = ["houlsby", CHECKPOINTED, "layer-norm", "full", INFERENCE, "lora"];
@@ -282,7 +282,7 @@ pub fn measure(job: &Job) -> Result<Figure> {
         fused: Vec::new(),
     }
     .init(&bert)?;
-    let mut tuner = Tuner { model: AdaptedBert::new(bert, task)? };
+    let mut tuner = TrainableModel { model: AdaptedBert::new(bert, task)? };
     let training = RunConfig::defaults(method).training;
     let mut optimizer = build_optimizer(&training, &tuner);
     let rows = texts(&job.batches, config.vocab_size);
@@ -292,11 +292,11 @@ pub fn measure(job: &Job) -> Result<Figure> {
     for pass in 0..=job.passes {
         let started = Instant::now();
         for (index, lengths) in job.batches.iter().enumerate() {
-            let _awake = stay_awake(&device);
+            let _awake = keep_workers_spinning(&device);
             let first: usize = job.batches[..index].iter().map(Vec::len).sum();
             let indices: Vec<usize> = (first..first + lengths.len()).collect();
             if infers {
-                let batch = rows::batch(&rows, &indices, &device.clone().inner());
+                let batch = task_rows::batch(&rows, &indices, &device.clone().inner());
                 black_box(valid.forward(&batch).read(&batch.labels));
                 continue;
             }
@@ -306,7 +306,7 @@ pub fn measure(job: &Job) -> Result<Figure> {
                 CHECKPOINTED => Activations::Recomputed { seed },
                 _ => Activations::Kept,
             };
-            let batch = rows::batch(&rows, &indices, &device);
+            let batch = task_rows::batch(&rows, &indices, &device);
             let (forward, gradients) = gradients(&tuner, None, &batch, 1.0, activations);
             black_box(forward.read(&batch.labels));
             let (gradients, _) = clip_to_global_norm(&tuner, gradients, training.clip);
@@ -330,7 +330,7 @@ pub fn measure(job: &Job) -> Result<Figure> {
 }
 
 /// Texts of random words, in the order of the batches.
-fn texts(batches: &[Vec<usize>], vocabulary: usize) -> EncodedRows {
+fn texts(batches: &[Vec<usize>], vocabulary: usize) -> TokenizedDataset {
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     // The vocabulary's first thousand are special and unused tokens; a vocabulary is far below 2³².
     let words = 1000..u32::try_from(vocabulary).unwrap_or(u32::MAX);
@@ -339,7 +339,7 @@ fn texts(batches: &[Vec<usize>], vocabulary: usize) -> EncodedRows {
         type_ids: vec![0; *length],
         label: Some(Label::Class(text % 2)),
     });
-    EncodedRows::from(texts.collect::<Vec<_>>())
+    TokenizedDataset::from(texts.collect::<Vec<_>>())
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use trainer_app::cli::{AdapterCommand, Cli, Command};
-use trainer_app::ending::{Ending, error_as_json, exit_code};
-use trainer_app::recipes::{
+use trainer_app::commands::{
     ablate, adapter, bank, bench, data, evaluate, inspect, predict, report, sweep, train,
 };
+use trainer_app::ending::{Ending, error_as_json, exit_code};
 use trainer_app::{noteln, outln, output, process};
 
 fn main() -> ExitCode {
-    process::keep_freed_memory();
+    process::configure_allocator();
     // Looked for here and not in what was parsed, so that a mistyped command answers in JSON too.
     let json = std::env::args_os().skip(1).any(|argument| argument == "--json");
     let command = match Cli::try_parse() {

@@ -25,10 +25,10 @@ pub fn compute_on_this_thread() {
     }
 }
 
-/// While it lives, rayon's threads look for work and do not sleep; [`stay_awake`] makes it.
+/// While it lives, rayon's threads look for work and do not sleep; [`keep_workers_spinning`] makes it.
 #[derive(Debug)]
 #[must_use = "threads go to sleep again when it is dropped"]
-pub struct Awake(Arc<AtomicBool>);
+pub struct SpinGuard(Arc<AtomicBool>);
 
 /// Keeps rayon's threads awake for a step, where the device is the CPU and the calling thread
 /// [computes](compute_on_this_thread).
@@ -37,8 +37,8 @@ pub struct Awake(Arc<AtomicBool>);
 /// on short texts, of which a step has hundreds. PyTorch's threads wait awake too.
 /// Whoever else wants the core gets it, because the thread offers it over and over; after some milliseconds without
 /// work it sleeps all the same.
-pub fn stay_awake(device: &Device) -> Awake {
-    const LOOKS_IN_VAIN: u32 = 10_000;
+pub fn keep_workers_spinning(device: &Device) -> SpinGuard {
+    const SPIN_LIMIT: u32 = 10_000;
     const PAUSES_PER_LOOK: u32 = 20;
     const LOOKS_PER_OFFER: u32 = 8;
 
@@ -46,27 +46,27 @@ pub fn stay_awake(device: &Device) -> Awake {
     if let Some(caller) = rayon::current_thread_index().filter(|_| devices::is_cpu(device)) {
         let over = Arc::clone(&over);
         rayon::spawn_broadcast(move |thread| {
-            let mut in_vain = 0;
+            let mut idle_polls = 0;
             while thread.index() != caller
-                && in_vain < LOOKS_IN_VAIN
+                && idle_polls < SPIN_LIMIT
                 && !over.load(Ordering::Relaxed)
             {
                 if rayon::yield_now() == Some(rayon::Yield::Executed) {
-                    in_vain = 0;
+                    idle_polls = 0;
                     continue;
                 }
-                in_vain += 1;
+                idle_polls += 1;
                 (0..PAUSES_PER_LOOK).for_each(|_| std::hint::spin_loop());
-                if in_vain.is_multiple_of(LOOKS_PER_OFFER) {
+                if idle_polls.is_multiple_of(LOOKS_PER_OFFER) {
                     std::thread::yield_now();
                 }
             }
         });
     }
-    Awake(over)
+    SpinGuard(over)
 }
 
-impl Drop for Awake {
+impl Drop for SpinGuard {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -77,7 +77,7 @@ impl Drop for Awake {
 /// Between two operations a tensor of megabytes is freed and the next of its size allocated. glibc gives such memory
 /// back to the system at once, which clears every page of it again: a tenth of a step. The most that the program ever
 /// needed stays with it.
-pub fn keep_freed_memory() {
+pub fn configure_allocator() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         const KEPT: libc::c_int = 1 << 30;

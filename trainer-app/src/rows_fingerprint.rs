@@ -5,7 +5,7 @@ use glue_data::{Example, Label, Labels};
 use sha2::{Digest, Sha256};
 
 use crate::fetch::hexadecimal;
-use crate::rows::TaskRows;
+use crate::task_rows::TaskRows;
 
 /// The SHA-256 of a task's labels and rows, in lower-case hexadecimal digits.
 pub fn of_rows(rows: &TaskRows) -> String {
@@ -15,7 +15,7 @@ pub fn of_rows(rows: &TaskRows) -> String {
         Labels::Score => text(&mut hasher, "score"),
     }
     let parts = [&rows.train, &rows.validation];
-    for part in parts.into_iter().chain(rows.judged_by.iter().map(|(_, part)| part)) {
+    for part in parts.into_iter().chain(rows.eval_splits.iter().map(|(_, part)| part)) {
         number(&mut hasher, part.len());
         part.iter().for_each(|row| example(&mut hasher, row));
     }
@@ -93,7 +93,7 @@ mod tests {
             },
             train: vec![row],
             validation: Vec::new(),
-            judged_by: Vec::new(),
+            eval_splits: Vec::new(),
             notes: Vec::new(),
             fingerprint: None,
         }

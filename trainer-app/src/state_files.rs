@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use burn_adapters::file::atomic;
-use glue_data::EncodedRows;
+use glue_data::TokenizedDataset;
 use sha2::{Digest, Sha256};
 
 use crate::ending::UsageError;
@@ -62,7 +62,7 @@ impl StateFiles {
     /// What `compute` or the file system reports.
     pub fn open(
         &self,
-        rows: &EncodedRows,
+        rows: &TokenizedDataset,
         layer: usize,
         bytes: u64,
         compute: impl FnOnce(&mut File) -> Result<()>,
@@ -103,7 +103,7 @@ impl StateFiles {
     }
 
     /// The name of a file: all that its content follows from decides it.
-    fn name(&self, rows: &EncodedRows, layer: usize) -> String {
+    fn name(&self, rows: &TokenizedDataset, layer: usize) -> String {
         let mut hash = Sha256::new();
         for number in [VERSION, layer as u64, self.base.len() as u64] {
             hash.update(number.to_le_bytes());
@@ -236,8 +236,8 @@ mod tests {
 
     use super::*;
 
-    fn rows(id: u32) -> EncodedRows {
-        EncodedRows::from(vec![Encoded { ids: vec![id], type_ids: vec![0], label: None }])
+    fn rows(id: u32) -> TokenizedDataset {
+        TokenizedDataset::from(vec![Encoded { ids: vec![id], type_ids: vec![0], label: None }])
     }
 
     fn files(directory: &Path, base: &str, limit: u64) -> StateFiles {

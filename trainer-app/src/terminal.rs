@@ -99,7 +99,7 @@ pub fn dashboard_starts() {}
 pub fn restore() {}
 
 /// The live table of a sweep: a row for each task and method, the running cell below, what was said above.
-pub struct Board {
+pub struct SweepProgress {
     bars: MultiProgress,
     rows: BTreeMap<String, Row>,
     running: ProgressBar,
@@ -152,7 +152,7 @@ impl Seen {
     }
 }
 
-impl Board {
+impl SweepProgress {
     /// A board with a row for each different name, as long as often the name occurs. Where there is no terminal only
     /// what is said appears, and where `talks` is unset not even that.
     pub fn new(names: impl Iterator<Item = String>, talks: bool) -> Self {

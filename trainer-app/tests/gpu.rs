@@ -6,7 +6,7 @@
     reason = "helpers of tests fail as tests do, and tell what they measured"
 )]
 
-#[path = "../../burn-adapters/tests/claims/fixtures.rs"]
+#[path = "../../burn-adapters/tests/it/fixtures.rs"]
 mod fixtures;
 mod tiny_base;
 
@@ -16,7 +16,7 @@ use std::process::Command;
 
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use burn_adapters::{AdaptedBert, Method, Tuned, classification_loss};
+use burn_adapters::{AdaptedBert, Method, TrainableBase, classification_loss};
 use burn_bert::Precision;
 use fixtures::{
     Tensors, adapted, base, config, gradients_by_path, input, labels, max_abs, max_abs_difference,
@@ -97,7 +97,9 @@ fn logits_and_gradients_of_every_method_are_those_of_the_cpu() {
 fn logits_are_those_of_pytorch() {
     let device = device();
     let batches = read(path("train/batches.safetensors"));
-    for (kind, tuned) in [("houlsby_ln", Tuned::LayerNorms), ("full", Tuned::Everything)] {
+    for (kind, tuned) in
+        [("houlsby_ln", TrainableBase::LayerNorms), ("full", TrainableBase::Everything)]
+    {
         let golden = read(path(&format!("train/{kind}.grads_step0.safetensors")));
         let model = training_start(tuned, &device);
         let logits = model.forward(&input(&batches, "step0.", &device));

@@ -5,7 +5,7 @@
     reason = "helpers of tests fail as tests do, and tell what they measured"
 )]
 
-#[path = "../../burn-adapters/tests/claims/fixtures.rs"]
+#[path = "../../burn-adapters/tests/it/fixtures.rs"]
 #[expect(dead_code, reason = "the other tests use the rest")]
 mod fixtures;
 
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, TensorData};
-use burn_adapters::{AdaptedBert, Tuned, classification_loss};
+use burn_adapters::{AdaptedBert, TrainableBase, classification_loss};
 use fixtures::{
     all_tensors, from_torch, hub_name, input, labels, max_abs, max_abs_difference, path, read,
     training_start,
@@ -62,7 +62,7 @@ fn assert_close(what: &str, found: &TensorData, expected: &TensorData) -> f32 {
 }
 
 fn check_trajectory(
-    (kind, tuned): (&str, Tuned),
+    (kind, tuned): (&str, TrainableBase),
     name: &str,
     max_norm: f64,
     optimizer: fn(&AdaptedBert) -> ModuleOptimizer,
@@ -118,9 +118,9 @@ fn check_trajectory(
     );
 }
 
-const HOULSBY: (&str, Tuned) = ("houlsby", Tuned::Nothing);
-const HOULSBY_WITH_NORMS: (&str, Tuned) = ("houlsby_ln", Tuned::LayerNorms);
-const FULL: (&str, Tuned) = ("full", Tuned::Everything);
+const HOULSBY: (&str, TrainableBase) = ("houlsby", TrainableBase::Nothing);
+const HOULSBY_WITH_NORMS: (&str, TrainableBase) = ("houlsby_ln", TrainableBase::LayerNorms);
+const FULL: (&str, TrainableBase) = ("full", TrainableBase::Everything);
 
 fn adam(_: &AdaptedBert) -> ModuleOptimizer {
     AdamConfig::new().with_epsilon(1e-8).init()

@@ -14,11 +14,11 @@ use burn_bert::Bert;
 use burn_bert::insertion::Site;
 use burn_fused::{LayerNorm, linear};
 
-use crate::bottleneck_plan::{BottleneckPlan, Closing, OuterNorm, Placement, Skip};
+use crate::bottleneck_plan::{BottleneckPlan, Closing, OuterNorm, Placement, ResidualSource};
 use crate::error::AdapterError;
-use crate::init::InitStream;
+use crate::init::NamedRng;
 use crate::inner_norm::InnerNorm;
-use crate::plan::{Plan, Tuned};
+use crate::plan::{Plan, TrainableBase};
 use crate::task_adapter::{LayerAdapter, TaskAdapter, TaskAdapterConfig, site_of};
 
 /// Deviation of query and key at the start: `AdapterHub`'s `init_bert_weights`.
@@ -82,17 +82,17 @@ pub fn fuse(
         return Err(AdapterError::NothingToFuse);
     }
     let plans = || adapters.iter().map(|adapter| &adapter.config().plan);
-    if let Some(plan) =
-        plans().find(|plan| !matches!(plan.tuned, Tuned::Nothing | Tuned::LayerNorms))
+    if let Some(plan) = plans()
+        .find(|plan| !matches!(plan.tuned, TrainableBase::Nothing | TrainableBase::LayerNorms))
     {
         return Err(AdapterError::Unfusable { found: format!("tuned: {:?}", plan.tuned) });
     }
     check_alike(plans().filter_map(|plan| plan.bottleneck.as_ref()))?;
-    let has_norms = plans().any(|plan| plan.tuned == Tuned::LayerNorms);
-    let tuned = if has_norms { Tuned::LayerNorms } else { config.plan.tuned };
+    let has_norms = plans().any(|plan| plan.tuned == TrainableBase::LayerNorms);
+    let tuned = if has_norms { TrainableBase::LayerNorms } else { config.plan.tuned };
     let config = TaskAdapterConfig {
         plan: Plan { tuned, ..config.plan.clone() },
-        fused: plans().map(|plan| Plan { tuned: Tuned::Nothing, ..plan.clone() }).collect(),
+        fused: plans().map(|plan| Plan { tuned: TrainableBase::Nothing, ..plan.clone() }).collect(),
         ..config.clone()
     };
     let mut task = config.init(bert)?;
@@ -135,7 +135,7 @@ impl Fusion {
     pub(crate) fn init(
         config: &TaskAdapterConfig,
         bert: &Bert,
-        stream: &InitStream,
+        stream: &NamedRng,
     ) -> Result<Self, AdapterError> {
         if config.plan.inserts() {
             let found = "it stands beside adapters of the task's own".to_owned();
@@ -149,7 +149,7 @@ impl Fusion {
         });
         let adapters = adapters.collect::<Result<Vec<_>, AdapterError>>()?;
         let device = bert.embeddings.layer_norm.gamma.lazy_device();
-        let site = |site: Site, stream: &InitStream| {
+        let site = |site: Site, stream: &NamedRng| {
             let stands = adapters.iter().any(|adapter| {
                 site_of(&adapter.layers, site).is_some_and(|own| own.bottleneck.is_some())
             });
@@ -216,7 +216,7 @@ fn check_alike<'a>(
         if plan.outer_norm != OuterNorm::None {
             return unfusable("it has an outer norm");
         }
-        if plan.skip != Skip::Made {
+        if plan.skip != ResidualSource::SublayerOutput {
             return unfusable("its answer is added to something else than what the sub-layer made");
         }
         Ok(())
@@ -238,13 +238,13 @@ fn check(plan: &Plan) -> Result<(), AdapterError> {
         Some(bottleneck) if bottleneck.closing != Closing::Norm => {
             unfusable("no norm closes its sites")
         }
-        Some(_) if plan.tuned != Tuned::Nothing => unfusable("its base was tuned too"),
+        Some(_) if plan.tuned != TrainableBase::Nothing => unfusable("its base was tuned too"),
         Some(_) => Ok(()),
     }
 }
 
 impl SiteFusion {
-    fn init(d_model: usize, dropout: f64, stream: &InitStream, device: &Device) -> Self {
+    fn init(d_model: usize, dropout: f64, stream: &NamedRng, device: &Device) -> Self {
         let shape = [d_model, d_model];
         let linear = |name: &str| Linear {
             weight: stream.child(name).truncated_normal(shape, INIT_STD, device),

@@ -2,7 +2,7 @@
 //! A task without a weight, and the slot after the last task, have one that changes nothing.
 
 use burn::tensor::{Int, Tensor};
-use burn_fused::{LayerNorm, Summands};
+use burn_fused::{LayerNorm, ResidualInputs};
 
 /// A linear layer for each task, padded with zeros to the widest.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl Norms {
     /// - index: `[batch]`
     pub(super) fn forward(
         &self,
-        summands: impl Into<Summands>,
+        summands: impl Into<ResidualInputs>,
         index: &Tensor<1, Int>,
     ) -> Tensor<3> {
         self.unit.forward(summands) * self.gamma.rows(index) + self.beta.rows(index)

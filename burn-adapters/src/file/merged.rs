@@ -9,7 +9,7 @@ use burn_bert::BertConfig;
 use burn_bert::checkpoint::hugging_face;
 use serde_json::{Map, Value, json};
 
-use super::foreign::{Tensors, make_directory, write_json, write_safetensors};
+use super::interchange::{Tensors, make_directory, write_json, write_safetensors};
 use super::native::is_finite;
 use crate::adapted::AdaptedBert;
 use crate::error::AdapterError;

@@ -4,8 +4,7 @@ pub mod adapter_hub;
 pub mod atomic;
 pub mod bank;
 mod checksum;
-mod foreign;
-mod layout;
+mod interchange;
 pub mod merged;
 mod metadata;
 pub mod native;
@@ -13,6 +12,7 @@ pub mod peft;
 mod pickle;
 pub mod probe;
 mod settings;
+mod tensor_mapping;
 pub mod tensorflow;
 
-pub use foreign::{Imported, Tensors, read_tensors};
+pub use interchange::{Imported, Tensors, read_tensors};

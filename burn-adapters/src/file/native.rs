@@ -302,7 +302,7 @@ pub(crate) fn kept_weights(model: &AdaptedBert) -> BTreeMap<String, TensorData> 
 
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let path = self.path.join(".");
-            if self.model.keeps(&path) {
+            if self.model.is_saved(&path) {
                 let data = param.val().into_data().convert_dtype(DType::F32);
                 self.weights.insert(name_in_file(&path).to_owned(), data);
             }

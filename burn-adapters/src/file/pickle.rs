@@ -10,7 +10,7 @@ use burn::tensor::TensorData;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::foreign::Tensors;
+use super::interchange::Tensors;
 
 const PROTOCOL: [u8; 2] = [0x80, 2];
 const MARK: u8 = b'(';

@@ -28,10 +28,10 @@ use burn::tensor::{Bool, DType, Tensor};
 use self::attention::Heads;
 use self::dropout::Mask;
 use crate::Activation;
-use crate::adam::{AdamRates, Stepped};
+use crate::adam::{AdamRates, AdamState};
 use crate::attention::AttentionOptions;
 use crate::dropout::active_rate;
-use crate::norm::Summands;
+use crate::norm::ResidualInputs;
 
 /// The operations as Burn dispatches them.
 #[backend_extension(Flex, Autodiff)]
@@ -189,7 +189,7 @@ pub(crate) fn dropout<const D: usize>(x: Tensor<D>, rate: f64) -> Tensor<D> {
 }
 
 pub(crate) fn layer_norm(
-    summands: Summands,
+    summands: ResidualInputs,
     gamma: Tensor<1>,
     beta: Tensor<1>,
     epsilon: f64,
@@ -225,10 +225,10 @@ pub(crate) fn attention(
 }
 
 pub(crate) fn bert_adam<const D: usize>(
-    before: Stepped<D>,
+    before: AdamState<D>,
     gradient: Tensor<D>,
     rates: AdamRates,
-) -> Stepped<D> {
+) -> AdamState<D> {
     let gradient = gradient.into_dispatch();
     let moment_1 =
         Dispatch::fused_mean(before.moment_1.into_dispatch(), gradient.clone(), rates.beta_1);
@@ -240,7 +240,7 @@ pub(crate) fn bert_adam<const D: usize>(
         moment_2.clone(),
         rates,
     );
-    Stepped {
+    AdamState {
         parameter: Tensor::from_dispatch(parameter),
         moment_1: Tensor::from_dispatch(moment_1),
         moment_2: Tensor::from_dispatch(moment_2),

@@ -5,7 +5,7 @@ use std::path::Path;
 use fuzz::Harness;
 use glue_data::tasks::custom::CustomFiles;
 use glue_data::tasks::squad::{Squad, score};
-use glue_data::{Split, encoding, table_file, tasks};
+use glue_data::{Split, encoding, tabular, tasks};
 
 /// Of a file of 1 MB at most: its shortest rows are 4 bytes long, and each is held in two texts and their list.
 const ROWS: usize = 64 << 20;
@@ -15,7 +15,7 @@ const JSON: usize = 32 << 20;
 fn check(name: &str, file: &str, seeds: &[Vec<u8>]) {
     let path = Path::new(file);
     let read = |bytes: &[u8]| {
-        let rows = table_file::parse_columns(path, bytes, &["text", "label"]);
+        let rows = tabular::parse_columns(path, bytes, &["text", "label"]);
         if let Ok(rows) = &rows {
             // A line for each row, none before the row above and none behind the end.
             let ends = bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count();

@@ -7,17 +7,18 @@
 //! Where a data set was at hand, the mean length of its texts is the paper's too, within one character.
 
 use crate::metric::Metric;
-use crate::pool::{self, Layout, Pool};
 use crate::task::{Part, Source, Split, TaskSpec};
+use crate::unsplit_corpus::{self, Layout, UnsplitCorpus};
 
 const METRICS: &[Metric] = &[Metric::Accuracy, Metric::MacroF1];
 
 /// Every label is the name of a class.
-const CSV: Pool = Pool { layout: Layout::Csv, renamed: &[], left_out: &[], open_classes: 0 };
+const CSV: UnsplitCorpus =
+    UnsplitCorpus { layout: Layout::Csv, renamed: &[], left_out: &[], open_classes: 0 };
 
 /// Three parts, drawn from one file of `rows` rows that count; the columns are those of text and label.
 const fn csv(
-    pool: &'static Pool,
+    pool: &'static UnsplitCorpus,
     file: &'static str,
     columns: &'static [&'static str; 2],
     rows: usize,
@@ -27,7 +28,7 @@ const fn csv(
 
 /// Three parts, drawn from one file of `rows` rows that count; text and label are two of its columns.
 const fn drawn(
-    pool: &'static Pool,
+    pool: &'static UnsplitCorpus,
     file: &'static str,
     columns: &'static [&'static str],
     (text, label): (&'static str, &'static str),
@@ -35,7 +36,7 @@ const fn drawn(
 ) -> [Part; 3] {
     const fn part(
         split: Split,
-        pool: &'static Pool,
+        pool: &'static UnsplitCorpus,
         file: &'static str,
         columns: &'static [&'static str],
         (text, label): (&'static str, &'static str),
@@ -50,7 +51,7 @@ const fn drawn(
             text,
             text2: None,
             label: Some(label),
-            rows: pool::share(rows, split),
+            rows: unsplit_corpus::share(rows, split),
             skip_short_rows: false,
             submission: None,
             pool: Some(pool),
@@ -116,7 +117,7 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         // The publisher's 11,314 training and 7,532 test rows together; the mean of 1903 characters is that of whole
         // posts, headers and quotes included.
         parts: &drawn(
-            &Pool { layout: Layout::Folders { beside: "20news-bydate-test" }, ..CSV },
+            &UnsplitCorpus { layout: Layout::Folders { beside: "20news-bydate-test" }, ..CSV },
             "20news-bydate-train",
             &["newsgroup", "post"],
             ("post", "newsgroup"),
@@ -157,7 +158,7 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         metrics: METRICS,
         // 10,876 rows, less 16 that nobody could decide.
         parts: &csv(
-            &Pool { left_out: &["Can't Decide"], ..CSV },
+            &UnsplitCorpus { left_out: &["Can't Decide"], ..CSV },
             "socialmedia-disaster-tweets-DFE.csv",
             &["text", "choose_one"],
             10_860,
@@ -172,7 +173,7 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         metrics: METRICS,
         // 8000 rows, less 9 that nobody was sure of; from the paper's total, the file was not at hand.
         parts: &csv(
-            &Pool { left_out: &["not sure"], ..CSV },
+            &UnsplitCorpus { left_out: &["not sure"], ..CSV },
             "Full-Economic-News-DFE-839861.csv",
             &["text", "relevance"],
             7991,
@@ -210,7 +211,7 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         metrics: METRICS,
         // 3111 yes and 1114 no; of the 6090 rows 1862 have no answer and 3 no label.
         parts: &csv(
-            &Pool {
+            &UnsplitCorpus {
                 renamed: &[("Y", "yes"), ("Yes", "yes"), ("N", "no"), ("No", "no")],
                 left_out: &["NA", "N/A", ""],
                 ..CSV
@@ -294,7 +295,7 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         classes: &[],
         metrics: METRICS,
         parts: &csv(
-            &Pool { left_out: &[""], open_classes: 3, ..CSV },
+            &UnsplitCorpus { left_out: &[""], open_classes: 3, ..CSV },
             "progressive-tweet-sentiment.csv",
             &["tweet", "q2_which_of_the_options_below_is_true_about_the_opinion_in_the_tweet"],
             1159,
@@ -308,7 +309,7 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         classes: &[],
         metrics: METRICS,
         parts: &csv(
-            &Pool { left_out: &[""], open_classes: 4, ..CSV },
+            &UnsplitCorpus { left_out: &[""], open_classes: 4, ..CSV },
             "progressive-tweet-sentiment.csv",
             &[
                 "tweet",
@@ -327,7 +328,7 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         // 5015 rows, of which 63 must be `not sure` for the paper's total: the copy at hand has lost this column, and
         // no other column has two values. Its mean of 305 characters is the paper's.
         parts: &csv(
-            &Pool { left_out: &["not sure"], ..CSV },
+            &UnsplitCorpus { left_out: &["not sure"], ..CSV },
             "us-economic-newspaper.csv",
             &["text", "relevance"],
             4952,
@@ -343,7 +344,7 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         // The database grows each day, and which of its columns has the paper's 157 classes is not known: the file is
         // one's own, with these two columns.
         parts: &csv(
-            &Pool { left_out: &[""], open_classes: 157, ..CSV },
+            &UnsplitCorpus { left_out: &[""], open_classes: 157, ..CSV },
             "complaints.csv",
             &["text", "label"],
             183_334,
@@ -362,7 +363,7 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         metrics: METRICS,
         // 422,937 lines are the paper's total: a reader that takes quotes for more than text finds fewer.
         parts: &drawn(
-            &Pool {
+            &UnsplitCorpus {
                 layout: Layout::Tabs,
                 renamed: &[
                     ("b", "business"),
@@ -388,7 +389,7 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         classes: &["ham", "spam"],
         metrics: METRICS,
         parts: &drawn(
-            &Pool { layout: Layout::Tabs, ..CSV },
+            &UnsplitCorpus { layout: Layout::Tabs, ..CSV },
             "SMSSpamCollection",
             &["label", "text"],
             ("text", "label"),

@@ -11,7 +11,7 @@ use crate::error::DataError;
 use crate::label_forms;
 use crate::metric::Metric;
 use crate::seed::derive_seed;
-use crate::table_file::{Row, read_columns};
+use crate::tabular::{Row, read_columns};
 use crate::task::{Example, Label, Labels, Task};
 
 /// One training row in so many is held out when there is no validation file.

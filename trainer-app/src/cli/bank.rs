@@ -120,7 +120,7 @@ pub struct ServeArgs {
     pub token: Option<String>,
     /// A further name that the server is reached by, as in `Host` and `Origin`
     ///
-    /// Without it those are localhost and the address that it listens on: another name may be a site that lets its
+    /// AblatedLayers it those are localhost and the address that it listens on: another name may be a site that lets its
     /// visitors' browsers ask this machine. May be given several times.
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,

@@ -1,10 +1,10 @@
 //! What can be typed: arguments and their help. What runs is in `run_config` and `recipes`.
 
 mod adapter;
-mod answer;
 mod bank;
 mod bench;
-mod supply;
+mod inference;
+mod resources;
 mod sweep;
 mod train;
 
@@ -12,10 +12,12 @@ pub use adapter::{
     AdapterCommand, AverageArgs, DirectoryFormat, ExportArgs, ExportFormat, ImportArgs,
     ImportTensorflowArgs,
 };
-pub use answer::{AblateArgs, ColumnArgs, ComposeArgs, EvaluateArgs, InferenceArgs, PredictArgs};
 pub use bank::{BankCommand, ServeArgs};
 pub use bench::BenchArgs;
-pub use supply::{BaseArgs, DataCommand, DevicesArgs};
+pub use inference::{
+    AblateArgs, ColumnArgs, ComposeArgs, EvaluateArgs, InferenceArgs, PredictArgs,
+};
+pub use resources::{BaseArgs, DataCommand, DevicesArgs};
 pub use sweep::{ReportArgs, SweepArgs};
 pub use train::{TaskArgs, TrainArgs};
 

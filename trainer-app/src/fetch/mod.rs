@@ -48,7 +48,7 @@ pub struct Patience {
     pub connect: Duration,
     /// For the head of an answer.
     pub response: Duration,
-    /// Without any byte of a body.
+    /// AblatedLayers any byte of a body.
     pub stall: Duration,
     /// Attempts in a row that bring nothing new.
     pub attempts: u32,

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn_adapters::AdaptedBert;
 use glue_data::{Batch, derive_seed};
 
-use super::step::{Entering, Forward, Tuner, bert_input};
+use super::step::{Forward, LayerInput, TrainableModel, bert_input};
 
 /// Where the activations come from that going back needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +24,8 @@ pub enum Activations {
 
 /// Loss and logits of a batch, and the gradients of a share of its loss.
 pub fn gradients(
-    tuner: &Tuner,
-    entering: Option<Entering>,
+    tuner: &TrainableModel,
+    entering: Option<LayerInput>,
     batch: &Batch,
     share: f64,
     activations: Activations,
@@ -39,8 +39,8 @@ pub fn gradients(
 }
 
 fn layer_by_layer(
-    tuner: &Tuner,
-    entering: Option<Entering>,
+    tuner: &TrainableModel,
+    entering: Option<LayerInput>,
     batch: &Batch,
     share: f64,
     seed: u64,
@@ -56,9 +56,9 @@ fn layer_by_layer(
 
     let untracked = tuner.model.untracked();
     let reads_text = entering.is_none();
-    let Entering { layer: first, mut hidden } = entering.unwrap_or_else(|| {
+    let LayerInput { layer: first, mut hidden } = entering.unwrap_or_else(|| {
         reseed("embeddings");
-        Entering { layer: 0, hidden: untracked.bert.embed(&input, &untracked.task) }
+        LayerInput { layer: 0, hidden: untracked.bert.embed(&input, &untracked.task) }
     });
     let mut states = Vec::new();
     for layer in first..bert.n_layers() {
@@ -99,18 +99,18 @@ fn pulled_back(output: Tensor<3>, gradient: Tensor<3>) -> Tensor<1> {
 mod tests {
     use burn::module::{Module, ModuleVisitor, Param};
     use burn::tensor::Device;
-    use burn_adapters::{Layers, Method, Plan, Pooling, TaskAdapterConfig, Tuned};
+    use burn_adapters::{Layers, Method, Plan, Pooling, TaskAdapterConfig, TrainableBase};
     use burn_bert::BertConfig;
-    use glue_data::{Encoded, EncodedRows, Label};
+    use glue_data::{Encoded, Label, TokenizedDataset};
 
     use super::*;
     use crate::learner::clip::global_norm;
-    use crate::rows;
+    use crate::task_rows;
 
     const SEED: u64 = 7;
 
     /// Four layers.
-    fn tuner(plan: Plan, dropout: f64, device: &Device) -> Tuner {
+    fn tuner(plan: Plan, dropout: f64, device: &Device) -> TrainableModel {
         device.seed(1);
         let config = BertConfig {
             vocab_size: 30,
@@ -138,7 +138,7 @@ mod tests {
         .unwrap();
         // Its weights are drawn when first read, from the stream that dropout draws from as well.
         bert.pool(bert.forward(&bert_input(&batch(device))));
-        Tuner { model: AdaptedBert::new(bert, task).unwrap() }
+        TrainableModel { model: AdaptedBert::new(bert, task).unwrap() }
     }
 
     fn batch(device: &Device) -> Batch {
@@ -147,11 +147,15 @@ mod tests {
             type_ids: (0..length).map(|token| u32::from(token > 3)).collect(),
             label: Some(Label::Class(length as usize % 3)),
         });
-        rows::batch(&EncodedRows::from(texts.to_vec()), &[0, 1, 2], device)
+        task_rows::batch(&TokenizedDataset::from(texts.to_vec()), &[0, 1, 2], device)
     }
 
     /// The whole graph at once, each part with the stream that [`layer_by_layer`] gives it.
-    fn in_one_graph(tuner: &Tuner, batch: &Batch, share: f64) -> (Forward, GradientsParams) {
+    fn in_one_graph(
+        tuner: &TrainableModel,
+        batch: &Batch,
+        share: f64,
+    ) -> (Forward, GradientsParams) {
         let AdaptedBert { bert, task } = &tuner.model;
         let reseed = |part: &str| batch.input_ids.device().seed(derive_seed(SEED, part));
         reseed("embeddings");
@@ -167,7 +171,11 @@ mod tests {
     }
 
     /// Asserts that two modules' gradients are one another's, and returns of how many parameters.
-    fn assert_alike(tuner: &Tuner, found: &GradientsParams, expected: &GradientsParams) -> usize {
+    fn assert_alike(
+        tuner: &TrainableModel,
+        found: &GradientsParams,
+        expected: &GradientsParams,
+    ) -> usize {
         struct Compare<'a> {
             found: &'a GradientsParams,
             expected: &'a GradientsParams,
@@ -203,7 +211,7 @@ mod tests {
             Method::LayerNorm.plan(1),
             Method::TopLayers(2).plan(1),
             Method::Full.plan(1),
-            Plan { tuned: Tuned::LayerNormsFrom(2), ..upper },
+            Plan { tuned: TrainableBase::LayerNormsFrom(2), ..upper },
         ];
         for plan in plans {
             let name = format!("{plan:?}");
@@ -225,7 +233,7 @@ mod tests {
         let (tuner, batch) = (tuner(plan, 0.0, &device), batch(&device));
         let hidden = tuner.model.bert.embed(&bert_input(&batch), &());
         let hidden = tuner.model.bert.run_layers(0..2, hidden, &batch.attention_mask, &());
-        let entering = || Some(Entering { layer: 2, hidden: hidden.clone().detach() });
+        let entering = || Some(LayerInput { layer: 2, hidden: hidden.clone().detach() });
         let (_, kept) = gradients(&tuner, entering(), &batch, 1.0, Activations::Kept);
         let again = Activations::Recomputed { seed: SEED };
         let (_, found) = gradients(&tuner, entering(), &batch, 1.0, again);

@@ -7,7 +7,7 @@
 use burn::config::Config;
 use burn::optim::{Optimizer, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
-use burn_fused::{AdamRates, Stepped, bert_adam};
+use burn_fused::{AdamRates, AdamState, bert_adam};
 
 /// Configuration of [`BertAdam`].
 #[derive(Config, Debug)]
@@ -35,7 +35,7 @@ impl BertAdamConfig {
 
 /// `p ← p − lr (m / (√v + ε) + decay · p)`, with the moments `m` and `v` as they are.
 ///
-/// Without the correction of the young moments (they start at 0), the first steps are larger than Adam's: the schedule
+/// AblatedLayers the correction of the young moments (they start at 0), the first steps are larger than Adam's: the schedule
 /// warms up for that reason.
 #[derive(Debug, Clone)]
 pub struct BertAdam {
@@ -65,8 +65,8 @@ impl Optimizer for BertAdam {
             let nothing = gradient.zeros_like();
             BertAdamState { moment_1: nothing.clone(), moment_2: nothing }
         });
-        let before = Stepped { parameter: tensor, moment_1, moment_2 };
-        let Stepped { parameter, moment_1, moment_2 } = bert_adam(before, gradient, rates);
+        let before = AdamState { parameter: tensor, moment_1, moment_2 };
+        let AdamState { parameter, moment_1, moment_2 } = bert_adam(before, gradient, rates);
         (parameter, Some(BertAdamState { moment_1, moment_2 }))
     }
 

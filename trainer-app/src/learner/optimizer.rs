@@ -3,11 +3,11 @@
 use burn::optim::{AdamConfig, AdamWConfig, ModuleOptimizer};
 
 use super::bert_adam::BertAdamConfig;
-use super::step::Tuner;
+use super::step::TrainableModel;
 use crate::run_config::{OptimizerKind, TrainingConfig};
 
 /// The optimizer of a run for a model whose parameters have their final ids.
-pub fn build_optimizer(training: &TrainingConfig, tuner: &Tuner) -> ModuleOptimizer {
+pub fn build_optimizer(training: &TrainingConfig, tuner: &TrainableModel) -> ModuleOptimizer {
     let decaying = tuner.model.weight_decay_group();
     match training.optimizer {
         OptimizerKind::BertAdam => {

@@ -64,7 +64,7 @@ impl Progress {
     }
 
     /// How many epochs, up to the last, gave every row the same answer.
-    pub fn epochs_with_one_answer(&self) -> usize {
+    pub fn epochs_with_single_class(&self) -> usize {
         self.epochs.iter().rev().take_while(|epoch| epoch.one_answer).count()
     }
 

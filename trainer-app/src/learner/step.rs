@@ -13,14 +13,14 @@ const NOWHERE: f32 = -1e9;
 
 /// A BERT with its task, as burn-train's learner wants it.
 #[derive(Module, Debug)]
-pub struct Tuner {
+pub struct TrainableModel {
     /// What is trained.
     pub model: AdaptedBert,
 }
 
 /// States that enter a layer below which the task has nothing.
 #[derive(Debug, Clone)]
-pub struct Entering {
+pub struct LayerInput {
     /// The layer.
     pub layer: usize,
     /// `[batch, sequence, d_model]`
@@ -58,7 +58,7 @@ pub struct ScoredRow {
     pub label: Option<Label>,
 }
 
-impl Tuner {
+impl TrainableModel {
     /// Logits and loss of a batch.
     pub fn forward(&self, batch: &Batch) -> Forward {
         self.forward_with(batch, &self.model.task)
@@ -70,15 +70,15 @@ impl Tuner {
     }
 
     /// The same from the states that enter a layer, where there are such.
-    pub fn forward_from(&self, entering: Option<Entering>, batch: &Batch) -> Forward {
-        let Some(Entering { layer, hidden }) = entering else { return self.forward(batch) };
-        self.read(self.model.run_from(layer, hidden, &batch.attention_mask), batch)
+    pub fn forward_from(&self, entering: Option<LayerInput>, batch: &Batch) -> Forward {
+        let Some(LayerInput { layer, hidden }) = entering else { return self.forward(batch) };
+        self.read(self.model.forward_from_layer(layer, hidden, &batch.attention_mask), batch)
     }
 
     /// The same from the states above the last layer.
     pub fn read(&self, hidden: Tensor<3>, batch: &Batch) -> Forward {
         if let Targets::Spans(spans) = &batch.targets {
-            let logits = self.model.read_tokens(hidden); // [batch, sequence, 2]
+            let logits = self.model.token_logits(hidden); // [batch, sequence, 2]
             let [rows, sequence, _] = logits.dims();
             // No answer is in the padding, whose states depend on how they came about: kept ones are zeros. The reference
             // code lets it count as further wrong places, up to its fixed length.
@@ -87,7 +87,7 @@ impl Tuner {
             let loss = span_loss(logits.clone(), spans.clone());
             return Forward { loss, logits: logits.swap_dims(1, 2).reshape([rows, 2 * sequence]) };
         }
-        let logits = self.model.read(hidden, &batch.attention_mask);
+        let logits = self.model.classify_hidden(hidden, &batch.attention_mask);
         let loss = match &batch.targets {
             Targets::Classes(labels) => classification_loss(logits.clone(), labels.clone()),
             Targets::Scores(scores) => regression_loss(logits.clone(), scores.clone()),
@@ -122,7 +122,7 @@ impl Forward {
     }
 }
 
-impl TrainStep for Tuner {
+impl TrainStep for TrainableModel {
     type Input = Batch;
     type Output = StepOutput;
 
@@ -133,7 +133,7 @@ impl TrainStep for Tuner {
     }
 }
 
-impl InferenceStep for Tuner {
+impl InferenceStep for TrainableModel {
     type Input = Batch;
     type Output = StepOutput;
 

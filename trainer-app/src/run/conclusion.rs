@@ -12,15 +12,15 @@ use serde_json::{Map, Value};
 
 use super::{Run, RunResult};
 use crate::artifacts::{RunDirectory, write_atomically};
+use crate::commands::inference;
 use crate::devices;
-use crate::judge::{AnswerJudge, Judge};
+use crate::evaluator::{Evaluator, SquadEvaluator};
 use crate::learner::memory;
 use crate::learner::progress::EpochReport;
-use crate::learner::step::{ScoredRow, Tuner};
+use crate::learner::step::{ScoredRow, TrainableModel};
 use crate::learner::strategy::Outcome;
-use crate::recipes::inference;
-use crate::rows::{self, TaskRows};
-use crate::subject::Subject;
+use crate::task_data::TaskData;
+use crate::task_rows::{self, TaskRows};
 
 impl Run {
     /// The result of a run whose training has ended.
@@ -35,8 +35,8 @@ impl Run {
             progress.best().context("no epoch was trained")?.clone();
         ensure_kept(directory, score)?;
         let (majority, bag_of_words) = match &self.task.subject {
-            Subject::Texts(rows) => baselines(rows),
-            Subject::Questions(_) => (None, None),
+            TaskData::Texts(rows) => baselines(rows),
+            TaskData::Questions(_) => (None, None),
         };
         let parameters = table.parameters();
         let timed = progress.epochs.iter().map(|epoch| epoch.seconds_per_step);
@@ -70,25 +70,25 @@ impl Run {
 
     /// Scores the kept adapter on the other labeled parts of the task, or writes down what it answers to questions.
     fn judge(&self, directory: &RunDirectory) -> Result<BTreeMap<String, Map<String, Value>>> {
-        if let Judge::Answers(judge) = &*self.task.judge {
+        if let Evaluator::Answers(judge) = &*self.task.judge {
             self.write_answers(judge, directory)?;
         }
         match &self.task.subject {
-            Subject::Texts(rows) if !rows.judged_by.is_empty() => {
+            TaskData::Texts(rows) if !rows.eval_splits.is_empty() => {
                 self.judge_other_parts(rows, directory)
             }
-            Subject::Texts(_) | Subject::Questions(_) => Ok(BTreeMap::new()),
+            TaskData::Texts(_) | TaskData::Questions(_) => Ok(BTreeMap::new()),
         }
     }
 
     /// The adapter of the best epoch, read back from its file.
-    fn kept(&self, directory: &RunDirectory) -> Result<Tuner> {
+    fn kept(&self, directory: &RunDirectory) -> Result<TrainableModel> {
         let bert = self.base.bert().valid();
         let (model, _) = native::load(&directory.adapter(), bert, &self.base.fingerprint()?)?;
-        Ok(Tuner { model })
+        Ok(TrainableModel { model })
     }
 
-    fn write_answers(&self, judge: &AnswerJudge, directory: &RunDirectory) -> Result<()> {
+    fn write_answers(&self, judge: &SquadEvaluator, directory: &RunDirectory) -> Result<()> {
         let tuner = self.kept(directory)?;
         let batch_size = self.config.training.batch_size;
         let scored = inference::run(&tuner, &self.task.validation, batch_size, &self.device);
@@ -109,12 +109,12 @@ impl Run {
     ) -> Result<BTreeMap<String, Map<String, Value>>> {
         let tuner = self.kept(directory)?;
         let mut judged = BTreeMap::new();
-        for (split, examples) in &rows.judged_by {
-            let encoded = rows::encode(&self.task.encoder, &self.base.config, examples)?;
+        for (split, examples) in &rows.eval_splits {
+            let encoded = task_rows::encode(&self.task.encoder, &self.base.config, examples)?;
             let batch_size = self.config.training.batch_size;
             let scored = inference::run(&tuner, &encoded, batch_size, &self.device);
             ensure_finite(&scored, split.name())?;
-            if let Some(scores) = rows::scores(&rows.task, scored.iter()) {
+            if let Some(scores) = task_rows::scores(&rows.task, scored.iter()) {
                 judged.insert(split.name().to_owned(), scores);
             }
         }

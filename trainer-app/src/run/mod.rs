@@ -1,5 +1,5 @@
 //! One training run: from a configuration to an adapter file and a result.
-//! What runs share is in [`shared`](crate::shared); who asks for a run, and what is told about it, in the recipes.
+//! What runs share is in [`shared`](crate::resource_cache); who asks for a run, and what is told about it, in the recipes.
 
 mod conclusion;
 
@@ -15,23 +15,23 @@ use burn::train::renderer::MetricsRenderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use burn_adapters::file::native::{self, AdapterMetadata, DataSource, Score};
 use burn_adapters::{AdaptedBert, InnerNorm, TaskAdapterConfig, TrainedTable, fuse};
-use glue_data::{Batch, EncodedRows, PadToLongest};
+use glue_data::{Batch, PadToLongest, TokenizedDataset};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::activation_cache::TaskActivations;
 use crate::artifacts::{RunDirectory, write_atomically};
 use crate::ending::UsageError;
-use crate::frozen::FrozenTask;
+use crate::evaluator::Evaluator;
 use crate::insertion_cost;
-use crate::judge::Judge;
 use crate::learner::checkpoint::identity::{Identity, RowsIdentity};
 use crate::learner::checkpoint::{Checkpoint, Found, Progress};
 use crate::learner::metrics::{Gauge, ScoreMetric};
 use crate::learner::optimizer::build_optimizer;
-use crate::learner::step::Tuner;
+use crate::learner::step::TrainableModel;
 use crate::learner::strategy::{Identify, Keep, Outcome, ResumableLoop};
+use crate::resource_cache::{LoadedBase, LoadedTask, ResourceCache};
 use crate::run_config::{RunConfig, TrainingConfig};
-use crate::shared::{LoadedBase, LoadedTask, Shared};
 use crate::stop::Stop;
 
 /// What a run ends with: `result.json`, and the line of `--json`.
@@ -105,7 +105,7 @@ impl RunResult {
 pub type MakeRenderer = Box<dyn Fn(&Interrupter, usize) -> Box<dyn MetricsRenderer>>;
 
 /// How a run is watched and stopped.
-pub struct Watch {
+pub struct RunOptions {
     /// What shows the run while it trains.
     pub renderer: MakeRenderer,
     /// Who may stop it.
@@ -126,8 +126,8 @@ pub struct Run {
     replicas: Vec<burn::tensor::Device>,
     base: Arc<LoadedBase>,
     task: Arc<LoadedTask>,
-    frozen: Option<Arc<FrozenTask>>,
-    tuner: Tuner,
+    frozen: Option<Arc<TaskActivations>>,
+    tuner: TrainableModel,
 }
 
 impl Run {
@@ -135,7 +135,7 @@ impl Run {
     ///
     /// # Errors
     /// Rows, a base or a plan that cannot be used.
-    pub fn prepare(config: RunConfig, shared: &mut Shared) -> Result<Self> {
+    pub fn prepare(config: RunConfig, shared: &mut ResourceCache) -> Result<Self> {
         let task = shared.task(&config)?;
         let base = shared.base(&config.model)?;
         let bert = base.bert();
@@ -160,7 +160,7 @@ impl Run {
             });
             fuse(&task_config, adapters.collect::<Result<_>>()?, &bert)?
         };
-        let tuner = Tuner { model: AdaptedBert::new(bert, adapter)? };
+        let tuner = TrainableModel { model: AdaptedBert::new(bert, adapter)? };
         let (device, replicas) = (shared.device().clone(), shared.replicas().to_vec());
         // Every device would count its own share of a batch, and only the first one's statistics would be saved.
         if !replicas.is_empty() && has_batch_norm(tuner.model.task.config()) {
@@ -185,7 +185,7 @@ impl Run {
     ///
     /// # Errors
     /// Whatever keeps the run from ending with a score; what was saved until then stays.
-    pub fn train(self, directory: &RunDirectory, watch: &Watch) -> Result<Option<RunResult>> {
+    pub fn train(self, directory: &RunDirectory, watch: &RunOptions) -> Result<Option<RunResult>> {
         let directory = &directory.clone().locked()?;
         directory.remove_leftovers()?;
         let table = self.table();
@@ -209,10 +209,10 @@ impl Run {
     fn start(
         &self,
         directory: &RunDirectory,
-        watch: &Watch,
-    ) -> Result<(Tuner, ModuleOptimizer, Progress)> {
+        watch: &RunOptions,
+    ) -> Result<(TrainableModel, ModuleOptimizer, Progress)> {
         let training = &self.config.training;
-        let optimizer = |tuner: &Tuner| build_optimizer(training, tuner);
+        let optimizer = |tuner: &TrainableModel| build_optimizer(training, tuner);
         let fresh = self.tuner.clone();
         let Found { checkpoint, damages } = Checkpoint::newest(&directory.checkpoints())?;
         let Some(checkpoint) = checkpoint else {
@@ -242,11 +242,11 @@ impl Run {
 
     fn launch(
         &self,
-        tuner: Tuner,
+        tuner: TrainableModel,
         optimizer: ModuleOptimizer,
         progress: Progress,
         directory: &RunDirectory,
-        watch: &Watch,
+        watch: &RunOptions,
     ) -> Outcome {
         let training = &self.config.training;
         let steps_per_epoch = self.steps_per_epoch;
@@ -291,11 +291,11 @@ impl Run {
         .metric_train_numeric(Gauge::loss())
         .metric_valid_numeric(Gauge::loss());
         let supervised = match &*self.task.judge {
-            Judge::Labels(task) => {
+            Evaluator::Labels(task) => {
                 let score = ScoreMetric::new(Arc::new(task.clone()));
                 supervised.metric_train_numeric(score.clone()).metric_valid_numeric(score)
             }
-            Judge::Answers(_) => supervised
+            Evaluator::Answers(_) => supervised
                 .metric_train_numeric(Gauge::spans_found())
                 .metric_valid_numeric(Gauge::spans_found()),
         };
@@ -380,7 +380,7 @@ fn has_batch_norm(task: &TaskAdapterConfig) -> bool {
 }
 
 /// Optimizer steps of an epoch.
-fn steps_per_epoch(train: &EncodedRows, training: &TrainingConfig) -> Result<usize> {
+fn steps_per_epoch(train: &TokenizedDataset, training: &TrainingConfig) -> Result<usize> {
     let batches = (train.rows().len() / training.batch_size).max(1);
     let steps = batches / training.accumulate;
     ensure!(
@@ -397,6 +397,6 @@ fn steps_per_epoch(train: &EncodedRows, training: &TrainingConfig) -> Result<usi
 }
 
 /// burn-train asks for loaders; the loop makes its own batches.
-fn loader(rows: &EncodedRows) -> Arc<dyn DataLoader<Batch>> {
+fn loader(rows: &TokenizedDataset) -> Arc<dyn DataLoader<Batch>> {
     DataLoaderBuilder::new(PadToLongest::default()).batch_size(1).build(rows.clone())
 }

@@ -7,7 +7,7 @@ use super::{
     ModelConfig, OptimizerKind, RunConfig, StateCache, TaskConfig, TrainingConfig, VERSION,
 };
 use crate::learner::schedule::Decay;
-use crate::subject::asks_questions;
+use crate::task_data::is_question_answering;
 
 /// Longest window of a paragraph, in tokens: the reference code's, `run_squad.py`.
 pub(super) const QUESTION_LENGTH: usize = 384;
@@ -83,8 +83,8 @@ impl RunConfig {
 
     /// What follows from the task: questions are read in longer windows, unless the length was chosen, and with every
     /// token.
-    pub(crate) fn fit_to_subject(&mut self, keeps_length: bool) {
-        if asks_questions(&self.task) {
+    pub(crate) fn fit_to_task_data(&mut self, keeps_length: bool) {
+        if is_question_answering(&self.task) {
             self.model.pooling = QUESTION_POOLING;
             if !keeps_length {
                 self.model.max_length = QUESTION_LENGTH;

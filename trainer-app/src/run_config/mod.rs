@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use burn_adapters::{
-    Activation, BottleneckPlan, Combine, InnerNorm, Layers, Method, Plan, Pooling, Sites, Tuned,
+    Activation, BottleneckPlan, Combine, InnerNorm, Layers, Method, Plan, Pooling, Sites,
+    TrainableBase,
 };
 use burn_bert::Precision;
 use serde::{Deserialize, Serialize};
@@ -289,10 +290,10 @@ impl RunConfig {
             ..method
         });
         // Where the lower layers have no adapters they are left alone altogether, so that their states can be kept.
-        if let (Some(bottleneck), Tuned::LayerNorms) = (&plan.bottleneck, plan.tuned)
+        if let (Some(bottleneck), TrainableBase::LayerNorms) = (&plan.bottleneck, plan.tuned)
             && bottleneck.layers.lowest() > 0
         {
-            plan.tuned = Tuned::LayerNormsFrom(bottleneck.layers.lowest());
+            plan.tuned = TrainableBase::LayerNormsFrom(bottleneck.layers.lowest());
         }
         plan
     }

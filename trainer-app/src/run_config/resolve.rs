@@ -12,7 +12,7 @@ use super::{CustomTaskConfig, OptimizerKind, RunConfig, StateCache, TaskConfig, 
 use crate::cli::{TaskArgs, TrainArgs};
 use crate::ending::UsageError;
 use crate::limits;
-use crate::subject::asks_questions;
+use crate::task_data::is_question_answering;
 
 /// What `trainer train` is to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +80,7 @@ impl RunConfig {
             refuse_foreign_defaults(file, &config, args)?;
         } else {
             let pooling = args.pooling.is_some().then_some(config.model.pooling);
-            config.fit_to_subject(args.max_length.is_some());
+            config.fit_to_task_data(args.max_length.is_some());
             set(&mut config.model.pooling, pooling);
         }
         refuse_without_effect(&config, args)?;
@@ -168,7 +168,7 @@ impl RunConfig {
             }
             self.task.data = Some(data.clone());
         }
-        if self.task.custom.is_none() && !asks_questions(&self.task) {
+        if self.task.custom.is_none() && !is_question_answering(&self.task) {
             let is_embedded = tasks::lookup(&self.task.name)?.source.is_none();
             if is_embedded && args.data.is_some() {
                 bail!(
@@ -188,8 +188,8 @@ impl RunConfig {
 /// The settings that follow from another one where nothing else is said: their flags, and their values here.
 fn derived(config: &RunConfig) -> Vec<(&'static str, String)> {
     let defaults = RunConfig::defaults(config.model.method);
-    let asks_questions = asks_questions(&config.task);
-    let (pooling, length) = if asks_questions {
+    let is_question_answering = is_question_answering(&config.task);
+    let (pooling, length) = if is_question_answering {
         (QUESTION_POOLING, QUESTION_LENGTH)
     } else {
         (default_pooling(&config.model.base), defaults.model.max_length)
@@ -288,7 +288,7 @@ fn refuse_without_effect(config: &RunConfig, args: &TrainArgs) -> Result<()> {
              or leave out --weight-decay"
         );
     }
-    if asks_questions(&config.task) && config.model.pooling != QUESTION_POOLING {
+    if is_question_answering(&config.task) && config.model.pooling != QUESTION_POOLING {
         bail!(
             "--pooling has no effect with --task {}, whose answers are read from every token; leave out --pooling",
             config.task.name

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::http::Refusal;
+use super::http::ApiError;
 
 /// Bytes of a body.
 pub(super) const MAX_BODY: usize = 1 << 20;
@@ -36,22 +36,22 @@ pub(super) async fn receive(
     body: Body,
     memory: &Arc<Semaphore>,
     time: Duration,
-) -> Result<Received, Refusal> {
+) -> Result<Received, ApiError> {
     timeout(time, read(body, memory)).await.unwrap_or_else(|_| {
-        Err(Refusal::new(
+        Err(ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
             format!("the body did not arrive within {} seconds", time.as_secs()),
         ))
     })
 }
 
-async fn read(mut body: Body, memory: &Arc<Semaphore>) -> Result<Received, Refusal> {
+async fn read(mut body: Body, memory: &Arc<Semaphore>) -> Result<Received, ApiError> {
     let mut bytes = Vec::new();
     let mut permits: Option<OwnedSemaphorePermit> = None;
     let (mut length, mut held) = (0, 0);
     while let Some(frame) = body.frame().await {
         let frame = frame
-            .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body could not be read"))?;
+            .map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, "the body could not be read"))?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
         if length > MAX_DROPPED {
@@ -64,7 +64,7 @@ async fn read(mut body: Body, memory: &Arc<Semaphore>) -> Result<Received, Refus
         let units = length.div_ceil(UNIT);
         let more = u32::try_from(units - held).unwrap_or(u32::MAX);
         let Ok(permit) = memory.clone().try_acquire_many_owned(more) else {
-            return Err(Refusal::busy(
+            return Err(ApiError::busy(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too many long requests arrive at once; try again",
             ));
@@ -77,7 +77,7 @@ async fn read(mut body: Body, memory: &Arc<Semaphore>) -> Result<Received, Refus
         bytes.extend_from_slice(&data);
     }
     if length > MAX_BODY {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("the body is longer than {MAX_BODY} bytes; send fewer texts at once"),
         ));

@@ -23,15 +23,15 @@ use super::log::log;
 use super::metrics::Metrics;
 use super::origin::{Names, shortened};
 use super::queue::Queue;
-use super::resident::{Resident, Residents};
+use super::registry::{Registry, ReloadingRegistry};
 use super::{body, predict};
 
 /// The page at `/`; it needs nothing from elsewhere.
 const PAGE: &str = include_str!("page.html");
 
 /// What all requests share.
-pub(super) struct Front {
-    pub(super) residents: Residents,
+pub(super) struct AppState {
+    pub(super) residents: ReloadingRegistry,
     pub(super) queue: Arc<Queue>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) token: Option<String>,
@@ -44,14 +44,14 @@ pub(super) struct Front {
 
 /// An answer that is none, as a sentence.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct ApiError {
     status: StatusCode,
     sentence: String,
     /// Whether the same request may be answered a little later.
     passes: bool,
 }
 
-impl Refusal {
+impl ApiError {
     pub(super) fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
         Self { status, sentence: sentence.into(), passes: false }
     }
@@ -62,7 +62,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         if self.status == StatusCode::INTERNAL_SERVER_ERROR {
             log(&self.sentence);
@@ -81,23 +81,27 @@ fn to_json(body: &Value) -> Response {
 }
 
 /// All paths. The page and `/healthz` need no token.
-pub(super) fn router(front: Arc<Front>) -> Router {
+pub(super) fn router(front: Arc<AppState>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/v1/tasks", get(tasks))
         .route("/v1/predict", post(predict))
-        .fallback(nothing_here)
+        .fallback(not_found)
         .layer(from_fn_with_state(front.clone(), with_token))
         .route("/", get(async || Html(PAGE)))
         .route("/healthz", get(health))
-        .method_not_allowed_fallback(asked_otherwise)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(front.clone(), with_own_name))
-        .layer(from_fn_with_state(front.clone(), counted))
+        .layer(from_fn_with_state(front.clone(), record_metrics))
         .with_state(front)
 }
 
 /// Counts answers, and how long they took.
-async fn counted(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
+async fn record_metrics(
+    State(front): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let start = Instant::now();
     let response = next.run(request).await;
     front.metrics.answered(response.status().as_u16(), start.elapsed());
@@ -106,24 +110,24 @@ async fn counted(State(front): State<Arc<Front>>, request: Request, next: Next) 
 
 /// Refuses what another site makes a browser ask.
 async fn with_own_name(
-    State(front): State<Arc<Front>>,
+    State(front): State<Arc<AppState>>,
     request: Request,
     next: Next,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     front
         .names
         .check(request.version(), request.uri(), request.headers())
-        .map_err(|reason| Refusal::new(StatusCode::FORBIDDEN, reason))?;
+        .map_err(|reason| ApiError::new(StatusCode::FORBIDDEN, reason))?;
     Ok(next.run(request).await)
 }
 
 async fn with_token(
-    State(front): State<Arc<Front>>,
+    State(front): State<Arc<AppState>>,
     request: Request,
     next: Next,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     if !has_token(&front, request.headers()) {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             StatusCode::UNAUTHORIZED,
             "the header `Authorization: Bearer TOKEN` is missing or has another token",
         ));
@@ -132,7 +136,7 @@ async fn with_token(
 }
 
 /// Whether a request shows the token, or none is needed.
-fn has_token(front: &Front, headers: &HeaderMap) -> bool {
+fn has_token(front: &AppState, headers: &HeaderMap) -> bool {
     front.token.as_ref().is_none_or(|token| {
         let shown = headers.get(AUTHORIZATION);
         let shown = shown.and_then(|header| header.as_bytes().strip_prefix(b"Bearer "));
@@ -141,15 +145,15 @@ fn has_token(front: &Front, headers: &HeaderMap) -> bool {
     })
 }
 
-async fn asked_otherwise(method: Method, uri: Uri) -> Refusal {
-    Refusal::new(
+async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         format!("{} has no {method}", shortened(uri.path())),
     )
 }
 
-async fn nothing_here(uri: Uri) -> Refusal {
-    Refusal::new(
+async fn not_found(uri: Uri) -> ApiError {
+    ApiError::new(
         StatusCode::NOT_FOUND,
         format!(
             "there is nothing at {}; there are /v1/predict, /v1/tasks, /healthz, /metrics and /",
@@ -159,7 +163,10 @@ async fn nothing_here(uri: Uri) -> Refusal {
 }
 
 /// Whether all is well; with a reason where it is not, for those who have the token.
-async fn health(State(front): State<Arc<Front>>, headers: HeaderMap) -> Result<Response, Refusal> {
+async fn health(
+    State(front): State<Arc<AppState>>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     blocking(move || {
         let text = match front.residents.fault() {
             None => "ok\n".to_owned(),
@@ -173,7 +180,7 @@ async fn health(State(front): State<Arc<Front>>, headers: HeaderMap) -> Result<R
     .await
 }
 
-async fn metrics(State(front): State<Arc<Front>>) -> Result<Response, Refusal> {
+async fn metrics(State(front): State<Arc<AppState>>) -> Result<Response, ApiError> {
     blocking(move || {
         let tasks = front.residents.current().tasks.len();
         let is_degraded = front.residents.fault().is_some();
@@ -183,11 +190,14 @@ async fn metrics(State(front): State<Arc<Front>>) -> Result<Response, Refusal> {
     .await
 }
 
-async fn tasks(State(front): State<Arc<Front>>) -> Result<Response, Refusal> {
+async fn tasks(State(front): State<Arc<AppState>>) -> Result<Response, ApiError> {
     blocking(move || Ok(to_json(&listed(&front.residents.current())))).await
 }
 
-async fn predict(State(front): State<Arc<Front>>, request: Request) -> Result<Response, Refusal> {
+async fn predict(
+    State(front): State<Arc<AppState>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let received = body::receive(request.into_body(), &front.memory, front.time).await?;
     let asked = blocking(move || predict::ask(&front, &received.bytes)).await?;
     Ok(to_json(&asked.answer().await?))
@@ -195,17 +205,17 @@ async fn predict(State(front): State<Arc<Front>>, request: Request) -> Result<Re
 
 /// Runs what blocks on another thread than that of the connections.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-) -> Result<T, Refusal> {
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
     spawn_blocking(work).await.unwrap_or_else(|_| {
-        Err(Refusal::new(
+        Err(ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "a thread that answers requests panicked",
         ))
     })
 }
 
-fn listed(resident: &Resident) -> Value {
+fn listed(resident: &Registry) -> Value {
     let tasks = resident.tasks.iter().map(|(name, served)| {
         let metadata = &served.metadata;
         let labels = match &metadata.head {

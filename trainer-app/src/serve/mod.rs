@@ -13,8 +13,8 @@ mod metrics;
 mod origin;
 mod predict;
 mod queue;
+mod registry;
 pub mod request;
-mod resident;
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -28,10 +28,10 @@ use crate::cli::ServeArgs;
 use crate::devices;
 use crate::ending::UsageError;
 use connections::Limits;
-use http::Front;
+use http::AppState;
 use origin::Names;
 use queue::{Job, Queue};
-use resident::Residents;
+use registry::ReloadingRegistry;
 
 /// How long requests that are being answered may take when the server is about to end.
 const GRACE: Duration = Duration::from_mins(1);
@@ -58,7 +58,7 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     let listener =
         TcpListener::bind(&*addresses).with_context(|| format!("listening on {}", args.listen))?;
     let address = listener.local_addr()?;
-    let residents = Residents::open(&args.bank, args.base.as_deref(), &device)?;
+    let residents = ReloadingRegistry::open(&args.bank, args.base.as_deref(), &device)?;
     let stop = Arc::new(Notify::new());
     let (stopping, asked) = (stop.clone(), AtomicBool::new(false));
     ctrlc::set_handler(move || {
@@ -75,7 +75,7 @@ pub fn run(args: &ServeArgs) -> Result<()> {
         args.bank.display()
     );
     let time = Duration::from_secs(args.timeout.into());
-    let front = Front {
+    let front = AppState {
         residents,
         queue: Arc::new(Queue::new(args.queue as usize)),
         metrics: Arc::default(),
@@ -115,7 +115,7 @@ fn connections(asked: usize) -> usize {
 /// Answers requests until `stop` is notified or the model breaks.
 fn serve(
     listener: TcpListener,
-    front: Front,
+    front: AppState,
     limits: Limits,
     stop: Arc<Notify>,
     model: impl FnMut(&[Job]) -> Vec<Vec<f32>> + Send + 'static,
@@ -163,7 +163,7 @@ mod tests {
     use crate::tiny_base::lay_tiny_base;
 
     /// A bank with the task `one`.
-    fn residents(directory: &std::path::Path) -> Residents {
+    fn residents(directory: &std::path::Path) -> ReloadingRegistry {
         lay_tiny_base(directory);
         let base = Base::locate(directory.join("base").to_str().unwrap()).unwrap();
         let identity = BaseIdentity::new(base.name(), base.fingerprint().unwrap());
@@ -171,13 +171,13 @@ mod tests {
         let bank = directory.join("tasks.bank");
         Bank::create(&bank, identity, base.bytes().unwrap()).unwrap();
         Bank::add(&bank, &directory.join(adapter), None).unwrap();
-        Residents::open(&bank, None, &Device::flex()).unwrap()
+        ReloadingRegistry::open(&bank, None, &Device::flex()).unwrap()
     }
 
     #[test]
     fn a_model_that_breaks_ends_the_server_with_an_error() {
         let directory = tempfile::tempdir().unwrap();
-        let front = Front {
+        let front = AppState {
             residents: residents(directory.path()),
             queue: Arc::new(Queue::new(8)),
             metrics: Arc::default(),

@@ -10,23 +10,23 @@ use glue_data::{Encoded, Example, argmax};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-use super::http::{Front, Refusal};
+use super::http::{ApiError, AppState};
 use super::origin::shortened;
 use super::queue::{Job, Refused};
+use super::registry::{LoadedTask, Registry};
 use super::request::{self, Input, RequestError};
-use super::resident::{Resident, Served};
-use crate::recipes::predict::softmax;
-use crate::rows;
+use crate::commands::predict::softmax;
+use crate::task_rows;
 
 /// A request whose texts are in the queue.
-pub(super) struct Asked {
+pub(super) struct PendingRequest {
     /// The task of each text.
-    tasks: Vec<(String, Served)>,
+    tasks: Vec<(String, LoadedTask)>,
     logits: UnboundedReceiver<(usize, Vec<f32>)>,
 }
 
 /// Puts the texts of a body into the queue; this reads the bank and tokenizes, and so blocks.
-pub(super) fn ask(front: &Front, body: &[u8]) -> Result<Asked, Refusal> {
+pub(super) fn ask(front: &AppState, body: &[u8]) -> Result<PendingRequest, ApiError> {
     let inputs = request::parse(body).map_err(|error| {
         let status = match error {
             RequestError::Malformed(_) => StatusCode::BAD_REQUEST,
@@ -34,7 +34,7 @@ pub(super) fn ask(front: &Front, body: &[u8]) -> Result<Asked, Refusal> {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
         };
-        Refusal::new(status, error.to_string())
+        ApiError::new(status, error.to_string())
     })?;
     let resident = front.residents.current();
     let tasks = served(&resident, &inputs)?;
@@ -42,7 +42,7 @@ pub(super) fn ask(front: &Front, body: &[u8]) -> Result<Asked, Refusal> {
         let is_pair = input.text2.as_ref().is_some_and(|text2| !text2.is_empty());
         if let Some(wrong) = other_input(served.metadata.input, is_pair) {
             let sentence = format!("text {number}: the task `{}` {wrong}", shortened(task));
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, sentence));
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, sentence));
         }
     }
     // Before anything is tokenized, which takes more time and memory than to wait.
@@ -52,7 +52,7 @@ pub(super) fn ask(front: &Front, body: &[u8]) -> Result<Asked, Refusal> {
     for (number, (input, (task, served))) in inputs.into_iter().zip(&tasks).enumerate() {
         let example = Example { text: input.text, text2: input.text2, label: None };
         let text = encode(front, &resident, served, example).map_err(|error| {
-            Refusal::new(StatusCode::BAD_REQUEST, format!("text {number}: {error:#}"))
+            ApiError::new(StatusCode::BAD_REQUEST, format!("text {number}: {error:#}"))
         })?;
         jobs.push(Job {
             resident: resident.clone(),
@@ -64,15 +64,15 @@ pub(super) fn ask(front: &Front, body: &[u8]) -> Result<Asked, Refusal> {
         });
     }
     room.fill(jobs).map_err(|refused| refuse(front, refused))?;
-    Ok(Asked { tasks, logits })
+    Ok(PendingRequest { tasks, logits })
 }
 
 /// The task of each text.
-fn served(resident: &Resident, inputs: &[Input]) -> Result<Vec<(String, Served)>, Refusal> {
+fn served(resident: &Registry, inputs: &[Input]) -> Result<Vec<(String, LoadedTask)>, ApiError> {
     let find = |input: &Input| {
         let served = resident.tasks.get(&input.task).ok_or_else(|| {
             let known: Vec<_> = resident.tasks.keys().map(String::as_str).collect();
-            Refusal::new(
+            ApiError::new(
                 StatusCode::NOT_FOUND,
                 format!(
                     "there is no task `{}`; the tasks are {}",
@@ -86,21 +86,21 @@ fn served(resident: &Resident, inputs: &[Input]) -> Result<Vec<(String, Served)>
     inputs.iter().map(find).collect()
 }
 
-fn refuse(front: &Front, refused: Refused) -> Refusal {
+fn refuse(front: &AppState, refused: Refused) -> ApiError {
     let capacity = front.queue.capacity;
     match refused {
-        Refused::Full => Refusal::busy(
+        Refused::Full => ApiError::busy(
             StatusCode::TOO_MANY_REQUESTS,
             format!("{capacity} texts may wait, and there is no room for these; try again"),
         ),
-        Refused::TooMany { texts } => Refusal::new(
+        Refused::TooMany { texts } => ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!(
                 "there are {texts} texts, and {capacity} may wait at this server; send fewer texts at once"
             ),
         ),
         Refused::Closed => {
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is about to end")
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the server is about to end")
         }
     }
 }
@@ -114,10 +114,10 @@ fn other_input(of_adapter: Option<TextInput>, is_pair: bool) -> Option<&'static 
     }
 }
 
-impl Asked {
+impl PendingRequest {
     /// Waits for the logits of all texts.
-    pub(super) async fn answer(mut self) -> Result<Value, Refusal> {
-        let broken = |reason: String| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, reason);
+    pub(super) async fn answer(mut self) -> Result<Value, ApiError> {
+        let broken = |reason: String| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, reason);
         let mut predictions = vec![Value::Null; self.tasks.len()];
         while let Some((number, logits)) = self.logits.recv().await {
             let (task, served) = &self.tasks[number];
@@ -136,17 +136,17 @@ impl Asked {
 }
 
 fn encode(
-    front: &Front,
-    resident: &Arc<Resident>,
-    served: &Served,
+    front: &AppState,
+    resident: &Arc<Registry>,
+    served: &LoadedTask,
     example: Example,
 ) -> Result<Encoded> {
     let encoder = resident.encoder(served)?;
-    let rows = rows::encode(encoder, &front.residents.bert_config, &[example])?;
+    let rows = task_rows::encode(encoder, &front.residents.bert_config, &[example])?;
     Ok(rows.rows()[0].clone())
 }
 
-fn prediction(task: &str, served: &Served, logits: &[f32]) -> Value {
+fn prediction(task: &str, served: &LoadedTask, logits: &[f32]) -> Value {
     match &served.metadata.head {
         HeadKind::Classification { labels } => {
             let likely = softmax(logits);

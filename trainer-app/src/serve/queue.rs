@@ -12,17 +12,17 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::metrics::Metrics;
-use super::resident::{Place, Resident};
+use super::registry::{Place, Registry};
 use crate::learner::step::bert_input;
 
 /// Tokens of a batch, padding included.
 const BATCH_TOKENS: usize = 8192;
 /// How long the first text of a batch waits for company.
-const COMPANY: Duration = Duration::from_millis(3);
+const BATCH_WINDOW: Duration = Duration::from_millis(3);
 
 /// A text that waits for its logits.
 pub(super) struct Job {
-    pub(super) resident: Arc<Resident>,
+    pub(super) resident: Arc<Registry>,
     pub(super) task: String,
     pub(super) place: Place,
     pub(super) text: Encoded,
@@ -145,7 +145,7 @@ impl Queue {
         let waiting =
             self.changed.wait_while(waiting, |waiting| waiting.jobs.is_empty() && !waiting.closed);
         let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-        let until = Instant::now() + COMPANY;
+        let until = Instant::now() + BATCH_WINDOW;
         while !waiting.closed && !is_full(&waiting.jobs) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
-use glue_data::order::training_batches;
+use glue_data::batching::training_batches;
 
+use crate::resource_cache::ResourceCache;
 use crate::run_config::RunConfig;
-use crate::shared::Shared;
 use crate::sweep::cell::Cell;
 use crate::sweep::entries::Entries;
 use crate::sweep::entry::Entry;
@@ -36,7 +36,7 @@ pub fn seconds_seen(entries: &Entries, cell: &Cell) -> Option<f64> {
 ///
 /// # Errors
 /// Rows or a base that cannot be read.
-pub fn flops(cell: &Cell, shared: &mut Shared) -> Result<f64> {
+pub fn flops(cell: &Cell, shared: &mut ResourceCache) -> Result<f64> {
     let config = &cell.config;
     let task = shared.task(config)?;
     let below = shared.lowest_layer(config)?;
@@ -92,7 +92,7 @@ mod tests {
     fn layers_below_the_lowest_adapter_cost_less_and_less_still_where_their_states_are_kept() {
         let directory = tempfile::tempdir().unwrap();
         lay_tiny_base(directory.path());
-        let mut shared = Shared::new(Device::flex());
+        let mut shared = ResourceCache::new(Device::flex());
         let mut flops_of = |layers: Option<&str>, cache, epochs| {
             let mut config = RunConfig::defaults(Method::Houlsby);
             config.model.base = directory.path().join("base").to_str().unwrap().to_owned();

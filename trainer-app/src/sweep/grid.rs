@@ -225,7 +225,7 @@ impl Grid {
         });
         vary(&mut configs, &axis(self.seeds.as_ref()), |config, seed| config.seed = seed);
         for config in &mut configs {
-            config.fit_to_subject(self.max_length.is_some());
+            config.fit_to_task_data(self.max_length.is_some());
         }
         Ok(configs)
     }

@@ -35,7 +35,7 @@ impl HubHead {
     pub(super) fn of(mut file: Settings) -> Result<Self, AdapterError> {
         let old = !matches!(file.take("version"), Some(Value::String(_)));
         let Some(mut config) = file.object("config")? else {
-            // Without settings, the head is the model's own, which its class describes.
+            // AblatedLayers settings, the head is the model's own, which its class describes.
             let class = file.text("model_class", STATIC)?;
             if class != STATIC {
                 return Err(file.refuse("model_class", &json!(class), STATIC));

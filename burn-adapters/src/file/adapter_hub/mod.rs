@@ -17,7 +17,7 @@ use self::config::Version;
 use self::head::HubHead;
 pub(super) use self::head::numbered_labels;
 use self::names::Names;
-use super::foreign::{
+use super::interchange::{
     Imported, Tensors, check_sizes, fill, find, make_directory, read_tensors, tensors_of, write,
     write_json, write_safetensors,
 };
@@ -27,7 +27,7 @@ use crate::adapted::AdaptedBert;
 use crate::error::{AdapterError, BaseShape, TensorProblems};
 use crate::head::HeadKind;
 use crate::inner_norm::InnerNorm;
-use crate::plan::{Plan, Tuned};
+use crate::plan::{Plan, TrainableBase};
 use crate::task_adapter::TaskAdapterConfig;
 
 pub(super) const FORMAT: &str = "AdapterHub";
@@ -63,7 +63,7 @@ pub fn read(
     let path = find(directory, &["adapter.safetensors", "pytorch_adapter.bin"])?;
     let mut tensors = renamed(&path, read_tensors(&path)?)?;
     if tensors.keys().any(|name| name.contains("LayerNorm.")) {
-        plan.tuned = Tuned::LayerNorms;
+        plan.tuned = TrainableBase::LayerNorms;
     }
     let mut warnings = Vec::new();
     let head_config = directory.join(HEAD_CONFIG);

@@ -2,7 +2,7 @@
 
 use burn_bert::Projection;
 
-use super::super::layout::{Axes, Part, Place};
+use super::super::tensor_mapping::{Axes, Part, TensorLocation};
 
 /// What names depend on.
 pub(super) struct Names {
@@ -20,16 +20,17 @@ pub(super) struct Names {
 
 impl Names {
     /// Where a parameter is, by its path in a task.
-    pub(super) fn place(&self, path: &str) -> Option<Place> {
+    pub(super) fn place(&self, path: &str) -> Option<TensorLocation> {
         let adapter = &self.adapter;
         if let Some(rest) = path.strip_prefix("head.") {
             let (layer, kind) = rest.split_once('.')?;
             let Some(head) = &self.head else {
-                return (layer == "linear").then(|| Place::linear(format!("classifier.{kind}")));
+                return (layer == "linear")
+                    .then(|| TensorLocation::linear(format!("classifier.{kind}")));
             };
             // Dropout is 0, the first linear layer 1, the activation 2, dropout again 3.
             let index = if layer == "linear" && self.hidden { 4 } else { 1 };
-            return Some(Place::linear(format!("heads.{head}.{index}.{kind}")));
+            return Some(TensorLocation::linear(format!("heads.{head}.{index}.{kind}")));
         }
         if let Some(rest) = path.strip_prefix("embeddings_norm.") {
             return norm(format!("embeddings.LayerNorm.{rest}"));
@@ -37,8 +38,10 @@ impl Names {
         if let Some(rest) = path.strip_prefix("prefix.") {
             let prefix = self_prefix(adapter);
             return match rest.strip_prefix("down.") {
-                Some(kind) => Some(Place::linear(format!("{prefix}.control_trans.0.{kind}"))),
-                None => Some(Place::whole(format!("{prefix}.wte.weight"), Axes::Same)),
+                Some(kind) => {
+                    Some(TensorLocation::linear(format!("{prefix}.control_trans.0.{kind}")))
+                }
+                None => Some(TensorLocation::whole(format!("{prefix}.wte.weight"), Axes::Same)),
             };
         }
         let (index, rest) = path.strip_prefix("layers.")?.split_once('.')?;
@@ -49,10 +52,10 @@ impl Names {
                 let (projection, rest) = rest.split_once('.')?;
                 let dense = format!("{layer}.{}.loras.{adapter}", dense(projection)?);
                 Some(match rest {
-                    "a" => Place::whole(format!("{dense}.lora_A"), Axes::Transposed),
-                    "b" => Place::whole(format!("{dense}.lora_B"), Axes::Transposed),
-                    "factors" => Place::whole(format!("{dense}.lora_B"), Axes::Column),
-                    gate => Place::linear(format!("{dense}.{gate}")),
+                    "a" => TensorLocation::whole(format!("{dense}.lora_A"), Axes::Transposed),
+                    "b" => TensorLocation::whole(format!("{dense}.lora_B"), Axes::Transposed),
+                    "factors" => TensorLocation::whole(format!("{dense}.lora_B"), Axes::Column),
+                    gate => TensorLocation::linear(format!("{dense}.{gate}")),
                 })
             }
             "prefix" => self.prefix(&layer, index.parse().ok()?, rest),
@@ -62,40 +65,43 @@ impl Names {
         }
     }
 
-    fn prefix(&self, layer: &str, index: usize, rest: &str) -> Option<Place> {
+    fn prefix(&self, layer: &str, index: usize, rest: &str) -> Option<TensorLocation> {
         if rest.starts_with("gate.") {
             let gates = format!("{layer}.attention.self.prefix_tuning.prefix_gates");
             let kind = rest.strip_prefix("gate.")?;
-            return Some(Place::linear(format!("{gates}.{}.{kind}", self.adapter)));
+            return Some(TensorLocation::linear(format!("{gates}.{}.{kind}", self.adapter)));
         }
         let index = self.prefix_layers.iter().position(|layer| *layer == index)?;
         let part = Some(Part { index, of: self.prefix_layers.len() });
         let prefix = self_prefix(&self.adapter);
         Some(match rest.strip_prefix("up.") {
-            Some(kind) => {
-                Place { part, ..Place::linear(format!("{prefix}.control_trans.2.{kind}")) }
+            Some(kind) => TensorLocation {
+                part,
+                ..TensorLocation::linear(format!("{prefix}.control_trans.2.{kind}"))
+            },
+            None => {
+                TensorLocation { name: format!("{prefix}.control_trans"), axes: Axes::Flat, part }
             }
-            None => Place { name: format!("{prefix}.control_trans"), axes: Axes::Flat, part },
         })
     }
 
-    fn site(&self, site: &str, rest: &str) -> Option<Place> {
+    fn site(&self, site: &str, rest: &str) -> Option<TensorLocation> {
         if let Some(rest) = rest.strip_prefix("norm.") {
             return norm(format!("{site}.LayerNorm.{rest}"));
         }
         let adapter = format!("{site}.adapters.{}", self.adapter);
         let rest = rest.strip_prefix("bottleneck.")?;
         if rest == "scaling" {
-            return Some(Place::whole(format!("{adapter}.scaling"), Axes::Same));
+            return Some(TensorLocation::whole(format!("{adapter}.scaling"), Axes::Same));
         }
         let (module, kind) = rest.split_once('.')?;
         match module {
             "down" if self.inner_norm => {
-                Some(Place::linear(format!("{adapter}.adapter_down.1.{kind}")))
+                Some(TensorLocation::linear(format!("{adapter}.adapter_down.1.{kind}")))
             }
-            "down" => Some(Place::linear(format!("{adapter}.adapter_down.0.{kind}"))),
-            "up" => Some(Place::linear(format!("{adapter}.adapter_up.{kind}"))),
-            "gate" => Some(Place::linear(format!("{adapter}.gate.{kind}"))),
+            "down" => Some(TensorLocation::linear(format!("{adapter}.adapter_down.0.{kind}"))),
+            "up" => Some(TensorLocation::linear(format!("{adapter}.adapter_up.{kind}"))),
+            "gate" => Some(TensorLocation::linear(format!("{adapter}.gate.{kind}"))),
             "layer_norm" => norm(format!("{adapter}.adapter_norm_before.{kind}")),
             "outer_norm" => norm(format!("{adapter}.adapter_norm_after.{kind}")),
             _ => None,
@@ -120,14 +126,14 @@ fn self_prefix(adapter: &str) -> String {
 }
 
 /// The name of a norm's parameter, which is `gamma` or `beta` here.
-fn norm(name: String) -> Option<Place> {
+fn norm(name: String) -> Option<TensorLocation> {
     let (norm, kind) = name.rsplit_once('.')?;
     let kind = match kind {
         "gamma" => "weight",
         "beta" => "bias",
         _ => return None,
     };
-    Some(Place::whole(format!("{norm}.{kind}"), Axes::Same))
+    Some(TensorLocation::whole(format!("{norm}.{kind}"), Axes::Same))
 }
 
 /// A projection's linear layer in a checkpoint, by the name of the field that corrects it.

@@ -12,10 +12,10 @@ use super::super::settings::{Harmless, Settings};
 use super::FORMAT;
 use super::targets::{ENCODER, POOLER, Targets, alike, names};
 use crate::error::AdapterError;
+use crate::ia3::Ia3Plan;
 use crate::layers::Layers;
-use crate::low_rank::{LowRankPlan, RankScaling};
-use crate::plan::{Plan, Tuned};
-use crate::scale::ScalePlan;
+use crate::lora::{LoraPlan, RankScaling};
+use crate::plan::{Plan, TrainableBase};
 
 /// Settings of every class, and what they do instead of changing an answer.
 const OF_ALL: &[Harmless] = &[
@@ -48,7 +48,7 @@ pub(super) fn plan(mut settings: Settings, n_layers: usize) -> Result<Plan, Adap
     if task_type != SEQUENCE {
         return Err(settings.refuse("task_type", &json!(task_type), SEQUENCE));
     }
-    let mut plan = Plan::without_insertions(Tuned::Nothing);
+    let mut plan = Plan::without_insertions(TrainableBase::Nothing);
     let kind = settings.text("peft_type", "")?;
     settings.skip(OF_ALL);
     check_model(&mut settings)?;
@@ -63,7 +63,7 @@ pub(super) fn plan(mut settings: Settings, n_layers: usize) -> Result<Plan, Adap
                 let expected = "every LayerNorm and nothing else, such as [\"LayerNorm\"]";
                 return Err(settings.refuse(TARGETS, &json!(modules), expected));
             }
-            plan.tuned = Tuned::LayerNorms;
+            plan.tuned = TrainableBase::LayerNorms;
         }
         other => {
             return Err(settings.refuse("peft_type", &json!(other), "LORA, IA3 or LN_TUNING"));
@@ -111,7 +111,7 @@ fn target_modules(
     Ok((modules, targets))
 }
 
-fn low_rank(settings: &mut Settings, n_layers: usize) -> Result<LowRankPlan, AdapterError> {
+fn low_rank(settings: &mut Settings, n_layers: usize) -> Result<LoraPlan, AdapterError> {
     let (rank, alpha) = (settings.size("r", 8)?, settings.number("lora_alpha", 8.0)?);
     check_start(settings)?;
     let only = layers_to_transform(settings, n_layers)?;
@@ -127,9 +127,9 @@ fn low_rank(settings: &mut Settings, n_layers: usize) -> Result<LowRankPlan, Ada
     if projections.is_empty() && !pooler {
         return Err(refuse("a linear layer of BERT's among them"));
     }
-    let mut plan = LowRankPlan { layers, pooler, ..LowRankPlan::new(projections, rank, alpha) };
+    let mut plan = LoraPlan { layers, pooler, ..LoraPlan::new(projections, rank, alpha) };
     if settings.flag("use_rslora", false)? {
-        plan.scaling = RankScaling::RootRank;
+        plan.scaling = RankScaling::RankStabilized;
     }
     settings.skip(OF_LORA);
     settings.must_be_off(&[
@@ -187,7 +187,7 @@ fn layers_to_transform(
     }
 }
 
-fn scale(settings: &mut Settings, n_layers: usize) -> Result<ScalePlan, AdapterError> {
+fn scale(settings: &mut Settings, n_layers: usize) -> Result<Ia3Plan, AdapterError> {
     const INPUTS: &str = "feedforward_modules";
     let (modules, targets) = target_modules(settings, n_layers)?;
     if targets.pooler || targets.embeddings {
@@ -214,7 +214,7 @@ fn scale(settings: &mut Settings, n_layers: usize) -> Result<ScalePlan, AdapterE
     }
     settings.skip(OF_IA3);
     settings.must_be_off(&["fan_in_fan_out", "exclude_modules"])?;
-    Ok(ScalePlan { layers, outputs, inputs })
+    Ok(Ia3Plan { layers, outputs, inputs })
 }
 
 /// The settings of a plan.
@@ -243,7 +243,7 @@ pub(super) fn settings(plan: &Plan, base: &str, n_layers: usize) -> Result<Value
     let own = match (plan.low_rank.as_ref(), plan.scale.as_ref(), plan.tuned) {
         _ if plan.bottleneck.is_some() => return Err(no_place("a bottleneck")),
         _ if plan.prefix.is_some() => return Err(no_place("a prefix with a head")),
-        (Some(low_rank), None, Tuned::Nothing) if !low_rank.gate => {
+        (Some(low_rank), None, TrainableBase::Nothing) if !low_rank.gate => {
             let mut targets = modules(&low_rank.layers, &low_rank.projections);
             if low_rank.pooler {
                 targets.push(POOLER.to_owned());
@@ -252,19 +252,19 @@ pub(super) fn settings(plan: &Plan, base: &str, n_layers: usize) -> Result<Value
                 "peft_type": "LORA",
                 "r": low_rank.rank,
                 "lora_alpha": low_rank.alpha,
-                "use_rslora": low_rank.scaling == RankScaling::RootRank,
+                "use_rslora": low_rank.scaling == RankScaling::RankStabilized,
                 "lora_dropout": 0.0,
                 "bias": "none",
                 "target_modules": targets,
             })
         }
-        (None, Some(scale), Tuned::Nothing) if scale.inputs.is_disjoint(&scale.outputs) => {
+        (None, Some(scale), TrainableBase::Nothing) if scale.inputs.is_disjoint(&scale.outputs) => {
             let inputs = modules(&scale.layers, &scale.inputs);
             let mut targets = modules(&scale.layers, &scale.outputs);
             targets.extend(inputs.clone());
             json!({ "peft_type": "IA3", "target_modules": targets, "feedforward_modules": inputs })
         }
-        (None, None, Tuned::LayerNorms) => {
+        (None, None, TrainableBase::LayerNorms) => {
             json!({ "peft_type": "LN_TUNING", "target_modules": ["LayerNorm"] })
         }
         _ => return Err(no_place("this union of things that are tuned")),

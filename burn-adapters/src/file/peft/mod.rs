@@ -15,7 +15,7 @@ use burn_bert::Bert;
 
 use self::names::place;
 use super::adapter_hub::numbered_labels;
-use super::foreign::{
+use super::interchange::{
     Imported, Tensors, check_sizes, fill, find, make_directory, read_tensors, tensors_of,
     write_json, write_safetensors,
 };

@@ -1,20 +1,20 @@
 //! The names that `PEFT` gives to what is a parameter here, without the prefixes.
 
 use super::super::adapter_hub::names::dense;
-use super::super::layout::{Axes, Place};
+use super::super::tensor_mapping::{Axes, TensorLocation};
 
 /// Where a parameter is, by its path in a task.
-pub(super) fn place(path: &str) -> Option<Place> {
+pub(super) fn place(path: &str) -> Option<TensorLocation> {
     let factor = |name: &str, of: &str| {
         let factor = match name {
             "a" => "lora_A",
             "b" => "lora_B",
             _ => return None,
         };
-        Some(Place::linear(format!("{of}.{factor}.weight")))
+        Some(TensorLocation::linear(format!("{of}.{factor}.weight")))
     };
     if let Some(kind) = path.strip_prefix("head.linear.") {
-        return Some(Place::linear(format!("classifier.{kind}")));
+        return Some(TensorLocation::linear(format!("classifier.{kind}")));
     }
     if let Some(name) = path.strip_prefix("pooler.") {
         return factor(name, "pooler.dense");
@@ -35,17 +35,17 @@ pub(super) fn place(path: &str) -> Option<Place> {
         "scale_output" | "scale_input" => {
             let (projection, _) = rest.split_once('.')?;
             let axes = if part == "scale_input" { Axes::Row } else { Axes::Column };
-            Some(Place::whole(format!("{layer}.{}.ia3_l", dense(projection)?), axes))
+            Some(TensorLocation::whole(format!("{layer}.{}.ia3_l", dense(projection)?), axes))
         }
         _ => None,
     }
 }
 
-fn norm(site: &str, kind: &str) -> Option<Place> {
+fn norm(site: &str, kind: &str) -> Option<TensorLocation> {
     let kind = match kind {
         "gamma" => "weight",
         "beta" => "bias",
         _ => return None,
     };
-    Some(Place::whole(format!("{site}.LayerNorm.ln_tuning_layers.{kind}"), Axes::Same))
+    Some(TensorLocation::whole(format!("{site}.LayerNorm.ln_tuning_layers.{kind}"), Axes::Same))
 }

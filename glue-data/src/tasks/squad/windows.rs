@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::Squad;
 use crate::error::DataError;
 use crate::task::Label;
-use crate::tokens::{Encoded, EncodedRows, PieceEncoder, Pieces, TextEncoder};
+use crate::tokens::{Encoded, PieceEncoder, Pieces, TextEncoder, TokenizedDataset};
 
 /// `[CLS]` and the two `[SEP]`.
 const SPECIAL_TOKENS: usize = 3;
@@ -64,7 +64,7 @@ impl WindowConfig {
 /// The rows of some questions, and what leads from a position in a row back to the text.
 #[derive(Debug, Clone)]
 pub struct Windows {
-    rows: EncodedRows,
+    rows: TokenizedDataset,
     /// What each row holds.
     held: Vec<Window>,
     /// The rows of each question; none where the context has no token.
@@ -128,7 +128,7 @@ impl Windows {
         let rows_of_questions = rows_of_questions.collect();
         let (rows, held) = cut.into_iter().flatten().unzip::<_, _, Vec<_>, Vec<_>>();
         Ok(Self {
-            rows: EncodedRows::from(rows),
+            rows: TokenizedDataset::from(rows),
             held,
             rows_of_questions,
             offsets: contexts.into_iter().map(|context| context.offsets).collect(),
@@ -136,15 +136,15 @@ impl Windows {
     }
 
     /// Every row, those of one question in the order of the context.
-    pub fn rows(&self) -> &EncodedRows {
+    pub fn rows(&self) -> &TokenizedDataset {
         &self.rows
     }
 
     /// The rows to learn from: those of questions whose answer is in its place.
-    pub fn training_rows(&self) -> EncodedRows {
+    pub fn training_rows(&self) -> TokenizedDataset {
         let rows = self.rows.rows().iter().zip(&self.held);
         let learnable = rows.filter(|(_, window)| window.learnable).map(|(row, _)| row.clone());
-        EncodedRows::from(learnable.collect::<Vec<_>>())
+        TokenizedDataset::from(learnable.collect::<Vec<_>>())
     }
 
     /// What each row holds.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use burn_adapters::HeadKind;
-use glue_data::{EncodedRows, Label};
+use glue_data::{Label, TokenizedDataset};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::evaluator::Evaluator;
 use crate::fetch::hexadecimal;
-use crate::judge::Judge;
 use crate::run_config::RunConfig;
 
 /// Settings that say where things are and not what they are: a run may be resumed with others.
@@ -58,7 +58,7 @@ pub struct RowsIdentity {
 
 impl RowsIdentity {
     /// The identity of rows; validation rows are judged by more than their labels.
-    pub fn of(rows: &EncodedRows, judge: Option<&Judge>) -> Self {
+    pub fn of(rows: &TokenizedDataset, judge: Option<&Evaluator>) -> Self {
         let mut hash = Sha256::new();
         let number = |hash: &mut Sha256, number: usize| hash.update((number as u64).to_le_bytes());
         for row in rows.rows() {
@@ -83,7 +83,7 @@ impl RowsIdentity {
                 }
             }
         }
-        if let Some(Judge::Answers(judge)) = judge {
+        if let Some(Evaluator::Answers(judge)) = judge {
             for question in &judge.squad.questions {
                 for text in std::iter::once(&question.id)
                     .chain(question.answers.iter().map(|answer| &answer.text))
@@ -202,7 +202,7 @@ pub(super) mod tests {
             type_ids: vec![0; 3],
             label: Some(Label::Class(row % 2)),
         };
-        let rows = EncodedRows::from((0..rows).map(row).collect::<Vec<_>>());
+        let rows = TokenizedDataset::from((0..rows).map(row).collect::<Vec<_>>());
         Identity {
             training_rows: RowsIdentity::of(&rows, None),
             validation_rows: RowsIdentity::of(&rows, None),
@@ -249,7 +249,7 @@ pub(super) mod tests {
     fn rows_are_known_by_tokens_and_labels() {
         let rows = |ids: Vec<u32>, label| {
             let row = Encoded { type_ids: vec![0; ids.len()], ids, label };
-            RowsIdentity::of(&EncodedRows::from(vec![row]), None).sha256
+            RowsIdentity::of(&TokenizedDataset::from(vec![row]), None).sha256
         };
         let one = rows(vec![1, 2], Some(Label::Class(0)));
         assert_eq!(rows(vec![1, 2], Some(Label::Class(0))), one);

@@ -26,7 +26,7 @@ use burn_adapters::file::atomic;
 
 use super::bert_adam::BertAdamConfig;
 pub use super::progress::{EpochReport, Progress};
-use super::step::Tuner;
+use super::step::TrainableModel;
 use identity::Identity;
 use record::{Checked, Record, RecordError};
 use tensors::Tensors;
@@ -113,7 +113,7 @@ impl Checkpoint {
         directory: &Path,
         progress: &Progress,
         identity: &Identity,
-        model: &Tuner,
+        model: &TrainableModel,
         optimizer: &ModuleOptimizer,
     ) -> Result<()> {
         let entries = list(directory)?;
@@ -181,9 +181,9 @@ impl Checkpoint {
     /// [`CheckpointError::OtherModel`]
     pub fn restore(
         self,
-        model: Tuner,
-        optimizer: impl FnOnce(&Tuner) -> ModuleOptimizer,
-    ) -> Result<(Tuner, ModuleOptimizer, Progress)> {
+        model: TrainableModel,
+        optimizer: impl FnOnce(&TrainableModel) -> ModuleOptimizer,
+    ) -> Result<(TrainableModel, ModuleOptimizer, Progress)> {
         let Tensors { trained, optimizer: moments, shapes } = self.tensors;
         let other = |why: String| CheckpointError::OtherModel { path: self.path.clone(), why };
         for parameter in model.model.trained_parameters() {
@@ -209,7 +209,7 @@ fn write(
     path: &Path,
     progress: &Progress,
     identity: &Identity,
-    model: &Tuner,
+    model: &TrainableModel,
     optimizer: &ModuleOptimizer,
 ) -> Result<()> {
     // `valid` brings running statistics up to the last step.

@@ -20,7 +20,7 @@ pub(super) struct Tensors {
 
 /// Reads both files; the error says what is wrong with which.
 pub(super) fn read(trained: Vec<u8>, optimizer: Vec<u8>) -> Result<Tensors, String> {
-    // Shared, so that a clone is a handle.
+    // ResourceCache, so that a clone is a handle.
     let bytes = |bytes| Bytes::from_bytes_vec(bytes).shared();
     let (trained, optimizer) = (bytes(trained), bytes(optimizer));
     let (shapes, by_id) =

@@ -20,25 +20,25 @@ use burn::train::{
     EventProcessorTraining, Interrupter, Learner, LearnerEvent, SupervisedLearningStrategy,
     SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
 };
-use glue_data::order::{scoring_batches, training_batches};
-use glue_data::{Batch, EncodedRows};
+use glue_data::batching::{scoring_batches, training_batches};
+use glue_data::{Batch, TokenizedDataset};
 
 use super::checkpoint::identity::Identity;
 use super::checkpoint::{Checkpoint, EpochReport, Progress};
 use super::error::{Quantity, TrainingError};
 use super::schedule::Schedule;
-use super::step::{Entering, ScoredRow, StepOutput, Tuner};
+use super::step::{LayerInput, ScoredRow, StepOutput, TrainableModel};
+use crate::activation_cache::{CachedActivations, TaskActivations};
 use crate::artifacts::RunDirectory;
-use crate::frozen::{FrozenStates, FrozenTask};
-use crate::judge::Judge;
+use crate::evaluator::Evaluator;
 use crate::metrics_file::MetricsFile;
-use crate::process::stay_awake;
-use crate::rows;
+use crate::process::keep_workers_spinning;
+use crate::task_rows;
 use replica::Replica;
 use steps::sum_of_trained;
 
 /// Writes down a model whose validation score is the best so far.
-pub type Keep = Box<dyn Fn(&Tuner, &EpochReport) -> Result<()> + Send + Sync>;
+pub type Keep = Box<dyn Fn(&TrainableModel, &EpochReport) -> Result<()> + Send + Sync>;
 
 /// Shows a sentence to the user.
 pub type Say = Box<dyn Fn(&str) + Send + Sync>;
@@ -52,13 +52,13 @@ pub type Identify = Box<dyn Fn() -> Result<Identity> + Send + Sync>;
 /// in and the optimizer stays with the loop.
 pub struct ResumableLoop {
     /// Rows to learn from.
-    pub train: EncodedRows,
+    pub train: TokenizedDataset,
     /// Rows to choose by.
-    pub validation: EncodedRows,
+    pub validation: TokenizedDataset,
     /// The states of both that enter the lowest tuned layer, where they are kept.
-    pub frozen: Option<Arc<FrozenTask>>,
+    pub frozen: Option<Arc<TaskActivations>>,
     /// How the validation rows are judged.
-    pub judge: Arc<Judge>,
+    pub judge: Arc<Evaluator>,
     /// The optimizer at the start.
     pub optimizer: ModuleOptimizer,
     /// How far the run is at the start.
@@ -112,15 +112,15 @@ pub struct Outcome {
     pub error: Option<anyhow::Error>,
 }
 
-impl SupervisedLearningStrategy<Tuner> for ResumableLoop {
+impl SupervisedLearningStrategy<TrainableModel> for ResumableLoop {
     fn fit(
         &self,
-        components: TrainingComponents<Tuner>,
-        learner: Learner<Tuner>,
-        _train: TrainLoader<Tuner>,
-        _validation: ValidLoader<Tuner>,
+        components: TrainingComponents<TrainableModel>,
+        learner: Learner<TrainableModel>,
+        _train: TrainLoader<TrainableModel>,
+        _validation: ValidLoader<TrainableModel>,
         _starting_epoch: usize,
-    ) -> (Tuner, SupervisedTrainingEventProcessor<Tuner>) {
+    ) -> (TrainableModel, SupervisedTrainingEventProcessor<TrainableModel>) {
         let model = learner.model();
         let mut running = Running {
             recipe: self,
@@ -166,10 +166,10 @@ enum End {
 /// The loop while it runs.
 struct Running<'a> {
     recipe: &'a ResumableLoop,
-    model: Tuner,
+    model: TrainableModel,
     optimizer: ModuleOptimizer,
     progress: Progress,
-    processor: SupervisedTrainingEventProcessor<Tuner>,
+    processor: SupervisedTrainingEventProcessor<TrainableModel>,
     interrupter: Interrupter,
     metrics: Option<MetricsFile>,
     identity: Option<Identity>,
@@ -241,7 +241,7 @@ impl Running<'_> {
     /// Whether the epochs so far are a reason to train no further.
     fn early_end(&self) -> Option<End> {
         let reached = |limit: Option<usize>, epochs| limit.is_some_and(|limit| epochs >= limit);
-        if reached(self.recipe.give_up_after, self.progress.epochs_with_one_answer()) {
+        if reached(self.recipe.give_up_after, self.progress.epochs_with_single_class()) {
             return Some(End::Collapsed);
         }
         reached(self.recipe.patience, self.progress.epochs_without_improvement())
@@ -290,8 +290,8 @@ impl Running<'_> {
         let mut answered = vec![None; recipe.validation.rows().len()];
         let mut loss_sum = 0.0;
         for (index, indices) in batches.iter().enumerate() {
-            let _awake = stay_awake(&device);
-            let batch = rows::batch(&recipe.validation, indices, &device);
+            let _awake = keep_workers_spinning(&device);
+            let batch = task_rows::batch(&recipe.validation, indices, &device);
             let states = recipe.frozen.as_ref().map(|frozen| &frozen.validation);
             let output = model.forward_from(entering(states, indices, &batch)?, &batch);
             let output = output.read(&batch.labels);
@@ -330,7 +330,7 @@ impl Running<'_> {
             validation_loss,
             score,
             scores,
-            one_answer: recipe.judge.hears_one_answer(&answered),
+            one_answer: recipe.judge.predicts_single_class(&answered),
             seconds_per_step,
         }))
     }
@@ -382,14 +382,14 @@ impl Running<'_> {
 
 /// The kept states of some rows.
 fn entering(
-    states: Option<&FrozenStates>,
+    states: Option<&CachedActivations>,
     rows: &[usize],
     batch: &Batch,
-) -> Result<Option<Entering>> {
+) -> Result<Option<LayerInput>> {
     let [_, sequence] = batch.input_ids.dims();
-    let entering = |states: &FrozenStates| {
+    let entering = |states: &CachedActivations| {
         let hidden = states.batch(rows, sequence, &batch.input_ids.device())?;
-        Ok(Entering { layer: states.layer(), hidden })
+        Ok(LayerInput { layer: states.layer(), hidden })
     };
     states.map(entering).transpose()
 }

@@ -3,16 +3,16 @@
 use burn::module::Module;
 use burn::tensor::Device;
 
-use crate::learner::step::Tuner;
+use crate::learner::step::TrainableModel;
 
 /// The model on a further device.
 pub(super) struct Replica {
     pub(super) device: Device,
-    pub(super) model: Tuner,
+    pub(super) model: TrainableModel,
 }
 
 impl Replica {
-    pub(super) fn all(model: &Tuner, devices: &[Device]) -> Vec<Self> {
+    pub(super) fn all(model: &TrainableModel, devices: &[Device]) -> Vec<Self> {
         let replica = |device: &Device| {
             let device = device.clone().autodiff();
             Self { model: model.clone().fork(&device), device }
@@ -21,7 +21,7 @@ impl Replica {
     }
 
     /// Takes over what a step has changed: the task, and the base only where it trains, since it is large.
-    pub(super) fn follow(&mut self, model: &Tuner) {
+    pub(super) fn follow(&mut self, model: &TrainableModel) {
         let trained = model.model.trained_parameters();
         if trained.iter().any(|parameter| parameter.path.starts_with("bert.")) {
             self.model = model.clone().fork(&self.device);

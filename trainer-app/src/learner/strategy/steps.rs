@@ -14,9 +14,9 @@ use crate::learner::backward::{self, Activations};
 use crate::learner::clip::{clip_to_global_norm, scale};
 use crate::learner::error::{Quantity, TrainingError};
 use crate::learner::loss_scale::LossScale;
-use crate::learner::step::{StepOutput, Tuner};
-use crate::process::stay_awake;
-use crate::rows;
+use crate::learner::step::{StepOutput, TrainableModel};
+use crate::process::keep_workers_spinning;
+use crate::task_rows;
 
 impl Running<'_> {
     /// One optimizer step over some batches, whose gradients are averaged.
@@ -26,7 +26,7 @@ impl Running<'_> {
     pub(super) fn step(&mut self, batches: &[Vec<usize>]) -> Result<StepOutput> {
         let recipe = self.recipe;
         let started = Instant::now();
-        let _awake = stay_awake(&self.device);
+        let _awake = keep_workers_spinning(&self.device);
         let precision = self.model.model.bert.precision();
         let mut loss_scale = self.progress.loss_scale.or_else(|| LossScale::of(precision));
         let (gradients, norm, mut output) = loop {
@@ -95,7 +95,7 @@ impl Running<'_> {
                         (model, device)
                     }
                 };
-                let batch = rows::batch(&recipe.train, part, device);
+                let batch = task_rows::batch(&recipe.train, part, device);
                 let entering = entering(states, part, &batch)?;
                 // A part's loss is the mean of its rows.
                 let share = part.len() as f64 / (indices.len() * batches.len()) as f64;
@@ -122,7 +122,7 @@ impl Running<'_> {
 }
 
 /// The sum of the absolute values of all that trains: not finite where one of them is not.
-pub(super) fn sum_of_trained(tuner: &Tuner) -> f64 {
+pub(super) fn sum_of_trained(tuner: &TrainableModel) -> f64 {
     struct Sums {
         group: ParamGroup,
         sums: Vec<Tensor<1>>,

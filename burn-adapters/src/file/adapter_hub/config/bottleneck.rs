@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{ACTIVATIONS, Version, activation, layers, leave_out, no_place};
 use crate::bottleneck_plan::{
-    BottleneckPlan, Closing, Combine, OuterNorm, Placement, Scaling, Sites, Skip,
+    BottleneckPlan, Closing, Combine, OuterNorm, Placement, ResidualSource, Scaling, Sites,
 };
 use crate::error::{AdapterError, BaseShape};
 use crate::file::settings::{Harmless, Settings};
@@ -61,9 +61,11 @@ pub(super) fn read(
     let after_norm = settings.flag("original_ln_before", false)?;
     let residual = settings.take("residual_before_ln").unwrap_or(json!(true));
     let skip = match (&residual, parallel) {
-        (Value::Bool(false), false) if after_norm => Skip::Read,
-        (Value::Bool(_), _) => Skip::Made,
-        (Value::String(text), _) if text == "post_add" && after_norm && !parallel => Skip::Sum,
+        (Value::Bool(false), false) if after_norm => ResidualSource::BottleneckInput,
+        (Value::Bool(_), _) => ResidualSource::SublayerOutput,
+        (Value::String(text), _) if text == "post_add" && after_norm && !parallel => {
+            ResidualSource::Sum
+        }
         _ => {
             let expected = "true, false, or \"post_add\" together with `original_ln_before`";
             return Err(settings.refuse("residual_before_ln", &residual, expected));
@@ -83,7 +85,7 @@ pub(super) fn read(
             }
         },
     };
-    // Without a norm its ε is that of every other plan without one, so that equal plans are equal.
+    // AblatedLayers a norm its ε is that of every other plan without one, so that equal plans are equal.
     let (inner_norm, inner_norm_epsilon) = if settings.flag("ln_before", false)? {
         (InnerNorm::Layer, NORM_EPSILON)
     } else {
@@ -116,7 +118,7 @@ pub(super) fn read(
         closing: if settings.flag("original_ln_after", true)? {
             Closing::Norm
         } else {
-            Closing::Nothing
+            Closing::None
         },
     };
     let off = ["phm_layer", "inv_adapter", "invertible_adapter", "stochastic_depth"];
@@ -187,10 +189,14 @@ pub(super) fn write(plan: &BottleneckPlan, base: BaseShape) -> Result<Value, Ada
         Placement::Parallel { scaling } => (Some(scaling), false),
     };
     let residual = match (plan.skip, after_norm) {
-        (Skip::Made, _) | (Skip::Read, false) => json!(true),
-        (Skip::Read, true) => json!(false),
-        (Skip::Sum, true) => json!("post_add"),
-        (Skip::Sum, false) => return Err(no_place("a serial adapter with the skip `sum`")),
+        (ResidualSource::SublayerOutput, _) | (ResidualSource::BottleneckInput, false) => {
+            json!(true)
+        }
+        (ResidualSource::BottleneckInput, true) => json!(false),
+        (ResidualSource::Sum, true) => json!("post_add"),
+        (ResidualSource::Sum, false) => {
+            return Err(no_place("a serial adapter with the skip `sum`"));
+        }
     };
     let factor = parallel.unwrap_or(1.0);
     let unscaled = (factor - 1.0).abs() <= 0.0;

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::{Version, layers, leave_out, no_place};
 use crate::error::{AdapterError, BaseShape};
 use crate::file::settings::{Harmless, Settings};
-use crate::low_rank::{LowRankPlan, RankScaling};
-use crate::scale::ScalePlan;
+use crate::ia3::Ia3Plan;
+use crate::lora::{LoraPlan, RankScaling};
 
 fn projections(settings: &mut Settings) -> Result<BTreeSet<Projection>, AdapterError> {
     const MATRICES: &str = "attn_matrices";
@@ -50,10 +50,10 @@ pub(super) fn read_low_rank(
     mut settings: Settings,
     version: Version,
     base: BaseShape,
-) -> Result<LowRankPlan, AdapterError> {
+) -> Result<LoraPlan, AdapterError> {
     let rank = settings.size("r", 8)?;
     let alpha = settings.number("alpha", 8.0)?;
-    let mut plan = LowRankPlan::new(projections(&mut settings)?, rank, alpha);
+    let mut plan = LoraPlan::new(projections(&mut settings)?, rank, alpha);
     if version.without_alpha {
         plan.alpha = rank as f64;
     }
@@ -68,17 +68,14 @@ pub(super) fn read_low_rank(
 }
 
 /// The plan of scales of settings.
-pub(super) fn read_scale(
-    mut settings: Settings,
-    base: BaseShape,
-) -> Result<ScalePlan, AdapterError> {
+pub(super) fn read_scale(mut settings: Settings, base: BaseShape) -> Result<Ia3Plan, AdapterError> {
     for key in ["r", "alpha"] {
         let found = settings.number(key, 1.0)?;
         if (found - 1.0).abs() > 0.0 {
             return Err(settings.refuse(key, &json!(found), "1, for a scale"));
         }
     }
-    let mut plan = ScalePlan::new(projections(&mut settings)?);
+    let mut plan = Ia3Plan::new(projections(&mut settings)?);
     plan.layers = layers(&mut settings, base)?;
     settings.must_be_off(&["use_gating", "use_dora"])?;
     settings.skip(OF_SCALES);
@@ -88,13 +85,13 @@ pub(super) fn read_scale(
 }
 
 /// The settings of a low-rank plan.
-pub(super) fn write_low_rank(plan: &LowRankPlan, base: BaseShape) -> Result<Value, AdapterError> {
+pub(super) fn write_low_rank(plan: &LoraPlan, base: BaseShape) -> Result<Value, AdapterError> {
     if plan.pooler {
         return Err(no_place("a correction of the pooler"));
     }
     let alpha = match plan.scaling {
         RankScaling::Rank => plan.alpha,
-        RankScaling::RootRank => plan.alpha * (plan.rank as f64).sqrt(),
+        RankScaling::RankStabilized => plan.alpha * (plan.rank as f64).sqrt(),
     };
     let mut settings = projection_settings(&plan.projections)?;
     settings.extend([
@@ -109,7 +106,7 @@ pub(super) fn write_low_rank(plan: &LowRankPlan, base: BaseShape) -> Result<Valu
 }
 
 /// The settings of a plan of scales.
-pub(super) fn write_scale(plan: &ScalePlan, base: BaseShape) -> Result<Value, AdapterError> {
+pub(super) fn write_scale(plan: &Ia3Plan, base: BaseShape) -> Result<Value, AdapterError> {
     if !plan.inputs.is_empty() {
         return Err(no_place("scales of what projections read"));
     }

@@ -14,7 +14,7 @@ use crate::bottleneck::Activation;
 use crate::error::{AdapterError, BaseShape};
 use crate::file::settings::Settings;
 use crate::layers::Layers;
-use crate::plan::{Plan, Tuned};
+use crate::plan::{Plan, TrainableBase};
 
 /// What the package's versions have changed.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ pub(super) fn plan(
     version: Version,
     base: BaseShape,
 ) -> Result<Plan, AdapterError> {
-    let mut plan = Plan::without_insertions(Tuned::Nothing);
+    let mut plan = Plan::without_insertions(TrainableBase::Nothing);
     let parts = match settings.take("configs") {
         None => {
             let nothing = settings.inside(Map::new());

@@ -1,0 +1,476 @@
+//! One forward pass for rows of different tasks, and of none.
+//!
+//! The weights of a [`StackedTasks`] are stacked once, padded with zeros to the widest; a batch gathers its rows' and runs
+//! them as batched matrix products, so that there is no loop over tasks. What tasks do differently without weights –
+//! activations, placements, poolings – is computed once for each of the few kinds in a batch, and each row keeps its own.
+//!
+//! A factor before an answer, an inner batch norm, and γ and β of an inner LayerNorm are folded into the matrices next to
+//! them. Prefixes, gates and the like, which [`mixes`] names, have no place here; such tasks run in batches of their own.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn_bert::insertion::{Insertions, Projection, Site};
+use burn_bert::{Bert, BertInput};
+use burn_fused::LayerNorm;
+
+use super::stacked::{Matrices, Norms, Vectors};
+use crate::bottleneck::{Activation, Bottleneck};
+use crate::bottleneck_plan::{
+    BottleneckPlan, Closing, Combine, OuterNorm, Placement, ResidualSource, Scaling,
+};
+use crate::error::{AdapterError, BaseShape};
+use crate::head::{Pooling, first_token, mean_of_tokens};
+use crate::inner_norm::InnerNorm;
+use crate::plan::{Plan, TrainableBase};
+use crate::task_adapter::{TaskAdapter, TaskAdapterConfig};
+
+/// Tasks of one base, ready to share batches.
+#[derive(Debug)]
+pub struct StackedTasks {
+    layers: Vec<LayerSet>,
+    embeddings_norm: Option<Norms>,
+    pooler: Option<Matrices>,
+    head: Option<Matrices>,
+    heads: Vec<(Pooling, usize)>,
+}
+
+/// What the tasks of a set have in a layer.
+#[derive(Debug)]
+struct LayerSet {
+    attention: SiteSet,
+    feed_forward: SiteSet,
+    low_rank: BTreeMap<Projection, MatrixPair>,
+    scale_output: BTreeMap<Projection, Vectors>,
+    scale_input: BTreeMap<Projection, Vectors>,
+}
+
+/// Two matrices with something narrow between them.
+#[derive(Debug)]
+struct MatrixPair {
+    down: Matrices,
+    up: Matrices,
+}
+
+/// What the tasks of a set have at a site.
+#[derive(Debug)]
+struct SiteSet {
+    norms: Option<Norms>,
+    bottlenecks: Option<MatrixPair>,
+    /// One for each task.
+    kinds: Vec<Option<LayerKind>>,
+}
+
+/// What a bottleneck does without weights.
+#[derive(Debug, Clone, Copy)]
+struct LayerKind {
+    reads: InputSource,
+    /// ε of a LayerNorm on what it reads.
+    normed: Option<f64>,
+    activation: Activation,
+    combine: Combine,
+}
+
+/// What a bottleneck reads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum InputSource {
+    Output,
+    NormedSum,
+    Residual,
+}
+
+/// Checks that a task can share a batch with others.
+///
+/// # Errors
+/// What of the task stands against it, by name.
+pub fn mixes(config: &TaskAdapterConfig) -> Result<(), AdapterError> {
+    let Plan { bottleneck, low_rank, scale: _, prefix, tuned } = &config.plan;
+    let bottleneck = |is: fn(&BottleneckPlan) -> bool| bottleneck.as_ref().is_some_and(is);
+    let obstacles = [
+        (
+            matches!(tuned, TrainableBase::TopLayers(_) | TrainableBase::Everything),
+            "layers of the base that are tuned",
+        ),
+        (!config.fused.is_empty(), "a fusion"),
+        (prefix.is_some(), "prefixes"),
+        (bottleneck(|plan| plan.depth > 1), "bottlenecks deeper than 1"),
+        (bottleneck(|plan| plan.gate), "bottlenecks with gates"),
+        (
+            bottleneck(|plan| plan.skip != ResidualSource::SublayerOutput),
+            "bottlenecks with a `skip`",
+        ),
+        (bottleneck(|plan| plan.outer_norm != OuterNorm::None), "bottlenecks with an `outer_norm`"),
+        (bottleneck(|plan| plan.closing != Closing::Norm), "bottlenecks with a `closing`"),
+        (low_rank.as_ref().is_some_and(|plan| plan.gate), "low-rank corrections with gates"),
+        (config.head_hidden.is_some(), "a head with a hidden layer"),
+    ];
+    match obstacles.into_iter().find(|(stands, _)| *stands) {
+        Some((_, found)) => Err(AdapterError::WillNotMix { found }),
+        None => Ok(()),
+    }
+}
+
+impl StackedTasks {
+    /// Stacks the weights of some tasks on one base; none at all is a set as well.
+    ///
+    /// The set has copies of the weights, on the base's device.
+    ///
+    /// # Errors
+    /// If a task was made for another base, or is one that [`mixes`] refuses.
+    pub fn new(bert: &Bert, tasks: &[&TaskAdapter]) -> Result<Self, AdapterError> {
+        let base = BaseShape { n_layers: bert.n_layers(), d_model: bert.d_model() };
+        for task in tasks {
+            let d_model = task.head.linear.weight.lazy_shape()[0];
+            let made_for = BaseShape { n_layers: task.layers.len(), d_model };
+            if made_for != base {
+                return Err(AdapterError::OtherShape { task: made_for, base });
+            }
+            if task.config().pooling == Pooling::Pooler && bert.pooler.is_none() {
+                return Err(AdapterError::NoPooler);
+            }
+            mixes(task.config())?;
+        }
+        let tasks: Vec<TaskAdapter> = tasks.iter().map(|task| task.valid()).collect();
+        let layers = bert.encoder.layer.iter().enumerate().map(|(index, layer)| LayerSet {
+            attention: SiteSet::new(
+                &tasks,
+                Site::Attention(index),
+                &layer.attention.output.layer_norm,
+            ),
+            feed_forward: SiteSet::new(&tasks, Site::FeedForward(index), &layer.output.layer_norm),
+            low_rank: at_projections(|projection| {
+                let of = |task: &TaskAdapter| {
+                    let low_rank = task.layers[index].low_rank.get(projection)?;
+                    Some((low_rank.a.val(), low_rank.b.val() * low_rank.factor))
+                };
+                Some(MatrixPair {
+                    down: Matrices::new(tasks.iter().map(|task| Some((of(task)?.0, None))))?,
+                    up: Matrices::new(tasks.iter().map(|task| Some((of(task)?.1, None))))?,
+                })
+            }),
+            scale_output: at_projections(|projection| {
+                Vectors::new(tasks.iter().map(|task| {
+                    Some(task.layers[index].scale_output.get(projection)?.factors.val())
+                }))
+            }),
+            scale_input: at_projections(|projection| {
+                Vectors::new(tasks.iter().map(|task| {
+                    Some(task.layers[index].scale_input.get(projection)?.factors.val())
+                }))
+            }),
+        });
+        let layers = layers.collect();
+        let pooler = |of: fn(&TaskAdapter) -> Option<Tensor<2>>| {
+            Matrices::new(tasks.iter().map(|task| Some((of(task)?, None))))
+        };
+        // The product of the two is small beside the base's own pooler, and saves a kind of pair.
+        let pooler = pooler(|task| task.pooler.as_ref()?.weight());
+        Ok(Self {
+            layers,
+            embeddings_norm: Norms::new(
+                tasks.iter().map(|task| task.own_norm(Site::Embeddings)),
+                &bert.embeddings.layer_norm,
+            ),
+            pooler,
+            head: Matrices::new(tasks.iter().map(|task| {
+                let linear = &task.head.linear;
+                Some((linear.weight.val(), linear.bias.as_ref().map(Param::val)))
+            })),
+            heads: tasks
+                .iter()
+                .map(|task| (task.config().pooling, task.config().outputs))
+                .collect(),
+        })
+    }
+
+    /// How many tasks there are.
+    pub fn len(&self) -> usize {
+        self.heads.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.heads.is_empty()
+    }
+
+    fn site(&self, site: Site) -> Option<&SiteSet> {
+        match site {
+            Site::Embeddings => None,
+            Site::Attention(layer) => Some(&self.layers[layer].attention),
+            Site::FeedForward(layer) => Some(&self.layers[layer].feed_forward),
+        }
+    }
+}
+
+fn at_projections<T>(of: impl Fn(Projection) -> Option<T>) -> BTreeMap<Projection, T> {
+    Projection::ALL.into_iter().filter_map(|at| Some((at, of(at)?))).collect()
+}
+
+impl SiteSet {
+    fn new(tasks: &[TaskAdapter], site: Site, base_norm: &LayerNorm) -> Self {
+        let of = |task: &TaskAdapter| {
+            let plan = task.config().plan.bottleneck.clone()?;
+            let own = crate::task_adapter::site_of(&task.layers, site)?;
+            Some((plan, own.bottleneck.clone()?))
+        };
+        let found: Vec<_> = tasks.iter().map(of).collect();
+        let down = Matrices::new(found.iter().map(|found| Some(down(&found.as_ref()?.1))));
+        let up = Matrices::new(found.iter().map(|found| {
+            let (plan, bottleneck) = found.as_ref()?;
+            Some(up(plan, bottleneck))
+        }));
+        Self {
+            norms: Norms::new(tasks.iter().map(|task| task.own_norm(site)), base_norm),
+            bottlenecks: down.zip(up).map(|(down, up)| MatrixPair { down, up }),
+            kinds: found
+                .iter()
+                .map(|found| found.as_ref().map(|found| LayerKind::of(&found.0, &found.1)))
+                .collect(),
+        }
+    }
+}
+
+impl LayerKind {
+    fn of(plan: &BottleneckPlan, bottleneck: &Bottleneck) -> Self {
+        Self {
+            reads: match plan.placement {
+                Placement::Serial => InputSource::Output,
+                Placement::AfterNorm => InputSource::NormedSum,
+                Placement::Parallel { .. } => InputSource::Residual,
+            },
+            normed: match plan.inner_norm {
+                InnerNorm::Layer => bottleneck.layer_norm.as_ref().map(|norm| norm.epsilon),
+                InnerNorm::None | InnerNorm::Batch => None,
+            },
+            activation: plan.activation,
+            combine: plan.combine,
+        }
+    }
+}
+
+/// The way down with the inner norm's scale and shift in it: `(x ⊙ s + t) W + b` is `x (s ⊙ W) + (t W + b)`.
+fn down(bottleneck: &Bottleneck) -> (Tensor<2>, Option<Tensor<1>>) {
+    let linear = &bottleneck.down;
+    let (weight, bias) = (linear.weight.val(), linear.bias.as_ref().map(Param::val));
+    let layer = bottleneck.layer_norm.as_ref().map(|norm| (norm.gamma.val(), norm.beta.val()));
+    let batch = bottleneck.batch_norm.as_ref().map(|norm| {
+        let deviation = (norm.running_var.value() + norm.epsilon).sqrt();
+        let scale = norm.gamma.val() / deviation;
+        let shift = norm.beta.val() - norm.running_mean.value() * scale.clone();
+        (scale, shift)
+    });
+    layer.into_iter().chain(batch).fold((weight, bias), |(weight, bias), (scale, shift)| {
+        let shift = shift.unsqueeze_dim::<2>(0).matmul(weight.clone()).squeeze_dim::<1>(0);
+        let bias = match bias {
+            Some(bias) => bias + shift,
+            None => shift,
+        };
+        (weight * scale.unsqueeze_dim(1), Some(bias))
+    })
+}
+
+/// The way up with every factor in it.
+fn up(plan: &BottleneckPlan, bottleneck: &Bottleneck) -> (Tensor<2>, Option<Tensor<1>>) {
+    let linear = &bottleneck.up;
+    let (weight, bias) = (linear.weight.val(), linear.bias.as_ref().map(Param::val));
+    let fixed = match plan.scaling {
+        Scaling::Fixed(factor) => factor,
+        Scaling::None | Scaling::Learned | Scaling::PerChannel => 1.0,
+    };
+    let factor = match plan.placement {
+        Placement::Parallel { scaling } => fixed * scaling,
+        Placement::Serial | Placement::AfterNorm => fixed,
+    };
+    let (weight, bias) = (weight * factor, bias.map(|bias| bias * factor));
+    match &bottleneck.scaling {
+        Some(learned) => {
+            let learned = learned.val();
+            (weight * learned.clone().unsqueeze(), bias.map(|bias| bias * learned))
+        }
+        None => (weight, bias),
+    }
+}
+
+/// The tasks of a batch's rows: what stands at each place is each row's own.
+#[derive(Debug)]
+pub struct MixedBatch<'a> {
+    set: &'a StackedTasks,
+    /// The task of each row; a row without one has the number after the last.
+    slots: Vec<usize>,
+    /// The same, to gather with, `[batch]`.
+    index: Tensor<1, Int>,
+}
+
+impl<'a> MixedBatch<'a> {
+    /// Rows with the tasks of these indices in the set, `None` for plain BERT.
+    ///
+    /// # Panics
+    /// If an index is not in the set.
+    pub fn new(set: &'a StackedTasks, rows: &[Option<usize>], device: &Device) -> Self {
+        let slots: Vec<usize> = rows.iter().map(|row| row.unwrap_or(set.len())).collect();
+        assert!(slots.iter().all(|slot| *slot <= set.len()), "every row's task is in the set");
+        let index: Vec<i64> = slots.iter().map(|slot| *slot as i64).collect();
+        let index = Tensor::from_data(TensorData::new(index, [rows.len()]), device);
+        Self { set, slots, index }
+    }
+
+    /// The logits of each row, as many as its own task has outputs; none for a row without a task.
+    ///
+    /// # Shapes
+    /// - input: `[batch, sequence]` each
+    ///
+    /// # Panics
+    /// If there is another number of rows than of tasks.
+    pub fn forward(&self, bert: &Bert, input: &BertInput) -> Vec<Vec<f32>> {
+        let hidden = bert.forward_with(input, self); // [batch, sequence, d_model]
+        let Some(head) = &self.set.head else { return vec![Vec::new(); self.slots.len()] };
+        let pooled = self.choose(
+            |slot| Some(self.set.heads.get(slot)?.0),
+            |pooling| {
+                let pooled = match pooling {
+                    Pooling::Pooler => bert.pool_with(hidden.clone(), self),
+                    Pooling::FirstToken => first_token(hidden.clone()),
+                    Pooling::Mean => mean_of_tokens(hidden.clone(), input.attention_mask.clone()),
+                };
+                pooled.unsqueeze_dim(1) // [batch, 1, d_model]
+            },
+        );
+        let Some(pooled) = pooled else { return vec![Vec::new(); self.slots.len()] };
+        let logits = head.forward(pooled, &self.index); // [batch, 1, outputs]
+        let outputs = logits.dims()[2];
+        let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        let rows = values.chunks(outputs).zip(&self.slots);
+        rows.map(|(row, slot)| match self.set.heads.get(*slot) {
+            Some((_, outputs)) => row[..*outputs].to_vec(),
+            None => Vec::new(),
+        })
+        .collect()
+    }
+
+    /// What each row's kind makes; a row without a kind has whatever the others have. `None` where no row has one.
+    ///
+    /// # Shapes
+    /// - result: that of what is made, `[batch, …, …]`
+    fn choose<K: PartialEq + Copy>(
+        &self,
+        kind: impl Fn(usize) -> Option<K>,
+        make: impl Fn(K) -> Tensor<3>,
+    ) -> Option<Tensor<3>> {
+        let kinds: Vec<Option<K>> = self.slots.iter().map(|slot| kind(*slot)).collect();
+        let mut distinct: Vec<K> = Vec::new();
+        for kind in kinds.iter().flatten() {
+            if !distinct.contains(kind) {
+                distinct.push(*kind);
+            }
+        }
+        let (first, others) = distinct.split_first()?;
+        Some(others.iter().fold(make(*first), |made, other| {
+            let is = kinds.iter().map(|kind| *kind == Some(*other)).collect::<Vec<_>>();
+            let mask = TensorData::new(is, [kinds.len(), 1, 1]);
+            let mask = Tensor::<3, Bool>::from_data(mask, &made.device()).expand(made.dims());
+            made.mask_where(mask, make(*other))
+        }))
+    }
+
+    /// The site's norm, each row with its own γ and β.
+    fn close(
+        &self,
+        norms: Option<&Norms>,
+        summands: impl Into<burn_fused::ResidualInputs>,
+        base: &LayerNorm,
+    ) -> Tensor<3> {
+        match norms {
+            Some(norms) => norms.forward(summands, &self.index),
+            None => base.forward(summands),
+        }
+    }
+}
+
+impl Insertions for MixedBatch<'_> {
+    fn add_and_norm(
+        &self,
+        site: Site,
+        residual: Tensor<3>,
+        output: Tensor<3>,
+        norm: &LayerNorm,
+    ) -> Tensor<3> {
+        let Some(own) = self.set.site(site) else { return norm.forward([output, residual]) };
+        let norms = own.norms.as_ref();
+        let kind = |slot: usize| own.kinds.get(slot).copied().flatten();
+        let read = self.choose(
+            |slot| Some(kind(slot)?.reads),
+            |reads| match reads {
+                InputSource::Output => output.clone(),
+                InputSource::NormedSum => {
+                    self.close(norms, [output.clone(), residual.clone()], norm)
+                }
+                InputSource::Residual => residual.clone(),
+            },
+        );
+        let Some((read, weights)) = read.zip(own.bottlenecks.as_ref()) else {
+            return self.close(norms, [output, residual], norm);
+        };
+        let normed = self.choose(
+            |slot| Some(kind(slot)?.normed),
+            |epsilon| match epsilon {
+                // γ and β are in the way down.
+                Some(epsilon) => {
+                    LayerNorm::new(read.dims()[2], epsilon, &read.device()).forward(read.clone())
+                }
+                None => read.clone(),
+            },
+        );
+        let low = weights.down.forward(normed.unwrap_or(read), &self.index); // [batch, sequence, bottleneck]
+        let active = self.choose(
+            |slot| Some(kind(slot)?.activation),
+            |activation| activation.forward(low.clone()),
+        );
+        let answer = weights.up.forward(active.unwrap_or(low), &self.index); // [batch, sequence, d_model]
+        let change = self.choose(
+            |slot| Some(kind(slot)?.combine),
+            |combine| match combine {
+                Combine::Add => answer.clone(),
+                Combine::Multiply => answer.clone() * output.clone(),
+            },
+        );
+        self.close(norms, [change.unwrap_or(answer), output, residual], norm)
+    }
+
+    fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
+        let norms = match site {
+            Site::Embeddings => self.set.embeddings_norm.as_ref(),
+            _ => self.set.site(site).and_then(|own| own.norms.as_ref()),
+        };
+        self.close(norms, hidden, norm)
+    }
+
+    fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {
+        let scale = self.set.layers[layer].scale_input.get(&projection);
+        scale.into_iter().fold(input, |input, scale| input * scale.rows(&self.index))
+    }
+
+    fn project(
+        &self,
+        layer: usize,
+        projection: Projection,
+        input: &Tensor<3>,
+        output: Tensor<3>,
+    ) -> Tensor<3> {
+        let layer = &self.set.layers[layer];
+        let low_rank = layer.low_rank.get(&projection);
+        let output = low_rank.into_iter().fold(output, |output, low_rank| {
+            let low = low_rank.down.forward(input.clone(), &self.index);
+            output + low_rank.up.forward(low, &self.index)
+        });
+        let scale = layer.scale_output.get(&projection);
+        scale.into_iter().fold(output, |output, scale| output * scale.rows(&self.index))
+    }
+
+    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
+        self.set.pooler.iter().fold(output, |output, change| {
+            let change = change.forward(input.clone().unsqueeze_dim(1), &self.index);
+            output + change.squeeze_dim(1)
+        })
+    }
+}

@@ -1,0 +1,25 @@
+//! What this crate promises, in one binary (each test binary links all of Burn).
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail as tests do, and tell what they measured"
+)]
+
+mod ablation;
+mod adapter_hub;
+mod bank;
+mod compose;
+mod exchange;
+mod extensions;
+mod files;
+mod fixtures;
+mod gradients;
+mod invariants;
+mod merging;
+mod mixed_batch;
+mod precision;
+mod reference_parity;
+mod samples;
+mod spans;
+mod tensorflow;
+mod trained;

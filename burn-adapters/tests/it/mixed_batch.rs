@@ -1,0 +1,176 @@
+//! Rows of different tasks in one batch: each answers as it does alone.
+
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn_adapters::compose::mixed_batch::mixes;
+use burn_adapters::{
+    Activation, AdaptedBert, AdapterError, Layers, Method, MixedBatch, Plan, Pooling, Scaling,
+    StackedTasks, TaskAdapterConfig,
+};
+use burn_bert::BertInput;
+
+use crate::fixtures::{adapted, all_tensors, base, config, max_abs_difference, with_tensors};
+use crate::samples::plans;
+
+/// Sums of a batched product and of a plain one differ in their order.
+const TOLERANCE: f32 = 2e-5;
+
+/// A task whose every trained number differs from what `init` makes, and from those of the others.
+fn task(number: usize, config: &TaskAdapterConfig) -> AdaptedBert {
+    let model = adapted(base(&Device::flex()), config);
+    let kept = all_tensors(&model).into_iter().filter(|(path, _)| model.is_saved(path));
+    let moved = kept.map(|(path, data)| {
+        let values: Vec<f32> = data
+            .iter::<f32>()
+            .enumerate()
+            .map(|(place, x)| x + ((place + 31 * number) as f32).sin() * 0.1)
+            // A variance is positive.
+            .map(|x| if path.ends_with("running_var") { x.abs() } else { x })
+            .collect();
+        let shape = data.shape().clone();
+        (path, TensorData::new(values, shape))
+    });
+    let moved = moved.collect();
+    with_tensors(model, moved)
+}
+
+/// As many texts, of 2 to 5 tokens.
+fn texts(rows: usize, device: &Device) -> BertInput {
+    let place = |row: usize| (0..5).map(move |column| (row, column));
+    let ids: Vec<i64> = (0..rows)
+        .flat_map(place)
+        .map(|(row, column)| (2 + (row * 5 + column * 3) % 12) as i64)
+        .collect();
+    let mask: Vec<bool> =
+        (0..rows).flat_map(place).map(|(row, column)| column < 2 + row % 4).collect();
+    let input_ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, 5]), device);
+    BertInput {
+        token_type_ids: input_ids.zeros_like(),
+        attention_mask: Tensor::<2, Bool>::from_data(TensorData::new(mask, [rows, 5]), device),
+        input_ids,
+    }
+}
+
+fn row(input: &BertInput, row: usize) -> BertInput {
+    BertInput {
+        input_ids: input.input_ids.clone().narrow(0, row, 1),
+        token_type_ids: input.token_type_ids.clone().narrow(0, row, 1),
+        attention_mask: input.attention_mask.clone().narrow(0, row, 1),
+    }
+}
+
+fn check_alone(models: &[AdaptedBert], rows: &[Option<usize>], name: &str) {
+    let device = Device::flex();
+    let bert = base(&device);
+    let tasks: Vec<_> = models.iter().map(|model| &model.task).collect();
+    let set = StackedTasks::new(&bert, &tasks).unwrap();
+    let per_row = MixedBatch::new(&set, rows, &device);
+    let input = texts(rows.len(), &device);
+    let hidden = bert.forward_with(&input, &per_row);
+    let logits = per_row.forward(&bert, &input);
+    for (place, task) in rows.iter().enumerate() {
+        let alone = row(&input, place);
+        let found = hidden.clone().narrow(0, place, 1).into_data();
+        let (expected, expected_logits) = match task {
+            None => (bert.forward(&alone), Vec::new()),
+            Some(task) => {
+                let model = &models[*task];
+                let logits = model.forward(&alone).into_data().iter::<f32>().collect();
+                (model.bert.forward_with(&alone, &model.task), logits)
+            }
+        };
+        let difference = max_abs_difference(&found, &expected.into_data());
+        assert!(difference <= TOLERANCE, "{name}, row {place}: {difference:e}");
+        assert_eq!(logits[place].len(), expected_logits.len());
+        for (found, expected) in logits[place].iter().zip(&expected_logits) {
+            assert!((found - expected).abs() <= TOLERANCE, "{name}, row {place}");
+        }
+    }
+}
+
+/// Tasks that differ in everything in which they may.
+fn different_tasks() -> Vec<AdaptedBert> {
+    let mut serial = Method::Houlsby.plan(8);
+    serial.bottleneck.as_mut().unwrap().activation = Activation::Tanh;
+    let mut partial = Method::Pfeiffer.plan(3).in_layers(&Layers::Only([1].into()));
+    partial.bottleneck.as_mut().unwrap().scaling = Scaling::Learned;
+    let mut scaled = Method::Parallel.plan(5);
+    scaled.bottleneck.as_mut().unwrap().scaling = Scaling::Fixed(0.5);
+    let mut both = Method::Lora.plan(2);
+    both.bottleneck = Method::Parallel.plan(4).bottleneck;
+    let kinds: [(Plan, usize, Pooling); 8] = [
+        (serial, 2, Pooling::Pooler),
+        (partial, 5, Pooling::Mean),
+        (scaled, 1, Pooling::FirstToken),
+        (both, 3, Pooling::Pooler),
+        (Method::Ia3.plan(1), 4, Pooling::Mean),
+        (Method::LayerNorm.plan(1), 3, Pooling::Pooler),
+        (Method::Lora.plan(3), 2, Pooling::FirstToken),
+        (Method::HoulsbyCode.plan(6), 7, Pooling::Mean),
+    ];
+    let configs = kinds.into_iter().map(|(plan, outputs, pooling)| TaskAdapterConfig {
+        outputs,
+        pooling,
+        ..config(plan)
+    });
+    configs.enumerate().map(|(number, config)| task(number, &config)).collect()
+}
+
+#[test]
+fn each_row_answers_as_it_does_alone() {
+    let models = different_tasks();
+    let rows =
+        [Some(0), None, Some(3), Some(1), Some(7), Some(2), Some(4), Some(6), Some(5), Some(1)];
+    check_alone(&models, &rows, "all together");
+    check_alone(&models, &[Some(2), Some(2)], "one task");
+    check_alone(&models, &[None, None], "no task");
+    check_alone(&models, &[None, Some(4)], "no bottleneck among the rows");
+    check_alone(&[], &[None], "an empty set");
+}
+
+#[test]
+fn every_method_and_switch_that_mixes_answers_as_it_does_alone() {
+    let mut mixed = 0;
+    for (number, (name, plan)) in plans(4).into_iter().enumerate() {
+        let config = config(plan);
+        if mixes(&config).is_err() {
+            continue;
+        }
+        let models = [
+            task(number, &config),
+            task(
+                99,
+                &TaskAdapterConfig {
+                    outputs: 2,
+                    ..crate::fixtures::config(Method::Houlsby.plan(6))
+                },
+            ),
+        ];
+        check_alone(&models, &[Some(1), Some(0), None], &name);
+        mixed += 1;
+    }
+    assert!(mixed >= 14, "{mixed}");
+}
+
+#[test]
+fn what_does_not_mix_is_named() {
+    let refused = |plan: Plan, change: fn(&mut TaskAdapterConfig)| {
+        let mut config = config(plan);
+        change(&mut config);
+        let model = adapted(base(&Device::flex()), &config);
+        let error = StackedTasks::new(&base(&Device::flex()), &[&model.task]).unwrap_err();
+        assert!(matches!(error, AdapterError::WillNotMix { .. }));
+        error.to_string()
+    };
+    assert_eq!(
+        refused(Method::Prefix.plan(4), |_| {}),
+        "a task with prefixes cannot share a batch with others; run it in batches of its own"
+    );
+    assert!(refused(Method::Full.plan(4), |_| {}).contains("layers of the base that are tuned"));
+    let hidden =
+        refused(Method::Houlsby.plan(4), |config| config.head_hidden = Some(Activation::Tanh));
+    assert!(hidden.contains("a head with a hidden layer"));
+    let deep = refused(Method::Houlsby.plan(4), |config| {
+        config.plan.bottleneck.as_mut().unwrap().depth = 2;
+    });
+    assert!(deep.contains("bottlenecks deeper than 1"));
+}

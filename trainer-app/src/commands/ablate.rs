@@ -1,0 +1,138 @@
+//! `trainer ablate`: the score without what an adapter inserts in every span of layers, as a map.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use burn_adapters::file::native;
+use glue_data::Example;
+use glue_data::tasks::custom;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::artifacts::write_atomically;
+use crate::cli::AblateArgs;
+use crate::commands::adapter_task::AdapterTask;
+use crate::commands::inference::Predictor;
+use crate::commands::texts;
+use crate::learner::step::ScoredRow;
+use crate::report::heat_map;
+
+/// What `ablation.json` holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ablation {
+    /// Name of the task.
+    pub task: String,
+    /// Name of the score.
+    pub metric: String,
+    /// Number of rows that were scored.
+    pub rows: usize,
+    /// Number of layers.
+    pub layers: usize,
+    /// With everything that is inserted.
+    pub whole: f64,
+    /// AblatedLayers those of a span.
+    pub spans: Vec<SpanScore>,
+}
+
+/// The score without what is inserted in some layers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SpanScore {
+    /// The first of the layers, counted from 0.
+    pub first: usize,
+    /// The last of them.
+    pub last: usize,
+    /// The score.
+    pub score: f64,
+}
+
+impl Ablation {
+    /// The score without what is inserted in `first` to `last`.
+    pub fn score(&self, first: usize, last: usize) -> Option<f64> {
+        let found = self.spans.iter().find(|span| (span.first, span.last) == (first, last));
+        found.map(|span| span.score)
+    }
+}
+
+/// Runs `trainer ablate`.
+///
+/// # Errors
+/// An adapter that inserts nothing; an adapter, base or rows that cannot be read; or a directory that cannot be written.
+pub fn run(args: &AblateArgs) -> Result<()> {
+    // The rows before the base, whose weights take longest.
+    let (task, mut examples) = read(args)?;
+    examples.truncate(args.limit.unwrap_or(usize::MAX));
+    let mut answerer = Predictor::load(&args.adapter, &args.inference)?;
+    answerer.task = task;
+    ensure!(
+        answerer.inserts(),
+        "{} inserts nothing that could be left out: its method is {}",
+        args.adapter.display(),
+        answerer.metadata.method
+    );
+    let ablation = ablate(&answerer, &examples)?;
+
+    // Printed first: what took minutes to compute is not lost where it cannot be written.
+    if args.inference.json {
+        outln!("{}", serde_json::to_string(&ablation)?);
+    } else {
+        out!("{}", heat_map::text(&ablation, std::io::stdout().is_terminal()));
+    }
+    let beside = args.adapter.parent().unwrap_or(Path::new("."));
+    let out = args.out.as_deref().unwrap_or(beside);
+    write(&ablation, out).with_context(|| {
+        format!(
+            "the map was printed, but cannot be kept in {}; name another directory with --out",
+            out.display()
+        )
+    })?;
+    if !args.inference.json {
+        outln!("drawn in {}", out.join("ablation.svg").display());
+    }
+    Ok(())
+}
+
+/// The rows to score, one's own or a part of a published task, and what the adapter is judged as.
+fn read(args: &AblateArgs) -> Result<(AdapterTask, Vec<Example>)> {
+    let metadata = native::read_header(&args.adapter)?.metadata;
+    if let (Some(path), Some(text), Some(label)) = (&args.input, &args.columns.text, &args.label) {
+        texts::input_of_columns(&args.columns, metadata.input)?;
+        let task = AdapterTask::of(&metadata)?;
+        let text2 = args.columns.text2.as_deref();
+        let rows = custom::read_labeled(path, text, text2, label, &task.task.labels)?;
+        return Ok((task, rows));
+    }
+    let task = AdapterTask::of_published(&metadata, args.task.as_deref())?;
+    let rows = task.read(&args.split, args.data.as_deref())?;
+    Ok((task, rows))
+}
+
+fn write(ablation: &Ablation, out: &Path) -> Result<()> {
+    std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
+    write_atomically(&out.join("ablation.json"), &serde_json::to_vec_pretty(ablation)?)?;
+    write_atomically(&out.join("ablation.svg"), heat_map::svg(ablation)?.as_bytes())
+}
+
+fn ablate(answerer: &Predictor, examples: &[Example]) -> Result<Ablation> {
+    let metric = answerer.task.task.metric().name();
+    let score = |scored: &[ScoredRow]| -> Result<f64> {
+        let scores =
+            answerer.task.scores(scored).context("these rows have no labels to judge by")?;
+        scores.get(metric).and_then(Value::as_f64).context("the score is not a number")
+    };
+    let mut passes = answerer.answer_without_spans(examples)?.into_iter();
+    let (_, whole) = passes.next().context("nothing was scored")?;
+    let mut spans = Vec::new();
+    for (span, scored) in passes {
+        let span = span.context("a span has layers")?;
+        spans.push(SpanScore { first: span.start, last: span.end - 1, score: score(&scored)? });
+    }
+    Ok(Ablation {
+        task: answerer.metadata.task.clone(),
+        metric: metric.to_owned(),
+        rows: examples.len(),
+        layers: spans.iter().map(|span| span.last + 1).max().unwrap_or(0),
+        whole: score(&whole)?,
+        spans,
+    })
+}

@@ -1,0 +1,322 @@
+//! `trainer adapter average`, `import`, `export` and `import-tensorflow`: adapter files made without training, and
+//! what other people's packages load.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use burn::tensor::Device;
+use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
+use burn_adapters::file::{adapter_hub, atomic, merged, peft, tensorflow};
+use burn_adapters::{AdaptedBert, HeadKind, average_weights};
+use burn_bert::encoder::Layer;
+use burn_bert::{Bert, BertConfig, HiddenActivation};
+use glue_data::{Labels, TextEncoder};
+use serde::Deserialize;
+
+use crate::base::Base;
+use crate::cli::{
+    AverageArgs, DirectoryFormat, ExportArgs, ExportFormat, ImportArgs, ImportTensorflowArgs,
+};
+use crate::commands::adapter_task;
+use crate::devices;
+use crate::ending::UsageError;
+use crate::hints;
+
+/// Runs `trainer adapter average`.
+///
+/// # Errors
+/// Adapters that cannot be read or are not of one kind, or a file that cannot be written.
+pub fn average(args: &AverageArgs) -> Result<()> {
+    let weights =
+        if args.weights.is_empty() { vec![1.0; args.adapters.len()] } else { args.weights.clone() };
+    ensure!(
+        weights.len() == args.adapters.len(),
+        "there are {} weights for {} adapters; give one for each",
+        weights.len(),
+        args.adapters.len()
+    );
+    let first = args.adapters.first().context("there is no adapter to average")?;
+    let name = native::read_header(first)?.metadata.base.name;
+    let (bert, base) = load_base(args.base.as_deref().unwrap_or(&name))?;
+    let mut models = Vec::new();
+    let mut said: Option<AdapterMetadata> = None;
+    for (path, weight) in args.adapters.iter().zip(weights) {
+        let (model, metadata) = load(path, &bert, &base)?;
+        let said = said.get_or_insert_with(|| metadata.clone());
+        let model = match outputs_in_order(&said.head, &metadata.head) {
+            Some(order) => model.with_outputs(&order),
+            None => bail!(
+                "{} gives {}, but {} gives {}; only adapters with the same labels have a mean",
+                first.display(),
+                listed(&said.head),
+                path.display(),
+                listed(&metadata.head)
+            ),
+        };
+        said.max_length = said.max_length.max(metadata.max_length);
+        if (&said.task, said.data) != (&metadata.task, metadata.data) {
+            said.data = None;
+        }
+        models.push((model, weight));
+    }
+    let mean = average_weights(&models)?;
+    let said = said.context("there is no adapter to average")?;
+    write(&args.out, &mean, &AdapterMetadata { score: None, base, ..said })
+}
+
+/// For each output of one head, the output of another that has the same label; `None` where they have others.
+fn outputs_in_order(one: &HeadKind, other: &HeadKind) -> Option<Vec<usize>> {
+    match (one, other) {
+        (HeadKind::Classification { labels }, HeadKind::Classification { labels: others }) => {
+            let places = |names: &[String]| Labels::Classes(names.to_vec());
+            places(labels).places_in(&places(others))
+        }
+        _ => (one == other).then(|| (0..one.outputs()).collect()),
+    }
+}
+
+fn listed(head: &HeadKind) -> String {
+    match head {
+        HeadKind::Classification { labels } => {
+            adapter_task::listed(&Labels::Classes(labels.clone()))
+        }
+        HeadKind::Regression => adapter_task::listed(&Labels::Score),
+        HeadKind::Span => "answers in paragraphs".to_owned(),
+    }
+}
+
+/// Runs `trainer adapter import`.
+///
+/// # Errors
+/// A directory that cannot be read, that says something no plan can say, or that belongs to a base of another shape;
+/// or a file that cannot be written.
+pub fn import(args: &ImportArgs) -> Result<()> {
+    let (bert, base) = load_base(&args.base)?;
+    let max_length = longest(&bert, args.max_length)?;
+    let directory = Base::locate(&args.base)?.directory().to_owned();
+    let format = match args.format {
+        Some(format) => format,
+        None => format_of(&args.directory)?,
+    };
+    let labels = (!args.labels.is_empty()).then(|| args.labels.clone());
+    let (method, mut imported) = match format {
+        DirectoryFormat::AdapterHub => {
+            ("adapter-hub", adapter_hub::read(&args.directory, bert, labels.clone())?)
+        }
+        DirectoryFormat::Peft => ("peft", peft::read(&args.directory, bert, labels.clone())?),
+    };
+    if labels.is_none() && imported.head.is_unnamed() {
+        // A directory of PEFT's names no labels; the base was made with those of the task where they are known.
+        let named = base_labels(&directory, imported.head.outputs())?;
+        imported.head = named.unwrap_or(imported.head);
+    }
+    warn(&imported.warnings);
+    let metadata = AdapterMetadata {
+        method: method.to_owned(),
+        task: args.task.clone().unwrap_or(imported.name),
+        data: None,
+        input: None,
+        head: imported.head,
+        score: None,
+        max_length,
+        base,
+    };
+    write(&args.out, &imported.model, &metadata)
+}
+
+/// Whose files a directory has.
+fn format_of(directory: &Path) -> Result<DirectoryFormat> {
+    let has = |files: [&str; 2]| files.iter().any(|file| directory.join(file).is_file());
+    let is_peft = has(["adapter_model.safetensors", "adapter_model.bin"]);
+    let is_hub = has(["adapter.safetensors", "pytorch_adapter.bin"]);
+    match (is_peft, is_hub) {
+        (true, true) => Err(UsageError::new(format!(
+            "{} has the files of an adapter of PEFT's and of one of AdapterHub's; choose with --format",
+            directory.display()
+        ))),
+        (true, false) => Ok(DirectoryFormat::Peft),
+        (false, _) => Ok(DirectoryFormat::AdapterHub),
+    }
+}
+
+/// The longest text in tokens: what was typed, or as much as is usual and the base reads.
+fn longest(bert: &Bert, typed: Option<usize>) -> Result<usize> {
+    const USUAL: usize = 128;
+    let [positions, _] = bert.embeddings.position_embeddings.weight.dims();
+    match typed {
+        Some(length) if length > positions => Err(UsageError::new(format!(
+            "--max-length is {length}, but the base reads {positions} tokens at most"
+        ))),
+        typed => Ok(typed.unwrap_or(USUAL.min(positions))),
+    }
+}
+
+/// Runs `trainer adapter export`.
+///
+/// # Errors
+/// A directory with something in it, an adapter that cannot be read, something for which the format has no place, or a
+/// file that cannot be written; no directory is left behind then.
+pub fn export(args: &ExportArgs) -> Result<()> {
+    check_empty(&args.out)?;
+    let header = native::read_header(&args.adapter)?;
+    let name = args.base.as_deref().unwrap_or(&header.metadata.base.name);
+    let (bert, base) = load_base(name)?;
+    let (model, metadata) = load(&args.adapter, &bert, &base)?;
+    let mut lost = Vec::new();
+    atomic::create_directory(&args.out, |out| -> Result<()> {
+        match args.format {
+            ExportFormat::AdapterHub => {
+                let name = args.name.clone().unwrap_or_else(|| metadata.task.replace('.', "-"));
+                let head = &metadata.head;
+                lost =
+                    adapter_hub::write_directory(out, &model, &name, head, args.with_layer_norms)?;
+            }
+            ExportFormat::Peft => {
+                peft::write_directory(out, &model, &metadata.head, &base.name)?;
+            }
+            ExportFormat::Merged => {
+                let directory = Base::locate(name)?.directory().to_owned();
+                let config = BertConfig::from_directory(&directory)?;
+                lost = merged::write_directory(out, &model, &metadata.head, &config)?;
+                copy_tokenizer(&directory, out)?;
+                let copied = TextEncoder::from_directory(out, metadata.max_length)?.fingerprint();
+                base.check_tokenizer(&args.adapter, Some(&copied))?;
+            }
+        }
+        Ok(())
+    })?;
+    warn(&lost);
+    outln!("{}", args.out.display());
+    noteln!("\nnext, in Python:");
+    match args.format {
+        ExportFormat::AdapterHub => noteln!("  model.load_adapter({:?})", args.out),
+        ExportFormat::Peft => noteln!("  PeftModel.from_pretrained(model, {:?})", args.out),
+        ExportFormat::Merged => {
+            noteln!("  AutoModelForSequenceClassification.from_pretrained({:?})", args.out);
+        }
+    }
+    Ok(())
+}
+
+/// Makes sure that files that are written into a directory are alone there.
+fn check_empty(directory: &Path) -> Result<()> {
+    let is_empty = match std::fs::read_dir(directory) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) => {
+            return Err(error).with_context(|| format!("looking into {}", directory.display()));
+        }
+    };
+    if is_empty {
+        return Ok(());
+    }
+    Err(UsageError::new(format!(
+        "{} is not empty, and its files would be mixed with those of the adapter; name another directory with --out",
+        directory.display()
+    )))
+}
+
+/// Copies the files that a tokenizer is read from, those that are there.
+fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {
+    const FILES: [&str; 5] = [
+        "vocab.txt",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+    ];
+    for file in FILES.into_iter().filter(|file| from.join(file).is_file()) {
+        std::fs::copy(from.join(file), to.join(file))
+            .with_context(|| format!("copying {file} to {}", to.display()))?;
+    }
+    Ok(())
+}
+
+fn warn(sentences: &[String]) {
+    for sentence in sentences {
+        noteln!("warning: {sentence}");
+    }
+}
+
+/// Runs `trainer adapter import-tensorflow`.
+///
+/// # Errors
+/// A checkpoint that cannot be read or belongs to another base, labels that are not as many as the head's outputs, or a
+/// file that cannot be written.
+pub fn import_tensorflow(args: &ImportTensorflowArgs) -> Result<()> {
+    let (bert, base) = load_base(&args.base)?;
+    let max_length = longest(&bert, args.max_length)?;
+    let is_gelu = |layer: &Layer| layer.intermediate.activation == HiddenActivation::Gelu;
+    if bert.encoder.layer.iter().any(is_gelu) {
+        warn(&[format!(
+            "the paper's code computes GELU by its tanh approximation, and {} by the error function: hidden states \
+             differ by some 1e-3; the directory of Google's own checkpoint as --base has the former",
+            args.base
+        )]);
+    }
+    let model = tensorflow::read(&args.checkpoint, bert)?;
+    let head = match model.task.config().outputs {
+        1 if args.labels.is_empty() => HeadKind::Regression,
+        outputs => HeadKind::with_labels(args.labels.clone(), outputs)?,
+    };
+    let metadata = AdapterMetadata {
+        method: "houlsby-code".to_owned(),
+        task: args.task.clone(),
+        data: None,
+        input: None,
+        head,
+        score: None,
+        max_length,
+        base,
+    };
+    write(&args.out, &model, &metadata)
+}
+
+/// The labels in a base's `config.json`, if they are names for so many outputs.
+fn base_labels(directory: &Path, outputs: usize) -> Result<Option<HeadKind>> {
+    #[derive(Deserialize)]
+    struct Config {
+        id2label: Option<BTreeMap<usize, String>>,
+    }
+
+    let path = directory.join("config.json");
+    if outputs < 2 || !path.is_file() {
+        return Ok(None);
+    }
+    let text = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let config: Config = serde_json::from_slice(&text)
+        .with_context(|| format!("reading the labels (id2label) in {}", path.display()))?;
+    let labels = config.id2label.unwrap_or_default();
+    if !labels.keys().copied().eq(0..outputs) {
+        return Ok(None);
+    }
+    Ok(Some(HeadKind::with_labels(labels.into_values().collect(), outputs)?))
+}
+
+/// On the CPU, whose numbers every machine repeats.
+fn load_base(name: &str) -> Result<(Bert, BaseIdentity)> {
+    let base = Base::locate(name)?;
+    let device: Device = devices::resolve("cpu")?;
+    let bert = burn_bert::load(base.directory(), &device)?;
+    Ok((bert, base.identity()?))
+}
+
+/// An adapter on its base.
+fn load(path: &Path, bert: &Bert, base: &BaseIdentity) -> Result<(AdaptedBert, AdapterMetadata)> {
+    // The header first: the rest may be large.
+    let header = native::read_header(path)?;
+    header.metadata.base.check_tokenizer(path, base.tokenizer.as_deref())?;
+    Ok(native::load(path, bert.clone(), &base.fingerprint)?)
+}
+
+fn write(path: &Path, model: &AdaptedBert, metadata: &AdapterMetadata) -> Result<()> {
+    native::save(path, model, metadata)?;
+    outln!("{}", path.display());
+    let adapter = hints::path(path);
+    hints::next(&[
+        (format!("adapter inspect {adapter}"), "what the file holds: method, labels, score, base"),
+        (format!("predict {adapter}"), "labels the texts you type, one a line; Ctrl-D ends"),
+    ]);
+    Ok(())
+}

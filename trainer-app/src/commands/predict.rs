@@ -1,0 +1,194 @@
+//! `trainer predict`: labels for texts, or GLUE's submission files.
+
+use anyhow::{Result, ensure};
+use burn_adapters::file::native::{self, TextInput};
+use glue_data::{Example, Labels, Prediction};
+use serde_json::{Map, Value, json};
+
+use crate::cli::PredictArgs;
+use crate::commands::adapter_task::AdapterTask;
+use crate::commands::inference::Predictor;
+use crate::commands::submission;
+use crate::commands::texts::{self, Text};
+use crate::learner::step::ScoredRow;
+use crate::task_rows;
+
+/// Lines that a note names.
+const NAMED: usize = 10;
+
+/// Runs `trainer predict`.
+///
+/// # Errors
+/// An adapter, base or texts that cannot be read.
+pub fn run(args: &PredictArgs) -> Result<()> {
+    if let Some(directory) = &args.submission {
+        let metadata = native::read_header(&args.adapter)?.metadata;
+        // The task before the base, whose weights take longest.
+        let task = AdapterTask::of_published(&metadata, args.task.as_deref())?;
+        let mut answerer = load(args)?;
+        answerer.task = task;
+        return submission::write(&answerer, args.data.as_deref(), directory);
+    }
+    // What costs little and may be wrong comes first: flags, texts, and then the base.
+    texts::check(args)?;
+    let metadata = native::read_header(&args.adapter)?.metadata;
+    let input = texts::input(args, metadata.input)?;
+    let texts = texts::read(args, input)?;
+    ensure!(
+        !texts.is_empty(),
+        "there are no texts; give some on standard input, one a line, or name a file with --input"
+    );
+    let answerer = load(args)?;
+    let examples: Vec<Example> =
+        texts.iter().filter(|text| !text.is_blank()).map(|text| text.example.clone()).collect();
+    let answers = answerer.answer(&examples)?;
+    for note in notes(args, &texts, input) {
+        noteln!("note: {note}");
+    }
+    task_rows::tell_cut(answers.cut, examples.len(), metadata.max_length);
+    let mut answers = answers.rows.iter();
+    for text in &texts {
+        let row = if text.is_blank() { None } else { answers.next() };
+        let line = if args.inference.json {
+            json_line(&answerer, &text.example, row).to_string()
+        } else {
+            row.map_or_else(String::new, |row| plain_line(&answerer, &text.example, row))
+        };
+        outln!("{line}");
+    }
+    Ok(())
+}
+
+fn load(args: &PredictArgs) -> Result<Predictor> {
+    let mut answerer = Predictor::load(&args.adapter, &args.inference)?;
+    let (stack_on, drop_layers) = (&args.compose.stack_on, &args.compose.drop_layers);
+    answerer.compose(stack_on.as_deref(), drop_layers.as_deref())?;
+    Ok(answerer)
+}
+
+/// What is allowed in the texts and may not be meant.
+fn notes(args: &PredictArgs, texts: &[Text], input: Option<TextInput>) -> Vec<String> {
+    let mut notes = Vec::new();
+    let blank = texts.iter().filter(|text| text.is_blank());
+    let blank: Vec<usize> = blank.map(|text| text.line).collect();
+    if !blank.is_empty() {
+        let (count, all) = (blank.len(), texts.len());
+        notes
+            .push(format!("{count} of {all} texts are blank and have no label: {}", named(&blank)));
+    }
+    if input.is_none() && args.columns.text.is_none() {
+        let tabs = texts.iter().filter(|text| text.example.text.contains('\t'));
+        let tabs: Vec<usize> = tabs.map(|text| text.line).collect();
+        if !tabs.is_empty() {
+            notes.push(format!(
+                "a tab is part of the text in {}; --pairs reads it as the border between the two texts of a pair",
+                named(&tabs)
+            ));
+        }
+    }
+    notes
+}
+
+fn named(lines: &[usize]) -> String {
+    let numbers: Vec<String> = lines.iter().take(NAMED).map(ToString::to_string).collect();
+    let noun = if lines.len() == 1 { "line" } else { "lines" };
+    let rest = match lines.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        rest => format!(" and {rest} more"),
+    };
+    format!("{noun} {}{rest}", numbers.join(", "))
+}
+
+fn plain_line(answerer: &Predictor, example: &Example, row: &ScoredRow) -> String {
+    let text = escaped(&example.text);
+    match (answerer.task.task.labels.predict(&row.logits), &answerer.task.task.labels) {
+        (Prediction::Class(class), Labels::Classes(names)) => {
+            format!("{}\t{:.3}\t{text}", escaped(&names[class]), softmax(&row.logits)[class])
+        }
+        (Prediction::Class(class), Labels::Score) => format!("{class}\t{text}"),
+        (Prediction::Score(score), _) => format!("{score:.3}\t{text}"),
+    }
+}
+
+/// A text as a field of a line: what would end the field or the line, or would move the cursor of a terminal, is
+/// written with a backslash, and so is a backslash.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter == '\\' || letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}') {
+            escaped.extend(letter.escape_default());
+        } else {
+            escaped.push(letter);
+        }
+    }
+    escaped
+}
+
+/// What is predicted for a text; nothing for a blank one.
+fn json_line(answerer: &Predictor, example: &Example, row: Option<&ScoredRow>) -> Value {
+    let mut line = Map::new();
+    line.insert("text".to_owned(), json!(example.text));
+    if let Some(text2) = &example.text2 {
+        line.insert("text2".to_owned(), json!(text2));
+    }
+    let labels = &answerer.task.task.labels;
+    let Some(row) = row else {
+        let key = if *labels == Labels::Score { "score" } else { "label" };
+        line.insert(key.to_owned(), Value::Null);
+        return Value::Object(line);
+    };
+    match (labels.predict(&row.logits), labels) {
+        (Prediction::Class(class), Labels::Classes(names)) => {
+            let probabilities: Map<String, Value> = names
+                .iter()
+                .cloned()
+                .zip(softmax(&row.logits).into_iter().map(Value::from))
+                .collect();
+            line.insert("label".to_owned(), json!(names[class]));
+            line.insert("probabilities".to_owned(), Value::Object(probabilities));
+        }
+        (Prediction::Class(class), Labels::Score) => {
+            line.insert("score".to_owned(), json!(class));
+        }
+        (Prediction::Score(score), _) => {
+            line.insert("score".to_owned(), json!(score));
+        }
+    }
+    line.insert("logits".to_owned(), json!(row.logits));
+    Value::Object(line)
+}
+
+/// The probabilities of logits.
+pub(crate) fn softmax(logits: &[f32]) -> Vec<f64> {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f64> = logits.iter().map(|logit| f64::from(logit - most).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|power| power / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_are_positive_and_sum_to_one() {
+        let probabilities = softmax(&[1000.0, 1001.0, -1000.0]);
+        assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!(probabilities[1] > probabilities[0] && probabilities[2] >= 0.0);
+    }
+
+    #[test]
+    fn a_text_is_one_field_of_one_line() {
+        assert_eq!(escaped("a\tb\r\nc\\d \u{e9}"), "a\\tb\\r\\nc\\\\d \u{e9}");
+        assert_eq!(escaped("\u{1b}[2J\u{2028}\u{85}"), "\\u{1b}[2J\\u{2028}\\u{85}");
+    }
+
+    #[test]
+    fn a_note_names_the_first_lines() {
+        assert_eq!(named(&[4]), "line 4");
+        assert_eq!(
+            named(&(1..=12).collect::<Vec<_>>()),
+            "lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"
+        );
+    }
+}

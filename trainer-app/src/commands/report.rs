@@ -1,0 +1,52 @@
+//! `trainer report`: a sweep as one HTML page.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::artifacts::write_atomically;
+use crate::cli::ReportArgs;
+use crate::commands::ablate::Ablation;
+use crate::report::page;
+use crate::sweep::{entries, summary};
+
+/// Runs `trainer report`.
+///
+/// # Errors
+/// A directory without a ledger, a ledger without a score, or a page that cannot be written.
+pub fn run(args: &ReportArgs) -> Result<()> {
+    let entries = entries::read(&args.sweep)?;
+    entries.notes.iter().for_each(|note| noteln!("note: {note}"));
+    let settings = summary::settings(entries.iter());
+    ensure!(!settings.is_empty(), "no cell of {} has ended with a score", args.sweep.display());
+    let name =
+        args.sweep.file_name().map_or_else(|| "sweep".to_owned(), |n| n.to_string_lossy().into());
+    let ablations = ablations(&args.sweep)?;
+    let page = page::html(&name, &settings, &ablations)?;
+    let out = args.out.clone().unwrap_or_else(|| args.sweep.join("report.html"));
+    write_atomically(&out, page.as_bytes())?;
+    outln!("{}", out.display());
+    noteln!("open it in a browser");
+    Ok(())
+}
+
+/// The ablations of the sweep's runs.
+fn ablations(sweep: &Path) -> Result<Vec<Ablation>> {
+    let inside = |directory: &Path| -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.sort();
+        paths
+    };
+    inside(&sweep.join("runs"))
+        .iter()
+        .flat_map(|task| inside(task))
+        .map(|run| run.join("ablation.json"))
+        .filter(|path| path.is_file())
+        .map(|path| {
+            let bytes =
+                std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+            serde_json::from_slice(&bytes).with_context(|| format!("reading {}", path.display()))
+        })
+        .collect()
+}

@@ -1,0 +1,53 @@
+//! GLUE's submission files from an adapter: what `predict` and `sweep` share.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use glue_data::{Prediction, Split, submission, tasks};
+
+use crate::artifacts::write_atomically;
+use crate::commands::inference::Predictor;
+
+/// Whether GLUE's server takes answers to a task.
+pub fn has_one(task: &str) -> bool {
+    let takes = |split: &Split| {
+        tasks::lookup(task)
+            .and_then(|spec| spec.part(*split))
+            .is_ok_and(|part| part.submission.is_some())
+    };
+    Split::ALL.iter().any(takes)
+}
+
+/// Writes a submission file for every unlabeled part of the adapter's task; an adapter for MNLI answers the
+/// diagnostics too.
+///
+/// # Errors
+/// A task that is not GLUE's, rows that cannot be read, or files that cannot be written.
+pub fn write(answerer: &Predictor, data: Option<&Path>, directory: &Path) -> Result<()> {
+    let task = &answerer.task;
+    let spec = task.published().context("only GLUE's tasks have submission files")?;
+    let mut parts: Vec<_> = Split::ALL.into_iter().map(|split| (spec, split)).collect();
+    if spec.name == "mnli" {
+        parts.push((tasks::lookup("ax")?, Split::Test));
+    }
+    // All rows are read before the first file is written.
+    let mut read = Vec::new();
+    for (spec, split) in parts {
+        let Ok(part) = spec.part(split) else { continue };
+        let Some(file) = part.submission else { continue };
+        read.push((file, task.read_part(spec, split, data)?));
+    }
+    ensure!(!read.is_empty(), "{} is no task of GLUE's: it has no submission file", spec.name);
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("making {}", directory.display()))?;
+    for (file, examples) in read {
+        let scored = answerer.answer(&examples)?.rows;
+        let labels = &task.task.labels;
+        let predictions: Vec<Prediction> =
+            scored.iter().map(|row| labels.predict(&row.logits)).collect();
+        let path = directory.join(file);
+        write_atomically(&path, submission::submission(labels, &predictions).as_bytes())?;
+        noteln!("{} ({} rows)", path.display(), predictions.len());
+    }
+    Ok(())
+}

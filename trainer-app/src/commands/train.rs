@@ -1,0 +1,195 @@
+//! `trainer train`: one task on one base, from what was typed to what is told.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use burn::train::renderer::default_renderer;
+use serde_json::{Value, json};
+
+use crate::artifacts::RunDirectory;
+use crate::base::Base;
+use crate::cli::TrainArgs;
+use crate::devices;
+use crate::ending::Ending;
+use crate::hints;
+use crate::learner::log_renderer::LogRenderer;
+use crate::resource_cache::ResourceCache;
+use crate::run::{Run, RunOptions, RunResult};
+use crate::run_config::{RunConfig, TrainJob};
+use crate::stop::Stop;
+use crate::task_rows;
+use crate::terminal;
+
+/// Runs `trainer train`.
+///
+/// # Errors
+/// Whatever keeps the run from ending with a score; what was saved until then stays.
+pub fn run(args: &TrainArgs) -> Result<Ending> {
+    let runs = args.runs.as_deref().unwrap_or(Path::new("runs"));
+    let (config, resumed) = match TrainJob::of(args)? {
+        TrainJob::Start(mut config) => {
+            if args.max_length.is_none() && args.config.is_none() {
+                fit_length(&mut config)?;
+            }
+            (*config, None)
+        }
+        TrainJob::Resume { run, device } => {
+            let directory = to_resume(runs, run.as_deref())?;
+            if directory.is_finished() {
+                return finish(&directory, args.json);
+            }
+            let config = RunConfig::read(&directory.config())?;
+            (RunConfig { device: device.unwrap_or(config.device), ..config }, Some(directory))
+        }
+    };
+    let (device, replicas) = devices::resolve_all(&config.device)?;
+    let mut shared = ResourceCache::new(device).with_replicas(replicas);
+    let task = shared.task(&config)?;
+    noteln!("{}", task.subject.describe());
+    let base = shared.base(&config.model)?;
+    let rows = [&task.train, &task.validation];
+    if let Some(note) = task_rows::cut_note(rows, config.model.max_length, &base.config) {
+        noteln!("{note}");
+    }
+    let run = Run::prepare(config.clone(), &mut shared)?;
+    noteln!("\n{}", run.table());
+
+    // The directory is made only now, so that nothing that was mistyped leaves one behind.
+    let watch = watch(args)?;
+    let directory = if let Some(directory) = resumed {
+        directory
+    } else {
+        let (task, name) = (&config.task.name, config.default_name());
+        RunDirectory::create(runs, task, args.name.as_deref(), &name, &config)?
+    };
+    noteln!("run {}\n", directory.root().display());
+    if let Some(result) = run.train(&directory, &watch)? {
+        print_summary(&result, &directory, args.json)?;
+        return Ok(Ending::Done);
+    }
+    let root = directory.root().display();
+    if args.json {
+        outln!("{}", json!({ "status": "stopped", "run": root.to_string() }));
+    }
+    noteln!("stopped; resume it with: {} train --resume {root}", hints::program());
+    Ok(Ending::Stopped)
+}
+
+/// Cuts texts at as many tokens as the base has positions, where that is less than the default.
+fn fit_length(config: &mut RunConfig) -> Result<()> {
+    let model = &mut config.model;
+    if let Some(positions) = Base::positions_in(&model.base)?
+        && positions < model.max_length
+    {
+        noteln!("texts are cut at {positions} tokens: {} has no more positions", model.base);
+        model.max_length = positions;
+    }
+    Ok(())
+}
+
+/// The directory of the run that is to be resumed, locked.
+fn to_resume(runs: &Path, directory: Option<&Path>) -> Result<RunDirectory> {
+    match directory {
+        Some(directory) => RunDirectory::open(directory)?.locked(),
+        None => RunDirectory::newest_unfinished(runs),
+    }
+}
+
+/// The result of a run that has ended, and of which a process that was killed may have left checkpoints.
+fn finish(directory: &RunDirectory, json: bool) -> Result<Ending> {
+    directory.remove_leftovers()?;
+    directory.remove_checkpoints()?;
+    let path = directory.result();
+    let result = RunResult::read(&path)?;
+    noteln!("{} has ended: its result is in {}", directory.root().display(), path.display());
+    print_summary(&result, directory, json)?;
+    Ok(Ending::Done)
+}
+
+/// The dashboard on a terminal with room for it, plain lines elsewhere.
+fn watch(args: &TrainArgs) -> Result<RunOptions> {
+    let plain = args.plain || args.json || !has_room_for_the_dashboard();
+    Ok(RunOptions {
+        renderer: Box::new(move |interrupter, epochs_done| {
+            if plain {
+                Box::new(LogRenderer::default())
+            } else {
+                terminal::dashboard_starts();
+                default_renderer(interrupter.clone(), Some(epochs_done))
+            }
+        }),
+        stop: Stop::on_signals()?,
+        checkpoint_every: Duration::from_secs(args.checkpoint_every),
+        give_up_after: None,
+        say: Arc::new(|sentence| noteln!("{sentence}")),
+    })
+}
+
+fn has_room_for_the_dashboard() -> bool {
+    const COLUMNS: u16 = 60;
+    const ROWS: u16 = 16;
+    let moves_the_cursor = std::env::var("TERM").is_ok_and(|kind| kind != "dumb") || cfg!(windows);
+    if !std::io::stdout().is_terminal() || !moves_the_cursor {
+        return false;
+    }
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    let has_room = size.is_some_and(|(width, height)| width.0 >= COLUMNS && height.0 >= ROWS);
+    if !has_room {
+        noteln!("plain lines: the dashboard needs a terminal of {COLUMNS} columns and {ROWS} rows");
+    }
+    has_room
+}
+
+fn print_summary(result: &RunResult, directory: &RunDirectory, json: bool) -> Result<()> {
+    if json {
+        let mut line = serde_json::to_value(result)?;
+        line["status"] = json!("done");
+        outln!("{line}");
+        return Ok(());
+    }
+    let bytes = std::fs::metadata(&result.adapter).context("looking at the adapter file")?.len();
+    let percent = |score: f64| format!("{:.1}", 100.0 * score);
+    outln!(
+        "{} {} {} on the validation rows (epoch {} of {})",
+        result.task,
+        result.metric,
+        percent(result.score),
+        result.best_epoch,
+        result.epochs
+    );
+    for (split, scores) in &result.judged {
+        if let Some(score) = scores.get(&result.metric).and_then(Value::as_f64) {
+            let score = percent(score);
+            outln!("{} {} {score} on the {split} rows", result.task, result.metric);
+        }
+    }
+    let bag = result
+        .bag_of_words
+        .map_or(String::new(), |score| format!(", a bag of words {}", percent(score)));
+    if let Some(majority) = result.majority {
+        outln!("for comparison: the most frequent label {}{bag}", percent(majority));
+    }
+    outln!(
+        "adapter {} ({:.1} MB, {:.2} % of the base's parameters)",
+        result.adapter.display(),
+        bytes as f64 / 1e6,
+        100.0 * result.share_of_base
+    );
+    let adapter = hints::path(&result.adapter);
+    if directory.predictions().is_file() {
+        noteln!("\nthe answers: {}", directory.predictions().display());
+        hints::next(&[(
+            format!("adapter inspect {adapter}"),
+            "what the adapter file holds: method, sizes, score, base",
+        )]);
+        return Ok(());
+    }
+    hints::next(&[
+        (format!("predict {adapter}"), "labels the texts you type, one a line; Ctrl-D ends"),
+        (format!("adapter inspect {adapter}"), "what the file holds: method, labels, score, base"),
+    ]);
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! A run as one moving line among others: what a sweep shows of the cell it is in.
+
+use burn::train::LearnerSummary;
+use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
+use burn::train::metric::MetricDefinition;
+use burn::train::renderer::{
+    EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation,
+    MetricsRendererTraining,
+};
+use indicatif::ProgressBar;
+
+/// Moves the line.
+#[derive(Debug)]
+pub struct ProgressBarRenderer {
+    line: ProgressBar,
+    epoch: u64,
+    items: u64,
+    trains: bool,
+}
+
+impl ProgressBarRenderer {
+    /// A run that is shown on this line.
+    pub fn new(line: ProgressBar) -> Self {
+        Self { line, epoch: 1, items: 0, trains: true }
+    }
+}
+
+impl MetricsRendererTraining for ProgressBarRenderer {
+    fn update_train(&mut self, _state: MetricState) {}
+
+    fn update_valid(&mut self, _state: MetricState) {}
+
+    fn on_train_end(
+        &mut self,
+        _summary: Option<LearnerSummary>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        Ok(())
+    }
+}
+
+impl TrainingProgressLogger for ProgressBarRenderer {
+    fn start(
+        &mut self,
+        epochs: usize,
+        starting_epoch: usize,
+        _items: Option<usize>,
+        _label: Option<&str>,
+    ) {
+        self.epoch = starting_epoch as u64;
+        self.line.set_prefix(epochs.to_string());
+    }
+
+    fn update_epoch(&mut self, epoch: usize) {
+        self.epoch = epoch as u64 + 1;
+    }
+
+    fn start_split(&mut self, split: &str, items: usize) {
+        self.trains = split.eq_ignore_ascii_case("train");
+        if self.trains {
+            self.items = items as u64;
+            let epochs: u64 = self.line.prefix().parse().unwrap_or(1);
+            self.line.set_length(epochs * self.items);
+        }
+    }
+
+    fn update_split(&mut self, items: usize) {
+        if self.trains {
+            self.line.set_position((self.epoch - 1) * self.items + items as u64);
+        }
+    }
+
+    fn end_split(&mut self) {}
+
+    fn end(&mut self) {}
+
+    fn log_event_training(&mut self, _event: String) {}
+}
+
+impl EvaluationProgressLogger for ProgressBarRenderer {
+    fn start_global_progress(&mut self, _tests: usize) {}
+
+    fn start_test(&mut self, _name: &str, _items: usize) {}
+
+    fn update_test_progress(&mut self, _items: usize) {}
+
+    fn end_test(&mut self) {}
+
+    fn end_global_progress(&mut self) {}
+
+    fn log_event_evaluation(&mut self, _event: String) {}
+}
+
+impl MetricsRendererEvaluation for ProgressBarRenderer {
+    fn update_test(&mut self, _name: EvaluationName, _state: MetricState) {}
+}
+
+impl MetricsRenderer for ProgressBarRenderer {
+    fn manual_close(&mut self) {}
+
+    fn register_metric(&mut self, _definition: MetricDefinition) {}
+}
