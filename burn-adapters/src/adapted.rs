@@ -9,7 +9,7 @@ use crate::error::{AdapterError, BaseShape};
 use crate::head::{Pooling, first_token, mean_of_tokens};
 use crate::plan::TrainableBase;
 use crate::task_adapter::TaskAdapter;
-use crate::trained::{TrainedParameter, is_fused, is_running_statistic, trains};
+use crate::trainable::{TrainableParameter, is_fused, is_running_statistic, trains};
 
 /// A base and a task on it.
 ///
@@ -40,7 +40,7 @@ impl AdaptedBert {
         if task.config().pooling == Pooling::Pooler && bert.pooler.is_none() {
             return Err(AdapterError::NoPooler);
         }
-        Ok(Self { bert, task }.settle_gradients())
+        Ok(Self { bert, task }.set_requires_grad())
     }
 
     /// Logits of a batch of texts; for a regression the number itself.
@@ -173,28 +173,28 @@ impl AdaptedBert {
     /// The trained parameters to which weight decay applies, for
     /// [`ModuleOptimizer::with_group`](burn::optim::ModuleOptimizer::with_group).
     pub fn weight_decay_group(&self) -> ParamGroup {
-        let decaying = self.trained_parameters().into_iter().filter(TrainedParameter::decays);
+        let decaying = self.trainable_parameters().into_iter().filter(TrainableParameter::decays);
         ParamGroup::from_ids(decaying.map(|parameter| parameter.id).collect())
     }
 
     /// All that trains, with the running statistics that move along, for records that leave the rest out.
     ///
     /// Running statistics are one step behind until [`valid`](Module::valid) is called.
-    pub fn trained_group(&self) -> ParamGroup {
+    pub fn saved_group(&self) -> ParamGroup {
         ParamGroup::from_ids(
-            self.kept_parameters().into_iter().map(|parameter| parameter.id).collect(),
+            self.saved_parameters().into_iter().map(|parameter| parameter.id).collect(),
         )
     }
 
-    fn settle_gradients(self) -> Self {
-        struct Settler {
+    fn set_requires_grad(self) -> Self {
+        struct RequiresGradMapper {
             tuned: TrainableBase,
             pooling: Pooling,
             n_layers: usize,
             path: Vec<String>,
         }
 
-        impl ModuleMapper for Settler {
+        impl ModuleMapper for RequiresGradMapper {
             fn enter_module(&mut self, name: &str, _container_type: &str) {
                 self.path.push(name.to_owned());
             }
@@ -216,6 +216,6 @@ impl AdaptedBert {
         let config = self.task.config();
         let (tuned, pooling, n_layers) =
             (config.plan.tuned, config.pooling, self.task.layers.len());
-        self.map(&mut Settler { tuned, pooling, n_layers, path: Vec::new() })
+        self.map(&mut RequiresGradMapper { tuned, pooling, n_layers, path: Vec::new() })
     }
 }

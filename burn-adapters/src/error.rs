@@ -492,15 +492,15 @@ impl TensorProblems {
 }
 
 /// How many tensors of a kind an error names.
-const MOST_NAMES: usize = 40;
+const MAX_NAMES: usize = 40;
 
 impl std::fmt::Display for TensorProblems {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (what, names) in
             [("missing", &self.missing), ("left over", &self.left_over), ("wrong", &self.wrong)]
         {
-            if let Some(more) = names.len().checked_sub(1 + MOST_NAMES) {
-                let first = names[..MOST_NAMES].join(", ");
+            if let Some(more) = names.len().checked_sub(1 + MAX_NAMES) {
+                let first = names[..MAX_NAMES].join(", ");
                 write!(f, "\n  {what}: {first} and {} more", more + 1)?;
             } else if !names.is_empty() {
                 write!(f, "\n  {what}: {}", names.join(", "))?;

@@ -21,7 +21,7 @@ pub mod prefix;
 pub mod projections;
 pub mod site_adapter;
 pub mod task_adapter;
-pub mod trained;
+pub mod trainable;
 
 pub use adapted::AdaptedBert;
 pub use bottleneck::{Activation, Bottleneck, BottleneckConfig, MAX_DEPTH};
@@ -48,4 +48,4 @@ pub use prefix::{LayerPrefix, PrefixConfig, PrefixGate, PrefixPlan, PrefixSource
 pub use projections::Projections;
 pub use site_adapter::SiteAdapter;
 pub use task_adapter::{TaskAdapter, TaskAdapterConfig};
-pub use trained::{Group, TrainedParameter, TrainedRow, TrainedTable};
+pub use trainable::{Group, TrainableParameter, TrainableRow, TrainableTable};

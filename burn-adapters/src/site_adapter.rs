@@ -50,7 +50,7 @@ impl SiteAdapter {
     ///
     /// # Shapes
     /// - residual, output, result: `[batch, sequence, d_model]`
-    pub(crate) fn read(
+    pub(crate) fn input(
         &self,
         residual: &Tensor<3>,
         output: &Tensor<3>,
@@ -63,7 +63,7 @@ impl SiteAdapter {
         }
     }
 
-    fn answer(&self, bottleneck: &Bottleneck, read: Tensor<3>) -> Tensor<3> {
+    fn output(&self, bottleneck: &Bottleneck, read: Tensor<3>) -> Tensor<3> {
         let answer = bottleneck.forward(read);
         match self.placement {
             Placement::Serial | Placement::AfterNorm => answer,
@@ -78,15 +78,15 @@ impl SiteAdapter {
     ///
     /// # Shapes
     /// - residual, output, result: `[batch, sequence, d_model]`
-    pub(crate) fn change(
+    pub(crate) fn delta(
         &self,
         residual: &Tensor<3>,
         output: &Tensor<3>,
         norm: &LayerNorm,
     ) -> Option<Tensor<3>> {
         let bottleneck = self.bottleneck.as_ref()?;
-        let read = self.read(residual, output, norm);
-        let answer = self.answer(bottleneck, read.clone());
+        let read = self.input(residual, output, norm);
+        let answer = self.output(bottleneck, read.clone());
         // What is added to, beyond what the sub-layer made.
         let beyond = match self.skip {
             ResidualSource::SublayerOutput => None,
@@ -111,7 +111,7 @@ impl SiteAdapter {
     ///
     /// # Shapes
     /// - residual, output, result: `[batch, sequence, d_model]`
-    pub(crate) fn close(
+    pub(crate) fn norm_after_delta(
         &self,
         residual: Tensor<3>,
         output: Tensor<3>,
@@ -137,8 +137,8 @@ impl SiteAdapter {
         let Some(bottleneck) = &self.bottleneck else {
             return norm.forward([output, residual]);
         };
-        let read = self.read(&residual, &output, norm);
-        let answer = self.answer(bottleneck, read.clone());
+        let read = self.input(&residual, &output, norm);
+        let answer = self.output(bottleneck, read.clone());
         let skip = match self.skip {
             ResidualSource::SublayerOutput => output,
             ResidualSource::Sum => output + residual.clone(),

@@ -227,7 +227,7 @@ impl TaskAdapter {
     ///
     /// # Shapes
     /// - residual, output, result: `[batch, sequence, d_model]`
-    pub fn change(
+    pub fn delta(
         &self,
         site: Site,
         residual: &Tensor<3>,
@@ -236,15 +236,15 @@ impl TaskAdapter {
     ) -> Option<Tensor<3>> {
         let norm = self.own_norm(site).unwrap_or(base_norm);
         site_of(&self.layers, site)
-            .and_then(|own| own.change(residual, output, norm))
-            .or_else(|| self.fusion.as_ref()?.change(site, residual, output, norm))
+            .and_then(|own| own.delta(residual, output, norm))
+            .or_else(|| self.fusion.as_ref()?.delta(site, residual, output, norm))
     }
 
     /// Closes a site as the task does, over what a sub-layer made, with all changes in it.
     ///
     /// # Shapes
     /// - residual, output, result: `[batch, sequence, d_model]`
-    pub(crate) fn close(
+    pub(crate) fn norm_after_delta(
         &self,
         site: Site,
         residual: Tensor<3>,
@@ -252,7 +252,7 @@ impl TaskAdapter {
         base_norm: &LayerNorm,
     ) -> Tensor<3> {
         match site_of(&self.layers, site) {
-            Some(own) => own.close(residual, output, base_norm),
+            Some(own) => own.norm_after_delta(residual, output, base_norm),
             None => self.norm(site, output + residual, base_norm),
         }
     }
@@ -296,7 +296,7 @@ impl Insertions for TaskAdapter {
     ) -> Tensor<3> {
         if let Some(fusion) = &self.fusion {
             let norm = self.own_norm(site).unwrap_or(norm);
-            return match fusion.change(site, &residual, &output, norm) {
+            return match fusion.delta(site, &residual, &output, norm) {
                 Some(change) => norm.forward([change, output, residual]),
                 None => norm.forward([output, residual]),
             };

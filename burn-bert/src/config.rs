@@ -130,8 +130,8 @@ impl BertConfig {
     pub fn from_directory(directory: &Path) -> Result<Self, BertError> {
         let google = directory.join(config_file::GOOGLE);
         let path = directory.join("config.json");
-        let is_googles = checkpoint::is_googles(directory) || !path.is_file();
-        config_file::read(if google.is_file() && is_googles { &google } else { &path })
+        let is_google_format = checkpoint::is_google_format(directory) || !path.is_file();
+        config_file::read(if google.is_file() && is_google_format { &google } else { &path })
     }
 
     /// Reads a `config.json`, or a `bert_config.json`: what Google's code calls `gelu` is [`HiddenActivation::GeluNew`].

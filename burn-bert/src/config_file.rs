@@ -166,7 +166,7 @@ pub(crate) fn read(path: &Path) -> Result<BertConfig, BertError> {
     let config = BertConfig { unknown_keys, ..config };
     config.check().map_err(|error| error.in_file(path))?;
     let is_google = path.file_name().is_some_and(|name| name == GOOGLE);
-    Ok(if is_google { as_googles(config) } else { config })
+    Ok(if is_google { google_format(config) } else { config })
 }
 
 /// The kind of model comes first: of another one, any other key may be missing or mean something else.
@@ -177,7 +177,7 @@ fn check_kind(path: &Path, json: &Map<String, Value>) -> Result<(), BertError> {
         Some(kind) => Err(wrong(path, "model_type", kind, expected)),
         // Files of 2019 have no model_type.
         None => match json.get("architectures").and_then(Value::as_array) {
-            Some(names) if names.iter().any(|name| !is_berts(name)) => {
+            Some(names) if names.iter().any(|name| !is_bert_key(name)) => {
                 let found = Value::Array(names.clone());
                 Err(wrong(path, "architectures", &found, "one of BERT's (model_type is not there)"))
             }
@@ -204,7 +204,7 @@ fn check_keys(path: &Path, json: &Map<String, Value>) -> Result<Vec<String>, Ber
 /// What Google's code calls `gelu` is the tanh approximation.
 ///
 /// <https://github.com/google-research/bert/blob/eedf5716ce1268e56f0a50264a88cafad334ac61/modeling.py#L264>
-fn as_googles(config: BertConfig) -> BertConfig {
+fn google_format(config: BertConfig) -> BertConfig {
     let hidden_act = match config.hidden_act {
         HiddenActivation::Gelu => HiddenActivation::GeluNew,
         other => other,
@@ -248,6 +248,6 @@ fn is_bidirectional(value: &Value) -> bool {
     value.is_null() || value == "bidi"
 }
 
-fn is_berts(name: &Value) -> bool {
+fn is_bert_key(name: &Value) -> bool {
     name.as_str().is_some_and(|name| name.starts_with("Bert"))
 }

@@ -231,17 +231,17 @@ pub enum TensorProblem {
 }
 
 /// How many problems an error names.
-const MOST_PROBLEMS: usize = 100;
+const MAX_PROBLEMS: usize = 100;
 
 fn list(problems: &[TensorProblem]) -> String {
-    let named = problems.iter().take(MOST_PROBLEMS);
+    let named = problems.iter().take(MAX_PROBLEMS);
     let mut text = named.fold(String::new(), |mut text, problem| {
         // Writing to a string does not fail.
         let _ = write!(text, "\n  {problem}");
         text
     });
-    if problems.len() > MOST_PROBLEMS {
-        let _ = write!(text, "\n  and {} more", problems.len() - MOST_PROBLEMS);
+    if problems.len() > MAX_PROBLEMS {
+        let _ = write!(text, "\n  and {} more", problems.len() - MAX_PROBLEMS);
     }
     text
 }

@@ -21,7 +21,7 @@ pub enum Activation {
 /// Applies an activation to each element.
 pub fn activation<const D: usize>(x: Tensor<D>, kind: Activation) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    if crate::flex::takes(&x) {
+    if crate::flex::supports(&x) {
         return crate::flex::activation(x, kind);
     }
     match kind {

@@ -40,7 +40,7 @@ pub fn bert_adam<const D: usize>(
     rates: AdamRates,
 ) -> AdamState<D> {
     #[cfg(feature = "flex")]
-    if takes(&before.parameter) {
+    if supports(&before.parameter) {
         return crate::flex::bert_adam(before, gradient, rates);
     }
     let AdamRates { learning_rate, beta_1, beta_2, epsilon, weight_decay } = rates;
@@ -60,7 +60,7 @@ pub fn bert_adam<const D: usize>(
 /// - result: `[1]`
 pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Tensor<1> {
     #[cfg(feature = "flex")]
-    if takes(&x) {
+    if supports(&x) {
         return crate::flex::sum_of_squares(x);
     }
     match x.dtype() {
@@ -72,6 +72,6 @@ pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Tensor<1> {
 
 /// Whether the kernels take a tensor, which they do outside a graph alone.
 #[cfg(feature = "flex")]
-fn takes<const D: usize>(x: &Tensor<D>) -> bool {
-    crate::flex::takes(x) && !x.device().is_autodiff()
+fn supports<const D: usize>(x: &Tensor<D>) -> bool {
+    crate::flex::supports(x) && !x.device().is_autodiff()
 }

@@ -48,7 +48,7 @@ pub fn attention(
     );
 
     #[cfg(feature = "flex")]
-    if crate::flex::takes(&query) {
+    if crate::flex::supports(&query) {
         return crate::flex::attention(query, key, value, attention_mask, options);
     }
     let d_head = d_model / heads;

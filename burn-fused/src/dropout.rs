@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 /// [`Device::seed`](burn::tensor::Device::seed) fixes it whatever the number of threads.
 pub fn dropout<const D: usize>(x: Tensor<D>, layer: &Dropout) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    if crate::flex::takes(&x) {
+    if crate::flex::supports(&x) {
         return match active_rate(layer, &x) {
             Some(rate) => crate::flex::dropout(x, rate),
             None => x,

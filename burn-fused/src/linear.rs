@@ -18,7 +18,7 @@ pub fn linear(x: Tensor<3>, layer: &Linear) -> Tensor<3> {
     }
     #[cfg(feature = "flex")]
     if let Some(bias) = &layer.bias
-        && crate::flex::takes(&x)
+        && crate::flex::supports(&x)
     {
         return crate::flex::linear(x, layer.weight.val(), bias.val());
     }

@@ -73,7 +73,7 @@ impl LayerNorm {
         }
 
         #[cfg(feature = "flex")]
-        if crate::flex::takes(&summands.first) {
+        if crate::flex::supports(&summands.first) {
             return crate::flex::layer_norm(summands, gamma, beta, self.epsilon);
         }
         let sum = summands.more.into_iter().flatten().fold(summands.first, |sum, next| sum + next);

@@ -32,7 +32,10 @@ pub(crate) fn count<'a>(
 }
 
 /// Refuses labels that differ in their form alone.
-pub(crate) fn refuse_alike(path: &Path, labels: &BTreeMap<&str, Seen>) -> Result<(), DataError> {
+pub(crate) fn check_confusable(
+    path: &Path,
+    labels: &BTreeMap<&str, Seen>,
+) -> Result<(), DataError> {
     let mut forms: BTreeMap<String, Vec<(&str, Seen)>> = BTreeMap::new();
     for (label, seen) in labels {
         forms.entry(form(label)).or_default().push((label, *seen));
@@ -112,9 +115,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check_alike(labels: &[&str], sentence: &str) {
+    fn check_confusable_labels(labels: &[&str], sentence: &str) {
         let counts = count(labels.iter().zip(2..).map(|(label, line)| (*label, line)));
-        let error = refuse_alike(Path::new("a.csv"), &counts).unwrap_err().to_string();
+        let error = check_confusable(Path::new("a.csv"), &counts).unwrap_err().to_string();
         assert_eq!(
             error,
             format!(
@@ -125,19 +128,19 @@ mod tests {
 
     #[test]
     fn labels_that_look_the_same_are_named_with_their_lines() {
-        check_alike(
+        check_confusable_labels(
             &["warm", "cool", "warm", "warm "],
             "`warm` (2 rows, first in line 2) and `warm ` (1 row in line 5) differ in spaces alone",
         );
-        check_alike(
+        check_confusable_labels(
             &["New\u{a0}York", "New  York"],
             "`New  York` (1 row in line 3) and `New\u{a0}York` (1 row in line 2) differ in spaces alone",
         );
-        check_alike(
+        check_confusable_labels(
             &["caf\u{e9}", "cafe\u{301}"],
             "`cafe\u{301}` (1 row in line 3) and `caf\u{e9}` (1 row in line 2) differ in their Unicode form alone",
         );
-        check_alike(
+        check_confusable_labels(
             &["1", "1.0", "2", "2.00"],
             "`1` (1 row in line 2) and `1.0` (1 row in line 3) differ in number format alone; \
              `2` (1 row in line 4) and `2.00` (1 row in line 5) differ in number format alone",
@@ -149,7 +152,7 @@ mod tests {
         let labels =
             ["1", "01", "1.5", "10", "100", "1.0.0", "v1", "v1.0", "Warm", "warm", "e", "é"];
         let counts = count(labels.map(|label| (label, 1)));
-        assert!(refuse_alike(Path::new("a.csv"), &counts).is_ok());
+        assert!(check_confusable(Path::new("a.csv"), &counts).is_ok());
     }
 
     #[test]

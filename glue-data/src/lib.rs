@@ -3,13 +3,13 @@
 pub mod baseline;
 pub mod batch;
 pub mod batching;
+mod delimited;
 pub mod encoding;
 pub mod error;
 mod jsonl;
 mod label_forms;
 pub mod metric;
 pub mod seed;
-mod separated;
 pub mod submission;
 pub mod tabular;
 pub mod task;

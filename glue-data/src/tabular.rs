@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::Path;
 
+use crate::delimited::{Delimited, Record, Records};
 use crate::encoding::{self, decode};
 use crate::error::DataError;
 use crate::jsonl;
-use crate::separated::{Record, Records, Separated};
 use crate::task::{Example, Labels, Part};
 
 /// Reads a published TSV: split at tabs alone, quotes are text, a byte order mark is skipped.
@@ -111,7 +111,7 @@ pub struct Row {
 
 /// How one's own file holds its rows.
 enum Format {
-    Separated(Separated),
+    Delimited(Delimited),
     Jsonl,
 }
 
@@ -120,8 +120,8 @@ impl Format {
     fn of(path: &Path) -> Result<Self, DataError> {
         let extension = path.extension().map(std::ffi::OsStr::to_ascii_lowercase);
         match extension.as_deref().and_then(OsStr::to_str) {
-            Some("csv") => Ok(Self::Separated(Separated::Csv)),
-            Some("tsv") => Ok(Self::Separated(Separated::Tabs)),
+            Some("csv") => Ok(Self::Delimited(Delimited::Csv)),
+            Some("tsv") => Ok(Self::Delimited(Delimited::Tabs)),
             Some("jsonl") => Ok(Self::Jsonl),
             _ => Err(DataError::Format { path: path.to_owned() }),
         }
@@ -142,7 +142,7 @@ pub fn column_names(path: &Path) -> Result<Vec<String>, DataError> {
     let bytes = read_bytes(path)?;
     let text = decode(path, &bytes)?;
     match format {
-        Format::Separated(how) => {
+        Format::Delimited(how) => {
             let header = header(path, &mut Records::new(path, text, how))?;
             Ok(header.fields.into_iter().map(Cow::into_owned).collect())
         }
@@ -169,7 +169,7 @@ pub fn parse_columns(path: &Path, bytes: &[u8], columns: &[&str]) -> Result<Vec<
     let format = Format::of(path)?;
     let text = decode(path, bytes)?;
     let rows = match format {
-        Format::Separated(how) => read_separated(path, text, columns, how),
+        Format::Delimited(how) => read_separated(path, text, columns, how),
         Format::Jsonl => jsonl::read(path, text, columns),
     }?;
     if rows.is_empty() {
@@ -187,7 +187,7 @@ pub(crate) fn read_separated(
     path: &Path,
     text: &str,
     columns: &[&str],
-    how: Separated,
+    how: Delimited,
 ) -> Result<Vec<Row>, DataError> {
     let mut records = Records::new(path, text, how);
     let header = header(path, &mut records)?;
@@ -218,7 +218,7 @@ fn place(
     path: &Path,
     header: &[Cow<str>],
     column: &str,
-    how: Separated,
+    how: Delimited,
 ) -> Result<usize, DataError> {
     let mut places = (0..header.len()).filter(|place| header[*place] == column);
     match (places.next(), places.next()) {
@@ -233,13 +233,13 @@ fn place(
             path: path.to_owned(),
             column: column.to_owned(),
             found: header.join(", "),
-            hint: meant(header, column, how),
+            hint: closest_column(header, column, how),
         }),
     }
 }
 
-/// The column that was probably meant, or the separator that the file probably has.
-fn meant(header: &[Cow<str>], column: &str, how: Separated) -> String {
+/// The column that was probably closest_column, or the separator that the file probably has.
+fn closest_column(header: &[Cow<str>], column: &str, how: Delimited) -> String {
     let near =
         header.iter().find(|name| name.trim().to_lowercase() == column.trim().to_lowercase());
     if let Some(near) = near {
@@ -247,7 +247,7 @@ fn meant(header: &[Cow<str>], column: &str, how: Separated) -> String {
     }
     match header {
         [only] => {
-            let expected = if how == Separated::Csv { "commas" } else { "tabs" };
+            let expected = if how == Delimited::Csv { "commas" } else { "tabs" };
             [(',', "commas"), (';', "semicolons"), ('\t', "tabs")]
                 .into_iter()
                 .find(|(separator, _)| only.contains(*separator))

@@ -65,7 +65,7 @@ impl Labels {
 
     /// For each of these classes its place among others, which have the same names in whatever order; `None` where a
     /// name is in one of both alone. Names in another case are others. A score has its place where the other is a score.
-    pub fn places_in(&self, others: &Self) -> Option<Vec<usize>> {
+    pub fn permutation_to(&self, others: &Self) -> Option<Vec<usize>> {
         match (self, others) {
             (Self::Score, Self::Score) => Some(vec![0]),
             (Self::Classes(names), Self::Classes(others)) if names.len() == others.len() => {
@@ -425,15 +425,15 @@ mod tests {
         let classes =
             |names: &[&str]| Labels::Classes(names.iter().map(ToString::to_string).collect());
         let abc = classes(&["a", "b", "c"]);
-        assert_eq!(abc.places_in(&classes(&["c", "a", "b"])), Some(vec![1, 2, 0]));
-        assert_eq!(abc.places_in(&abc), Some(vec![0, 1, 2]));
+        assert_eq!(abc.permutation_to(&classes(&["c", "a", "b"])), Some(vec![1, 2, 0]));
+        assert_eq!(abc.permutation_to(&abc), Some(vec![0, 1, 2]));
         for others in [&["a", "b"][..], &["a", "b", "C"], &["a", "b", "c", "d"], &["a", "a", "b"]] {
-            assert_eq!(abc.places_in(&classes(others)), None, "{others:?}");
-            assert_eq!(classes(others).places_in(&abc), None, "{others:?}");
+            assert_eq!(abc.permutation_to(&classes(others)), None, "{others:?}");
+            assert_eq!(classes(others).permutation_to(&abc), None, "{others:?}");
         }
-        assert_eq!(classes(&["a", "a", "b"]).places_in(&classes(&["a", "b", "b"])), None);
-        assert_eq!(Labels::Score.places_in(&Labels::Score), Some(vec![0]));
-        assert_eq!(Labels::Score.places_in(&classes(&["a"])), None);
+        assert_eq!(classes(&["a", "a", "b"]).permutation_to(&classes(&["a", "b", "b"])), None);
+        assert_eq!(Labels::Score.permutation_to(&Labels::Score), Some(vec![0]));
+        assert_eq!(Labels::Score.permutation_to(&classes(&["a"])), None);
     }
 
     #[test]

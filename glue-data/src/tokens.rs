@@ -61,7 +61,7 @@ impl TextEncoder {
         Ok(Self { tokenizer, directory: directory.to_owned(), tokens, warnings })
     }
 
-    /// What may not be as it was meant in the tokenizer's files.
+    /// What may not be as it was closest_column in the tokenizer's files.
     pub fn warnings(&self) -> &[TokenizerWarning] {
         &self.warnings
     }
@@ -81,13 +81,13 @@ impl TextEncoder {
         /// GPUs multiply faster where a table's rows are a multiple of one of these.
         const MULTIPLES: [usize; 5] = [8, 16, 32, 64, 128];
         /// Rounding up adds less than a hundred rows to ten thousand and more.
-        const MOST_UNUSED: f64 = 1.0 / 16.0;
+        const MAX_UNUSED: f64 = 1.0 / 16.0;
         let (directory, tokens) = (self.directory.clone(), self.tokens);
         if tokens == rows {
             return Ok(None);
         }
         let is_rounded_up = MULTIPLES.iter().any(|step| tokens.next_multiple_of(*step) == rows);
-        if is_rounded_up && (rows - tokens) as f64 <= MOST_UNUSED * rows as f64 {
+        if is_rounded_up && (rows - tokens) as f64 <= MAX_UNUSED * rows as f64 {
             return Ok(Some(TokenizerWarning::UnusedRows { tokens, rows }));
         }
         let first = u32::try_from(rows).ok().filter(|_| tokens > rows);

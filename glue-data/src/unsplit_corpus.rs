@@ -10,10 +10,10 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use crate::delimited::Delimited;
 use crate::encoding::refuse_wide;
 use crate::error::DataError;
 use crate::seed::derive_seed;
-use crate::separated::Separated;
 use crate::tabular::{self, Row};
 use crate::task::{Example, Label, Labels, Part, Split};
 
@@ -33,9 +33,9 @@ pub struct UnsplitCorpus {
 /// How rows lie in their file.
 #[derive(Debug, Clone, Copy)]
 pub enum Layout {
-    /// Separated by commas, quotes as usual; the first line names the columns, of which some are read.
+    /// Delimited by commas, quotes as usual; the first line names the columns, of which some are read.
     Csv,
-    /// Separated by tabs alone, quotes are text; no line names the columns.
+    /// Delimited by tabs alone, quotes are text; no line names the columns.
     Tabs,
     /// A folder for each class that holds a file for each row.
     Folders {
@@ -59,7 +59,7 @@ impl UnsplitCorpus {
             Layout::Csv => {
                 let text = decoded(path)?;
                 let columns: Vec<&str> = [part.text].into_iter().chain(part.label).collect();
-                tabular::read_separated(path, &text, &columns, Separated::Csv)?
+                tabular::read_separated(path, &text, &columns, Delimited::Csv)?
             }
             Layout::Tabs => tabular::read_tabs(part, decoded(path)?.as_bytes(), path)?,
             Layout::Folders { beside } => {

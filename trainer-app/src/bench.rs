@@ -25,7 +25,7 @@ use crate::learner::optimizer::build_optimizer;
 use crate::learner::step::TrainableModel;
 use crate::process::keep_workers_spinning;
 use crate::run_config::RunConfig;
-use crate::task_rows;
+use crate::task_data::rows;
 
 /// What is measured of each workload: training by a method, Houlsby's with gradient checkpointing, or inference with it.
 pub const METHODS: [&str; 6] = ["houlsby", CHECKPOINTED, "layer-norm", "full", INFERENCE, "lora"];
@@ -104,7 +104,7 @@ pub enum Workload {
 
 /// One case; both sides read it as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Job {
+pub struct BenchJob {
     /// The base and its texts.
     pub workload: Workload,
     /// One of [`METHODS`].
@@ -115,14 +115,14 @@ pub struct Job {
     pub batches: Vec<Vec<usize>>,
     /// Where, and in which precision.
     #[serde(flatten)]
-    pub setting: Setting,
+    pub setting: BenchSetting,
     /// Passes that are timed, after one that is not.
     pub passes: usize,
 }
 
 /// What all cases have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Setting {
+pub struct BenchSetting {
     /// The device, by its name.
     pub device: String,
     /// Precision of the base; the peers' matrix products.
@@ -133,12 +133,12 @@ pub struct Setting {
 
 /// What a case cost.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Figure {
+pub struct Measurement {
     /// Seconds of a step: each pass's mean, and the median of the passes.
     pub seconds: f64,
     /// Tokens of a step, padding not counted.
     pub tokens: f64,
-    /// The most memory that was resident, in MiB; none where the system does not tell.
+    /// The most memory that was registry, in MiB; none where the system does not tell.
     pub peak_mib: Option<u64>,
 }
 
@@ -198,9 +198,9 @@ fn lengths_as_of_cola() -> Vec<usize> {
     lengths
 }
 
-impl Job {
+impl BenchJob {
     /// A case of the table; `quick` times fewer steps.
-    pub fn new(workload: Workload, method: &str, quick: bool, setting: Setting) -> Self {
+    pub fn new(workload: Workload, method: &str, quick: bool, setting: BenchSetting) -> Self {
         let batches = workload.batches();
         let passes = match (quick, batches.len()) {
             (true, 1) => 3,
@@ -214,7 +214,7 @@ impl Job {
     }
 }
 
-impl Figure {
+impl Measurement {
     /// The median time of some processes and the most memory; none of none.
     pub fn median(figures: &[Self]) -> Option<Self> {
         let tokens = figures.first()?.tokens;
@@ -243,9 +243,9 @@ pub fn has_peer(method: &str) -> bool {
 ///
 /// # Errors
 /// A base or a method that is not there.
-pub fn measure(job: &Job) -> Result<Figure> {
+pub fn measure(job: &BenchJob) -> Result<Measurement> {
     ensure!(job.passes > 0 && !job.batches.is_empty(), "the case has no batches or no passes");
-    let Setting { device, precision, .. } = &job.setting;
+    let BenchSetting { device, precision, .. } = &job.setting;
     let device = devices::resolve(device)?.autodiff();
     devices::check_precision(&device, *precision)?;
     let infers = job.method == INFERENCE;
@@ -282,21 +282,21 @@ pub fn measure(job: &Job) -> Result<Figure> {
         fused: Vec::new(),
     }
     .init(&bert)?;
-    let mut tuner = TrainableModel { model: AdaptedBert::new(bert, task)? };
+    let mut trainable = TrainableModel { model: AdaptedBert::new(bert, task)? };
     let training = RunConfig::defaults(method).training;
-    let mut optimizer = build_optimizer(&training, &tuner);
+    let mut optimizer = build_optimizer(&training, &trainable);
     let rows = texts(&job.batches, config.vocab_size);
-    let valid = tuner.valid();
+    let valid = trainable.valid();
 
     let mut passes = Vec::new();
     for pass in 0..=job.passes {
         let started = Instant::now();
         for (index, lengths) in job.batches.iter().enumerate() {
-            let _awake = keep_workers_spinning(&device);
+            let _spinning = keep_workers_spinning(&device);
             let first: usize = job.batches[..index].iter().map(Vec::len).sum();
             let indices: Vec<usize> = (first..first + lengths.len()).collect();
             if infers {
-                let batch = task_rows::batch(&rows, &indices, &device.clone().inner());
+                let batch = rows::batch(&rows, &indices, &device.clone().inner());
                 black_box(valid.forward(&batch).read(&batch.labels));
                 continue;
             }
@@ -306,11 +306,11 @@ pub fn measure(job: &Job) -> Result<Figure> {
                 CHECKPOINTED => Activations::Recomputed { seed },
                 _ => Activations::Kept,
             };
-            let batch = task_rows::batch(&rows, &indices, &device);
-            let (forward, gradients) = gradients(&tuner, None, &batch, 1.0, activations);
+            let batch = rows::batch(&rows, &indices, &device);
+            let (forward, gradients) = gradients(&trainable, None, &batch, 1.0, activations);
             black_box(forward.read(&batch.labels));
-            let (gradients, _) = clip_to_global_norm(&tuner, gradients, training.clip);
-            tuner = optimizer.step(1e-4, tuner, gradients);
+            let (gradients, _) = clip_to_global_norm(&trainable, gradients, training.clip);
+            trainable = optimizer.step(1e-4, trainable, gradients);
         }
         device.sync().context("waiting for the device")?;
         // The first pass fills caches and pools.
@@ -319,7 +319,7 @@ pub fn measure(job: &Job) -> Result<Figure> {
         }
     }
     let tokens: usize = job.batches.iter().flatten().sum();
-    Ok(Figure {
+    Ok(Measurement {
         seconds: median(passes),
         tokens: tokens as f64 / job.batches.len() as f64,
         // A GPU's memory is not the process's.
@@ -351,8 +351,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 mod tests {
     use super::*;
 
-    fn on_the_cpu() -> Setting {
-        Setting { device: "cpu".to_owned(), precision: Precision::F32, compile: false }
+    fn on_the_cpu() -> BenchSetting {
+        BenchSetting { device: "cpu".to_owned(), precision: Precision::F32, compile: false }
     }
 
     #[test]
@@ -387,23 +387,23 @@ mod tests {
 
     #[test]
     fn a_case_goes_through_json_and_back() {
-        let job = Job::new(Workload::MinilmCola, "houlsby", true, on_the_cpu());
+        let job = BenchJob::new(Workload::MinilmCola, "houlsby", true, on_the_cpu());
         let text = serde_json::to_string(&job).unwrap();
-        assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
+        assert_eq!(serde_json::from_str::<BenchJob>(&text).unwrap(), job);
     }
 
     #[test]
     fn each_method_has_its_usual_size() {
-        let size = |method| Job::new(Workload::Minilm128, method, true, on_the_cpu()).size;
+        let size = |method| BenchJob::new(Workload::Minilm128, method, true, on_the_cpu()).size;
         assert_eq!((size("houlsby"), size("lora"), size("inference")), (64, 8, 64));
     }
 
     #[test]
     fn processes_are_told_by_their_median_time_and_their_most_memory() {
-        let figure = |seconds, mib| Figure { seconds, tokens: 6.0, peak_mib: Some(mib) };
+        let figure = |seconds, mib| Measurement { seconds, tokens: 6.0, peak_mib: Some(mib) };
         let figures = [figure(9.0, 1), figure(2.0, 7), figure(3.0, 2)];
-        assert_eq!(Figure::median(&figures), Some(figure(3.0, 7)));
+        assert_eq!(Measurement::median(&figures), Some(figure(3.0, 7)));
         assert!((figures[2].tokens_per_second() - 2.0).abs() < 1e-12);
-        assert_eq!(Figure::median(&[]), None);
+        assert_eq!(Measurement::median(&[]), None);
     }
 }

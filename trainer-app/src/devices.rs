@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use burn_bert::Precision;
 use serde::Serialize;
 
-use crate::ending::UsageError;
+use crate::exit::UsageError;
 
 /// A device as `trainer devices` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

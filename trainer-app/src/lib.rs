@@ -6,36 +6,29 @@
 pub mod output;
 
 pub mod activation_cache;
-pub mod archive;
 pub mod artifacts;
 pub mod base;
-mod base_contents;
 pub mod bench;
 pub mod cli;
 pub mod commands;
 pub mod devices;
-pub mod ending;
-pub mod evaluator;
-pub mod fetch;
+pub mod download;
+pub mod exit;
 pub mod hints;
-mod hub;
+pub mod inference;
 pub mod insertion_cost;
 pub mod learner;
 pub mod limits;
 pub mod lock;
-pub mod metrics_file;
 pub mod process;
 pub mod report;
 pub mod resource_cache;
-pub mod rows_fingerprint;
 pub mod run;
 pub mod run_config;
 pub mod serve;
-pub mod state_files;
 pub mod stop;
 pub mod sweep;
 pub mod task_data;
-pub mod task_rows;
 pub mod terminal;
 
 #[cfg(test)]

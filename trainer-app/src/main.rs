@@ -8,7 +8,7 @@ use trainer_app::cli::{AdapterCommand, Cli, Command};
 use trainer_app::commands::{
     ablate, adapter, bank, bench, data, evaluate, inspect, predict, report, sweep, train,
 };
-use trainer_app::ending::{Ending, error_as_json, exit_code};
+use trainer_app::exit::{ExitStatus, error_as_json, exit_code};
 use trainer_app::{noteln, outln, output, process};
 
 fn main() -> ExitCode {
@@ -50,7 +50,7 @@ fn usage(error: &clap::Error, json: bool) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn run(command: Command) -> anyhow::Result<Ending> {
+fn run(command: Command) -> anyhow::Result<ExitStatus> {
     match command {
         Command::Train(args) => return train::run(&args),
         Command::Sweep(args) => return sweep::run(&args),
@@ -72,5 +72,5 @@ fn run(command: Command) -> anyhow::Result<Ending> {
             AdapterCommand::ImportTensorflow(args) => adapter::import_tensorflow(&args),
         },
     }?;
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }

@@ -9,12 +9,12 @@ use burn::tensor::Device;
 use burn_bert::{Bert, BertConfig, Precision};
 use glue_data::{TextEncoder, TokenizedDataset};
 
+use crate::activation_cache::files::{self, ActivationFiles};
 use crate::activation_cache::{self, CachedActivations, Storage, TaskActivations};
 use crate::base::{Base, own_cache};
 use crate::devices;
-use crate::evaluator::Evaluator;
 use crate::run_config::{ModelConfig, RunConfig, StateCache};
-use crate::state_files::{self, StateFiles};
+use crate::task_data::evaluator::Evaluator;
 use crate::task_data::{PreparedData, TaskData};
 
 /// A device, and what was read for it so far.
@@ -48,7 +48,7 @@ pub struct LoadedTask {
     /// Rows to choose by.
     pub validation: TokenizedDataset,
     /// How those are judged.
-    pub judge: Arc<Evaluator>,
+    pub evaluator: Arc<Evaluator>,
     /// What tokenised them.
     pub encoder: TextEncoder,
 }
@@ -132,10 +132,10 @@ impl ResourceCache {
         let base = self.base(&config.model)?;
         let max_length = config.model.max_length;
         let encoder = base.base.encoder(&base.config, max_length)?;
-        let PreparedData { train, validation, judge } =
+        let PreparedData { train, validation, evaluator } =
             subject.material(&encoder, &base.config, max_length)?;
-        let judge = Arc::new(judge);
-        let loaded = Arc::new(LoadedTask { subject, train, validation, judge, encoder });
+        let evaluator = Arc::new(evaluator);
+        let loaded = Arc::new(LoadedTask { subject, train, validation, evaluator, encoder });
         self.tasks.insert(key, Arc::clone(&loaded));
         Ok(loaded)
     }
@@ -224,12 +224,12 @@ impl LoadedBase {
     }
 
     /// The files of states that this base has computed.
-    fn state_files(&self, precision: Precision, device: &Device) -> Result<StateFiles> {
+    fn state_files(&self, precision: Precision, device: &Device) -> Result<ActivationFiles> {
         // States are computed without dropout, whatever its rate.
         let config = serde_json::to_string(&self.config.clone().with_dropout(0.0))?;
         let fingerprint = self.fingerprint()?;
         let base = format!("{fingerprint} {config} {precision} {}", devices::describe(device));
-        Ok(StateFiles::new(own_cache()?.join("states"), base, state_files::limit()?))
+        Ok(ActivationFiles::new(own_cache()?.join("states"), base, files::limit()?))
     }
 
     /// What an adapter file knows its base by; waits for what computes it since the base was loaded.

@@ -101,7 +101,7 @@ fn check_trajectory(
 
     let expected = read(golden(&format!("{kind}.{name}.final.safetensors")));
     let found = all_tensors(&model);
-    let trained = model.trained_parameters();
+    let trained = model.trainable_parameters();
     assert_eq!(trained.len(), expected.len(), "{run}");
     let mut worst = (0.0, String::new());
     for parameter in trained {

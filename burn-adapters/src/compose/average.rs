@@ -14,7 +14,7 @@ use burn_fused::LayerNorm;
 
 use crate::adapted::AdaptedBert;
 use crate::error::AdapterError;
-use crate::file::native::{kept_weights, put_weights};
+use crate::file::native::{put_weights, saved_weights};
 use crate::task_adapter::TaskAdapter;
 
 /// The model whose trained tensors are the weighted means of those of some models, head and running statistics
@@ -40,7 +40,7 @@ pub fn average_weights(models: &[(AdaptedBert, f64)]) -> Result<AdaptedBert, Ada
     }
     let mut means: BTreeMap<String, (Vec<f64>, Vec<usize>)> = BTreeMap::new();
     for (model, weight) in models {
-        for (name, data) in kept_weights(model) {
+        for (name, data) in saved_weights(model) {
             let (mean, _) = means
                 .entry(name)
                 .or_insert_with(|| (vec![0.0; data.num_elements()], data.shape().to_vec()));
@@ -82,12 +82,12 @@ impl Insertions for Average<'_> {
         output: Tensor<3>,
         norm: &LayerNorm,
     ) -> Tensor<3> {
-        let output = match self.mean(|task| task.change(site, &residual, &output, norm)) {
+        let output = match self.mean(|task| task.delta(site, &residual, &output, norm)) {
             Some(change) => output + change,
             None => output,
         };
-        let closed =
-            self.mean(|task| Some(task.close(site, residual.clone(), output.clone(), norm)));
+        let closed = self
+            .mean(|task| Some(task.norm_after_delta(site, residual.clone(), output.clone(), norm)));
         closed.unwrap_or(output)
     }
 

@@ -24,7 +24,7 @@ use crate::task_adapter::{LayerAdapter, TaskAdapter, TaskAdapterConfig, site_of}
 /// Deviation of query and key at the start: `AdapterHub`'s `init_bert_weights`.
 const INIT_STD: f64 = 0.02;
 /// What stands beside the diagonal of a value matrix at the start; on it stands 1 (`value_initialized`).
-const VALUE_BESIDE_DIAGONAL: f32 = 1e-6;
+const OFF_DIAGONAL_VALUE: f32 = 1e-6;
 
 /// Trained adapters and the attention over them.
 #[derive(Module, Debug)]
@@ -173,7 +173,7 @@ impl Fusion {
     ///
     /// # Shapes
     /// - residual, output, result: `[batch, sequence, d_model]`
-    pub(crate) fn change(
+    pub(crate) fn delta(
         &self,
         site: Site,
         residual: &Tensor<3>,
@@ -187,8 +187,8 @@ impl Fusion {
         }?;
         let sites = self.adapters.iter().filter_map(|adapter| site_of(&adapter.layers, site));
         let sites: Vec<_> = sites.filter(|site| site.bottleneck.is_some()).collect();
-        let read = sites.last()?.read(residual, output, norm);
-        let answers = sites.iter().filter_map(|site| site.change(residual, output, norm)).collect();
+        let read = sites.last()?.input(residual, output, norm);
+        let answers = sites.iter().filter_map(|site| site.delta(residual, output, norm)).collect();
         Some(fusion.forward(read, answers))
     }
 }
@@ -251,7 +251,7 @@ impl SiteFusion {
             bias: Some(Initializer::Zeros.init([d_model], device)),
         };
         let diagonal = Tensor::<2>::eye(d_model, device);
-        let value = diagonal.clone() + (1.0 - diagonal) * VALUE_BESIDE_DIAGONAL;
+        let value = diagonal.clone() + (1.0 - diagonal) * OFF_DIAGONAL_VALUE;
         Self {
             query: linear("query"),
             key: linear("key"),

@@ -374,7 +374,7 @@ impl<'a> MixedBatch<'a> {
     }
 
     /// The site's norm, each row with its own γ and β.
-    fn close(
+    fn norm_after_delta(
         &self,
         norms: Option<&Norms>,
         summands: impl Into<burn_fused::ResidualInputs>,
@@ -403,13 +403,13 @@ impl Insertions for MixedBatch<'_> {
             |reads| match reads {
                 InputSource::Output => output.clone(),
                 InputSource::NormedSum => {
-                    self.close(norms, [output.clone(), residual.clone()], norm)
+                    self.norm_after_delta(norms, [output.clone(), residual.clone()], norm)
                 }
                 InputSource::Residual => residual.clone(),
             },
         );
         let Some((read, weights)) = read.zip(own.bottlenecks.as_ref()) else {
-            return self.close(norms, [output, residual], norm);
+            return self.norm_after_delta(norms, [output, residual], norm);
         };
         let normed = self.choose(
             |slot| Some(kind(slot)?.normed),
@@ -434,7 +434,7 @@ impl Insertions for MixedBatch<'_> {
                 Combine::Multiply => answer.clone() * output.clone(),
             },
         );
-        self.close(norms, [change.unwrap_or(answer), output, residual], norm)
+        self.norm_after_delta(norms, [change.unwrap_or(answer), output, residual], norm)
     }
 
     fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
@@ -442,7 +442,7 @@ impl Insertions for MixedBatch<'_> {
             Site::Embeddings => self.set.embeddings_norm.as_ref(),
             _ => self.set.site(site).and_then(|own| own.norms.as_ref()),
         };
-        self.close(norms, hidden, norm)
+        self.norm_after_delta(norms, hidden, norm)
     }
 
     fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {

@@ -38,12 +38,12 @@ impl Insertions for Stack<'_> {
         norm: &LayerNorm,
     ) -> Tensor<3> {
         let output = self.tasks().fold(output, |output, task| {
-            match task.change(site, &residual, &output, norm) {
+            match task.delta(site, &residual, &output, norm) {
                 Some(change) => output + change,
                 None => output,
             }
         });
-        self.task.close(site, residual, output, norm)
+        self.task.norm_after_delta(site, residual, output, norm)
     }
 
     fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {

@@ -13,7 +13,7 @@ use safetensors::{SafeTensors, serialize};
 use serde_json::Value;
 
 use super::atomic;
-use super::native::{is_finite, kept_weights, name_in_file, put_weights};
+use super::native::{is_finite, name_in_file, put_weights, saved_weights};
 use super::tensor_mapping::{TensorLocation, lay_out};
 use crate::adapted::AdaptedBert;
 use crate::error::{AdapterError, TensorProblems};
@@ -22,7 +22,7 @@ use crate::plan::Plan;
 use crate::task_adapter::TaskAdapterConfig;
 
 /// An adapter in every place of a hundred layers has fewer tensors.
-const MOST_TENSORS: usize = 100_000;
+const MAX_TENSORS: usize = 100_000;
 
 /// Tensors by name, as `f32`.
 pub type Tensors = BTreeMap<String, TensorData>;
@@ -86,7 +86,7 @@ fn read_pickle(path: &Path) -> Result<Tensors, String> {
 fn read_safetensors(path: &Path) -> Result<Tensors, String> {
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     let stored = SafeTensors::deserialize(&bytes).map_err(|error| error.to_string())?;
-    if stored.len() > MOST_TENSORS {
+    if stored.len() > MAX_TENSORS {
         let found = stored.len();
         return Err(format!("it has {found} tensors, expected those of an adapter"));
     }
@@ -149,7 +149,7 @@ pub(super) fn fill(
     let mut problems = TensorProblems::default();
     let mut weights = BTreeMap::new();
     let mut used = Vec::new();
-    for parameter in model.kept_parameters() {
+    for parameter in model.saved_parameters() {
         let name = name_in_file(&parameter.path);
         if fresh.is_some_and(|fresh| name.starts_with(fresh)) {
             continue;
@@ -199,7 +199,7 @@ pub(super) fn tensors_of(
     model: &AdaptedBert,
     place: impl Fn(&str) -> Option<TensorLocation>,
 ) -> Result<Tensors, AdapterError> {
-    let weights = kept_weights(&model.valid());
+    let weights = saved_weights(&model.valid());
     if let Some((name, _)) = weights.iter().find(|(_, data)| !is_finite(data)) {
         let what = format!("the tensor {name}");
         return Err(AdapterError::WillNotSave { path: directory.to_owned(), what });

@@ -30,7 +30,7 @@ pub fn write_directory(
     config: &BertConfig,
 ) -> Result<Vec<String>, AdapterError> {
     let plan = &model.task.config().plan;
-    let no_place = |what: &str| AdapterError::NoPlace {
+    let unsupported_modules = |what: &str| AdapterError::NoPlace {
         format: FORMAT,
         what: what.to_owned(),
         remedy: "low-rank corrections, scales and norms are what merges; export to AdapterHub, or keep our own file",
@@ -41,7 +41,7 @@ pub fn write_directory(
         ("fused adapters", model.task.fusion.is_some()),
     ] {
         if is_there {
-            return Err(no_place(what));
+            return Err(unsupported_modules(what));
         }
     }
     let merged = model.merged()?;

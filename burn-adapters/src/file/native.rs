@@ -71,7 +71,7 @@ pub fn save(
     check_head(metadata, config)?;
     // The running statistics of a training model are one step behind; `valid` brings them up.
     let model = &model.valid();
-    let weights = kept_weights(model);
+    let weights = saved_weights(model);
     let probe = Probe::of(model);
     let not_finite = |what| AdapterError::WillNotSave { path: path.to_owned(), what };
     if let Some((name, _)) = weights.iter().find(|(_, data)| !is_finite(data)) {
@@ -284,7 +284,7 @@ pub(super) fn is_finite(data: &TensorData) -> bool {
 }
 
 /// The tensors of a model that its file holds, by their names in the file.
-pub(crate) fn kept_weights(model: &AdaptedBert) -> BTreeMap<String, TensorData> {
+pub(crate) fn saved_weights(model: &AdaptedBert) -> BTreeMap<String, TensorData> {
     struct Reader<'a> {
         model: &'a AdaptedBert,
         path: Vec<String>,
@@ -323,7 +323,7 @@ fn read_weights(
     let mut found: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
     let mut problems = TensorProblems::default();
     let mut weights = BTreeMap::new();
-    for parameter in model.kept_parameters() {
+    for parameter in model.saved_parameters() {
         let name = name_in_file(&parameter.path);
         match found.remove(name) {
             None => problems.missing.push(name.to_owned()),

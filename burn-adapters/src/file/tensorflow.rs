@@ -60,7 +60,7 @@ pub fn read(checkpoint: &Path, bert: Bert) -> Result<AdaptedBert, AdapterError> 
     left_over.retain(|name| !tensorflow::is_of_training(name) && !name.starts_with("cls/"));
     let mut problems = TensorProblems::default();
     let mut weights = BTreeMap::new();
-    for parameter in model.kept_parameters() {
+    for parameter in model.saved_parameters() {
         let name = name_of(&parameter.path);
         left_over.remove(name.as_str());
         let mut expected = parameter.shape.clone();

@@ -11,7 +11,7 @@ use burn_bert::{BertInput, Projection};
 use crate::fixtures::{
     Tensors, adapted, base, config, input, max_abs_difference, path, read, with_tensors,
 };
-use crate::reference_parity::{from_hub, from_peft};
+use crate::reference_parity::{load_adapter_hub, load_peft};
 
 /// The peers' own single-precision results are up to 6e-6 off their double-precision ones.
 pub(crate) const TOLERANCE: f32 = 2e-5;
@@ -39,7 +39,7 @@ fn files(name: &str, files: &[&str]) -> Tensors {
 /// A model all of whose trained parameters come from somewhere.
 fn model(config: &TaskAdapterConfig, get: impl Fn(&str) -> Option<TensorData>) -> AdaptedBert {
     let model = adapted(base(&Device::flex()), config);
-    let tensors = model.trained_parameters().into_iter().map(|parameter| {
+    let tensors = model.trainable_parameters().into_iter().map(|parameter| {
         let data = get(&parameter.path).unwrap_or_else(|| panic!("no {}", parameter.path));
         (parameter.path, data)
     });
@@ -61,7 +61,7 @@ fn assert_close(what: &str, found: Tensor<2>, expected: &TensorData) {
 pub(crate) fn static_model(name: &str, plan: &Plan) -> AdaptedBert {
     let mut tensors = files(name, &["adapter"]);
     tensors.extend(read(path("train/houlsby.init.safetensors")));
-    model(&config(plan.clone()), |path| from_hub(path, name, &tensors))
+    model(&config(plan.clone()), |path| load_adapter_hub(path, name, &tensors))
 }
 
 /// The head of two layers on the first token.
@@ -72,7 +72,7 @@ fn flexible_model(name: &str, plan: &Plan) -> AdaptedBert {
         head_hidden: Some(Activation::Tanh),
         ..config(plan.clone())
     };
-    model(&config, |path| from_hub(path, name, &tensors))
+    model(&config, |path| load_adapter_hub(path, name, &tensors))
 }
 
 fn check_both(name: &str, plan: &Plan) {
@@ -167,14 +167,14 @@ fn a_static_head_gives_the_same_logits() {
     let name = "houlsby_static";
     let tensors = files(name, &["adapter", "model_head"]);
     let config = config(plan(Method::Houlsby, Activation::Swish));
-    let model = model(&config, |path| from_hub(path, name, &tensors));
+    let model = model(&config, |path| load_adapter_hub(path, name, &tensors));
     assert_close(name, model.forward(&texts()), &outputs(name)["logits.f64"]);
 }
 
 pub(crate) fn peft_model(name: &str, plan: Plan) -> (AdaptedBert, Tensors) {
     let file = |file: &str| read(path(&format!("peft/{name}/{file}.safetensors")));
     let tensors = file("adapter_model");
-    (model(&config(plan), |path| from_peft(path, &tensors)), file("outputs"))
+    (model(&config(plan), |path| load_peft(path, &tensors)), file("outputs"))
 }
 
 /// What `PEFT` calls `all-linear` has the pooler among them.

@@ -8,7 +8,7 @@ use burn_adapters::head::first_token;
 use burn_adapters::{
     AblatedLayers, AdaptedBert, AdapterDrop, AdapterError, Average, BottleneckPlan, Closing,
     HeadKind, InnerNorm, Layers, Method, OuterNorm, Plan, Pooling, ResidualSource, Sites, Stack,
-    TaskAdapter, TaskAdapterConfig, TrainableBase, TrainedParameter, average_weights,
+    TaskAdapter, TaskAdapterConfig, TrainableBase, TrainableParameter, average_weights,
     classification_loss, fuse,
 };
 use burn_bert::insertion::{Insertions, Site};
@@ -32,7 +32,7 @@ fn adapters() -> [AdaptedBert; 2] {
     ["fa", "fb"].map(|name| {
         let model = adapted(base(&Device::flex()), &config(Method::Pfeiffer.plan(8)));
         let tensors = fixture(&format!("{name}/adapter"));
-        let trained = model.trained_parameters().into_iter();
+        let trained = model.trainable_parameters().into_iter();
         let inserted = trained.filter(|parameter| !parameter.path.starts_with("task.head."));
         let tensors = inserted.map(|parameter| {
             let data = &tensors[&hub_name(&parameter.path, name)];
@@ -101,7 +101,7 @@ fn averaged_outputs_give_adapter_hubs_logits_but_for_its_division() {
             output: Tensor<3>,
             norm: &LayerNorm,
         ) -> Tensor<3> {
-            let changes = self.0.map(|task| task.change(site, &residual, &output, norm));
+            let changes = self.0.map(|task| task.delta(site, &residual, &output, norm));
             let [Some(a), Some(b)] = changes else { return norm.forward([output, residual]) };
             norm.forward([(output + a * 0.3 + b * 0.7) / 2, residual])
         }
@@ -120,7 +120,7 @@ fn fused_adapters_give_adapter_hubs_logits() {
     let task = fuse(&config(Method::Fusion.plan(0)), tasks, &a.bert).unwrap();
     let model = AdaptedBert::new(a.bert, task).unwrap();
     let file = fixture("fuse");
-    let tensors = model.trained_parameters().into_iter().filter_map(|parameter| {
+    let tensors = model.trainable_parameters().into_iter().filter_map(|parameter| {
         let rest = parameter.path.strip_prefix("task.fusion.layers.")?;
         let (layer, rest) = rest.split_once(".feed_forward.")?;
         let name = format!("bert.encoder.layer.{layer}.output.adapter_fusion_layer.fa,fb.{rest}");
@@ -140,7 +140,7 @@ fn adapters_dropped_from_a_layer_give_adapter_hubs_logits() {
     plan.bottleneck.as_mut().unwrap().activation = burn_adapters::Activation::Swish;
     plan.tuned = TrainableBase::Nothing;
     let model = adapted(base(&Device::flex()), &config(plan));
-    let tensors = model.trained_parameters().into_iter().map(|parameter| {
+    let tensors = model.trainable_parameters().into_iter().map(|parameter| {
         let hub = hub_name(&parameter.path, "houlsby_static");
         let data = adapter.get(&hub).unwrap_or_else(|| &head[&hub]);
         (parameter.path.clone(), from_torch(&parameter.path, data))
@@ -303,7 +303,7 @@ fn a_fusion_trains_and_its_adapters_stay() {
         let logits = model.forward(&some_input(&device));
         let loss = classification_loss(logits, Tensor::<1, Int>::from_data([2, 0], &device));
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        assert_eq!(gradients.len(), model.trained_parameters().len());
+        assert_eq!(gradients.len(), model.trainable_parameters().len());
         model = optimizer.step(1e-2, model, gradients);
     }
     for (path, after) in all_tensors(&model) {
@@ -316,7 +316,7 @@ fn a_fusion_trains_and_its_adapters_stay() {
             assert!(before[&path] != after, "{path}");
         }
     }
-    let decaying = model.trained_parameters().into_iter().filter(TrainedParameter::decays);
+    let decaying = model.trainable_parameters().into_iter().filter(TrainableParameter::decays);
     let decaying: Vec<_> = decaying.map(|parameter| parameter.path).collect();
     assert!(decaying.contains(&"task.fusion.layers.0.feed_forward.query.weight".to_owned()));
     assert!(!decaying.contains(&"task.fusion.layers.0.feed_forward.value.weight".to_owned()));
@@ -416,7 +416,7 @@ fn a_fusion_pools_and_counts_as_any_task() {
     assert_eq!(model.task.config().pooling, Pooling::Pooler);
     // The first task's norms are averaged with those of the base, which the second has.
     assert_eq!(model.task.config().plan.tuned, TrainableBase::LayerNorms);
-    let table = model.trained_table().to_string();
+    let table = model.trainable_table().to_string();
     // 4 sites: query and key with biases, value without.
     assert!(table.contains("fusion                20       12,544"), "{table}");
     assert!(!table.contains("adapters"), "{table}");

@@ -53,7 +53,7 @@ fn directories(of: &str) -> Vec<(String, PathBuf)> {
 }
 
 /// What stands in the way of a directory whose method has no place here.
-fn hindrance(name: &str) -> Option<&'static str> {
+fn unsupported_reason(name: &str) -> Option<&'static str> {
     Some(match name {
         "compacter" | "compacterpp" => "`phm_layer` is true",
         "dora" | "dora_qv" => "`use_dora` is true",
@@ -69,18 +69,20 @@ fn every_directory_gives_its_logits_or_says_what_is_in_the_way() {
     let (mut read_in, mut refused) = (0, 0);
     for (of, read_directory) in [("adapters", read_hub as Reader), ("peft", read_peft)] {
         for (name, directory) in directories(of) {
-            match (read_directory(&directory), hindrance(&name)) {
+            match (read_directory(&directory), unsupported_reason(&name)) {
                 (Ok(imported), None) => {
                     let outputs = read(directory.join("outputs.safetensors"));
                     check_logits(&name, &imported, &outputs["logits.f64"]);
                     read_in += 1;
                 }
-                (Err(error), Some(hindrance)) => {
+                (Err(error), Some(unsupported_reason)) => {
                     let said = error.to_string();
-                    assert!(said.contains(hindrance), "{name}: {said}");
+                    assert!(said.contains(unsupported_reason), "{name}: {said}");
                     refused += 1;
                 }
-                (Ok(_), Some(hindrance)) => panic!("{name} was read in spite of {hindrance}"),
+                (Ok(_), Some(unsupported_reason)) => {
+                    panic!("{name} was read in spite of {unsupported_reason}")
+                }
                 (Err(error), None) => panic!("{name}: {error}"),
             }
         }

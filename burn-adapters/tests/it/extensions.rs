@@ -35,7 +35,7 @@ fn adapters_are_counted_by_formula() {
             let expected: usize =
                 layers.map(|layer| inserted_parameters(&plan, layer)).sum::<usize>()
                     + shared_parameters(&plan);
-            let table = adapted(base(&Device::flex()), &config(plan)).trained_table();
+            let table = adapted(base(&Device::flex()), &config(plan)).trainable_table();
             let row = table.rows.iter().find(|row| row.group == Group::Adapters).unwrap();
             assert_eq!(row.parameters, expected, "{name}, size {size}");
         }
@@ -102,7 +102,7 @@ fn every_parameter_gets_a_gradient_that_is_not_zero() {
             bottleneck.init_std = 0.5;
             let model = adapted(base(&device), &config(plan));
             let gradients = gradients_by_path(&model, &step(&model, &device));
-            for parameter in model.trained_parameters() {
+            for parameter in model.trainable_parameters() {
                 let gradient = gradients.get(&parameter.path);
                 let gradient = gradient.unwrap_or_else(|| panic!("{name}: no {}", parameter.path));
                 assert!(

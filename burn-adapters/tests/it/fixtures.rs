@@ -96,7 +96,7 @@ pub(crate) fn training_start(tuned: TrainableBase, device: &Device) -> AdaptedBe
     let model = adapted(base(device), &config(plan));
     // All three start from the same numbers.
     let start = read(path("train/houlsby.init.safetensors"));
-    let tensors = model.trained_parameters().into_iter().map(|parameter| {
+    let tensors = model.trainable_parameters().into_iter().map(|parameter| {
         let data = from_torch(&parameter.path, &start[&hub_name(&parameter.path, "t")]);
         (parameter.path, data)
     });

@@ -86,7 +86,7 @@ fn whatever_is_inserted_gets_the_gradients_of_double_precision() {
         let model = with_noise(adapted(base(&device), &config(plan)));
         let found = gradients_of(&model);
         let expected = gradients_of(&in_double_precision(model.clone()));
-        assert_eq!(found.len(), model.trained_parameters().len());
+        assert_eq!(found.len(), model.trainable_parameters().len());
         let mut worst = (0.0, String::new());
         for (path, gradient) in found {
             let expected = &expected[&path];

@@ -184,7 +184,11 @@ fn what_is_frozen_never_changes_and_what_trains_does() {
                 let loss =
                     classification_loss(logits, Tensor::<1, Int>::from_data([2, 0], &device));
                 let gradients = GradientsParams::from_grads(loss.backward(), &model);
-                assert_eq!(gradients.len(), model.trained_parameters().len(), "{name} {pooling:?}");
+                assert_eq!(
+                    gradients.len(),
+                    model.trainable_parameters().len(),
+                    "{name} {pooling:?}"
+                );
                 model = optimizer.step(1e-2, model, gradients);
             }
             for (path, after) in all_tensors(&model) {

@@ -22,4 +22,4 @@ mod reference_parity;
 mod samples;
 mod spans;
 mod tensorflow;
-mod trained;
+mod trainable;

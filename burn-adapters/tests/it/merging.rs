@@ -48,8 +48,8 @@ fn a_merged_task_keeps_what_no_weights_can_hold_and_the_base_stays() {
         assert!(plan.low_rank.is_none() && plan.scale.is_none(), "{name}");
         let own_norm = |path: &str| path.starts_with("task.") && path.contains("norm.");
         let paths: Vec<_> =
-            merged.trained_parameters().into_iter().map(|parameter| parameter.path).collect();
-        let kept = model.trained_parameters().into_iter().map(|parameter| parameter.path);
+            merged.trainable_parameters().into_iter().map(|parameter| parameter.path).collect();
+        let kept = model.trainable_parameters().into_iter().map(|parameter| parameter.path);
         let kept: Vec<_> = kept
             .filter(|path| !path.contains(".low_rank.") && !path.contains(".scale_"))
             .filter(|path| !path.starts_with("task.pooler."))

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::fixtures::{Tensors, from_torch};
 
 /// What a parameter of ours is in files of `AdapterHub`'s for the adapter `adapter`, if it is there.
-pub(crate) fn from_hub(path: &str, adapter: &str, file: &Tensors) -> Option<TensorData> {
+pub(crate) fn load_adapter_hub(path: &str, adapter: &str, file: &Tensors) -> Option<TensorData> {
     let get = |name: String| file.get(&name).map(|data| in_our_layout(path, data));
     let prefix = format!("bert.prefix_tuning.prefix_tunings.{adapter}.self_prefix");
     let path_in_task = path.strip_prefix("task.")?;
@@ -69,7 +69,7 @@ pub(crate) fn from_hub(path: &str, adapter: &str, file: &Tensors) -> Option<Tens
 }
 
 /// What a parameter of ours is in a file of `PEFT`'s, if it is there.
-pub(crate) fn from_peft(path: &str, file: &Tensors) -> Option<TensorData> {
+pub(crate) fn load_peft(path: &str, file: &Tensors) -> Option<TensorData> {
     let get = |name: String| {
         file.get(&format!("base_model.model.{name}")).map(|data| in_our_layout(path, data))
     };

@@ -20,7 +20,7 @@ fn expected() -> AdaptedBert {
     let head = read_tensors(path("train/houlsby.init.safetensors"));
     let model = adapted(base(&Device::flex()), &config(Method::HoulsbyCode.plan(8)));
     let norms = all_tensors(&model);
-    let tensors = model.trained_parameters().into_iter().map(|parameter| {
+    let tensors = model.trainable_parameters().into_iter().map(|parameter| {
         let hub = hub_name(&parameter.path, name);
         let data = if parameter.path.contains("norm") {
             // As goldens/tensorflow_checkpoint.py moves them.

@@ -34,7 +34,7 @@ pub fn files(directory: &Path) -> Result<Vec<PathBuf>, BertError> {
 }
 
 /// Whether the weights that [`load`] reads are in Google's layout.
-pub(crate) fn is_googles(directory: &Path) -> bool {
+pub(crate) fn is_google_format(directory: &Path) -> bool {
     !hugging_face::is_in(directory) && tensorflow::is_in(directory)
 }
 

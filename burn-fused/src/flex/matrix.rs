@@ -103,7 +103,7 @@ pub(super) fn multiply(
     threads: Threads,
 ) {
     assert_eq!((out.rows, out.columns), (left.rows, right.columns), "shape of the product");
-    let place = Place { first: out.data.as_mut_ptr(), row_stride: out.row_stride };
+    let place = Tile { first: out.data.as_mut_ptr(), row_stride: out.row_stride };
     // SAFETY: `out` lies inside its slice, as asserted when it was made, and is borrowed mutably.
     #[expect(unsafe_code, reason = "gemm takes pointers")]
     unsafe {
@@ -115,7 +115,7 @@ pub(super) fn multiply(
 pub(super) fn product(left: Matrix, right: Matrix, threads: Threads) -> Vec<f32> {
     let (rows, columns) = (left.rows, right.columns);
     let mut out = Vec::with_capacity(rows * columns);
-    let place = Place { first: out.as_mut_ptr(), row_stride: columns };
+    let place = Tile { first: out.as_mut_ptr(), row_stride: columns };
     // SAFETY: there is room for that many elements, which nobody else knows of. What is not accumulated is written
     // without being read, all of it.
     #[expect(
@@ -131,16 +131,16 @@ pub(super) fn product(left: Matrix, right: Matrix, threads: Threads) -> Vec<f32>
 
 /// Where a product is written, rows `row_stride` elements apart.
 #[derive(Clone, Copy)]
-struct Place {
+struct Tile {
     first: *mut f32,
     row_stride: usize,
 }
 
 // SAFETY: threads that share a place write different parts of it.
 #[expect(unsafe_code, reason = "gemm takes pointers")]
-unsafe impl Send for Place {}
+unsafe impl Send for Tile {}
 #[expect(unsafe_code, reason = "gemm takes pointers")]
-unsafe impl Sync for Place {}
+unsafe impl Sync for Tile {}
 
 /// Multiplies, piece by piece on all threads where that pays.
 ///
@@ -151,7 +151,7 @@ unsafe impl Sync for Place {}
 /// As many rows and columns as the product has lie at `out`, and nobody else reads or writes them.
 #[expect(unsafe_code, reason = "gemm takes pointers")]
 unsafe fn write(
-    out: Place,
+    out: Tile,
     accumulate: bool,
     factor: f32,
     left: Matrix,
@@ -160,7 +160,7 @@ unsafe fn write(
 ) {
     assert_eq!(left.columns, right.rows, "inner widths");
     let (rows, columns) = (left.rows, right.columns);
-    let is_small = rows * columns * left.columns < WORTH_SHARING;
+    let is_small = rows * columns * left.columns < MIN_PARALLEL_WORK;
     let (down, across) = match threads {
         Threads::All if !is_small => pieces(rows, columns, rayon::current_num_threads()),
         Threads::One | Threads::All => (1, 1),
@@ -171,7 +171,7 @@ unsafe fn write(
         let Range { start: column, end } = part(columns, number % across, across);
         let right = right.columns(column, end - column);
         // The whole place is used and not its pointer alone, which threads do not share.
-        let Place { first, row_stride } = { out };
+        let Tile { first, row_stride } = { out };
         // SAFETY: the piece is inside of what the caller answers for, and is no other's; `left` and `right` lie inside
         // their slices, as asserted when they were made.
         unsafe {
@@ -205,15 +205,15 @@ unsafe fn write(
 }
 
 /// Products of fewer multiplications are done before another thread is awake.
-const WORTH_SHARING: usize = 1 << 19;
+const MIN_PARALLEL_WORK: usize = 1 << 19;
 
 /// Pieces are about so thin at the least, and thicker than 64: where no side is, gemm sums in another order.
-const THINNEST: usize = 96;
+const MIN_PIECE: usize = 96;
 
 /// How many pieces a product is cut into down its rows and across its columns, so that each thread has one: along the
 /// longer side, and along the other where pieces would become thin.
 fn pieces(rows: usize, columns: usize, threads: usize) -> (usize, usize) {
-    let cut = |length: usize, count: usize| (length / THINNEST).clamp(1, count);
+    let cut = |length: usize, count: usize| (length / MIN_PIECE).clamp(1, count);
     let of_longer = cut(rows.max(columns), threads);
     let of_shorter = cut(rows.min(columns), threads.div_ceil(of_longer));
     if columns >= rows { (of_shorter, of_longer) } else { (of_longer, of_shorter) }

@@ -167,7 +167,7 @@ impl GradientOps for Flex {
 }
 
 /// Whether the kernels take a tensor: it lies on this backend and holds single-precision numbers.
-pub(crate) fn takes<const D: usize>(x: &Tensor<D>) -> bool {
+pub(crate) fn supports<const D: usize>(x: &Tensor<D>) -> bool {
     x.dtype() == DType::F32 && crate::is_fused(&x.device())
 }
 

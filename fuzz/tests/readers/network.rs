@@ -3,7 +3,7 @@
 use std::io::{Cursor, Write};
 
 use fuzz::Harness;
-use trainer_app::archive::{ArchiveError, Limits, for_each_file};
+use trainer_app::download::archive::{ArchiveError, Limits, for_each_file};
 use trainer_app::serve::request;
 
 #[test]

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use fuzz::Harness;
 use trainer_app::learner::checkpoint::check_files;
+use trainer_app::learner::metrics_file::known_lines;
 use trainer_app::learner::progress::Progress;
-use trainer_app::metrics_file::known_lines;
 use trainer_app::run_config::RunConfig;
 
 /// Each file of a checkpoint is some 30 kB, and is held as bytes and as tensors.

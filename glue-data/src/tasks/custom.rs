@@ -52,11 +52,11 @@ pub struct CustomTask {
     pub validation: Vec<Example>,
     /// Test rows; none without a file.
     pub test: Vec<Example>,
-    /// What is allowed and may not be meant.
+    /// What is allowed and may not be closest_column.
     pub notes: Vec<Note>,
 }
 
-/// Something in the files that is allowed and may not be meant.
+/// Something in the files that is allowed and may not be closest_column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
     /// Classes that are numbers, as scores are.
@@ -145,7 +145,7 @@ fn classes(path: &Path, rows: &[Row]) -> Result<Vec<String>, DataError> {
         return Err(DataError::EmptyLabel { path: path.to_owned(), line });
     }
     let counts = label_forms::count(labels);
-    label_forms::refuse_alike(path, &counts)?;
+    label_forms::check_confusable(path, &counts)?;
     let classes: Vec<String> = counts.into_keys().map(str::to_owned).collect();
     match classes.as_slice() {
         [label] => Err(DataError::OneClass { path: path.to_owned(), label: label.clone() }),

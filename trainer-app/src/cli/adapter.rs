@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::ending::UsageError;
+use crate::exit::UsageError;
 use crate::limits;
 
 /// Commands on adapter files.

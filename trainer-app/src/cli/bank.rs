@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::ending::UsageError;
+use crate::exit::UsageError;
 
 /// The commands of `trainer bank`.
 #[derive(Debug, Clone, Subcommand)]

@@ -89,7 +89,7 @@ impl Command {
     /// Refuses arguments that do not go together, before anything but a configuration file is read.
     ///
     /// # Errors
-    /// A [`UsageError`](crate::ending::UsageError) that names them.
+    /// A [`UsageError`](crate::exit::UsageError) that names them.
     pub fn check(&self) -> anyhow::Result<()> {
         match self {
             Self::Train(args) => TrainJob::of(args).map(|_| ()),

@@ -7,52 +7,16 @@ use anyhow::{Context, Result, ensure};
 use burn_adapters::file::native;
 use glue_data::Example;
 use glue_data::tasks::custom;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::artifacts::write_atomically;
 use crate::cli::AblateArgs;
-use crate::commands::adapter_task::AdapterTask;
-use crate::commands::inference::Predictor;
-use crate::commands::texts;
+use crate::inference::adapter_task::AdapterTask;
+use crate::inference::predictor::Predictor;
+use crate::inference::texts;
 use crate::learner::step::ScoredRow;
+use crate::report::ablation::{Ablation, SpanScore};
 use crate::report::heat_map;
-
-/// What `ablation.json` holds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Ablation {
-    /// Name of the task.
-    pub task: String,
-    /// Name of the score.
-    pub metric: String,
-    /// Number of rows that were scored.
-    pub rows: usize,
-    /// Number of layers.
-    pub layers: usize,
-    /// With everything that is inserted.
-    pub whole: f64,
-    /// AblatedLayers those of a span.
-    pub spans: Vec<SpanScore>,
-}
-
-/// The score without what is inserted in some layers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SpanScore {
-    /// The first of the layers, counted from 0.
-    pub first: usize,
-    /// The last of them.
-    pub last: usize,
-    /// The score.
-    pub score: f64,
-}
-
-impl Ablation {
-    /// The score without what is inserted in `first` to `last`.
-    pub fn score(&self, first: usize, last: usize) -> Option<f64> {
-        let found = self.spans.iter().find(|span| (span.first, span.last) == (first, last));
-        found.map(|span| span.score)
-    }
-}
 
 /// Runs `trainer ablate`.
 ///
@@ -62,15 +26,15 @@ pub fn run(args: &AblateArgs) -> Result<()> {
     // The rows before the base, whose weights take longest.
     let (task, mut examples) = read(args)?;
     examples.truncate(args.limit.unwrap_or(usize::MAX));
-    let mut answerer = Predictor::load(&args.adapter, &args.inference)?;
-    answerer.task = task;
+    let mut predictor = Predictor::load(&args.adapter, &args.inference)?;
+    predictor.task = task;
     ensure!(
-        answerer.inserts(),
+        predictor.inserts(),
         "{} inserts nothing that could be left out: its method is {}",
         args.adapter.display(),
-        answerer.metadata.method
+        predictor.metadata.method
     );
-    let ablation = ablate(&answerer, &examples)?;
+    let ablation = ablate(&predictor, &examples)?;
 
     // Printed first: what took minutes to compute is not lost where it cannot be written.
     if args.inference.json {
@@ -113,14 +77,14 @@ fn write(ablation: &Ablation, out: &Path) -> Result<()> {
     write_atomically(&out.join("ablation.svg"), heat_map::svg(ablation)?.as_bytes())
 }
 
-fn ablate(answerer: &Predictor, examples: &[Example]) -> Result<Ablation> {
-    let metric = answerer.task.task.metric().name();
+fn ablate(predictor: &Predictor, examples: &[Example]) -> Result<Ablation> {
+    let metric = predictor.task.task.metric().name();
     let score = |scored: &[ScoredRow]| -> Result<f64> {
         let scores =
-            answerer.task.scores(scored).context("these rows have no labels to judge by")?;
+            predictor.task.scores(scored).context("these rows have no labels to evaluator by")?;
         scores.get(metric).and_then(Value::as_f64).context("the score is not a number")
     };
-    let mut passes = answerer.answer_without_spans(examples)?.into_iter();
+    let mut passes = predictor.answer_without_spans(examples)?.into_iter();
     let (_, whole) = passes.next().context("nothing was scored")?;
     let mut spans = Vec::new();
     for (span, scored) in passes {
@@ -128,7 +92,7 @@ fn ablate(answerer: &Predictor, examples: &[Example]) -> Result<Ablation> {
         spans.push(SpanScore { first: span.start, last: span.end - 1, score: score(&scored)? });
     }
     Ok(Ablation {
-        task: answerer.metadata.task.clone(),
+        task: predictor.metadata.task.clone(),
         metric: metric.to_owned(),
         rows: examples.len(),
         layers: spans.iter().map(|span| span.last + 1).max().unwrap_or(0),

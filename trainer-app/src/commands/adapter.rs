@@ -18,10 +18,10 @@ use crate::base::Base;
 use crate::cli::{
     AverageArgs, DirectoryFormat, ExportArgs, ExportFormat, ImportArgs, ImportTensorflowArgs,
 };
-use crate::commands::adapter_task;
 use crate::devices;
-use crate::ending::UsageError;
+use crate::exit::UsageError;
 use crate::hints;
+use crate::inference::adapter_task;
 
 /// Runs `trainer adapter average`.
 ///
@@ -70,7 +70,7 @@ fn outputs_in_order(one: &HeadKind, other: &HeadKind) -> Option<Vec<usize>> {
     match (one, other) {
         (HeadKind::Classification { labels }, HeadKind::Classification { labels: others }) => {
             let places = |names: &[String]| Labels::Classes(names.to_vec());
-            places(labels).places_in(&places(others))
+            places(labels).permutation_to(&places(others))
         }
         _ => (one == other).then(|| (0..one.outputs()).collect()),
     }

@@ -3,18 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use burn::tensor::Device;
 use burn_adapters::HeadKind;
 use burn_adapters::file::bank::{Bank, NewTask};
-use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
-use burn_bert::Bert;
+use burn_adapters::file::native::{self, AdapterMetadata};
 use serde_json::{Value, json};
 
 use crate::base::Base;
 use crate::cli::BankCommand;
 use crate::devices;
-use crate::ending::UsageError;
+use crate::exit::UsageError;
 use crate::hints;
+use crate::inference::bank_base;
 
 /// Runs a job of `trainer bank`.
 ///
@@ -40,15 +39,8 @@ pub fn run(command: &BankCommand) -> Result<()> {
 /// Opens a bank and says what is wrong with it.
 fn open(path: &Path) -> Result<Bank> {
     let bank = Bank::open(path)?;
-    warn(&bank);
+    bank_base::print_warnings(&bank);
     Ok(bank)
-}
-
-/// Says what is wrong with a bank that is read nevertheless.
-fn warn(bank: &Bank) {
-    for warning in bank.warnings() {
-        noteln!("warning: {warning}");
-    }
 }
 
 fn create(path: &Path, name: &str) -> Result<()> {
@@ -153,7 +145,7 @@ fn best_of_each_task(candidates: Vec<Candidate>) -> Result<(Vec<Candidate>, Vec<
             continue;
         };
         let known = &chosen[place];
-        // A name that was typed is meant for one file.
+        // A name that was typed is closest_column for one file.
         let are_named = known.named.is_some() || candidate.named.is_some();
         match (&known.metadata.score, &candidate.metadata.score) {
             (Some(best), Some(score)) if best.metric == score.metric && !are_named => {
@@ -248,7 +240,7 @@ fn list(path: &Path, as_json: bool) -> Result<()> {
 fn verify(path: &Path, base: Option<&str>, device: &str, as_json: bool) -> Result<()> {
     let bank = Bank::open(path)?;
     let device = devices::resolve(device)?;
-    let (bert, fingerprint, base) = load_base(&bank, base, &device)?;
+    let (bert, fingerprint, base) = bank_base::load(&bank, base, &device)?;
     let tokenizer = base.identity()?.tokenizer;
     let mut damaged = 0;
     for task in bank.index().entries.keys() {
@@ -277,31 +269,9 @@ fn verify(path: &Path, base: Option<&str>, device: &str, as_json: bool) -> Resul
     Ok(())
 }
 
-/// The base of a bank with its fingerprint, and where it is; `name` in the place of the name in the bank.
-pub(crate) fn load_base(
-    bank: &Bank,
-    name: Option<&str>,
-    device: &Device,
-) -> Result<(Bert, String, Base)> {
-    let named = &bank.index().base;
-    let base = Base::locate(name.unwrap_or(&named.name))
-        .with_context(|| format!("locating the base of {}", bank.path().display()))?;
-    warn(bank);
-    let BaseIdentity { fingerprint, tokenizer, .. } = base.identity()?;
-    named.check_tokenizer(bank.path(), tokenizer.as_deref())?;
-    ensure!(
-        fingerprint == named.fingerprint,
-        "the bank {} is for the base `{}` with fingerprint {}, but this base has fingerprint {fingerprint}",
-        bank.path().display(),
-        named.name,
-        named.fingerprint
-    );
-    Ok((burn_bert::load(base.directory(), device)?, fingerprint, base))
-}
-
 #[cfg(test)]
 mod tests {
-    use burn_adapters::file::native::Score;
+    use burn_adapters::file::native::{BaseIdentity, Score};
 
     use super::*;
 

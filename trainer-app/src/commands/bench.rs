@@ -12,7 +12,7 @@ use serde::Serialize;
 use sysinfo::System;
 
 use crate::base::Base;
-use crate::bench::{self, Figure, Job, Setting, Workload};
+use crate::bench::{self, BenchJob, BenchSetting, Measurement, Workload};
 use crate::cli::BenchArgs;
 use crate::devices;
 
@@ -28,9 +28,9 @@ struct Row {
     workload: &'static str,
     method: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ours: Option<Figure>,
+    ours: Option<Measurement>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<Figure>,
+    peer: Option<Measurement>,
 }
 
 /// Runs `trainer bench`.
@@ -46,8 +46,11 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         outln!("{}", serde_json::to_string(&figure)?);
         return Ok(());
     }
-    let setting =
-        Setting { device: args.device.clone(), precision: args.precision, compile: args.compile };
+    let setting = BenchSetting {
+        device: args.device.clone(),
+        precision: args.precision,
+        compile: args.compile,
+    };
     let on_cpu = devices::is_cpu(&devices::resolve(&setting.device)?);
     let workloads = match (args.workload.as_slice(), on_cpu) {
         ([], true) => Workload::ON_CPUS.to_vec(),
@@ -73,7 +76,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let mut rows = Vec::new();
     for workload in workloads {
         for method in &methods {
-            let job = Job::new(workload, method, args.quick, setting.clone());
+            let job = BenchJob::new(workload, method, args.quick, setting.clone());
             noteln!("{}, {method}", workload.name());
             let (mut ours, mut peers) = (Vec::new(), Vec::new());
             for _ in 0..rounds {
@@ -87,8 +90,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
             rows.push(Row {
                 workload: workload.name(),
                 method: method.clone(),
-                ours: Figure::median(&ours),
-                peer: Figure::median(&peers),
+                ours: Measurement::median(&ours),
+                peer: Measurement::median(&peers),
             });
         }
     }
@@ -116,7 +119,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     Ok(())
 }
 
-fn own_process(job: &Job, threads: usize) -> Result<Figure> {
+fn own_process(job: &BenchJob, threads: usize) -> Result<Measurement> {
     let program = std::env::current_exe().context("looking for this program")?;
     let mut command = Command::new(program);
     command.args(["bench", "--case"]).arg(serde_json::to_string(job)?);
@@ -124,8 +127,8 @@ fn own_process(job: &Job, threads: usize) -> Result<Figure> {
     figure_of(&mut command)
 }
 
-fn peer_process(python: &Path, job: &Job, base: &Path, threads: usize) -> Result<Figure> {
-    let job = Job { batches: job.workload.peers_batches(), ..job.clone() };
+fn peer_process(python: &Path, job: &BenchJob, base: &Path, threads: usize) -> Result<Measurement> {
+    let job = BenchJob { batches: job.workload.peers_batches(), ..job.clone() };
     let mut command = Command::new(python);
     command.args(["-c", PEERS]).arg(serde_json::to_string(&job)?).arg(base);
     command.arg(threads.to_string()).env("OMP_NUM_THREADS", threads.to_string());
@@ -137,7 +140,7 @@ fn peer_versions(python: &Path) -> Result<BTreeMap<String, String>> {
     output_of(Command::new(python).args(["-c", PEERS, "--versions"]))
 }
 
-fn figure_of(command: &mut Command) -> Result<Figure> {
+fn figure_of(command: &mut Command) -> Result<Measurement> {
     output_of(command)
 }
 
@@ -160,7 +163,7 @@ fn table(rows: &[Row], with_peers: bool) -> Table {
         header.extend(["peer s/step", "tokens/s", "MiB", "times as fast", "of its memory"]);
     }
     table.set_header(header);
-    let figure = |figure: &Option<Figure>| match figure {
+    let figure = |figure: &Option<Measurement>| match figure {
         Some(figure) => [
             format!("{:.3}", figure.seconds),
             format!("{:.0}", figure.tokens_per_second()),

@@ -7,16 +7,16 @@ use glue_data::{Example, tasks};
 use serde_json::{Map, Value, json};
 
 use crate::cli::EvaluateArgs;
-use crate::commands::adapter_task::AdapterTask;
-use crate::commands::inference::Predictor;
-use crate::commands::texts;
-use crate::task_rows;
+use crate::inference::adapter_task::AdapterTask;
+use crate::inference::predictor::Predictor;
+use crate::inference::texts;
+use crate::task_data::rows;
 
 /// What `--drop-layers` is given for a table of every number of layers.
 const EACH: &str = "each";
 
 /// Scores, and the time they took.
-struct Judged {
+struct SplitScores {
     scores: Map<String, Value>,
     seconds_per_text: f64,
     cut: usize,
@@ -29,23 +29,23 @@ struct Judged {
 pub fn run(args: &EvaluateArgs) -> Result<()> {
     // The rows before the base, whose weights take longest.
     let (task, examples, what) = read(args)?;
-    let mut answerer = Predictor::load(&args.adapter, &args.inference)?;
-    answerer.task = task;
+    let mut predictor = Predictor::load(&args.adapter, &args.inference)?;
+    predictor.task = task;
     let each = args.compose.drop_layers.as_deref() == Some(EACH);
-    answerer.compose(
+    predictor.compose(
         args.compose.stack_on.as_deref(),
         args.compose.drop_layers.as_deref().filter(|_| !each),
     )?;
     if each {
-        return tell_each(&mut answerer, &examples, &what, args.inference.json);
+        return tell_each(&mut predictor, &examples, &what, args.inference.json);
     }
-    let Judged { scores, seconds_per_text, cut } = judge(&answerer, &examples)?;
-    task_rows::tell_cut(cut, examples.len(), answerer.metadata.max_length);
+    let SplitScores { scores, seconds_per_text, cut } = score_rows(&predictor, &examples)?;
+    rows::report_truncation(cut, examples.len(), predictor.metadata.max_length);
     if args.inference.json {
         outln!(
             "{}",
             json!({
-                "task": answerer.metadata.task,
+                "task": predictor.metadata.task,
                 "rows": examples.len(),
                 "on": what,
                 "scores": scores,
@@ -53,7 +53,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
             })
         );
     } else {
-        outln!("{}: {} rows ({what})", answerer.metadata.task, examples.len());
+        outln!("{}: {} rows ({what})", predictor.metadata.task, examples.len());
         for (metric, score) in &scores {
             outln!("  {metric:<10} {:.4}", score.as_f64().unwrap_or(f64::NAN));
         }
@@ -64,20 +64,20 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
 
 /// Judges the adapter without its lowest 0, 1, … layers.
 fn tell_each(
-    answerer: &mut Predictor,
+    predictor: &mut Predictor,
     examples: &[Example],
     what: &str,
     as_json: bool,
 ) -> Result<()> {
     // The first pass of a process is slower than those that follow.
-    answerer.answer(&examples[..examples.len().min(answerer.batch_size())])?;
+    predictor.answer(&examples[..examples.len().min(predictor.batch_size())])?;
     let mut by_layers = Vec::new();
-    for layers in 0..=answerer.n_layers() {
-        answerer.drop_layers(Layers::Only((0..layers).collect()));
-        by_layers.push((layers, judge(answerer, examples)?));
+    for layers in 0..=predictor.n_layers() {
+        predictor.drop_layers(Layers::Only((0..layers).collect()));
+        by_layers.push((layers, score_rows(predictor, examples)?));
     }
     // AblatedLayers any layer dropped there is a row at least; all have the same texts.
-    task_rows::tell_cut(by_layers[0].1.cut, examples.len(), answerer.metadata.max_length);
+    rows::report_truncation(by_layers[0].1.cut, examples.len(), predictor.metadata.max_length);
     if as_json {
         let dropped = by_layers.into_iter().map(|(layers, judged)| {
             json!({
@@ -89,11 +89,11 @@ fn tell_each(
         let dropped: Vec<_> = dropped.collect();
         outln!(
             "{}",
-            json!({ "task": answerer.metadata.task, "rows": examples.len(), "on": what, "dropped": dropped })
+            json!({ "task": predictor.metadata.task, "rows": examples.len(), "on": what, "dropped": dropped })
         );
         return Ok(());
     }
-    outln!("{}: {} rows ({what})", answerer.metadata.task, examples.len());
+    outln!("{}: {} rows ({what})", predictor.metadata.task, examples.len());
     let metrics: Vec<_> = by_layers[0].1.scores.keys().collect();
     out!("  {:<15}", "layers dropped");
     for metric in &metrics {
@@ -111,12 +111,14 @@ fn tell_each(
     Ok(())
 }
 
-fn judge(answerer: &Predictor, examples: &[Example]) -> Result<Judged> {
-    let answers = answerer.answer(examples)?;
-    let scores =
-        answerer.task.scores(&answers.rows).context("these rows have no labels to judge by")?;
+fn score_rows(predictor: &Predictor, examples: &[Example]) -> Result<SplitScores> {
+    let answers = predictor.answer(examples)?;
+    let scores = predictor
+        .task
+        .scores(&answers.rows)
+        .context("these rows have no labels to evaluator by")?;
     let seconds_per_text = answers.time.as_secs_f64() / examples.len().max(1) as f64;
-    Ok(Judged { scores, seconds_per_text, cut: answers.cut })
+    Ok(SplitScores { scores, seconds_per_text, cut: answers.cut })
 }
 
 /// The rows that are asked for, with what the adapter is judged as and what the rows are called.

@@ -6,12 +6,12 @@ use glue_data::{Example, Labels, Prediction};
 use serde_json::{Map, Value, json};
 
 use crate::cli::PredictArgs;
-use crate::commands::adapter_task::AdapterTask;
-use crate::commands::inference::Predictor;
 use crate::commands::submission;
-use crate::commands::texts::{self, Text};
+use crate::inference::adapter_task::AdapterTask;
+use crate::inference::predictor::{Predictor, softmax};
+use crate::inference::texts::{self, Text};
 use crate::learner::step::ScoredRow;
-use crate::task_rows;
+use crate::task_data::rows;
 
 /// Lines that a note names.
 const NAMED: usize = 10;
@@ -25,9 +25,9 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         let metadata = native::read_header(&args.adapter)?.metadata;
         // The task before the base, whose weights take longest.
         let task = AdapterTask::of_published(&metadata, args.task.as_deref())?;
-        let mut answerer = load(args)?;
-        answerer.task = task;
-        return submission::write(&answerer, args.data.as_deref(), directory);
+        let mut predictor = load(args)?;
+        predictor.task = task;
+        return submission::write(&predictor, args.data.as_deref(), directory);
     }
     // What costs little and may be wrong comes first: flags, texts, and then the base.
     texts::check(args)?;
@@ -38,21 +38,21 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         !texts.is_empty(),
         "there are no texts; give some on standard input, one a line, or name a file with --input"
     );
-    let answerer = load(args)?;
+    let predictor = load(args)?;
     let examples: Vec<Example> =
         texts.iter().filter(|text| !text.is_blank()).map(|text| text.example.clone()).collect();
-    let answers = answerer.answer(&examples)?;
+    let answers = predictor.answer(&examples)?;
     for note in notes(args, &texts, input) {
         noteln!("note: {note}");
     }
-    task_rows::tell_cut(answers.cut, examples.len(), metadata.max_length);
+    rows::report_truncation(answers.cut, examples.len(), metadata.max_length);
     let mut answers = answers.rows.iter();
     for text in &texts {
         let row = if text.is_blank() { None } else { answers.next() };
         let line = if args.inference.json {
-            json_line(&answerer, &text.example, row).to_string()
+            json_line(&predictor, &text.example, row).to_string()
         } else {
-            row.map_or_else(String::new, |row| plain_line(&answerer, &text.example, row))
+            row.map_or_else(String::new, |row| plain_line(&predictor, &text.example, row))
         };
         outln!("{line}");
     }
@@ -60,13 +60,13 @@ pub fn run(args: &PredictArgs) -> Result<()> {
 }
 
 fn load(args: &PredictArgs) -> Result<Predictor> {
-    let mut answerer = Predictor::load(&args.adapter, &args.inference)?;
+    let mut predictor = Predictor::load(&args.adapter, &args.inference)?;
     let (stack_on, drop_layers) = (&args.compose.stack_on, &args.compose.drop_layers);
-    answerer.compose(stack_on.as_deref(), drop_layers.as_deref())?;
-    Ok(answerer)
+    predictor.compose(stack_on.as_deref(), drop_layers.as_deref())?;
+    Ok(predictor)
 }
 
-/// What is allowed in the texts and may not be meant.
+/// What is allowed in the texts and may not be closest_column.
 fn notes(args: &PredictArgs, texts: &[Text], input: Option<TextInput>) -> Vec<String> {
     let mut notes = Vec::new();
     let blank = texts.iter().filter(|text| text.is_blank());
@@ -99,9 +99,9 @@ fn named(lines: &[usize]) -> String {
     format!("{noun} {}{rest}", numbers.join(", "))
 }
 
-fn plain_line(answerer: &Predictor, example: &Example, row: &ScoredRow) -> String {
+fn plain_line(predictor: &Predictor, example: &Example, row: &ScoredRow) -> String {
     let text = escaped(&example.text);
-    match (answerer.task.task.labels.predict(&row.logits), &answerer.task.task.labels) {
+    match (predictor.task.task.labels.predict(&row.logits), &predictor.task.task.labels) {
         (Prediction::Class(class), Labels::Classes(names)) => {
             format!("{}\t{:.3}\t{text}", escaped(&names[class]), softmax(&row.logits)[class])
         }
@@ -125,13 +125,13 @@ fn escaped(text: &str) -> String {
 }
 
 /// What is predicted for a text; nothing for a blank one.
-fn json_line(answerer: &Predictor, example: &Example, row: Option<&ScoredRow>) -> Value {
+fn json_line(predictor: &Predictor, example: &Example, row: Option<&ScoredRow>) -> Value {
     let mut line = Map::new();
     line.insert("text".to_owned(), json!(example.text));
     if let Some(text2) = &example.text2 {
         line.insert("text2".to_owned(), json!(text2));
     }
-    let labels = &answerer.task.task.labels;
+    let labels = &predictor.task.task.labels;
     let Some(row) = row else {
         let key = if *labels == Labels::Score { "score" } else { "label" };
         line.insert(key.to_owned(), Value::Null);
@@ -158,24 +158,9 @@ fn json_line(answerer: &Predictor, example: &Example, row: Option<&ScoredRow>) -
     Value::Object(line)
 }
 
-/// The probabilities of logits.
-pub(crate) fn softmax(logits: &[f32]) -> Vec<f64> {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f64> = logits.iter().map(|logit| f64::from(logit - most).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.into_iter().map(|power| power / sum).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn probabilities_are_positive_and_sum_to_one() {
-        let probabilities = softmax(&[1000.0, 1001.0, -1000.0]);
-        assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-        assert!(probabilities[1] > probabilities[0] && probabilities[2] >= 0.0);
-    }
 
     #[test]
     fn a_text_is_one_field_of_one_line() {

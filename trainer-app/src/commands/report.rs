@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::artifacts::write_atomically;
 use crate::cli::ReportArgs;
-use crate::commands::ablate::Ablation;
+use crate::report::ablation::Ablation;
 use crate::report::page;
 use crate::sweep::{entries, summary};
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use glue_data::{Prediction, Split, submission, tasks};
 
 use crate::artifacts::write_atomically;
-use crate::commands::inference::Predictor;
+use crate::inference::predictor::Predictor;
 
 /// Whether GLUE's server takes answers to a task.
 pub fn has_one(task: &str) -> bool {
@@ -23,8 +23,8 @@ pub fn has_one(task: &str) -> bool {
 ///
 /// # Errors
 /// A task that is not GLUE's, rows that cannot be read, or files that cannot be written.
-pub fn write(answerer: &Predictor, data: Option<&Path>, directory: &Path) -> Result<()> {
-    let task = &answerer.task;
+pub fn write(predictor: &Predictor, data: Option<&Path>, directory: &Path) -> Result<()> {
+    let task = &predictor.task;
     let spec = task.published().context("only GLUE's tasks have submission files")?;
     let mut parts: Vec<_> = Split::ALL.into_iter().map(|split| (spec, split)).collect();
     if spec.name == "mnli" {
@@ -41,7 +41,7 @@ pub fn write(answerer: &Predictor, data: Option<&Path>, directory: &Path) -> Res
     std::fs::create_dir_all(directory)
         .with_context(|| format!("making {}", directory.display()))?;
     for (file, examples) in read {
-        let scored = answerer.answer(&examples)?.rows;
+        let scored = predictor.answer(&examples)?.rows;
         let labels = &task.task.labels;
         let predictions: Vec<Prediction> =
             scored.iter().map(|row| labels.predict(&row.logits)).collect();

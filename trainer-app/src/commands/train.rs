@@ -13,21 +13,21 @@ use crate::artifacts::RunDirectory;
 use crate::base::Base;
 use crate::cli::TrainArgs;
 use crate::devices;
-use crate::ending::Ending;
+use crate::exit::ExitStatus;
 use crate::hints;
 use crate::learner::log_renderer::LogRenderer;
 use crate::resource_cache::ResourceCache;
 use crate::run::{Run, RunOptions, RunResult};
 use crate::run_config::{RunConfig, TrainJob};
 use crate::stop::Stop;
-use crate::task_rows;
+use crate::task_data::rows;
 use crate::terminal;
 
 /// Runs `trainer train`.
 ///
 /// # Errors
 /// Whatever keeps the run from ending with a score; what was saved until then stays.
-pub fn run(args: &TrainArgs) -> Result<Ending> {
+pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     let runs = args.runs.as_deref().unwrap_or(Path::new("runs"));
     let (config, resumed) = match TrainJob::of(args)? {
         TrainJob::Start(mut config) => {
@@ -51,7 +51,7 @@ pub fn run(args: &TrainArgs) -> Result<Ending> {
     noteln!("{}", task.subject.describe());
     let base = shared.base(&config.model)?;
     let rows = [&task.train, &task.validation];
-    if let Some(note) = task_rows::cut_note(rows, config.model.max_length, &base.config) {
+    if let Some(note) = rows::truncation_note(rows, config.model.max_length, &base.config) {
         noteln!("{note}");
     }
     let run = Run::prepare(config.clone(), &mut shared)?;
@@ -68,14 +68,14 @@ pub fn run(args: &TrainArgs) -> Result<Ending> {
     noteln!("run {}\n", directory.root().display());
     if let Some(result) = run.train(&directory, &watch)? {
         print_summary(&result, &directory, args.json)?;
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let root = directory.root().display();
     if args.json {
         outln!("{}", json!({ "status": "stopped", "run": root.to_string() }));
     }
     noteln!("stopped; resume it with: {} train --resume {root}", hints::program());
-    Ok(Ending::Stopped)
+    Ok(ExitStatus::Interrupted)
 }
 
 /// Cuts texts at as many tokens as the base has positions, where that is less than the default.
@@ -99,14 +99,14 @@ fn to_resume(runs: &Path, directory: Option<&Path>) -> Result<RunDirectory> {
 }
 
 /// The result of a run that has ended, and of which a process that was killed may have left checkpoints.
-fn finish(directory: &RunDirectory, json: bool) -> Result<Ending> {
+fn finish(directory: &RunDirectory, json: bool) -> Result<ExitStatus> {
     directory.remove_leftovers()?;
     directory.remove_checkpoints()?;
     let path = directory.result();
     let result = RunResult::read(&path)?;
     noteln!("{} has ended: its result is in {}", directory.root().display(), path.display());
     print_summary(&result, directory, json)?;
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// The dashboard on a terminal with room for it, plain lines elsewhere.

@@ -24,28 +24,28 @@ pub enum Activations {
 
 /// Loss and logits of a batch, and the gradients of a share of its loss.
 pub fn gradients(
-    tuner: &TrainableModel,
-    entering: Option<LayerInput>,
+    trainable: &TrainableModel,
+    layer_input: Option<LayerInput>,
     batch: &Batch,
     share: f64,
     activations: Activations,
 ) -> (Forward, GradientsParams) {
     if let Activations::Recomputed { seed } = activations {
-        return layer_by_layer(tuner, entering, batch, share, seed);
+        return layer_by_layer(trainable, layer_input, batch, share, seed);
     }
-    let forward = tuner.forward_from(entering, batch);
+    let forward = trainable.forward_from(layer_input, batch);
     let gradients = (forward.loss.clone() * share).backward();
-    (forward, GradientsParams::from_grads(gradients, tuner))
+    (forward, GradientsParams::from_grads(gradients, trainable))
 }
 
 fn layer_by_layer(
-    tuner: &TrainableModel,
-    entering: Option<LayerInput>,
+    trainable: &TrainableModel,
+    layer_input: Option<LayerInput>,
     batch: &Batch,
     share: f64,
     seed: u64,
 ) -> (Forward, GradientsParams) {
-    let AdaptedBert { bert, task } = &tuner.model;
+    let AdaptedBert { bert, task } = &trainable.model;
     let (input, mask) = (bert_input(batch), &batch.attention_mask);
     let device = mask.device();
     let reseed = |part: &str| device.seed(derive_seed(seed, part));
@@ -54,9 +54,9 @@ fn layer_by_layer(
         model.bert.run_layers(layer..layer + 1, hidden, mask, &model.task)
     };
 
-    let untracked = tuner.model.untracked();
-    let reads_text = entering.is_none();
-    let LayerInput { layer: first, mut hidden } = entering.unwrap_or_else(|| {
+    let untracked = trainable.model.untracked();
+    let reads_text = layer_input.is_none();
+    let LayerInput { layer: first, mut hidden } = layer_input.unwrap_or_else(|| {
         reseed("embeddings");
         LayerInput { layer: 0, hidden: untracked.bert.embed(&input, &untracked.task) }
     });
@@ -69,23 +69,23 @@ fn layer_by_layer(
     let mut sum = GradientsAccumulator::new();
     reseed("head");
     let hidden = hidden.detach().require_grad();
-    let forward = tuner.read(hidden.clone(), batch);
+    let forward = trainable.read(hidden.clone(), batch);
     let mut gradients = (forward.loss.clone() * share).backward();
     let mut above = hidden.grad_remove(&mut gradients);
-    sum.accumulate(tuner, GradientsParams::from_grads(gradients, tuner));
-    let lowest = tuner.model.lowest_layer().max(first);
+    sum.accumulate(trainable, GradientsParams::from_grads(gradients, trainable));
+    let lowest = trainable.model.lowest_layer().max(first);
     for (index, state) in states.into_iter().enumerate().skip(lowest - first).rev() {
         let Some(gradient) = above else { break };
         let state = state.detach().require_grad();
-        let output = run(&tuner.model, first + index, state.clone());
+        let output = run(&trainable.model, first + index, state.clone());
         let mut gradients = pulled_back(output, gradient).backward();
         above = state.grad_remove(&mut gradients);
-        sum.accumulate(tuner, GradientsParams::from_grads(gradients, tuner));
+        sum.accumulate(trainable, GradientsParams::from_grads(gradients, trainable));
     }
-    if let Some(gradient) = above.filter(|_| reads_text && tuner.model.tunes_embeddings()) {
+    if let Some(gradient) = above.filter(|_| reads_text && trainable.model.tunes_embeddings()) {
         reseed("embeddings");
         let gradients = pulled_back(bert.embed(&input, task), gradient).backward();
-        sum.accumulate(tuner, GradientsParams::from_grads(gradients, tuner));
+        sum.accumulate(trainable, GradientsParams::from_grads(gradients, trainable));
     }
     (forward, sum.grads())
 }
@@ -105,12 +105,12 @@ mod tests {
 
     use super::*;
     use crate::learner::clip::global_norm;
-    use crate::task_rows;
+    use crate::task_data::rows;
 
     const SEED: u64 = 7;
 
     /// Four layers.
-    fn tuner(plan: Plan, dropout: f64, device: &Device) -> TrainableModel {
+    fn trainable(plan: Plan, dropout: f64, device: &Device) -> TrainableModel {
         device.seed(1);
         let config = BertConfig {
             vocab_size: 30,
@@ -147,16 +147,16 @@ mod tests {
             type_ids: (0..length).map(|token| u32::from(token > 3)).collect(),
             label: Some(Label::Class(length as usize % 3)),
         });
-        task_rows::batch(&TokenizedDataset::from(texts.to_vec()), &[0, 1, 2], device)
+        rows::batch(&TokenizedDataset::from(texts.to_vec()), &[0, 1, 2], device)
     }
 
     /// The whole graph at once, each part with the stream that [`layer_by_layer`] gives it.
     fn in_one_graph(
-        tuner: &TrainableModel,
+        trainable: &TrainableModel,
         batch: &Batch,
         share: f64,
     ) -> (Forward, GradientsParams) {
-        let AdaptedBert { bert, task } = &tuner.model;
+        let AdaptedBert { bert, task } = &trainable.model;
         let reseed = |part: &str| batch.input_ids.device().seed(derive_seed(SEED, part));
         reseed("embeddings");
         let mut hidden = bert.embed(&bert_input(batch), task);
@@ -165,14 +165,14 @@ mod tests {
             hidden = bert.run_layers(layer..layer + 1, hidden, &batch.attention_mask, task);
         }
         reseed("head");
-        let forward = tuner.read(hidden, batch);
+        let forward = trainable.read(hidden, batch);
         let gradients = (forward.loss.clone() * share).backward();
-        (forward, GradientsParams::from_grads(gradients, tuner))
+        (forward, GradientsParams::from_grads(gradients, trainable))
     }
 
     /// Asserts that two modules' gradients are one another's, and returns of how many parameters.
     fn assert_alike(
-        tuner: &TrainableModel,
+        trainable: &TrainableModel,
         found: &GradientsParams,
         expected: &GradientsParams,
     ) -> usize {
@@ -196,7 +196,7 @@ mod tests {
         }
 
         let mut compare = Compare { found, expected, compared: 0 };
-        tuner.visit(&mut compare);
+        trainable.visit(&mut compare);
         compare.compared
     }
 
@@ -215,14 +215,14 @@ mod tests {
         ];
         for plan in plans {
             let name = format!("{plan:?}");
-            let (tuner, batch) = (tuner(plan, 0.1, &device), batch(&device));
-            let (forward, expected) = in_one_graph(&tuner, &batch, 0.5);
+            let (trainable, batch) = (trainable(plan, 0.1, &device), batch(&device));
+            let (forward, expected) = in_one_graph(&trainable, &batch, 0.5);
             let again = Activations::Recomputed { seed: SEED };
-            let (found, gradients_found) = gradients(&tuner, None, &batch, 0.5, again);
+            let (found, gradients_found) = gradients(&trainable, None, &batch, 0.5, again);
             assert_eq!(found.loss.into_data(), forward.loss.into_data(), "{name}");
-            let compared = assert_alike(&tuner, &gradients_found, &expected);
-            assert_eq!(compared, tuner.model.trained_parameters().len(), "{name}");
-            assert!(global_norm(&tuner, &expected) > 1e-3, "{name}");
+            let compared = assert_alike(&trainable, &gradients_found, &expected);
+            assert_eq!(compared, trainable.model.trainable_parameters().len(), "{name}");
+            assert!(global_norm(&trainable, &expected) > 1e-3, "{name}");
         }
     }
 
@@ -230,13 +230,13 @@ mod tests {
     fn kept_states_are_where_layers_that_run_again_begin() {
         let device = Device::flex().autodiff();
         let plan = Method::Lora.plan(2).in_layers(&Layers::From(2));
-        let (tuner, batch) = (tuner(plan, 0.0, &device), batch(&device));
-        let hidden = tuner.model.bert.embed(&bert_input(&batch), &());
-        let hidden = tuner.model.bert.run_layers(0..2, hidden, &batch.attention_mask, &());
-        let entering = || Some(LayerInput { layer: 2, hidden: hidden.clone().detach() });
-        let (_, kept) = gradients(&tuner, entering(), &batch, 1.0, Activations::Kept);
+        let (trainable, batch) = (trainable(plan, 0.0, &device), batch(&device));
+        let hidden = trainable.model.bert.embed(&bert_input(&batch), &());
+        let hidden = trainable.model.bert.run_layers(0..2, hidden, &batch.attention_mask, &());
+        let layer_input = || Some(LayerInput { layer: 2, hidden: hidden.clone().detach() });
+        let (_, kept) = gradients(&trainable, layer_input(), &batch, 1.0, Activations::Kept);
         let again = Activations::Recomputed { seed: SEED };
-        let (_, found) = gradients(&tuner, entering(), &batch, 1.0, again);
-        assert!(assert_alike(&tuner, &found, &kept) > 4);
+        let (_, found) = gradients(&trainable, layer_input(), &batch, 1.0, again);
+        assert!(assert_alike(&trainable, &found, &kept) > 4);
     }
 }

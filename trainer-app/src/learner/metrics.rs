@@ -14,7 +14,7 @@ use burn::train::metric::{
 use glue_data::{Label, Task, argmax};
 
 use super::step::{ScoredRow, StepOutput};
-use crate::task_rows;
+use crate::task_data::rows;
 
 impl Adaptor<StepOutput> for StepOutput {
     fn adapt(&self) -> StepOutput {
@@ -213,7 +213,7 @@ impl Metric for ScoreMetric {
     }
 
     fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
-        let scores = task_rows::scores(&self.task, self.rows.iter());
+        let scores = rows::scores(&self.task, self.rows.iter());
         let main = scores.and_then(|scores| scores.get(self.task.metric().name())?.as_f64());
         self.score = main.unwrap_or_default();
         Ok(self.entry())

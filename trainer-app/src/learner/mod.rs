@@ -9,6 +9,7 @@ pub mod log_renderer;
 pub mod loss_scale;
 pub mod memory;
 pub mod metrics;
+pub mod metrics_file;
 pub mod optimizer;
 pub mod progress;
 pub mod progress_bar_renderer;

@@ -7,8 +7,8 @@ use super::step::TrainableModel;
 use crate::run_config::{OptimizerKind, TrainingConfig};
 
 /// The optimizer of a run for a model whose parameters have their final ids.
-pub fn build_optimizer(training: &TrainingConfig, tuner: &TrainableModel) -> ModuleOptimizer {
-    let decaying = tuner.model.weight_decay_group();
+pub fn build_optimizer(training: &TrainingConfig, trainable: &TrainableModel) -> ModuleOptimizer {
+    let decaying = trainable.model.weight_decay_group();
     match training.optimizer {
         OptimizerKind::BertAdam => {
             let group = |decay| BertAdamConfig::new().with_weight_decay(decay).build();

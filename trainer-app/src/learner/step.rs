@@ -9,7 +9,7 @@ use burn_bert::{BertInput, Insertions};
 use glue_data::{Batch, Label, Targets};
 
 /// The logit of a place where no answer starts or ends: far below any other, and finite.
-const NOWHERE: f32 = -1e9;
+const MASKED_LOGIT: f32 = -1e9;
 
 /// A BERT with its task, as burn-train's learner wants it.
 #[derive(Module, Debug)]
@@ -70,8 +70,8 @@ impl TrainableModel {
     }
 
     /// The same from the states that enter a layer, where there are such.
-    pub fn forward_from(&self, entering: Option<LayerInput>, batch: &Batch) -> Forward {
-        let Some(LayerInput { layer, hidden }) = entering else { return self.forward(batch) };
+    pub fn forward_from(&self, layer_input: Option<LayerInput>, batch: &Batch) -> Forward {
+        let Some(LayerInput { layer, hidden }) = layer_input else { return self.forward(batch) };
         self.read(self.model.forward_from_layer(layer, hidden, &batch.attention_mask), batch)
     }
 
@@ -83,7 +83,7 @@ impl TrainableModel {
             // No answer is in the padding, whose states depend on how they came about: kept ones are zeros. The reference
             // code lets it count as further wrong places, up to its fixed length.
             let padding = batch.attention_mask.clone().bool_not().unsqueeze_dim::<3>(2);
-            let logits = logits.mask_fill(padding.expand([rows, sequence, 2]), NOWHERE);
+            let logits = logits.mask_fill(padding.expand([rows, sequence, 2]), MASKED_LOGIT);
             let loss = span_loss(logits.clone(), spans.clone());
             return Forward { loss, logits: logits.swap_dims(1, 2).reshape([rows, 2 * sequence]) };
         }

@@ -170,7 +170,7 @@ fn tasks(settings: &[Setting]) -> Vec<String> {
 /// What a method trains.
 fn parameters(settings: &[Setting], method: &str) -> f64 {
     let mut of_method = settings.iter().filter(|setting| setting.method == method);
-    of_method.find_map(|setting| setting.trained_parameters).map_or(0.0, |count| count as f64)
+    of_method.find_map(|setting| setting.trainable_parameters).map_or(0.0, |count| count as f64)
 }
 
 /// The best mean score of each group of settings.
@@ -227,7 +227,7 @@ pub(crate) mod tests {
             scores: vec![score],
             test_scores: vec![],
             majority: Some(0.5),
-            trained_parameters: Some(trained),
+            trainable_parameters: Some(trained),
             share_of_base: Some(0.01),
             collapsed: 0,
             seconds_per_step: Some(0.1),

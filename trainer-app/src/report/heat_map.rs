@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::commands::ablate::Ablation;
+use crate::report::ablation::Ablation;
 
 /// How far a score has fallen, from 0 (not at all) to 1 (the worst of the map).
 fn loss(ablation: &Ablation, score: f64) -> f64 {
@@ -131,7 +131,7 @@ fn centred(ink: RGBColor) -> TextStyle<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::ablate::SpanScore;
+    use crate::report::ablation::SpanScore;
 
     fn ablation() -> Ablation {
         let span = |first, last, score| SpanScore { first, last, score };

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::paper::{self, PaperScore};
 use super::{charts, heat_map};
-use crate::commands::ablate::Ablation;
+use crate::report::ablation::Ablation;
 use crate::sweep::summary::{self, Setting};
 
 const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}\

@@ -47,7 +47,7 @@ const COLORS: [RGBColor; 7] = [
 ];
 
 /// More marks than this overlap on the axis.
-const MOST_MARKS: usize = 9;
+const MAX_TICKS: usize = 9;
 
 /// The marks of a logarithmic axis: 1, 2 and 5 in every decade, or 1 and 3, or the decades, as many as there is room for.
 fn marks(left: f64, right: f64) -> Vec<f64> {
@@ -61,7 +61,7 @@ fn marks(left: f64, right: f64) -> Vec<f64> {
     [&[1.0, 2.0, 5.0][..], &[1.0, 3.0]]
         .into_iter()
         .map(of)
-        .find(|marks| marks.len() <= MOST_MARKS)
+        .find(|marks| marks.len() <= MAX_TICKS)
         .unwrap_or_else(|| of(&[1.0]))
 }
 
@@ -92,7 +92,7 @@ fn draw(
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(BLACK.mix(0.12))
-        .x_labels(MOST_MARKS)
+        .x_labels(MAX_TICKS)
         .y_labels(6)
         .x_desc(x)
         .y_desc(y)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
-use burn_adapters::TrainedTable;
+use burn_adapters::TrainableTable;
 use burn_adapters::file::native;
 use glue_data::tasks::squad::answers;
 use glue_data::{Prediction, Task, baseline};
@@ -12,21 +12,21 @@ use serde_json::{Map, Value};
 
 use super::{Run, RunResult};
 use crate::artifacts::{RunDirectory, write_atomically};
-use crate::commands::inference;
 use crate::devices;
-use crate::evaluator::{Evaluator, SquadEvaluator};
+use crate::inference::predictor;
 use crate::learner::memory;
 use crate::learner::progress::EpochReport;
 use crate::learner::step::{ScoredRow, TrainableModel};
 use crate::learner::strategy::Outcome;
 use crate::task_data::TaskData;
-use crate::task_rows::{self, TaskRows};
+use crate::task_data::evaluator::{Evaluator, SquadEvaluator};
+use crate::task_data::rows::{self, TaskRows};
 
 impl Run {
     /// The result of a run whose training has ended.
     pub(super) fn result(
         &self,
-        table: &TrainedTable,
+        table: &TrainableTable,
         outcome: &Outcome,
         directory: &RunDirectory,
     ) -> Result<RunResult> {
@@ -45,17 +45,17 @@ impl Run {
         Ok(RunResult {
             task: self.config.task.name.clone(),
             method: self.config.model.method.to_string(),
-            metric: self.task.judge.metric().to_owned(),
+            metric: self.task.evaluator.metric().to_owned(),
             score,
             scores,
-            judged: self.judge(directory)?,
+            judged: self.evaluate_splits(directory)?,
             majority,
             bag_of_words,
             best_epoch,
             epochs: progress.epochs.len(),
             steps: progress.steps,
             collapsed: outcome.collapsed,
-            trained_parameters: parameters,
+            trainable_parameters: parameters,
             share_of_base: table.share(parameters),
             seconds_per_step: seconds.get(seconds.len() / 2).copied().unwrap_or_default(),
             seconds: progress.seconds,
@@ -69,52 +69,55 @@ impl Run {
     }
 
     /// Scores the kept adapter on the other labeled parts of the task, or writes down what it answers to questions.
-    fn judge(&self, directory: &RunDirectory) -> Result<BTreeMap<String, Map<String, Value>>> {
-        if let Evaluator::Answers(judge) = &*self.task.judge {
-            self.write_answers(judge, directory)?;
+    fn evaluate_splits(
+        &self,
+        directory: &RunDirectory,
+    ) -> Result<BTreeMap<String, Map<String, Value>>> {
+        if let Evaluator::Answers(evaluator) = &*self.task.evaluator {
+            self.write_answers(evaluator, directory)?;
         }
         match &self.task.subject {
             TaskData::Texts(rows) if !rows.eval_splits.is_empty() => {
-                self.judge_other_parts(rows, directory)
+                self.evaluate_other_splits(rows, directory)
             }
             TaskData::Texts(_) | TaskData::Questions(_) => Ok(BTreeMap::new()),
         }
     }
 
     /// The adapter of the best epoch, read back from its file.
-    fn kept(&self, directory: &RunDirectory) -> Result<TrainableModel> {
+    fn load_best(&self, directory: &RunDirectory) -> Result<TrainableModel> {
         let bert = self.base.bert().valid();
         let (model, _) = native::load(&directory.adapter(), bert, &self.base.fingerprint()?)?;
         Ok(TrainableModel { model })
     }
 
-    fn write_answers(&self, judge: &SquadEvaluator, directory: &RunDirectory) -> Result<()> {
-        let tuner = self.kept(directory)?;
+    fn write_answers(&self, evaluator: &SquadEvaluator, directory: &RunDirectory) -> Result<()> {
+        let trainable = self.load_best(directory)?;
         let batch_size = self.config.training.batch_size;
-        let scored = inference::run(&tuner, &self.task.validation, batch_size, &self.device);
+        let scored = predictor::run(&trainable, &self.task.validation, batch_size, &self.device);
         ensure_finite(&scored, "validation")?;
-        let found = judge.answers(&scored);
-        let predictions = answers::predictions(&judge.squad, &found);
+        let found = evaluator.answers(&scored);
+        let predictions = answers::predictions(&evaluator.squad, &found);
         let texts = [
             (directory.predictions(), answers::predictions_json(&predictions)),
-            (directory.n_best_predictions(), answers::n_best_json(&judge.squad, &found)),
+            (directory.n_best_predictions(), answers::n_best_json(&evaluator.squad, &found)),
         ];
         texts.iter().try_for_each(|(path, text)| write_atomically(path, text.as_bytes()))
     }
 
-    fn judge_other_parts(
+    fn evaluate_other_splits(
         &self,
         rows: &TaskRows,
         directory: &RunDirectory,
     ) -> Result<BTreeMap<String, Map<String, Value>>> {
-        let tuner = self.kept(directory)?;
+        let trainable = self.load_best(directory)?;
         let mut judged = BTreeMap::new();
         for (split, examples) in &rows.eval_splits {
-            let encoded = task_rows::encode(&self.task.encoder, &self.base.config, examples)?;
+            let encoded = rows::encode(&self.task.encoder, &self.base.config, examples)?;
             let batch_size = self.config.training.batch_size;
-            let scored = inference::run(&tuner, &encoded, batch_size, &self.device);
+            let scored = predictor::run(&trainable, &encoded, batch_size, &self.device);
             ensure_finite(&scored, split.name())?;
-            if let Some(scores) = task_rows::scores(&rows.task, scored.iter()) {
+            if let Some(scores) = rows::scores(&rows.task, scored.iter()) {
                 judged.insert(split.name().to_owned(), scores);
             }
         }

@@ -14,25 +14,25 @@ use burn::optim::ModuleOptimizer;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use burn_adapters::file::native::{self, AdapterMetadata, DataSource, Score};
-use burn_adapters::{AdaptedBert, InnerNorm, TaskAdapterConfig, TrainedTable, fuse};
+use burn_adapters::{AdaptedBert, InnerNorm, TaskAdapterConfig, TrainableTable, fuse};
 use glue_data::{Batch, PadToLongest, TokenizedDataset};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::activation_cache::TaskActivations;
 use crate::artifacts::{RunDirectory, write_atomically};
-use crate::ending::UsageError;
-use crate::evaluator::Evaluator;
+use crate::exit::UsageError;
 use crate::insertion_cost;
 use crate::learner::checkpoint::identity::{Identity, RowsIdentity};
 use crate::learner::checkpoint::{Checkpoint, Found, Progress};
 use crate::learner::metrics::{Gauge, ScoreMetric};
 use crate::learner::optimizer::build_optimizer;
 use crate::learner::step::TrainableModel;
-use crate::learner::strategy::{Identify, Keep, Outcome, ResumableLoop};
+use crate::learner::strategy::{ComputeIdentity, Outcome, ResumableLoop, SaveBest};
 use crate::resource_cache::{LoadedBase, LoadedTask, ResourceCache};
 use crate::run_config::{RunConfig, TrainingConfig};
 use crate::stop::Stop;
+use crate::task_data::evaluator::Evaluator;
 
 /// What a run ends with: `result.json`, and the line of `--json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ pub struct RunResult {
     #[serde(default)]
     pub collapsed: bool,
     /// Parameters that were trained.
-    pub trained_parameters: usize,
+    pub trainable_parameters: usize,
     /// Their share of the base.
     pub share_of_base: f64,
     /// Median seconds of a training step, over the epochs.
@@ -127,7 +127,7 @@ pub struct Run {
     base: Arc<LoadedBase>,
     task: Arc<LoadedTask>,
     frozen: Option<Arc<TaskActivations>>,
-    tuner: TrainableModel,
+    trainable: TrainableModel,
 }
 
 impl Run {
@@ -160,10 +160,10 @@ impl Run {
             });
             fuse(&task_config, adapters.collect::<Result<_>>()?, &bert)?
         };
-        let tuner = TrainableModel { model: AdaptedBert::new(bert, adapter)? };
+        let trainable = TrainableModel { model: AdaptedBert::new(bert, adapter)? };
         let (device, replicas) = (shared.device().clone(), shared.replicas().to_vec());
         // Every device would count its own share of a batch, and only the first one's statistics would be saved.
-        if !replicas.is_empty() && has_batch_norm(tuner.model.task.config()) {
+        if !replicas.is_empty() && has_batch_norm(trainable.model.task.config()) {
             return Err(UsageError::new(
                 "the running statistics of batch norms are of one device; train on one with --device, or use \
                  --inner-norm layer",
@@ -171,12 +171,12 @@ impl Run {
         }
         let steps_per_epoch = steps_per_epoch(&task.train, &config.training)?;
         let frozen = shared.frozen(&config)?;
-        Ok(Self { steps_per_epoch, config, device, replicas, base, task, frozen, tuner })
+        Ok(Self { steps_per_epoch, config, device, replicas, base, task, frozen, trainable })
     }
 
     /// What trains.
-    pub fn table(&self) -> TrainedTable {
-        self.tuner.model.trained_table()
+    pub fn table(&self) -> TrainableTable {
+        self.trainable.model.trainable_table()
     }
 
     /// Trains to the end, from the newest checkpoint of the directory where there is one; `None` when it was stopped.
@@ -189,8 +189,8 @@ impl Run {
         let directory = &directory.clone().locked()?;
         directory.remove_leftovers()?;
         let table = self.table();
-        let (tuner, optimizer, progress) = self.start(directory, watch)?;
-        let outcome = self.launch(tuner, optimizer, progress, directory, watch);
+        let (trainable, optimizer, progress) = self.start(directory, watch)?;
+        let outcome = self.launch(trainable, optimizer, progress, directory, watch);
         if let Some(error) = outcome.error {
             let root = directory.root().display();
             return Err(error.context(format!("the run stopped; what was saved is in {root}")));
@@ -212,8 +212,8 @@ impl Run {
         watch: &RunOptions,
     ) -> Result<(TrainableModel, ModuleOptimizer, Progress)> {
         let training = &self.config.training;
-        let optimizer = |tuner: &TrainableModel| build_optimizer(training, tuner);
-        let fresh = self.tuner.clone();
+        let optimizer = |trainable: &TrainableModel| build_optimizer(training, trainable);
+        let fresh = self.trainable.clone();
         let Found { checkpoint, damages } = Checkpoint::newest(&directory.checkpoints())?;
         let Some(checkpoint) = checkpoint else {
             let optimizer = optimizer(&fresh);
@@ -242,7 +242,7 @@ impl Run {
 
     fn launch(
         &self,
-        tuner: TrainableModel,
+        trainable: TrainableModel,
         optimizer: ModuleOptimizer,
         progress: Progress,
         directory: &RunDirectory,
@@ -256,7 +256,7 @@ impl Run {
             train: self.task.train.clone(),
             validation: self.task.validation.clone(),
             frozen: self.frozen.clone(),
-            judge: Arc::clone(&self.task.judge),
+            evaluator: Arc::clone(&self.task.evaluator),
             optimizer: optimizer.clone(),
             progress,
             schedule: self.config.schedule(steps_per_epoch * training.epochs),
@@ -282,7 +282,7 @@ impl Run {
         };
         let interrupter = Interrupter::new();
         watch.stop.watch(&interrupter);
-        let learner = Learner::new(tuner, optimizer, training.learning_rate);
+        let learner = Learner::new(trainable, optimizer, training.learning_rate);
         let supervised = SupervisedTraining::new(
             directory.root(),
             loader(&self.task.train),
@@ -290,7 +290,7 @@ impl Run {
         )
         .metric_train_numeric(Gauge::loss())
         .metric_valid_numeric(Gauge::loss());
-        let supervised = match &*self.task.judge {
+        let supervised = match &*self.task.evaluator {
             Evaluator::Labels(task) => {
                 let score = ScoreMetric::new(Arc::new(task.clone()));
                 supervised.metric_train_numeric(score.clone()).metric_valid_numeric(score)
@@ -319,14 +319,14 @@ impl Run {
     }
 
     /// What the run's checkpoints belong to.
-    fn identifier(&self) -> Identify {
+    fn identifier(&self) -> ComputeIdentity {
         let (config, base) = (self.config.clone(), Arc::clone(&self.base));
         let task = Arc::clone(&self.task);
         Box::new(move || identity(&config, &base, &task))
     }
 
     /// Writes the adapter of an epoch that is the best so far.
-    fn keeper(&self, directory: &RunDirectory) -> Keep {
+    fn keeper(&self, directory: &RunDirectory) -> SaveBest {
         let path = directory.adapter();
         let base = Arc::clone(&self.base);
         let tokenizer = self.task.encoder.fingerprint();
@@ -339,8 +339,8 @@ impl Run {
         let input = self.task.subject.input();
         let head = self.task.subject.head();
         let max_length = self.config.model.max_length;
-        let metric = self.task.judge.metric().to_owned();
-        Box::new(move |tuner, report| {
+        let metric = self.task.evaluator.metric().to_owned();
+        Box::new(move |trainable, report| {
             let metadata = AdapterMetadata {
                 method: method.clone(),
                 task: task.clone(),
@@ -352,7 +352,7 @@ impl Run {
                 // Asked for only now: it is computed while the first epoch trains.
                 base: base.base.identity_with(base.fingerprint()?, tokenizer.clone())?,
             };
-            native::save(&path, &tuner.model, &metadata)?;
+            native::save(&path, &trainable.model, &metadata)?;
             Ok(())
         })
     }
@@ -362,7 +362,7 @@ impl Run {
 fn identity(config: &RunConfig, base: &LoadedBase, task: &LoadedTask) -> Result<Identity> {
     Ok(Identity {
         training_rows: RowsIdentity::of(&task.train, None),
-        validation_rows: RowsIdentity::of(&task.validation, Some(&task.judge)),
+        validation_rows: RowsIdentity::of(&task.validation, Some(&task.evaluator)),
         head: task.subject.head(),
         base: base.fingerprint()?,
         base_config: serde_json::to_string(&base.config)?,

@@ -10,7 +10,7 @@ use glue_data::tasks;
 use super::defaults::{QUESTION_LENGTH, QUESTION_POOLING};
 use super::{CustomTaskConfig, OptimizerKind, RunConfig, StateCache, TaskConfig, default_pooling};
 use crate::cli::{TaskArgs, TrainArgs};
-use crate::ending::UsageError;
+use crate::exit::UsageError;
 use crate::limits;
 use crate::task_data::is_question_answering;
 

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
-use super::log::{Seldom, log};
+use super::log::{RateLimited, log};
 
 /// Bytes of a request's head.
 const MAX_HEAD: usize = 64 << 10;
@@ -63,16 +63,16 @@ impl Activity {
 }
 
 /// A request that is being answered, until this is dropped.
-struct Answering(Arc<Activity>);
+struct InFlight(Arc<Activity>);
 
-impl Answering {
+impl InFlight {
     fn new(activity: &Arc<Activity>) -> Self {
         *activity.idle_since() = None;
         Self(activity.clone())
     }
 }
 
-impl Drop for Answering {
+impl Drop for InFlight {
     fn drop(&mut self) {
         *self.0.idle_since() = Some(Instant::now());
     }
@@ -142,7 +142,7 @@ pub(super) async fn serve(
             drop(entry);
         });
     };
-    let mut seldom = Seldom::default();
+    let mut seldom = RateLimited::default();
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
@@ -216,7 +216,7 @@ async fn answer(
     let app = TowerToHyperService::new(app);
     let answering = activity.clone();
     let service = service_fn(move |request| {
-        let answering = Answering::new(&answering);
+        let answering = InFlight::new(&answering);
         let answer = app.call(request);
         async move {
             let answer = answer.await;

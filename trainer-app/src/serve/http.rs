@@ -31,7 +31,7 @@ const PAGE: &str = include_str!("page.html");
 
 /// What all requests share.
 pub(super) struct AppState {
-    pub(super) residents: ReloadingRegistry,
+    pub(super) registries: ReloadingRegistry,
     pub(super) queue: Arc<Queue>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) token: Option<String>,
@@ -168,7 +168,7 @@ async fn health(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     blocking(move || {
-        let text = match front.residents.fault() {
+        let text = match front.registries.fault() {
             None => "ok\n".to_owned(),
             Some(fault) if has_token(&front, &headers) => {
                 format!("degraded: the bank cannot be read, and the tasks in memory are served: {fault}\n")
@@ -182,8 +182,8 @@ async fn health(
 
 async fn metrics(State(front): State<Arc<AppState>>) -> Result<Response, ApiError> {
     blocking(move || {
-        let tasks = front.residents.current().tasks.len();
-        let is_degraded = front.residents.fault().is_some();
+        let tasks = front.registries.current().tasks.len();
+        let is_degraded = front.registries.fault().is_some();
         let text = front.metrics.text(front.queue.len(), tasks, is_degraded);
         Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
     })
@@ -191,7 +191,7 @@ async fn metrics(State(front): State<Arc<AppState>>) -> Result<Response, ApiErro
 }
 
 async fn tasks(State(front): State<Arc<AppState>>) -> Result<Response, ApiError> {
-    blocking(move || Ok(to_json(&listed(&front.residents.current())))).await
+    blocking(move || Ok(to_json(&describe_task(&front.registries.current())))).await
 }
 
 async fn predict(
@@ -199,7 +199,7 @@ async fn predict(
     request: Request,
 ) -> Result<Response, ApiError> {
     let received = body::receive(request.into_body(), &front.memory, front.time).await?;
-    let asked = blocking(move || predict::ask(&front, &received.bytes)).await?;
+    let asked = blocking(move || predict::submit(&front, &received.bytes)).await?;
     Ok(to_json(&asked.answer().await?))
 }
 
@@ -215,8 +215,8 @@ async fn blocking<T: Send + 'static>(
     })
 }
 
-fn listed(resident: &Registry) -> Value {
-    let tasks = resident.tasks.iter().map(|(name, served)| {
+fn describe_task(registry: &Registry) -> Value {
+    let tasks = registry.tasks.iter().map(|(name, served)| {
         let metadata = &served.metadata;
         let labels = match &metadata.head {
             HeadKind::Classification { labels } => Some(labels),

@@ -13,11 +13,11 @@ pub(super) fn log(message: &str) {
 
 /// Messages that would be written for every request, and are written once a minute.
 #[derive(Debug, Default)]
-pub(super) struct Seldom {
+pub(super) struct RateLimited {
     last: Option<Instant>,
 }
 
-impl Seldom {
+impl RateLimited {
     pub(super) fn log(&mut self, message: impl FnOnce() -> String) {
         if self.last.is_none_or(|last| last.elapsed() >= PAUSE) {
             self.last = Some(Instant::now());

@@ -26,11 +26,11 @@ use tokio::sync::Notify;
 
 use crate::cli::ServeArgs;
 use crate::devices;
-use crate::ending::UsageError;
+use crate::exit::UsageError;
 use connections::Limits;
 use http::AppState;
 use origin::Names;
-use queue::{Job, Queue};
+use queue::{Queue, QueuedBatch};
 use registry::ReloadingRegistry;
 
 /// How long requests that are being answered may take when the server is about to end.
@@ -58,7 +58,7 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     let listener =
         TcpListener::bind(&*addresses).with_context(|| format!("listening on {}", args.listen))?;
     let address = listener.local_addr()?;
-    let residents = ReloadingRegistry::open(&args.bank, args.base.as_deref(), &device)?;
+    let registries = ReloadingRegistry::open(&args.bank, args.base.as_deref(), &device)?;
     let stop = Arc::new(Notify::new());
     let (stopping, asked) = (stop.clone(), AtomicBool::new(false));
     ctrlc::set_handler(move || {
@@ -71,12 +71,12 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     .map_err(|error| anyhow!("catching Ctrl-C: {error}"))?;
     noteln!(
         "serving {} tasks of {} on http://{address}/",
-        residents.current().tasks.len(),
+        registries.current().tasks.len(),
         args.bank.display()
     );
     let time = Duration::from_secs(args.timeout.into());
     let front = AppState {
-        residents,
+        registries,
         queue: Arc::new(Queue::new(args.queue as usize)),
         metrics: Arc::default(),
         token: args.token.clone(),
@@ -118,7 +118,7 @@ fn serve(
     front: AppState,
     limits: Limits,
     stop: Arc<Notify>,
-    model: impl FnMut(&[Job]) -> Vec<Vec<f32>> + Send + 'static,
+    model: impl FnMut(&[QueuedBatch]) -> Vec<Vec<f32>> + Send + 'static,
 ) -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -163,7 +163,7 @@ mod tests {
     use crate::tiny_base::lay_tiny_base;
 
     /// A bank with the task `one`.
-    fn residents(directory: &std::path::Path) -> ReloadingRegistry {
+    fn registries(directory: &std::path::Path) -> ReloadingRegistry {
         lay_tiny_base(directory);
         let base = Base::locate(directory.join("base").to_str().unwrap()).unwrap();
         let identity = BaseIdentity::new(base.name(), base.fingerprint().unwrap());
@@ -178,7 +178,7 @@ mod tests {
     fn a_model_that_breaks_ends_the_server_with_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let front = AppState {
-            residents: residents(directory.path()),
+            registries: registries(directory.path()),
             queue: Arc::new(Queue::new(8)),
             metrics: Arc::default(),
             token: None,

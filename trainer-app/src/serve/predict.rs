@@ -12,11 +12,11 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::http::{ApiError, AppState};
 use super::origin::shortened;
-use super::queue::{Job, Refused};
+use super::queue::{QueuedBatch, Refused};
 use super::registry::{LoadedTask, Registry};
 use super::request::{self, Input, RequestError};
-use crate::commands::predict::softmax;
-use crate::task_rows;
+use crate::inference::predictor::softmax;
+use crate::task_data::rows;
 
 /// A request whose texts are in the queue.
 pub(super) struct PendingRequest {
@@ -26,7 +26,7 @@ pub(super) struct PendingRequest {
 }
 
 /// Puts the texts of a body into the queue; this reads the bank and tokenizes, and so blocks.
-pub(super) fn ask(front: &AppState, body: &[u8]) -> Result<PendingRequest, ApiError> {
+pub(super) fn submit(front: &AppState, body: &[u8]) -> Result<PendingRequest, ApiError> {
     let inputs = request::parse(body).map_err(|error| {
         let status = match error {
             RequestError::Malformed(_) => StatusCode::BAD_REQUEST,
@@ -36,8 +36,8 @@ pub(super) fn ask(front: &AppState, body: &[u8]) -> Result<PendingRequest, ApiEr
         };
         ApiError::new(status, error.to_string())
     })?;
-    let resident = front.residents.current();
-    let tasks = served(&resident, &inputs)?;
+    let registry = front.registries.current();
+    let tasks = loaded_task(&registry, &inputs)?;
     for (number, (input, (task, served))) in inputs.iter().zip(&tasks).enumerate() {
         let is_pair = input.text2.as_ref().is_some_and(|text2| !text2.is_empty());
         if let Some(wrong) = other_input(served.metadata.input, is_pair) {
@@ -51,11 +51,11 @@ pub(super) fn ask(front: &AppState, body: &[u8]) -> Result<PendingRequest, ApiEr
     let mut jobs = Vec::with_capacity(inputs.len());
     for (number, (input, (task, served))) in inputs.into_iter().zip(&tasks).enumerate() {
         let example = Example { text: input.text, text2: input.text2, label: None };
-        let text = encode(front, &resident, served, example).map_err(|error| {
+        let text = encode(front, &registry, served, example).map_err(|error| {
             ApiError::new(StatusCode::BAD_REQUEST, format!("text {number}: {error:#}"))
         })?;
-        jobs.push(Job {
-            resident: resident.clone(),
+        jobs.push(QueuedBatch {
+            registry: registry.clone(),
             task: task.clone(),
             place: served.place,
             text,
@@ -68,10 +68,13 @@ pub(super) fn ask(front: &AppState, body: &[u8]) -> Result<PendingRequest, ApiEr
 }
 
 /// The task of each text.
-fn served(resident: &Registry, inputs: &[Input]) -> Result<Vec<(String, LoadedTask)>, ApiError> {
+fn loaded_task(
+    registry: &Registry,
+    inputs: &[Input],
+) -> Result<Vec<(String, LoadedTask)>, ApiError> {
     let find = |input: &Input| {
-        let served = resident.tasks.get(&input.task).ok_or_else(|| {
-            let known: Vec<_> = resident.tasks.keys().map(String::as_str).collect();
+        let served = registry.tasks.get(&input.task).ok_or_else(|| {
+            let known: Vec<_> = registry.tasks.keys().map(String::as_str).collect();
             ApiError::new(
                 StatusCode::NOT_FOUND,
                 format!(
@@ -137,12 +140,12 @@ impl PendingRequest {
 
 fn encode(
     front: &AppState,
-    resident: &Arc<Registry>,
+    registry: &Arc<Registry>,
     served: &LoadedTask,
     example: Example,
 ) -> Result<Encoded> {
-    let encoder = resident.encoder(served)?;
-    let rows = task_rows::encode(encoder, &front.residents.bert_config, &[example])?;
+    let encoder = registry.encoder(served)?;
+    let rows = rows::encode(encoder, &front.registries.bert_config, &[example])?;
     Ok(rows.rows()[0].clone())
 }
 

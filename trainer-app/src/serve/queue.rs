@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::metrics::Metrics;
-use super::registry::{Place, Registry};
+use super::registry::{BatchSlot, Registry};
 use crate::learner::step::bert_input;
 
 /// Tokens of a batch, padding included.
@@ -21,23 +21,23 @@ const BATCH_TOKENS: usize = 8192;
 const BATCH_WINDOW: Duration = Duration::from_millis(3);
 
 /// A text that waits for its logits.
-pub(super) struct Job {
-    pub(super) resident: Arc<Registry>,
+pub(super) struct QueuedBatch {
+    pub(super) registry: Arc<Registry>,
     pub(super) task: String,
-    pub(super) place: Place,
+    pub(super) place: BatchSlot,
     pub(super) text: Encoded,
     /// Which text of its request this is.
     pub(super) number: usize,
     pub(super) answer: UnboundedSender<(usize, Vec<f32>)>,
 }
 
-impl Job {
+impl QueuedBatch {
     /// Whether the text can be in a batch that begins with another.
     fn fits(&self, first: &Self) -> bool {
-        Arc::ptr_eq(&self.resident, &first.resident)
+        Arc::ptr_eq(&self.registry, &first.registry)
             && match (self.place, first.place) {
-                (Place::Mixed(_), Place::Mixed(_)) => true,
-                (Place::Alone, Place::Alone) => self.task == first.task,
+                (BatchSlot::Mixed(_), BatchSlot::Mixed(_)) => true,
+                (BatchSlot::Alone, BatchSlot::Alone) => self.task == first.task,
                 _ => false,
             }
     }
@@ -67,7 +67,7 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<QueuedBatch>,
     /// Texts of requests that are being tokenized.
     reserved: usize,
     closed: bool,
@@ -81,7 +81,7 @@ pub(super) struct Room {
 
 impl Room {
     /// Puts all of a request's texts into the queue.
-    pub(super) fn fill(self, jobs: Vec<Job>) -> Result<(), Refused> {
+    pub(super) fn fill(self, jobs: Vec<QueuedBatch>) -> Result<(), Refused> {
         let mut waiting = self.queue.waiting();
         if waiting.closed {
             drop(waiting);
@@ -140,7 +140,7 @@ impl Queue {
     }
 
     /// The next batch: the first text, and those behind it that go with it; `None` when the queue is closed.
-    fn take(&self) -> Option<Vec<Job>> {
+    fn take(&self) -> Option<Vec<QueuedBatch>> {
         let waiting = self.waiting();
         let waiting =
             self.changed.wait_while(waiting, |waiting| waiting.jobs.is_empty() && !waiting.closed);
@@ -154,7 +154,7 @@ impl Queue {
             let woken = self.changed.wait_timeout(waiting, left);
             waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let mut batch: Vec<Job> = vec![waiting.jobs.pop_front()?];
+        let mut batch: Vec<QueuedBatch> = vec![waiting.jobs.pop_front()?];
         let mut longest = batch[0].text.ids.len();
         let mut place = 0;
         while place < waiting.jobs.len() {
@@ -171,7 +171,7 @@ impl Queue {
     }
 }
 
-fn is_full(jobs: &VecDeque<Job>) -> bool {
+fn is_full(jobs: &VecDeque<QueuedBatch>) -> bool {
     let longest = jobs.iter().map(|job| job.text.ids.len()).max().unwrap_or_default();
     longest * jobs.len() >= BATCH_TOKENS
 }
@@ -194,7 +194,7 @@ pub(super) fn work(
     queue: &Queue,
     stop: &Notify,
     metrics: &Metrics,
-    mut model: impl FnMut(&[Job]) -> Vec<Vec<f32>>,
+    mut model: impl FnMut(&[QueuedBatch]) -> Vec<Vec<f32>>,
 ) {
     let _closing = Closing { queue, stop };
     while let Some(batch) = queue.take() {
@@ -209,20 +209,20 @@ pub(super) fn work(
 }
 
 /// The logits of a batch's texts.
-pub(super) fn run(batch: &[Job], device: &Device) -> Vec<Vec<f32>> {
+pub(super) fn run(batch: &[QueuedBatch], device: &Device) -> Vec<Vec<f32>> {
     let Some(first) = batch.first() else { return Vec::new() };
     let texts = batch.iter().map(|job| job.text.clone()).collect();
     let input = bert_input(&PadToLongest::default().batch(texts, device));
     let places: Option<Vec<usize>> = batch
         .iter()
         .map(|job| match job.place {
-            Place::Mixed(place) => Some(place),
-            Place::Alone => None,
+            BatchSlot::Mixed(place) => Some(place),
+            BatchSlot::Alone => None,
         })
         .collect();
     match places {
-        Some(places) => first.resident.run_mixed(&places, &input, device),
-        None => first.resident.run_alone(&first.task, &input),
+        Some(places) => first.registry.run_mixed(&places, &input, device),
+        None => first.registry.run_alone(&first.task, &input),
     }
 }
 

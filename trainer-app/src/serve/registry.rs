@@ -17,7 +17,7 @@ use glue_data::TextEncoder;
 
 use super::log::log;
 use crate::base::Base;
-use crate::commands::bank::load_base;
+use crate::inference::bank_base;
 
 /// A bank that is served, and what of it is in memory.
 pub(super) struct ReloadingRegistry {
@@ -31,7 +31,7 @@ pub(super) struct ReloadingRegistry {
 /// The bank as it was when it could last be read.
 struct Now {
     bank: Bank,
-    resident: Arc<Registry>,
+    registry: Arc<Registry>,
     /// Why it cannot be read now.
     fault: Option<String>,
 }
@@ -49,14 +49,14 @@ pub(super) struct Registry {
 #[derive(Clone)]
 pub(super) struct LoadedTask {
     pub(super) metadata: AdapterMetadata,
-    pub(super) place: Place,
+    pub(super) place: BatchSlot,
     model: Arc<AdaptedBert>,
     entry: Entry,
 }
 
 /// How a task's texts are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum BatchSlot {
     /// With those of other tasks; the number in the set.
     Mixed(usize),
     /// In batches of its own.
@@ -68,11 +68,11 @@ impl ReloadingRegistry {
     pub(super) fn open(path: &Path, base: Option<&str>, device: &Device) -> Result<Self> {
         let bank = Bank::open(path)?;
         warn(&bank);
-        let (bert, fingerprint, base) = load_base(&bank, base, device)?;
+        let (bert, fingerprint, base) = bank_base::load(&bank, base, device)?;
         let bert = bert.valid();
         let bert_config = base.config()?;
-        let resident = load(&bank, &bert, &fingerprint, &base, &BTreeMap::new())?;
-        let now = Now { bank, resident: Arc::new(resident), fault: None };
+        let registry = load(&bank, &bert, &fingerprint, &base, &BTreeMap::new())?;
+        let now = Now { bank, registry: Arc::new(registry), fault: None };
         Ok(Self { bert, base, bert_config, fingerprint, now: Mutex::new(now) })
     }
 
@@ -100,7 +100,7 @@ impl ReloadingRegistry {
             _ => {}
         }
         now.fault.clone_from(&fault);
-        (now.resident.clone(), fault)
+        (now.registry.clone(), fault)
     }
 
     fn refresh(&self, now: &mut Now) -> Result<()> {
@@ -123,9 +123,9 @@ impl ReloadingRegistry {
             bail!("{warning}");
         }
         warn(&bank);
-        let known = &now.resident.tasks;
-        let resident = load(&bank, &self.bert, &self.fingerprint, &self.base, known)?;
-        (now.bank, now.resident) = (bank, Arc::new(resident));
+        let known = &now.registry.tasks;
+        let registry = load(&bank, &self.bert, &self.fingerprint, &self.base, known)?;
+        (now.bank, now.registry) = (bank, Arc::new(registry));
         Ok(())
     }
 }
@@ -167,16 +167,16 @@ fn load(
         }
         let place = if mixes(model.task.config()).is_ok() {
             mixed += 1;
-            Place::Mixed(mixed - 1)
+            BatchSlot::Mixed(mixed - 1)
         } else {
-            Place::Alone
+            BatchSlot::Alone
         };
         let entry = entry.clone();
         tasks.insert(name.clone(), LoadedTask { metadata, place, model, entry });
     }
     let together: Vec<_> = tasks
         .values()
-        .filter(|served| served.place != Place::Alone)
+        .filter(|served| served.place != BatchSlot::Alone)
         .map(|served| &served.model.task)
         .collect();
     let set = StackedTasks::new(bert, &together)?;

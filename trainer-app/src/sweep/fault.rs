@@ -4,7 +4,7 @@ use std::io;
 
 use glue_data::DataError;
 
-use crate::fetch::FetchError;
+use crate::download::http::FetchError;
 use crate::learner::checkpoint::CheckpointError;
 use crate::learner::error::TrainingError;
 use crate::learner::progress::StepsMismatch;

@@ -43,7 +43,7 @@ pub struct Setting {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub majority: Option<f64>,
     /// Parameters that were trained; unknown where no seed has a score.
-    pub trained_parameters: Option<usize>,
+    pub trainable_parameters: Option<usize>,
     /// Their share of the base.
     pub share_of_base: Option<f64>,
     /// How many of the seeds collapsed, with or without a score.
@@ -171,7 +171,7 @@ fn setting(group: &[&Ended], origins: &Origins) -> Setting {
         scores: results.iter().map(|result| result.score).collect(),
         test_scores: results.iter().filter_map(test).collect(),
         majority: some.and_then(|result| result.majority),
-        trained_parameters: some.map(|result| result.trained_parameters),
+        trainable_parameters: some.map(|result| result.trainable_parameters),
         share_of_base: some.map(|result| result.share_of_base),
         collapsed: group.iter().filter(|cell| cell.is_collapsed).count(),
         seconds_per_step: seconds.get(seconds.len() / 2).copied(),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::settings::{Harmless, Settings};
 use super::FORMAT;
-use super::config::{ACTIVATIONS, activation, no_place};
+use super::config::{ACTIVATIONS, activation, unsupported_modules};
 use crate::adapted::AdaptedBert;
 use crate::bottleneck::Activation;
 use crate::error::AdapterError;
@@ -119,7 +119,9 @@ fn label_ids(kind: &HeadKind) -> Map<String, Value> {
 pub(super) fn settings(model: &AdaptedBert, kind: &HeadKind) -> Result<Value, AdapterError> {
     let config = model.task.config();
     let pooler = match (config.pooling, kind) {
-        (_, HeadKind::Span) => return Err(no_place("a head that finds answers in texts")),
+        (_, HeadKind::Span) => {
+            return Err(unsupported_modules("a head that finds answers in texts"));
+        }
         (Pooling::Pooler, _) => true,
         (Pooling::FirstToken, _) => false,
         (Pooling::Mean, _) => {

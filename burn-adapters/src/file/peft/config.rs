@@ -219,7 +219,7 @@ fn scale(settings: &mut Settings, n_layers: usize) -> Result<Ia3Plan, AdapterErr
 
 /// The settings of a plan.
 pub(super) fn settings(plan: &Plan, base: &str, n_layers: usize) -> Result<Value, AdapterError> {
-    let no_place = |what: &str| AdapterError::NoPlace {
+    let unsupported_modules = |what: &str| AdapterError::NoPlace {
         format: FORMAT,
         what: what.to_owned(),
         remedy: "export to AdapterHub, or keep our own file",
@@ -241,8 +241,8 @@ pub(super) fn settings(plan: &Plan, base: &str, n_layers: usize) -> Result<Value
         "peft_version": "0.18.1",
     });
     let own = match (plan.low_rank.as_ref(), plan.scale.as_ref(), plan.tuned) {
-        _ if plan.bottleneck.is_some() => return Err(no_place("a bottleneck")),
-        _ if plan.prefix.is_some() => return Err(no_place("a prefix with a head")),
+        _ if plan.bottleneck.is_some() => return Err(unsupported_modules("a bottleneck")),
+        _ if plan.prefix.is_some() => return Err(unsupported_modules("a prefix with a head")),
         (Some(low_rank), None, TrainableBase::Nothing) if !low_rank.gate => {
             let mut targets = modules(&low_rank.layers, &low_rank.projections);
             if low_rank.pooler {
@@ -267,7 +267,7 @@ pub(super) fn settings(plan: &Plan, base: &str, n_layers: usize) -> Result<Value
         (None, None, TrainableBase::LayerNorms) => {
             json!({ "peft_type": "LN_TUNING", "target_modules": ["LayerNorm"] })
         }
-        _ => return Err(no_place("this union of things that are tuned")),
+        _ => return Err(unsupported_modules("this union of things that are tuned")),
     };
     let (Value::Object(mut common), Value::Object(own)) = (common, own) else {
         unreachable!("both are written above as objects")

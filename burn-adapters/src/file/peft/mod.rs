@@ -95,17 +95,17 @@ pub fn write_directory(
     base: &str,
 ) -> Result<(), AdapterError> {
     let task = model.task.config();
-    let no_place = |what: &str, remedy| AdapterError::NoPlace {
+    let unsupported_modules = |what: &str, remedy| AdapterError::NoPlace {
         format: FORMAT,
         what: what.to_owned(),
         remedy,
     };
     if *head == HeadKind::Span {
-        return Err(no_place("a head that finds answers in texts", "keep our own file"));
+        return Err(unsupported_modules("a head that finds answers in texts", "keep our own file"));
     }
     if task.pooling != Pooling::Pooler || task.head_hidden.is_some() {
         let remedy = "train with the pooling `pooler`, which BertForSequenceClassification has";
-        return Err(no_place("a head that is not one layer on the pooler", remedy));
+        return Err(unsupported_modules("a head that is not one layer on the pooler", remedy));
     }
     let settings = config::settings(&task.plan, base, model.bert.n_layers())?;
     let tensors: Tensors = tensors_of(directory, FORMAT, model, place)?

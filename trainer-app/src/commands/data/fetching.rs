@@ -8,8 +8,8 @@ use burn_adapters::file::atomic;
 use glue_data::task::{Source, TaskSpec};
 
 use super::check;
-use crate::archive;
-use crate::fetch::{Download, Downloader};
+use crate::download::archive;
+use crate::download::http::{Download, Downloader};
 use crate::hints;
 use crate::lock::Lock;
 
@@ -172,7 +172,7 @@ mod tests {
     use glue_data::tasks;
 
     use super::*;
-    use crate::fetch::test_server::{TestServer, impatient};
+    use crate::download::http::test_server::{TestServer, impatient};
 
     /// WNLI's archive with so many training rows; 635 were published.
     fn wnli(training: usize) -> Vec<u8> {

@@ -11,8 +11,8 @@ use glue_data::{Split, tasks};
 use serde_json::json;
 
 use crate::cli::DataCommand;
-use crate::ending::UsageError;
-use crate::fetch::Downloader;
+use crate::download::http::Downloader;
+use crate::exit::UsageError;
 
 /// Runs `trainer data`.
 ///

@@ -9,10 +9,10 @@ use serde_json::json;
 
 use super::{Progress, Sweep};
 use crate::cli::InferenceArgs;
-use crate::commands::inference::Predictor;
 use crate::commands::submission;
-use crate::ending::Ending;
+use crate::exit::ExitStatus;
 use crate::hints;
+use crate::inference::predictor::Predictor;
 use crate::sweep::cell::Cell;
 use crate::sweep::entries::Entries;
 use crate::sweep::entry::{CellEnd, Entry};
@@ -35,7 +35,7 @@ struct Best<'a> {
 
 impl Sweep<'_> {
     /// Prints what came out, and writes the submission files where they were asked for.
-    pub(super) fn conclude(&self, entries: &Entries, progress: &Progress) -> Result<Ending> {
+    pub(super) fn conclude(&self, entries: &Entries, progress: &Progress) -> Result<ExitStatus> {
         let counts = self.counts(entries);
         let best = self.best(entries);
         let failed: Vec<(&Cell, &str)> = self
@@ -48,7 +48,7 @@ impl Sweep<'_> {
             .collect();
         self.print(entries, progress, &counts, &best, &failed)?;
         if progress.is_stopped {
-            return Ok(Ending::Stopped);
+            return Ok(ExitStatus::Interrupted);
         }
         let submitted = match &self.args.submission {
             Some(directory) => self.submit(&best, directory),
@@ -72,7 +72,7 @@ impl Sweep<'_> {
                 progress.in_use
             );
         }
-        Ok(Ending::Done)
+        Ok(ExitStatus::Done)
     }
 
     fn counts(&self, entries: &Entries) -> Counts {
@@ -222,8 +222,8 @@ impl Sweep<'_> {
                 );
             }
             let write = || {
-                let answerer = Predictor::load(adapter, &inference)?;
-                submission::write(&answerer, self.args.data.as_deref(), directory)
+                let predictor = Predictor::load(adapter, &inference)?;
+                submission::write(&predictor, self.args.data.as_deref(), directory)
             };
             match write().with_context(|| format!("writing the submission for {task}")) {
                 Ok(()) => written += 1,

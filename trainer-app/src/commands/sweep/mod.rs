@@ -19,7 +19,7 @@ use glue_data::tasks;
 use crate::artifacts::RunDirectory;
 use crate::cli::SweepArgs;
 use crate::devices;
-use crate::ending::{Ending, UsageError};
+use crate::exit::{ExitStatus, UsageError};
 use crate::learner::progress_bar_renderer::ProgressBarRenderer;
 use crate::limits;
 use crate::lock::InUse;
@@ -45,11 +45,11 @@ const SMALL_SHARE: f64 = 0.1;
 /// # Errors
 /// A sweep that cannot be read, a fault of the machine, or, after all others ended, cells that failed or that another
 /// process is training.
-pub fn run(args: &SweepArgs) -> Result<Ending> {
+pub fn run(args: &SweepArgs) -> Result<ExitStatus> {
     let sweep = Sweep::read(args)?;
     if args.slurm {
         sweep.print_slurm_script()?;
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let device = devices::resolve(&args.device)?;
     let entries = entries::read_if_any(&sweep.directory)?;
@@ -57,7 +57,7 @@ pub fn run(args: &SweepArgs) -> Result<Ending> {
     if args.dry_run {
         sweep.note(&entries);
         sweep.print_plan(&entries, &mut shared)?;
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     if sweep.open_cells(&entries).next().is_none() {
         sweep.note(&entries);

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::evaluator::Evaluator;
-use crate::fetch::hexadecimal;
+use crate::download::http::hexadecimal;
 use crate::run_config::RunConfig;
+use crate::task_data::evaluator::Evaluator;
 
 /// Settings that say where things are and not what they are: a run may be resumed with others.
 ///
@@ -58,7 +58,7 @@ pub struct RowsIdentity {
 
 impl RowsIdentity {
     /// The identity of rows; validation rows are judged by more than their labels.
-    pub fn of(rows: &TokenizedDataset, judge: Option<&Evaluator>) -> Self {
+    pub fn of(rows: &TokenizedDataset, evaluator: Option<&Evaluator>) -> Self {
         let mut hash = Sha256::new();
         let number = |hash: &mut Sha256, number: usize| hash.update((number as u64).to_le_bytes());
         for row in rows.rows() {
@@ -83,8 +83,8 @@ impl RowsIdentity {
                 }
             }
         }
-        if let Some(Evaluator::Answers(judge)) = judge {
-            for question in &judge.squad.questions {
+        if let Some(Evaluator::Answers(evaluator)) = evaluator {
+            for question in &evaluator.squad.questions {
                 for text in std::iter::once(&question.id)
                     .chain(question.answers.iter().map(|answer| &answer.text))
                 {

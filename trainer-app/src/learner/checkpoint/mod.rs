@@ -186,8 +186,8 @@ impl Checkpoint {
     ) -> Result<(TrainableModel, ModuleOptimizer, Progress)> {
         let Tensors { trained, optimizer: moments, shapes } = self.tensors;
         let other = |why: String| CheckpointError::OtherModel { path: self.path.clone(), why };
-        for parameter in model.model.trained_parameters() {
-            // As it is below the tuner.
+        for parameter in model.model.trainable_parameters() {
+            // As it is below the trainable.
             match shapes.get(&format!("model.{}", parameter.path)) {
                 Some(shape) if *shape == parameter.shape => {}
                 Some(shape) => {
@@ -213,7 +213,7 @@ fn write(
     optimizer: &ModuleOptimizer,
 ) -> Result<()> {
     // `valid` brings running statistics up to the last step.
-    let group = model.model.trained_group();
+    let group = model.model.saved_group();
     let trained = model.valid().into_record_group(group).into_bytes()?;
     let moments = optimizer.to_record().into_bytes()?;
     let files = [(TRAINED, &trained), (OPTIMIZER, &moments)];

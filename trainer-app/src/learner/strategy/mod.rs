@@ -30,21 +30,21 @@ use super::schedule::Schedule;
 use super::step::{LayerInput, ScoredRow, StepOutput, TrainableModel};
 use crate::activation_cache::{CachedActivations, TaskActivations};
 use crate::artifacts::RunDirectory;
-use crate::evaluator::Evaluator;
-use crate::metrics_file::MetricsFile;
+use crate::learner::metrics_file::MetricsFile;
 use crate::process::keep_workers_spinning;
-use crate::task_rows;
+use crate::task_data::evaluator::Evaluator;
+use crate::task_data::rows;
 use replica::Replica;
 use steps::sum_of_trained;
 
 /// Writes down a model whose validation score is the best so far.
-pub type Keep = Box<dyn Fn(&TrainableModel, &EpochReport) -> Result<()> + Send + Sync>;
+pub type SaveBest = Box<dyn Fn(&TrainableModel, &EpochReport) -> Result<()> + Send + Sync>;
 
 /// Shows a sentence to the user.
-pub type Say = Box<dyn Fn(&str) + Send + Sync>;
+pub type ReportNote = Box<dyn Fn(&str) + Send + Sync>;
 
 /// What checkpoints belong to; asked for by the first, since it waits for the base's fingerprint.
-pub type Identify = Box<dyn Fn() -> Result<Identity> + Send + Sync>;
+pub type ComputeIdentity = Box<dyn Fn() -> Result<Identity> + Send + Sync>;
 
 /// The loop, and all that it needs beyond what burn-train hands it.
 ///
@@ -58,7 +58,7 @@ pub struct ResumableLoop {
     /// The states of both that enter the lowest tuned layer, where they are kept.
     pub frozen: Option<Arc<TaskActivations>>,
     /// How the validation rows are judged.
-    pub judge: Arc<Evaluator>,
+    pub evaluator: Arc<Evaluator>,
     /// The optimizer at the start.
     pub optimizer: ModuleOptimizer,
     /// How far the run is at the start.
@@ -90,11 +90,11 @@ pub struct ResumableLoop {
     /// Where everything is saved.
     pub run: RunDirectory,
     /// Keeps a model whose validation score is the best so far.
-    pub keep: Keep,
+    pub keep: SaveBest,
     /// What checkpoints belong to.
-    pub identify: Identify,
+    pub identify: ComputeIdentity,
     /// What is said before the metrics: lines of a sentence each.
-    pub say: Say,
+    pub say: ReportNote,
     /// Where the loop leaves what came out.
     pub outcome: Arc<Mutex<Outcome>>,
 }
@@ -122,8 +122,8 @@ impl SupervisedLearningStrategy<TrainableModel> for ResumableLoop {
         _starting_epoch: usize,
     ) -> (TrainableModel, SupervisedTrainingEventProcessor<TrainableModel>) {
         let model = learner.model();
-        let mut running = Running {
-            recipe: self,
+        let mut running = LoopState {
+            setup: self,
             device: model.devices().into_iter().next().unwrap_or_default(),
             replicas: Replica::all(&model, &self.replicas),
             model,
@@ -143,8 +143,8 @@ impl SupervisedLearningStrategy<TrainableModel> for ResumableLoop {
         }
         let outcome = Outcome {
             progress: running.progress,
-            ended: matches!(end, Ok(End::Finished | End::Collapsed)),
-            collapsed: matches!(end, Ok(End::Collapsed)),
+            ended: matches!(end, Ok(StopReason::Finished | StopReason::Collapsed)),
+            collapsed: matches!(end, Ok(StopReason::Collapsed)),
             error: end.err(),
         };
         // A panic elsewhere cannot have left the outcome half written: it is written once, here.
@@ -154,7 +154,7 @@ impl SupervisedLearningStrategy<TrainableModel> for ResumableLoop {
 }
 
 /// How the loop came to its end.
-enum End {
+enum StopReason {
     /// All epochs, or as many as patience allows.
     Finished,
     /// Given up: one answer for every row, epoch after epoch.
@@ -164,8 +164,8 @@ enum End {
 }
 
 /// The loop while it runs.
-struct Running<'a> {
-    recipe: &'a ResumableLoop,
+struct LoopState<'a> {
+    setup: &'a ResumableLoop,
     model: TrainableModel,
     optimizer: ModuleOptimizer,
     progress: Progress,
@@ -179,20 +179,20 @@ struct Running<'a> {
     saved: Instant,
 }
 
-impl Running<'_> {
-    fn run_to_the_end(&mut self) -> Result<End> {
-        let (metrics, lost) = MetricsFile::open(&self.recipe.run.metrics(), &self.progress)?;
+impl LoopState<'_> {
+    fn run_to_the_end(&mut self) -> Result<StopReason> {
+        let (metrics, lost) = MetricsFile::open(&self.setup.run.metrics(), &self.progress)?;
         self.metrics = Some(metrics);
         if let Some(lost) = lost {
-            (self.recipe.say)(&lost);
+            (self.setup.say)(&lost);
         }
         let mut done = self.steps_into_epoch()?;
         // A process that ended between a checkpoint and the adapter of its epoch has left that to this one.
         if done == 0 {
             self.keep_if_best()?;
         }
-        while self.progress.epochs.len() < self.recipe.epochs {
-            if let Some(end) = self.early_end() {
+        while self.progress.epochs.len() < self.setup.epochs {
+            if let Some(end) = self.early_stop_reason() {
                 return Ok(end);
             }
             let epoch = self.progress.epochs.len() + 1;
@@ -212,62 +212,61 @@ impl Running<'_> {
             self.keep_if_best()?;
             self.event(LearnerEvent::EndEpoch(epoch));
         }
-        Ok(self.early_end().unwrap_or(End::Finished))
+        Ok(self.early_stop_reason().unwrap_or(StopReason::Finished))
     }
 
     /// Saves and stops, because of the user or because what shows the run has failed.
-    fn stop(&mut self) -> Result<End> {
+    fn stop(&mut self) -> Result<StopReason> {
         self.save()?;
         match self.interrupter.error() {
             Some(error) => bail!("what shows the run has failed: {error}"),
-            None => Ok(End::Stopped),
+            None => Ok(StopReason::Stopped),
         }
     }
 
     fn steps_into_epoch(&self) -> Result<usize> {
-        Ok(self.progress.steps_into_epoch(self.recipe.steps_per_epoch, self.recipe.epochs)?)
+        Ok(self.progress.steps_into_epoch(self.setup.steps_per_epoch, self.setup.epochs)?)
     }
 
     /// Keeps the model as it is, after an epoch that is the best.
     fn keep_if_best(&self) -> Result<()> {
         match self.progress.epochs.last() {
             Some(last) if self.progress.best() == Some(last) => {
-                (self.recipe.keep)(&self.model, last)
+                (self.setup.keep)(&self.model, last)
             }
             _ => Ok(()),
         }
     }
 
     /// Whether the epochs so far are a reason to train no further.
-    fn early_end(&self) -> Option<End> {
+    fn early_stop_reason(&self) -> Option<StopReason> {
         let reached = |limit: Option<usize>, epochs| limit.is_some_and(|limit| epochs >= limit);
-        if reached(self.recipe.give_up_after, self.progress.epochs_with_single_class()) {
-            return Some(End::Collapsed);
+        if reached(self.setup.give_up_after, self.progress.epochs_with_single_class()) {
+            return Some(StopReason::Collapsed);
         }
-        reached(self.recipe.patience, self.progress.epochs_without_improvement())
-            .then_some(End::Finished)
+        reached(self.setup.patience, self.progress.epochs_without_improvement())
+            .then_some(StopReason::Finished)
     }
 
     /// Trains what is left of an epoch after so many steps; the median seconds of the others.
     fn train_epoch(&mut self, epoch: usize, done: usize) -> Result<f64> {
-        let recipe = self.recipe;
-        let batches =
-            training_batches(&recipe.train.lengths(), recipe.batch_size, recipe.seed, epoch);
-        let total_items = recipe.steps_per_epoch;
+        let setup = self.setup;
+        let batches = training_batches(&setup.train.lengths(), setup.batch_size, setup.seed, epoch);
+        let total_items = setup.steps_per_epoch;
         self.event(LearnerEvent::StartSplit { epoch_number: epoch, total_items });
         let mut seconds = Vec::new();
         for (index, batches) in
-            batches.chunks(recipe.accumulate).take(recipe.steps_per_epoch).enumerate().skip(done)
+            batches.chunks(setup.accumulate).take(setup.steps_per_epoch).enumerate().skip(done)
         {
             let step = self.step(batches)?;
             seconds.extend(step.seconds);
             let items = SplitProgress::new(index + 1, total_items, Some("steps".to_owned()));
             let number = self.progress.steps;
-            let rate = recipe.schedule.at(number - 1);
+            let rate = setup.schedule.at(number - 1);
             self.metrics()?.step(epoch, number, rate, &step)?;
             let item = TrainingItem::new(step, items, Some(number), Some(rate.into()));
             self.event(LearnerEvent::ProcessedItem(item));
-            if self.saved.elapsed() >= recipe.checkpoint_every {
+            if self.saved.elapsed() >= setup.checkpoint_every {
                 self.save()?;
             }
             if self.interrupter.should_stop() {
@@ -281,19 +280,19 @@ impl Running<'_> {
 
     /// Scores the validation rows; `None` when the run was stopped meanwhile.
     fn validate(&mut self, epoch: usize, seconds_per_step: f64) -> Result<Option<EpochReport>> {
-        let recipe = self.recipe;
+        let setup = self.setup;
         let model = self.model.valid();
         let device = self.device.clone().inner();
-        let batches = scoring_batches(&recipe.validation.lengths(), recipe.batch_size);
+        let batches = scoring_batches(&setup.validation.lengths(), setup.batch_size);
         let total_items = batches.len();
         self.validation_event(LearnerEvent::StartSplit { epoch_number: epoch, total_items });
-        let mut answered = vec![None; recipe.validation.rows().len()];
+        let mut answered = vec![None; setup.validation.rows().len()];
         let mut loss_sum = 0.0;
         for (index, indices) in batches.iter().enumerate() {
-            let _awake = keep_workers_spinning(&device);
-            let batch = task_rows::batch(&recipe.validation, indices, &device);
-            let states = recipe.frozen.as_ref().map(|frozen| &frozen.validation);
-            let output = model.forward_from(entering(states, indices, &batch)?, &batch);
+            let _spinning = keep_workers_spinning(&device);
+            let batch = rows::batch(&setup.validation, indices, &device);
+            let states = setup.frozen.as_ref().map(|frozen| &frozen.validation);
+            let output = model.forward_from(layer_input(states, indices, &batch)?, &batch);
             let output = output.read(&batch.labels);
             loss_sum += output.loss * indices.len() as f64;
             for (row, scored) in indices.iter().zip(&output.scored) {
@@ -319,18 +318,18 @@ impl Running<'_> {
         if let Some(logit) = logits.find(|logit| !logit.is_finite()) {
             self.ensure_finite(Quantity::ValidationLogit, f64::from(*logit))?;
         }
-        let scores = recipe.judge.scores(&answered).context("no validation row has a label")?;
-        let main = scores.get(recipe.judge.metric()).and_then(serde_json::Value::as_f64);
+        let scores = setup.evaluator.scores(&answered).context("no validation row has a label")?;
+        let main = scores.get(setup.evaluator.metric()).and_then(serde_json::Value::as_f64);
         // JSON has no NaN: what is not finite has become `null`.
         let score = main.unwrap_or(f64::NAN);
         self.ensure_finite(Quantity::ValidationScore, score)?;
         Ok(Some(EpochReport {
             epoch,
-            train_loss: self.progress.loss_sum / recipe.steps_per_epoch as f64,
+            train_loss: self.progress.loss_sum / setup.steps_per_epoch as f64,
             validation_loss,
             score,
             scores,
-            one_answer: recipe.judge.predicts_single_class(&answered),
+            one_answer: setup.evaluator.predicts_single_class(&answered),
             seconds_per_step,
         }))
     }
@@ -346,7 +345,7 @@ impl Running<'_> {
             value,
             epoch: self.progress.epochs.len() + 1,
             step: self.progress.steps + usize::from(is_in_step),
-            learning_rate: self.recipe.schedule.peak,
+            learning_rate: self.setup.schedule.peak,
         })
     }
 
@@ -358,9 +357,9 @@ impl Running<'_> {
         self.metrics()?.sync()?;
         let identity = match self.identity.take() {
             Some(identity) => identity,
-            None => (self.recipe.identify)()?,
+            None => (self.setup.identify)()?,
         };
-        let checkpoints = self.recipe.run.checkpoints();
+        let checkpoints = self.setup.run.checkpoints();
         Checkpoint::save(&checkpoints, &self.progress, &identity, &self.model, &self.optimizer)?;
         self.identity = Some(identity);
         self.saved = Instant::now();
@@ -381,15 +380,15 @@ impl Running<'_> {
 }
 
 /// The kept states of some rows.
-fn entering(
+fn layer_input(
     states: Option<&CachedActivations>,
     rows: &[usize],
     batch: &Batch,
 ) -> Result<Option<LayerInput>> {
     let [_, sequence] = batch.input_ids.dims();
-    let entering = |states: &CachedActivations| {
+    let layer_input = |states: &CachedActivations| {
         let hidden = states.batch(rows, sequence, &batch.input_ids.device())?;
         Ok(LayerInput { layer: states.layer(), hidden })
     };
-    states.map(entering).transpose()
+    states.map(layer_input).transpose()
 }

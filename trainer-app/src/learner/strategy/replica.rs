@@ -22,7 +22,7 @@ impl Replica {
 
     /// Takes over what a step has changed: the task, and the base only where it trains, since it is large.
     pub(super) fn follow(&mut self, model: &TrainableModel) {
-        let trained = model.model.trained_parameters();
+        let trained = model.model.trainable_parameters();
         if trained.iter().any(|parameter| parameter.path.starts_with("bert.")) {
             self.model = model.clone().fork(&self.device);
         } else {

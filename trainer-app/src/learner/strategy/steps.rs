@@ -9,24 +9,24 @@ use burn::tensor::Tensor;
 use glue_data::derive_seed;
 
 use super::replica::Replica;
-use super::{Running, entering};
+use super::{LoopState, layer_input};
 use crate::learner::backward::{self, Activations};
 use crate::learner::clip::{clip_to_global_norm, scale};
 use crate::learner::error::{Quantity, TrainingError};
 use crate::learner::loss_scale::LossScale;
 use crate::learner::step::{StepOutput, TrainableModel};
 use crate::process::keep_workers_spinning;
-use crate::task_rows;
+use crate::task_data::rows;
 
-impl Running<'_> {
+impl LoopState<'_> {
     /// One optimizer step over some batches, whose gradients are averaged.
     ///
     /// Where gradients overflow in half precision, they are computed again with the loss multiplied by less, from the
     /// same random streams; the running statistics of batch norms then count the batch once more.
     pub(super) fn step(&mut self, batches: &[Vec<usize>]) -> Result<StepOutput> {
-        let recipe = self.recipe;
+        let setup = self.setup;
         let started = Instant::now();
-        let _awake = keep_workers_spinning(&self.device);
+        let _spinning = keep_workers_spinning(&self.device);
         let precision = self.model.model.bert.precision();
         let mut loss_scale = self.progress.loss_scale.or_else(|| LossScale::of(precision));
         let (gradients, norm, mut output) = loop {
@@ -36,7 +36,7 @@ impl Running<'_> {
             if loss_scale.is_some() {
                 gradients = scale(&self.model, gradients, 1.0 / factor);
             }
-            let (gradients, norm) = clip_to_global_norm(&self.model, gradients, recipe.clip);
+            let (gradients, norm) = clip_to_global_norm(&self.model, gradients, setup.clip);
             match &mut loss_scale {
                 Some(scale) if !norm.is_finite() => {
                     if !scale.halve() {
@@ -44,7 +44,7 @@ impl Running<'_> {
                             epoch: self.progress.epochs.len() + 1,
                             step: self.progress.steps + 1,
                             loss_scale: factor,
-                            learning_rate: recipe.schedule.peak,
+                            learning_rate: setup.schedule.peak,
                         }
                         .into());
                     }
@@ -57,7 +57,7 @@ impl Running<'_> {
         if let Some(scale) = &mut loss_scale {
             scale.count_step();
         }
-        let rate = recipe.schedule.at(self.progress.steps);
+        let rate = setup.schedule.at(self.progress.steps);
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);
         for replica in &mut self.replicas {
             replica.follow(&self.model);
@@ -76,12 +76,12 @@ impl Running<'_> {
         batches: &[Vec<usize>],
         factor: f64,
     ) -> Result<(GradientsParams, StepOutput)> {
-        let recipe = self.recipe;
+        let setup = self.setup;
         let stream = format!("step/{}", self.progress.steps);
-        self.device.seed(derive_seed(recipe.seed, &stream));
+        self.device.seed(derive_seed(setup.seed, &stream));
         let mut gradients = GradientsAccumulator::new();
         let mut output = StepOutput::default();
-        let states = recipe.frozen.as_ref().map(|frozen| &frozen.train);
+        let states = setup.frozen.as_ref().map(|frozen| &frozen.train);
         for (batch_number, indices) in batches.iter().enumerate() {
             let rows_each = indices.len().div_ceil(1 + self.replicas.len()).max(1);
             let mut computing = Vec::new();
@@ -90,23 +90,22 @@ impl Running<'_> {
                     None => (&self.model, &self.device),
                     Some(replica) => {
                         let Replica { model, device } = &self.replicas[replica];
-                        device
-                            .seed(derive_seed(recipe.seed, &format!("{stream}/replica/{number}")));
+                        device.seed(derive_seed(setup.seed, &format!("{stream}/replica/{number}")));
                         (model, device)
                     }
                 };
-                let batch = task_rows::batch(&recipe.train, part, device);
-                let entering = entering(states, part, &batch)?;
+                let batch = rows::batch(&setup.train, part, device);
+                let layer_input = layer_input(states, part, &batch)?;
                 // A part's loss is the mean of its rows.
                 let share = part.len() as f64 / (indices.len() * batches.len()) as f64;
-                let activations = if recipe.gradient_checkpointing {
+                let activations = if setup.gradient_checkpointing {
                     let name = format!("{stream}/batch/{batch_number}/part/{number}");
-                    Activations::Recomputed { seed: derive_seed(recipe.seed, &name) }
+                    Activations::Recomputed { seed: derive_seed(setup.seed, &name) }
                 } else {
                     Activations::Kept
                 };
                 let (forward, towards) =
-                    backward::gradients(model, entering, &batch, share * factor, activations);
+                    backward::gradients(model, layer_input, &batch, share * factor, activations);
                 computing.push((share, forward, batch.labels, towards));
             }
             // Read only now: a GPU computes on while the next one gets its work.
@@ -122,7 +121,7 @@ impl Running<'_> {
 }
 
 /// The sum of the absolute values of all that trains: not finite where one of them is not.
-pub(super) fn sum_of_trained(tuner: &TrainableModel) -> f64 {
+pub(super) fn sum_of_trained(trainable: &TrainableModel) -> f64 {
     struct Sums {
         group: ParamGroup,
         sums: Vec<Tensor<1>>,
@@ -136,7 +135,7 @@ pub(super) fn sum_of_trained(tuner: &TrainableModel) -> f64 {
         }
     }
 
-    let mut sums = Sums { group: tuner.model.trained_group(), sums: Vec::new() };
-    tuner.visit(&mut sums);
+    let mut sums = Sums { group: trainable.model.saved_group(), sums: Vec::new() };
+    trainable.visit(&mut sums);
     if sums.sums.is_empty() { 0.0 } else { Tensor::cat(sums.sums, 0).sum().into_scalar() }
 }

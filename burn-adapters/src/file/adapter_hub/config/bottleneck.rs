@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{ACTIVATIONS, Version, activation, layers, leave_out, no_place};
+use super::{ACTIVATIONS, Version, activation, layers, leave_out, unsupported_modules};
 use crate::bottleneck_plan::{
     BottleneckPlan, Closing, Combine, OuterNorm, Placement, ResidualSource, Scaling, Sites,
 };
@@ -169,17 +169,17 @@ fn floor_division(dividend: f64, divisor: f64) -> f64 {
 /// The settings of a plan.
 pub(super) fn write(plan: &BottleneckPlan, base: BaseShape) -> Result<Value, AdapterError> {
     if plan.depth != 1 {
-        return Err(no_place("adapters of more than one layer"));
+        return Err(unsupported_modules("adapters of more than one layer"));
     }
     if plan.combine != Combine::Add {
-        return Err(no_place("adapters that multiply"));
+        return Err(unsupported_modules("adapters that multiply"));
     }
     if plan.inner_norm == InnerNorm::Batch {
-        return Err(no_place("a batch norm"));
+        return Err(unsupported_modules("a batch norm"));
     }
     if plan.inner_norm == InnerNorm::Layer && (plan.inner_norm_epsilon - NORM_EPSILON).abs() > 0.0 {
         let epsilon = plan.inner_norm_epsilon;
-        return Err(no_place(&format!(
+        return Err(unsupported_modules(&format!(
             "an inner LayerNorm with an ε of {epsilon:e}, not {NORM_EPSILON:e}"
         )));
     }
@@ -195,7 +195,7 @@ pub(super) fn write(plan: &BottleneckPlan, base: BaseShape) -> Result<Value, Ada
         (ResidualSource::BottleneckInput, true) => json!(false),
         (ResidualSource::Sum, true) => json!("post_add"),
         (ResidualSource::Sum, false) => {
-            return Err(no_place("a serial adapter with the skip `sum`"));
+            return Err(unsupported_modules("a serial adapter with the skip `sum`"));
         }
     };
     let factor = parallel.unwrap_or(1.0);
@@ -206,11 +206,11 @@ pub(super) fn write(plan: &BottleneckPlan, base: BaseShape) -> Result<Value, Ada
         Scaling::Learned if unscaled => json!("learned"),
         Scaling::PerChannel if unscaled => json!("channel"),
         Scaling::Learned | Scaling::PerChannel => {
-            return Err(no_place("a learned factor together with a fixed one"));
+            return Err(unsupported_modules("a learned factor together with a fixed one"));
         }
     };
     if parallel.is_some() && plan.outer_norm == OuterNorm::Sum {
-        return Err(no_place("a norm on the sum of a parallel adapter"));
+        return Err(unsupported_modules("a norm on the sum of a parallel adapter"));
     }
     // Half a unit more than the width, so that no rounding of the quotient changes its whole part.
     let factor_of = |size: usize| json!(base.d_model as f64 / (size as f64 + 0.5));

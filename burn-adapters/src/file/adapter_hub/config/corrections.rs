@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn_bert::Projection;
 use serde_json::{Map, Value, json};
 
-use super::{Version, layers, leave_out, no_place};
+use super::{Version, layers, leave_out, unsupported_modules};
 use crate::error::{AdapterError, BaseShape};
 use crate::file::settings::{Harmless, Settings};
 use crate::ia3::Ia3Plan;
@@ -87,7 +87,7 @@ pub(super) fn read_scale(mut settings: Settings, base: BaseShape) -> Result<Ia3P
 /// The settings of a low-rank plan.
 pub(super) fn write_low_rank(plan: &LoraPlan, base: BaseShape) -> Result<Value, AdapterError> {
     if plan.pooler {
-        return Err(no_place("a correction of the pooler"));
+        return Err(unsupported_modules("a correction of the pooler"));
     }
     let alpha = match plan.scaling {
         RankScaling::Rank => plan.alpha,
@@ -108,7 +108,7 @@ pub(super) fn write_low_rank(plan: &LoraPlan, base: BaseShape) -> Result<Value, 
 /// The settings of a plan of scales.
 pub(super) fn write_scale(plan: &Ia3Plan, base: BaseShape) -> Result<Value, AdapterError> {
     if !plan.inputs.is_empty() {
-        return Err(no_place("scales of what projections read"));
+        return Err(unsupported_modules("scales of what projections read"));
     }
     let mut settings = projection_settings(&plan.outputs)?;
     settings.extend([
@@ -126,7 +126,7 @@ fn projection_settings(
     projections: &BTreeSet<Projection>,
 ) -> Result<Map<String, Value>, AdapterError> {
     if projections.contains(&Projection::AttentionOutput) {
-        return Err(no_place("something at the attention's output projection"));
+        return Err(unsupported_modules("something at the attention's output projection"));
     }
     let of_attention = [(Projection::Query, "q"), (Projection::Key, "k"), (Projection::Value, "v")];
     let of_attention = of_attention.into_iter().filter(|(own, _)| projections.contains(own));

@@ -138,13 +138,13 @@ pub(super) fn settings(plan: &Plan, base: BaseShape) -> Result<Value, AdapterErr
         parts.push(corrections::write_scale(plan, base)?);
     }
     match parts.len() {
-        0 => Err(no_place("a task that inserts nothing")),
+        0 => Err(unsupported_modules("a task that inserts nothing")),
         1 => Ok(parts.remove(0)),
         _ => Ok(json!({ "architecture": "union", "configs": parts })),
     }
 }
 
-pub(super) fn no_place(what: &str) -> AdapterError {
+pub(super) fn unsupported_modules(what: &str) -> AdapterError {
     let remedy = "keep our own file, or train without it";
     AdapterError::NoPlace { format: FORMAT, what: what.to_owned(), remedy }
 }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     /// What stands in the way of classes whose method has no place here.
-    fn hindrance(class: &str) -> Option<&'static str> {
+    fn unsupported_reason(class: &str) -> Option<&'static str> {
         Some(match class {
             "AdapterPlusConfig" => "stochastic_depth",
             "CompacterConfig" | "CompacterPlusPlusConfig" => "phm_layer",
@@ -199,10 +199,10 @@ mod tests {
         let mut read_in = 0;
         for (class, settings) in written() {
             let found = read(&settings);
-            if let Some(hindrance) = hindrance(&class) {
+            if let Some(unsupported_reason) = unsupported_reason(&class) {
                 let error = found.expect_err(&class);
                 let AdapterError::Setting { key, .. } = error else { panic!("{class}: {error}") };
-                assert_eq!(key, hindrance, "{class}");
+                assert_eq!(key, unsupported_reason, "{class}");
                 continue;
             }
             let expected = found.unwrap_or_else(|error| panic!("{class}: {error}"));

@@ -13,14 +13,14 @@ use crate::error::DataError;
 
 /// How fields are separated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Separated {
+pub(crate) enum Delimited {
     /// By commas; a field that begins with a quote ends with one, and may hold commas, line ends and doubled quotes.
     Csv,
     /// By tabs.
     Tabs,
 }
 
-impl Separated {
+impl Delimited {
     pub(crate) fn delimiter(self) -> u8 {
         match self {
             Self::Csv => b',',
@@ -44,11 +44,11 @@ pub(crate) struct Records<'a> {
     at: usize,
     /// Line of that byte.
     line: usize,
-    how: Separated,
+    how: Delimited,
 }
 
 impl<'a> Records<'a> {
-    pub(crate) fn new(path: &'a Path, text: &'a str, how: Separated) -> Self {
+    pub(crate) fn new(path: &'a Path, text: &'a str, how: Delimited) -> Self {
         Self { path, text, at: 0, line: 1, how }
     }
 
@@ -73,7 +73,7 @@ impl<'a> Records<'a> {
         let mut fields = Vec::new();
         loop {
             let opened = self.line;
-            let quoted = self.how == Separated::Csv && self.byte() == Some(b'"');
+            let quoted = self.how == Delimited::Csv && self.byte() == Some(b'"');
             fields.push(if quoted { self.quoted_field()? } else { self.plain_field() });
             if self.byte() == Some(self.how.delimiter()) {
                 self.at += 1;
@@ -98,7 +98,7 @@ impl<'a> Records<'a> {
         Cow::Borrowed(&rest[..len])
     }
 
-    /// What is between quotes, of which each that is meant as text is doubled.
+    /// What is between quotes, of which each that is closest_column as text is doubled.
     fn quoted_field(&mut self) -> Result<Cow<'a, str>, DataError> {
         let text = self.text;
         let opened = self.line;
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str, how: Separated) -> Result<Vec<(usize, Vec<String>)>, String> {
+    fn read(text: &str, how: Delimited) -> Result<Vec<(usize, Vec<String>)>, String> {
         let records = Records::new(Path::new("a.csv"), text, how).map(|record| {
             let record = record.map_err(|error| error.to_string())?;
             Ok((record.line, record.fields.into_iter().map(Cow::into_owned).collect()))
@@ -161,12 +161,12 @@ mod tests {
             .iter()
             .map(|(line, fields)| (*line, fields.iter().map(ToString::to_string).collect()))
             .collect();
-        assert_eq!(read(text, Separated::Csv), Ok(expected));
+        assert_eq!(read(text, Delimited::Csv), Ok(expected));
     }
 
     #[track_caller]
     fn check_refused(text: &str, sentence: &str) {
-        assert_eq!(read(text, Separated::Csv), Err(format!("a.csv {sentence}")));
+        assert_eq!(read(text, Delimited::Csv), Err(format!("a.csv {sentence}")));
     }
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
         // A quote inside a field that does not begin with one is text.
         check("5\" disk, \"a\"\n", &[(1, &["5\" disk", " \"a\""])]);
         assert_eq!(
-            read("\"a\t\"b\n", Separated::Tabs),
+            read("\"a\t\"b\n", Delimited::Tabs),
             Ok(vec![(1, vec!["\"a".to_owned(), "\"b".to_owned()])])
         );
     }
@@ -213,7 +213,7 @@ mod tests {
             text in "[ab\"\",,,\t\n\n\r]{0,40}",
             quoting: bool,
         ) {
-            let how = if quoting { Separated::Csv } else { Separated::Tabs };
+            let how = if quoting { Delimited::Csv } else { Delimited::Tabs };
             let mut reader = csv::ReaderBuilder::new();
             reader.delimiter(how.delimiter()).quoting(quoting).has_headers(false).flexible(true);
             let theirs: Vec<Vec<String>> = reader

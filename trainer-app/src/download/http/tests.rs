@@ -39,7 +39,7 @@ impl Case {
     /// Receives a part, as a process that was killed leaves it.
     fn leave_part(&self, bytes: usize) {
         self.server.fail("/file", vec![Fault::Cut(bytes); 1]);
-        let patience = Patience { attempts: 1, ..Patience::default() };
+        let patience = Timeouts { attempts: 1, ..Timeouts::default() };
         Downloader::new(patience).receive(&self.download(), &self.path()).unwrap_err();
         assert_eq!(fs::metadata(self.path()).unwrap().len(), bytes as u64);
     }

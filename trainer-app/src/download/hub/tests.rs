@@ -1,7 +1,7 @@
 //! Bases from a hub on this machine.
 
 use super::*;
-use crate::fetch::test_server::{Fault, TestServer, impatient};
+use crate::download::http::test_server::{Fault, TestServer, impatient};
 use crate::tiny_base::lay_tiny_base;
 
 /// A hub that has the tiny base as `some/base`, and a cache.
@@ -117,7 +117,7 @@ fn all_files_are_of_the_commit_of_the_first() {
     let config = fs::read(case.directory.path().join("base/config.json")).unwrap();
     case.server.serve(
         &path("config.json"),
-        crate::fetch::test_server::Served {
+        crate::download::http::test_server::Served {
             bytes: config,
             etag: "one".to_owned(),
             headers: vec![("X-Repo-Commit".to_owned(), "0a1b".to_owned())],

@@ -1,5 +1,9 @@
 //! What a run is about: texts with a label each, or questions about paragraphs.
 
+pub mod evaluator;
+pub mod fingerprint;
+pub mod rows;
+
 use anyhow::{Result, ensure};
 use burn_adapters::HeadKind;
 use burn_adapters::file::native::TextInput;
@@ -7,10 +11,9 @@ use burn_bert::BertConfig;
 use glue_data::tasks::squad::{self, Squad, WindowConfig, Windows};
 use glue_data::{Labels, Split, TextEncoder, TokenizedDataset};
 
-use crate::evaluator::{Evaluator, SquadEvaluator};
-use crate::rows_fingerprint;
 use crate::run_config::{RunConfig, TaskConfig};
-use crate::task_rows::{self, TaskRows};
+use crate::task_data::evaluator::{Evaluator, SquadEvaluator};
+use crate::task_data::rows::TaskRows;
 
 /// What a run reads.
 #[derive(Debug)]
@@ -40,7 +43,7 @@ pub struct PreparedData {
     /// Rows to choose by.
     pub validation: TokenizedDataset,
     /// How those are judged.
-    pub judge: Evaluator,
+    pub evaluator: Evaluator,
 }
 
 /// Whether a task is questions about paragraphs.
@@ -60,9 +63,9 @@ impl TaskData {
         let data = config.task.data.as_deref();
         let mut train = Squad::read_part(data, Split::Train)?;
         let validation = Squad::read_part(data, Split::Validation)?;
-        let fingerprint = rows_fingerprint::of_questions([&train, &validation]);
+        let fingerprint = fingerprint::of_questions([&train, &validation]);
         if let Some(limit) = config.task.limit {
-            let kept = task_rows::draw(train.questions.len(), limit, config.seed);
+            let kept = rows::draw(train.questions.len(), limit, config.seed);
             train.questions = kept.into_iter().map(|row| train.questions[row].clone()).collect();
         }
         Ok(Self::Questions(Questions { train, validation, fingerprint }))
@@ -123,9 +126,9 @@ impl TaskData {
     ) -> Result<PreparedData> {
         match self {
             Self::Texts(texts) => Ok(PreparedData {
-                train: task_rows::encode(encoder, bert, &texts.train)?,
-                validation: task_rows::encode(encoder, bert, &texts.validation)?,
-                judge: Evaluator::Labels(texts.task.clone()),
+                train: rows::encode(encoder, bert, &texts.train)?,
+                validation: rows::encode(encoder, bert, &texts.validation)?,
+                evaluator: Evaluator::Labels(texts.task.clone()),
             }),
             Self::Questions(questions) => {
                 let config = WindowConfig::of_length(max_length);
@@ -137,10 +140,10 @@ impl TaskData {
                 let squad = questions.validation.clone();
                 let windows = Windows::cut(&squad, encoder, &config)?;
                 let validation = windows.rows().clone();
-                task_rows::check(bert, &train)?;
-                task_rows::check(bert, &validation)?;
-                let judge = Evaluator::Answers(Box::new(SquadEvaluator { squad, windows }));
-                Ok(PreparedData { train, validation, judge })
+                rows::check(bert, &train)?;
+                rows::check(bert, &validation)?;
+                let evaluator = Evaluator::Answers(Box::new(SquadEvaluator { squad, windows }));
+                Ok(PreparedData { train, validation, evaluator })
             }
         }
     }

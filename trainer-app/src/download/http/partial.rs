@@ -40,12 +40,12 @@ pub(super) struct Version {
 
 /// A file that is being received, with its version in a file beside it.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct PartialFile {
     pub(super) path: PathBuf,
     version: PathBuf,
 }
 
-impl Part {
+impl PartialFile {
     pub(super) fn new(path: &Path) -> Self {
         let mut version = path.as_os_str().to_owned();
         version.push(".download");

@@ -4,8 +4,8 @@ use glue_data::tasks::squad::Squad;
 use glue_data::{Example, Label, Labels};
 use sha2::{Digest, Sha256};
 
-use crate::fetch::hexadecimal;
-use crate::task_rows::TaskRows;
+use crate::download::http::hexadecimal;
+use crate::task_data::rows::TaskRows;
 
 /// The SHA-256 of a task's labels and rows, in lower-case hexadecimal digits.
 pub fn of_rows(rows: &TaskRows) -> String {

@@ -1,6 +1,5 @@
 //! An adapter file on its base, and rows through both: what scoring and predicting share.
 
-use std::io::IsTerminal;
 use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,15 +12,15 @@ use burn_adapters::{AdapterDrop, Layers, Stack, TaskAdapter};
 use burn_bert::{BertConfig, Insertions};
 use glue_data::batching::scoring_batches;
 use glue_data::{Batch, Example, TextEncoder, TokenizedDataset};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::base::Base;
 use crate::cli::InferenceArgs;
-use crate::commands::adapter_task::{AdapterTask, check_finite};
 use crate::devices;
+use crate::inference::adapter_task::{AdapterTask, check_finite};
 use crate::learner::step::{Forward, ScoredRow, TrainableModel, bert_input};
 use crate::process::keep_workers_spinning;
-use crate::task_rows;
+use crate::task_data::rows;
+use crate::terminal::rows_bar;
 
 /// The rows without what is inserted in a span of layers, or in none.
 pub type SpanRows = (Option<Range<usize>>, Vec<ScoredRow>);
@@ -42,7 +41,7 @@ pub struct Predictor {
     pub metadata: AdapterMetadata,
     /// What it predicts and how that is judged.
     pub task: AdapterTask,
-    tuner: TrainableModel,
+    trainable: TrainableModel,
     below: Vec<TaskAdapter>,
     dropped: Layers,
     encoder: TextEncoder,
@@ -73,11 +72,11 @@ impl Predictor {
         let bert = burn_bert::load_weights(&bert_config, base.directory(), &device)?
             .with_precision(args.precision);
         let (model, metadata) = native::load(adapter, bert, &base.fingerprint()?)?;
-        let tuner = TrainableModel { model };
+        let trainable = TrainableModel { model };
         Ok(Self {
             metadata,
             task,
-            tuner,
+            trainable,
             below: Vec::new(),
             dropped: no_layers(),
             encoder,
@@ -94,7 +93,7 @@ impl Predictor {
     /// An adapter file that cannot be read or belongs to another base, or a layer that the base does not have.
     pub fn compose(&mut self, stack_on: Option<&Path>, drop_layers: Option<&str>) -> Result<()> {
         if let Some(path) = stack_on {
-            let bert = self.tuner.model.bert.clone();
+            let bert = self.trainable.model.bert.clone();
             let (below, metadata) = native::load(path, bert, &self.metadata.base.fingerprint)?;
             metadata.base.check_tokenizer(path, Some(&self.tokenizer))?;
             self.below = vec![below.task];
@@ -124,7 +123,7 @@ impl Predictor {
 
     /// Layers of the base.
     pub fn n_layers(&self) -> usize {
-        self.tuner.model.bert.n_layers()
+        self.trainable.model.bert.n_layers()
     }
 
     /// Rows a batch.
@@ -134,7 +133,7 @@ impl Predictor {
 
     /// Whether the adapter inserts anything anywhere.
     pub fn inserts(&self) -> bool {
-        let task = &self.tuner.model.task;
+        let task = &self.trainable.model.task;
         task.config().plan.inserts() || task.fusion.is_some()
     }
 
@@ -144,15 +143,15 @@ impl Predictor {
     /// # Errors
     /// A text that cannot be tokenized, or an output that is no number.
     pub fn answer_without_spans(&self, examples: &[Example]) -> Result<Vec<SpanRows>> {
-        let encoded = task_rows::encode(&self.encoder, &self.bert_config, examples)?;
-        let whole = run(&self.tuner, &encoded, self.batch_size, &self.device);
+        let encoded = rows::encode(&self.encoder, &self.bert_config, examples)?;
+        let whole = run(&self.trainable, &encoded, self.batch_size, &self.device);
         let mut spans = vec![(None, whole)];
         let batches = scoring_batches(&encoded.lengths(), self.batch_size);
         let bar = rows_bar(encoded.rows().len());
         for indices in batches {
-            let batch = task_rows::batch(&encoded, &indices, &self.device);
+            let batch = rows::batch(&encoded, &indices, &self.device);
             let mut place = 1;
-            ablate_spans(&self.tuner.model, &bert_input(&batch), |span, logits| {
+            ablate_spans(&self.trainable.model, &bert_input(&batch), |span, logits| {
                 let forward = Forward { loss: Tensor::zeros([1], &self.device), logits };
                 let output = forward.read(&batch.labels);
                 if spans.len() == place {
@@ -173,12 +172,12 @@ impl Predictor {
     /// # Errors
     /// A text that cannot be tokenized, or an output that is no number.
     pub fn answer(&self, examples: &[Example]) -> Result<Predictions> {
-        let encoded = task_rows::encode(&self.encoder, &self.bert_config, examples)?;
-        let task = &self.tuner.model.task;
+        let encoded = rows::encode(&self.encoder, &self.bert_config, examples)?;
+        let task = &self.trainable.model.task;
         let stack = Stack { below: &self.below, task };
         let insertions: &dyn Insertions = if self.below.is_empty() { task } else { &stack };
         let insertions = AdapterDrop { insertions, layers: &self.dropped };
-        let forward = |batch: &Batch| self.tuner.forward_with(batch, &insertions);
+        let forward = |batch: &Batch| self.trainable.forward_with(batch, &insertions);
         let start = Instant::now();
         let rows = run_with(forward, &encoded, self.batch_size, &self.device);
         let time = start.elapsed();
@@ -193,12 +192,12 @@ fn no_layers() -> Layers {
 
 /// Sends rows through a model; they come back in their order.
 pub fn run(
-    tuner: &TrainableModel,
+    trainable: &TrainableModel,
     encoded: &TokenizedDataset,
     batch_size: usize,
     device: &Device,
 ) -> Vec<ScoredRow> {
-    run_with(|batch| tuner.forward(batch), encoded, batch_size, device)
+    run_with(|batch| trainable.forward(batch), encoded, batch_size, device)
 }
 
 fn run_with(
@@ -211,8 +210,8 @@ fn run_with(
     let bar = rows_bar(encoded.rows().len());
     let mut scored = vec![None; encoded.rows().len()];
     for indices in batches {
-        let _awake = keep_workers_spinning(device);
-        let batch = task_rows::batch(encoded, &indices, device);
+        let _spinning = keep_workers_spinning(device);
+        let batch = rows::batch(encoded, &indices, device);
         let output = forward(&batch).read(&batch.labels);
         bar.inc(indices.len() as u64);
         for (index, row) in indices.into_iter().zip(output.scored) {
@@ -224,16 +223,22 @@ fn run_with(
     scored.into_iter().flatten().collect()
 }
 
-/// A bar for so many rows, on a terminal.
-pub(crate) fn rows_bar(rows: usize) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(Some(rows as u64), target);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} rows  {eta} left") {
-        bar.set_style(style);
+/// The probabilities of logits.
+pub(crate) fn softmax(logits: &[f32]) -> Vec<f64> {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f64> = logits.iter().map(|logit| f64::from(logit - most).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|power| power / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_are_positive_and_sum_to_one() {
+        let probabilities = softmax(&[1000.0, 1001.0, -1000.0]);
+        assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!(probabilities[1] > probabilities[0] && probabilities[2] >= 0.0);
     }
-    bar
 }

@@ -11,19 +11,19 @@ use ureq::http::header::{
 use ureq::http::{HeaderMap, HeaderName, Response, StatusCode, Uri};
 use ureq::{Agent, Body};
 
-use super::part::{Part, Validator, Version};
+use super::partial::{PartialFile, Validator, Version};
 use super::{Download, FetchError, Known};
 
 const MAX_REDIRECTS: usize = 10;
 
 /// An answer, and what the answers on the way to it say of the file.
-pub(super) struct Exchange<'a> {
+pub(super) struct Transfer<'a> {
     download: &'a Download,
     response: Response<Body>,
     known: Known,
 }
 
-impl<'a> Exchange<'a> {
+impl<'a> Transfer<'a> {
     /// Asks for a file.
     pub(super) fn open(
         agent: &Agent,
@@ -174,7 +174,7 @@ fn inner(error: ureq::Error) -> ureq::Error {
 pub(super) fn receive(
     agent: &Agent,
     download: &Download,
-    part: &Part,
+    part: &PartialFile,
 ) -> Result<Known, FetchError> {
     let version = part.version(&download.url);
     let there = part.length();
@@ -193,7 +193,7 @@ pub(super) fn receive(
             headers.push((IF_RANGE, value));
         }
     }
-    let mut exchange = Exchange::open(agent, download, &headers)?;
+    let mut exchange = Transfer::open(agent, download, &headers)?;
     let found = exchange.validator();
     let is_same = found.as_ref() == version.as_ref().map(|version| &version.validator);
     let is_kept = match exchange.response.status() {
@@ -258,9 +258,9 @@ pub(super) fn receive(
 /// Checks the size that the server announces before the body is read.
 fn check_size(
     download: &Download,
-    exchange: &Exchange,
+    exchange: &Transfer,
     total: Option<u64>,
-    part: &Part,
+    part: &PartialFile,
 ) -> Result<(), FetchError> {
     let expected = download.bytes.or(exchange.known.expected.bytes);
     match (total, expected) {
@@ -295,9 +295,9 @@ fn check_size(
 
 /// Appends a body to a file that has `arrived` bytes; the result is how many it has then.
 fn transfer(
-    exchange: &mut Exchange,
+    exchange: &mut Transfer,
     file: &mut std::fs::File,
-    part: &Part,
+    part: &PartialFile,
     mut arrived: u64,
     total: Option<u64>,
 ) -> Result<u64, FetchError> {

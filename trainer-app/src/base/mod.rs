@@ -1,5 +1,7 @@
 //! The base by its name: a directory, a model of the hub, or `minilm`; found in a cache or fetched once.
 
+mod contents;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -7,9 +9,9 @@ use burn_adapters::file::native::BaseIdentity;
 use glue_data::TextEncoder;
 use sha2::{Digest, Sha256};
 
-use crate::ending::UsageError;
-use crate::fetch;
-use crate::hub::{self, Hub};
+use crate::download::http;
+use crate::download::hub::{self, Hub};
+use crate::exit::UsageError;
 
 /// A base that is on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,13 +100,13 @@ impl Base {
         if let [whole] = files.as_slice()
             && WEIGHTS.iter().any(|name| whole.ends_with(name))
         {
-            return Ok(fetch::sha256(whole)?);
+            return Ok(http::sha256(whole)?);
         }
         let mut hasher = Sha256::new();
         for shard in &files {
-            hasher.update(fetch::sha256(shard)?);
+            hasher.update(http::sha256(shard)?);
         }
-        Ok(fetch::hexadecimal(&hasher.finalize()))
+        Ok(http::hexadecimal(&hasher.finalize()))
     }
 
     /// What adapter files and banks know this base by: its weights and its tokenizer.

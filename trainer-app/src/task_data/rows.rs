@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 
 use crate::devices;
 use crate::learner::step::ScoredRow;
-use crate::rows_fingerprint;
 use crate::run_config::{RunConfig, TaskConfig};
+use crate::task_data::fingerprint;
 
 /// A task with its rows as they were read.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct TaskRows {
     pub validation: Vec<Example>,
     /// Labeled rows to be judged by, of every part there is besides: test rows, MNLI's other validation rows.
     pub eval_splits: Vec<(Split, Vec<Example>)>,
-    /// What is allowed in one's own files and may not be meant.
+    /// What is allowed in one's own files and may not be closest_column.
     pub notes: Vec<Note>,
     /// SHA-256 of all of them, before any limit; none for rows of one's own, of which the seed holds some out.
     pub fingerprint: Option<String>,
@@ -45,7 +45,7 @@ impl TaskRows {
             Self::read_custom(&config.task, config.seed)?
         } else {
             let rows = Self::read_named(&config.task.name, config.task.data.as_deref())?;
-            Self { fingerprint: Some(rows_fingerprint::of_rows(&rows)), ..rows }
+            Self { fingerprint: Some(fingerprint::of_rows(&rows)), ..rows }
         };
         if let Some(limit) = config.task.limit {
             rows.limit(limit, config.seed);
@@ -117,7 +117,7 @@ impl TaskRows {
         let parts: Vec<String> =
             parts.into_iter().map(|(split, rows)| format!("{rows} {}", split.name())).collect();
         let mut notes: String = self.notes.iter().map(|note| format!("\nnote: {note}")).collect();
-        let unseen = self.unseen_classes();
+        let unseen = self.classes_without_rows();
         if !unseen.is_empty() {
             notes += "\nnote: no training row has the label ";
             notes += &unseen.join(", ");
@@ -133,7 +133,7 @@ impl TaskRows {
 
 impl TaskRows {
     /// Classes of which there is no training row: --limit may have left them out.
-    fn unseen_classes(&self) -> Vec<&str> {
+    fn classes_without_rows(&self) -> Vec<&str> {
         let Labels::Classes(names) = &self.task.labels else { return Vec::new() };
         let mut is_seen = vec![false; names.len()];
         for example in &self.train {
@@ -181,7 +181,7 @@ pub fn check(bert: &BertConfig, rows: &TokenizedDataset) -> Result<()> {
 }
 
 /// Says how many texts are cut at the longest that an adapter reads; nothing where all fit.
-pub fn tell_cut(cut: usize, texts: usize, max_length: usize) {
+pub fn report_truncation(cut: usize, texts: usize, max_length: usize) {
     if cut > 0 {
         noteln!(
             "note: {cut} of {texts} texts are longer than the adapter's {max_length} tokens and are cut"
@@ -190,7 +190,7 @@ pub fn tell_cut(cut: usize, texts: usize, max_length: usize) {
 }
 
 /// A note on texts that are cut before they are trained on; none where all fit.
-pub fn cut_note(
+pub fn truncation_note(
     rows: [&TokenizedDataset; 2],
     max_length: usize,
     bert: &BertConfig,
@@ -226,11 +226,14 @@ pub fn scores<'a>(
     task: &Task,
     rows: impl Iterator<Item = &'a ScoredRow>,
 ) -> Option<Map<String, Value>> {
-    judge(task, rows.filter_map(|row| Some((task.labels.predict(&row.logits), row.label?))))
+    score_predictions(
+        task,
+        rows.filter_map(|row| Some((task.labels.predict(&row.logits), row.label?))),
+    )
 }
 
 /// The scores of predictions beside what was expected; none when there are no such.
-pub fn judge(
+pub fn score_predictions(
     task: &Task,
     judged: impl Iterator<Item = (Prediction, Label)>,
 ) -> Option<Map<String, Value>> {

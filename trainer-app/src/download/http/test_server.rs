@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Downloader, Patience};
+use super::{Downloader, Timeouts};
 
 /// A file that is served.
 #[derive(Clone, Default)]
@@ -171,10 +171,10 @@ impl TestServer {
 
 /// A downloader that does not wait long.
 pub(crate) fn impatient() -> Downloader {
-    Downloader::new(Patience {
+    Downloader::new(Timeouts {
         stall: Duration::from_millis(200),
         pause: Duration::from_millis(1),
         longest_pause: Duration::from_secs(1),
-        ..Patience::default()
+        ..Timeouts::default()
     })
 }

@@ -7,7 +7,7 @@ use glue_data::{Prediction, Task};
 use serde_json::{Map, Value};
 
 use crate::learner::step::ScoredRow;
-use crate::task_rows;
+use crate::task_data::rows;
 
 /// How a run's validation rows are judged.
 #[derive(Debug)]
@@ -30,11 +30,13 @@ impl Evaluator {
     /// The scores of all validation rows, in their order; none when no label is known.
     pub fn scores(&self, rows: &[ScoredRow]) -> Option<Map<String, Value>> {
         match self {
-            Self::Labels(task) => task_rows::scores(task, rows.iter()),
-            Self::Answers(judge) => {
-                let answers = judge.answers(rows);
-                let SquadScores { exact_match, f1, .. } =
-                    score::score(&judge.squad, &answers::predictions(&judge.squad, &answers));
+            Self::Labels(task) => rows::scores(task, rows.iter()),
+            Self::Answers(evaluator) => {
+                let answers = evaluator.answers(rows);
+                let SquadScores { exact_match, f1, .. } = score::score(
+                    &evaluator.squad,
+                    &answers::predictions(&evaluator.squad, &answers),
+                );
                 // Shares, as every other score of this program.
                 let scores = [("f1", f1 / 100.0), ("exact-match", exact_match / 100.0)];
                 Some(

@@ -19,8 +19,8 @@ use burn_adapters::file::atomic;
 use glue_data::TokenizedDataset;
 use sha2::{Digest, Sha256};
 
-use crate::ending::UsageError;
-use crate::fetch::hexadecimal;
+use crate::download::http::hexadecimal;
+use crate::exit::UsageError;
 use crate::lock::Lock;
 
 /// Raised whenever the same inputs give other states, or the layout of the files changes.
@@ -38,7 +38,7 @@ const DEFAULT_LIMIT: u64 = 20_000_000_000;
 
 /// The files of one base.
 #[derive(Debug)]
-pub struct StateFiles {
+pub struct ActivationFiles {
     directory: PathBuf,
     /// All that decides states beside the rows and the layer.
     base: String,
@@ -48,7 +48,7 @@ pub struct StateFiles {
     in_use: Mutex<Vec<PathBuf>>,
 }
 
-impl StateFiles {
+impl ActivationFiles {
     /// The files in a directory of states of a base, which is known by a text with all that decides them: weights,
     /// configuration, precision and device.
     pub fn new(directory: PathBuf, base: String, limit: u64) -> Self {
@@ -240,12 +240,12 @@ mod tests {
         TokenizedDataset::from(vec![Encoded { ids: vec![id], type_ids: vec![0], label: None }])
     }
 
-    fn files(directory: &Path, base: &str, limit: u64) -> StateFiles {
-        StateFiles::new(directory.to_owned(), base.to_owned(), limit)
+    fn files(directory: &Path, base: &str, limit: u64) -> ActivationFiles {
+        ActivationFiles::new(directory.to_owned(), base.to_owned(), limit)
     }
 
     /// Asks for a file of a thousand bytes; whether they were computed.
-    fn is_computed(files: &StateFiles, id: u32, layer: usize) -> bool {
+    fn is_computed(files: &ActivationFiles, id: u32, layer: usize) -> bool {
         let mut computed = false;
         let mut file = files
             .open(&rows(id), layer, 1000, |file| {

@@ -10,7 +10,7 @@ use glue_data::encoding::decode;
 use glue_data::{DataError, Example, tabular, tasks};
 
 use crate::cli::{ColumnArgs, PredictArgs};
-use crate::ending::UsageError;
+use crate::exit::UsageError;
 
 /// A text, or a pair, and the line it begins on.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +28,7 @@ impl Text {
     }
 }
 
-/// Refuses a combination of flags and file that cannot be meant, before anything else is read.
+/// Refuses a combination of flags and file that cannot be closest_column, before anything else is read.
 ///
 /// # Errors
 /// A file with named columns and no column to read.

@@ -11,7 +11,7 @@ use crate::samples::plans;
 fn bert_base_table(method: Method, pooling: Pooling) -> String {
     let bert = BertConfig::bert_base().init(&Device::flex());
     let config = TaskAdapterConfig { outputs: 2, pooling, ..config(method.plan(64)) };
-    adapted(bert, &config).trained_table().to_string()
+    adapted(bert, &config).trainable_table().to_string()
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn corrections_scales_and_prefixes_of_bert_base_have_the_papers_numbers() {
     let adapters = |method: Method| {
         let bert = BertConfig::bert_base().init(&Device::flex());
         let plan = method.plan(method.default_size());
-        let table = adapted(bert, &config(plan)).trained_table();
+        let table = adapted(bert, &config(plan)).trainable_table();
         table.rows.iter().find(|row| row.group == Group::Adapters).unwrap().parameters
     };
     // Hu et al. 2022, table 2: 0.3 million.
@@ -58,7 +58,7 @@ fn every_trained_parameter_has_a_readable_path() {
     ];
     let paths = methods.map(|method| {
         let model = adapted(base(&Device::flex()), &config(method.plan(8)));
-        let lines = model.trained_parameters().into_iter().map(|parameter| {
+        let lines = model.trainable_parameters().into_iter().map(|parameter| {
             let decays = if parameter.decays() { "decays" } else { "" };
             format!("{} {:?} {} {decays}", parameter.path, parameter.shape, parameter.group.name())
                 .trim_end()
@@ -73,8 +73,8 @@ fn every_trained_parameter_has_a_readable_path() {
 fn weight_decay_spares_biases_norms_and_scales() {
     for (_, plan) in plans(8) {
         let model = adapted(base(&Device::flex()), &config(plan));
-        let (decay, trained) = (model.weight_decay_group(), model.trained_group());
-        for parameter in model.trained_parameters() {
+        let (decay, trained) = (model.weight_decay_group(), model.saved_group());
+        for parameter in model.trainable_parameters() {
             let is_matrix = parameter.shape.len() == 2;
             assert_eq!(decay.matches(&parameter.id, None), is_matrix, "{}", parameter.path);
             assert!(trained.matches(&parameter.id, None));

@@ -12,7 +12,7 @@ use crate::plan::TrainableBase;
 
 /// One parameter that trains.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrainedParameter {
+pub struct TrainableParameter {
     /// Where it is in an [`AdaptedBert`], as `task.layers.3.attention.bottleneck.down.weight`.
     pub path: String,
     /// What an optimizer knows it by.
@@ -23,7 +23,7 @@ pub struct TrainedParameter {
     pub group: Group,
 }
 
-impl TrainedParameter {
+impl TrainableParameter {
     /// Whether weight decay applies: to the weights of linear layers and embeddings, low-rank factors and prefixes, not
     /// to biases and norms, nor to scales, whose place of rest is 1.
     ///
@@ -133,16 +133,16 @@ pub(crate) fn trains(path: &str, tuned: TrainableBase, pooling: Pooling, n_layer
 
 /// How much trains, group by group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrainedTable {
+pub struct TrainableTable {
     /// The groups that train, largest idea first; groups without parameters are left out.
-    pub rows: Vec<TrainedRow>,
+    pub rows: Vec<TrainableRow>,
     /// Parameters of the base, trained or not.
     pub base_parameters: usize,
 }
 
 /// One group of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TrainedRow {
+pub struct TrainableRow {
     /// Which group.
     pub group: Group,
     /// How many tensors.
@@ -151,17 +151,17 @@ pub struct TrainedRow {
     pub parameters: usize,
 }
 
-impl TrainedTable {
+impl TrainableTable {
     /// Sums up trained parameters.
-    pub fn new(trained: &[TrainedParameter], base_parameters: usize) -> Self {
-        let mut rows: Vec<TrainedRow> = Vec::new();
+    pub fn new(trained: &[TrainableParameter], base_parameters: usize) -> Self {
+        let mut rows: Vec<TrainableRow> = Vec::new();
         for parameter in trained {
             let count = parameter.shape.iter().product::<usize>();
             if let Some(row) = rows.iter_mut().find(|row| row.group == parameter.group) {
                 row.tensors += 1;
                 row.parameters += count;
             } else {
-                rows.push(TrainedRow { group: parameter.group, tensors: 1, parameters: count });
+                rows.push(TrainableRow { group: parameter.group, tensors: 1, parameters: count });
             }
         }
         rows.sort_by_key(|row| row.group);
@@ -184,7 +184,7 @@ impl TrainedTable {
     }
 }
 
-impl fmt::Display for TrainedTable {
+impl fmt::Display for TrainableTable {
     /// ```text
     /// what trains      tensors   parameters   of the base
     /// adapters              96    2,379,264        2.17 %
@@ -223,20 +223,20 @@ fn with_commas(count: usize) -> String {
 
 impl AdaptedBert {
     /// Every parameter that trains, in the order of the modules.
-    pub fn trained_parameters(&self) -> Vec<TrainedParameter> {
+    pub fn trainable_parameters(&self) -> Vec<TrainableParameter> {
         self.parameters(|path| self.trains(path))
     }
 
     /// Every parameter that an adapter file holds.
-    pub(crate) fn kept_parameters(&self) -> Vec<TrainedParameter> {
+    pub(crate) fn saved_parameters(&self) -> Vec<TrainableParameter> {
         self.parameters(|path| self.is_saved(path))
     }
 
-    fn parameters(&self, chosen: impl Fn(&str) -> bool) -> Vec<TrainedParameter> {
+    fn parameters(&self, chosen: impl Fn(&str) -> bool) -> Vec<TrainableParameter> {
         struct Collector<F> {
             chosen: F,
             path: Vec<String>,
-            parameters: Vec<TrainedParameter>,
+            parameters: Vec<TrainableParameter>,
         }
 
         impl<F: Fn(&str) -> bool> ModuleVisitor for Collector<F> {
@@ -252,7 +252,7 @@ impl AdaptedBert {
                 let path = self.path.join(".");
                 if (self.chosen)(&path) {
                     let group = Group::of(&path);
-                    self.parameters.push(TrainedParameter {
+                    self.parameters.push(TrainableParameter {
                         path,
                         id: param.id,
                         shape: param.lazy_shape().to_vec(),
@@ -268,8 +268,8 @@ impl AdaptedBert {
     }
 
     /// How much trains, to be printed before a run.
-    pub fn trained_table(&self) -> TrainedTable {
-        TrainedTable::new(&self.trained_parameters(), self.bert.num_params())
+    pub fn trainable_table(&self) -> TrainableTable {
+        TrainableTable::new(&self.trainable_parameters(), self.bert.num_params())
     }
 }
 

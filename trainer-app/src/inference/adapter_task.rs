@@ -8,14 +8,14 @@ use burn_adapters::file::native::{AdapterMetadata, DataSource, TextInput};
 use glue_data::{Example, Label, Labels, Metric, Prediction, Split, Task, TaskSpec, tasks};
 use serde_json::{Map, Value};
 
-use crate::ending::UsageError;
+use crate::exit::UsageError;
 use crate::learner::step::ScoredRow;
-use crate::task_rows;
+use crate::task_data::rows;
 
 /// How the rows of a user's own are judged, which works for every adapter.
 const OWN_ROWS: &str = "--input FILE --text COL --label COL";
 /// Names of a list that a message has.
-const MOST_NAMES: usize = 20;
+const MAX_NAMES: usize = 20;
 
 /// What an adapter predicts.
 #[derive(Debug, Clone)]
@@ -147,7 +147,7 @@ impl AdapterTask {
         data: Option<&Path>,
     ) -> Result<Vec<Example>> {
         let labels = spec.task_in(data)?.labels;
-        let Some(places) = labels.places_in(&self.task.labels) else {
+        let Some(places) = labels.permutation_to(&self.task.labels) else {
             return Err(mismatch(&self.task.labels, spec, &labels));
         };
         let mut examples = spec.read(data, split)?;
@@ -175,7 +175,7 @@ impl AdapterTask {
             };
             Some((prediction, label))
         });
-        task_rows::judge(&self.task, judged)
+        rows::score_predictions(&self.task, judged)
     }
 }
 
@@ -187,7 +187,7 @@ impl Published {
             // Its classes are those of its file.
             return matches!(labels, Labels::Classes(_)).then_some(Self { spec, places: None });
         }
-        let places = labels.places_in(&table)?;
+        let places = labels.permutation_to(&table)?;
         Some(Self { spec, places: Some(places) })
     }
 }
@@ -218,11 +218,11 @@ pub(crate) fn listed(labels: &Labels) -> String {
     match labels {
         Labels::Score => "a score".to_owned(),
         Labels::Classes(names) => {
-            if names.len().checked_sub(MOST_NAMES + 1).is_none() {
+            if names.len().checked_sub(MAX_NAMES + 1).is_none() {
                 format!("the labels {}", names.join(", "))
             } else {
-                let more = names.len() - MOST_NAMES;
-                format!("the labels {} and {more} more", names[..MOST_NAMES].join(", "))
+                let more = names.len() - MAX_NAMES;
+                format!("the labels {} and {more} more", names[..MAX_NAMES].join(", "))
             }
         }
     }

@@ -1,12 +1,12 @@
 //! The one downloader: bounded, resumed where it broke off, tried again where the fault passes, and verified.
 
 mod digest;
-mod exchange;
-mod part;
+mod partial;
 #[cfg(test)]
 pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ use ureq::Agent;
 use ureq::http::StatusCode;
 
 pub use digest::{hexadecimal, sha256};
-use exchange::Exchange;
-use part::Part;
+use partial::PartialFile;
+use transfer::Transfer;
 
 /// A file to fetch, and what is known about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Received {
 
 /// How long a downloader waits, and how often it tries.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct Timeouts {
     /// For a connection.
     pub connect: Duration,
     /// For the head of an answer.
@@ -58,7 +58,7 @@ pub struct Patience {
     pub longest_pause: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
@@ -72,7 +72,7 @@ impl Default for Patience {
 }
 
 /// Attempts altogether: a server that sends a byte for each does not keep a download going for ever.
-const MOST_ATTEMPTS: u32 = 100;
+const MAX_ATTEMPTS: u32 = 100;
 
 /// Why a file was not received.
 #[derive(Debug, thiserror::Error)]
@@ -198,18 +198,18 @@ impl FetchError {
 #[derive(Debug)]
 pub struct Downloader {
     agent: Agent,
-    patience: Patience,
+    patience: Timeouts,
 }
 
 impl Default for Downloader {
     fn default() -> Self {
-        Self::new(Patience::default())
+        Self::new(Timeouts::default())
     }
 }
 
 impl Downloader {
     /// A downloader with such patience.
-    pub fn new(patience: Patience) -> Self {
+    pub fn new(patience: Timeouts) -> Self {
         let agent: Agent = Agent::config_builder()
             .timeout_connect(Some(patience.connect))
             .timeout_recv_response(Some(patience.response))
@@ -227,7 +227,7 @@ impl Downloader {
     /// # Errors
     /// As [`Downloader::receive`].
     pub fn probe(&self, download: &Download) -> Result<(), FetchError> {
-        self.repeat(|| Exchange::open(&self.agent, download, &[])?.refused(), || 0)
+        self.repeat(|| Transfer::open(&self.agent, download, &[])?.refused(), || 0)
     }
 
     /// Receives a file at `path`; on success it is whole and verified.
@@ -239,14 +239,14 @@ impl Downloader {
     /// A server that cannot be reached, refuses, or stalls, after some attempts; a file that is too large or does not
     /// verify; a disk that is full.
     pub fn receive(&self, download: &Download, path: &Path) -> Result<Received, FetchError> {
-        let part = Part::new(path);
+        let part = PartialFile::new(path);
         let mut fresh = false;
         loop {
             let there = part.length();
             let mut known = Known::default();
             self.repeat(
                 || {
-                    known = exchange::receive(&self.agent, download, &part)?;
+                    known = transfer::receive(&self.agent, download, &part)?;
                     Ok(())
                 },
                 || part.length(),
@@ -277,7 +277,7 @@ impl Downloader {
     /// # Errors
     /// What the file system reports.
     pub fn discard(path: &Path) -> Result<(), FetchError> {
-        Part::new(path).discard()
+        PartialFile::new(path).discard()
     }
 
     /// Tries until it succeeds or another attempt would not; `length` is how much is there.
@@ -287,7 +287,7 @@ impl Downloader {
         length: impl Fn() -> u64,
     ) -> Result<(), FetchError> {
         let (mut in_a_row, mut arrived) = (0, false);
-        for _ in 0..MOST_ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let before = length();
             let Err(error) = attempt() else { return Ok(()) };
             let is_answer = !matches!(error, FetchError::Connection { .. });

@@ -6,11 +6,11 @@ use serde_json::json;
 
 /// How a command that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum ExitStatus {
     /// All that was to be done is done.
     Done,
     /// The user stopped it; what was done until then is saved.
-    Stopped,
+    Interrupted,
 }
 
 /// An error in what was typed: nothing was started, and nothing is left behind.
@@ -27,10 +27,10 @@ impl UsageError {
 }
 
 /// The exit code of a command's result.
-pub fn exit_code(result: &anyhow::Result<Ending>) -> ExitCode {
+pub fn exit_code(result: &anyhow::Result<ExitStatus>) -> ExitCode {
     match result {
-        Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::Stopped) => ExitCode::from(130),
+        Ok(ExitStatus::Done) => ExitCode::SUCCESS,
+        Ok(ExitStatus::Interrupted) => ExitCode::from(130),
         Err(error) if is_usage(error) => ExitCode::from(2),
         Err(_) => ExitCode::FAILURE,
     }

@@ -1,6 +1,8 @@
 //! Hidden states that enter the lowest tuned layer: computed once, without dropout, and read again in every epoch.
 //! Which layer that is, says [`Plan::lowest_layer`](burn_adapters::Plan::lowest_layer).
 
+pub mod files;
+
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::Mutex;
@@ -12,11 +14,11 @@ use burn_bert::Bert;
 use glue_data::TokenizedDataset;
 use glue_data::batching::scoring_batches;
 
-use crate::commands::inference::rows_bar;
+use crate::activation_cache::files::ActivationFiles;
 use crate::learner::step::bert_input;
 use crate::process::keep_workers_spinning;
-use crate::state_files::StateFiles;
-use crate::task_rows;
+use crate::task_data::rows;
+use crate::terminal::rows_bar;
 
 /// States of more bytes than this are kept on the disk when nobody says where: two GiB.
 const LARGE: u64 = 2 << 30;
@@ -55,7 +57,7 @@ pub enum Storage<'a> {
     /// In memory, in single precision.
     Memory,
     /// In a file, in half precision; found again by later runs.
-    Disk(&'a StateFiles),
+    Disk(&'a ActivationFiles),
 }
 
 impl CachedActivations {
@@ -154,8 +156,8 @@ impl CachedActivations {
         let device = bert.devices().into_iter().next().unwrap_or_default();
         let bar = rows_bar(rows.rows().len());
         for indices in scoring_batches(&rows.lengths(), BATCH_SIZE) {
-            let _awake = keep_workers_spinning(&device);
-            let input = bert_input(&task_rows::batch(rows, &indices, &device));
+            let _spinning = keep_workers_spinning(&device);
+            let input = bert_input(&rows::batch(rows, &indices, &device));
             let hidden = bert.embed(&input, &());
             let hidden = bert.run_layers(0..self.layer, hidden, &input.attention_mask, &());
             let [_, sequence, d_model] = hidden.dims();
@@ -243,7 +245,7 @@ mod tests {
     fn largest_difference(states: &CachedActivations, bert: &Bert, rows: &TokenizedDataset) -> f32 {
         let device = Device::flex();
         let order = [2, 0, 3, 1];
-        let input = bert_input(&task_rows::batch(rows, &order, &device));
+        let input = bert_input(&rows::batch(rows, &order, &device));
         let [_, sequence] = input.input_ids.dims();
         let kept = states.batch(&order, sequence, &device).unwrap();
         let hidden = bert.run_layers(0..2, bert.embed(&input, &()), &input.attention_mask, &());
@@ -264,7 +266,7 @@ mod tests {
     fn states_in_a_file_are_those_of_a_forward_pass() {
         let (bert, rows) = (small_bert(), some_rows());
         let directory = tempfile::tempdir().unwrap();
-        let files = StateFiles::new(directory.path().to_owned(), "a base".to_owned(), 1 << 20);
+        let files = ActivationFiles::new(directory.path().to_owned(), "a base".to_owned(), 1 << 20);
         // Computed, and then read.
         for _ in 0..2 {
             let states = CachedActivations::of(&bert, &rows, 2, Storage::Disk(&files)).unwrap();

@@ -1,0 +1,6 @@
+//! What runs trained adapters on texts: `evaluate`, `predict`, `ablate`, the end of a run, and the server.
+
+pub mod adapter_task;
+pub mod bank_base;
+pub mod predictor;
+pub(crate) mod texts;
