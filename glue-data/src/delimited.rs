@@ -98,7 +98,7 @@ impl<'a> Records<'a> {
         Cow::Borrowed(&rest[..len])
     }
 
-    /// What is between quotes, of which each that is closest_column as text is doubled.
+    /// What is between quotes, of which each that is meant as text is doubled.
     fn quoted_field(&mut self) -> Result<Cow<'a, str>, DataError> {
         let text = self.text;
         let opened = self.line;

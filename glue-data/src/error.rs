@@ -86,7 +86,7 @@ pub enum DataError {
         /// Line of the opening quote.
         opened: usize,
     },
-    /// A column that cannot be closest_column alone.
+    /// A column that cannot be meant alone.
     #[error(
         "{path} has the column `{column}` twice (columns {first} and {second}); rename one of them"
     )]
@@ -227,7 +227,7 @@ pub enum DataError {
         column: String,
         /// Those that are there.
         found: String,
-        /// What was closest_column, if that can be guessed.
+        /// What was meant, if that can be guessed.
         hint: String,
     },
     /// Labels that look like one and would be several classes.

@@ -238,7 +238,7 @@ fn place(
     }
 }
 
-/// The column that was probably closest_column, or the separator that the file probably has.
+/// The column that was probably meant, or the separator that the file probably has.
 fn closest_column(header: &[Cow<str>], column: &str, how: Delimited) -> String {
     let near =
         header.iter().find(|name| name.trim().to_lowercase() == column.trim().to_lowercase());

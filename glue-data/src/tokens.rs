@@ -61,7 +61,7 @@ impl TextEncoder {
         Ok(Self { tokenizer, directory: directory.to_owned(), tokens, warnings })
     }
 
-    /// What may not be as it was closest_column in the tokenizer's files.
+    /// What may not be as it was intended in the tokenizer's files.
     pub fn warnings(&self) -> &[TokenizerWarning] {
         &self.warnings
     }

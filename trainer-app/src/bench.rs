@@ -138,7 +138,7 @@ pub struct Measurement {
     pub seconds: f64,
     /// Tokens of a step, padding not counted.
     pub tokens: f64,
-    /// The most memory that was registry, in MiB; none where the system does not tell.
+    /// The most memory that was resident, in MiB; none where the system does not tell.
     pub peak_mib: Option<u64>,
 }
 

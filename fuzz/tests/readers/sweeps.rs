@@ -12,7 +12,7 @@ use trainer_app::sweep::{entries, grid};
 
 const RESULT: &str = r#"{"task":"rte","method":"houlsby","metric":"accuracy","score":0.71,"scores":{"accuracy":0.71},
     "judged":{"test":{"accuracy":0.7}},"majority":0.53,"bag_of_words":0.55,"best_epoch":2,"epochs":3,"steps":99,
-    "collapsed":false,"trainable_parameters":1686,"share_of_base":0.0017,"seconds_per_step":0.0077,"seconds":2.9,
+    "collapsed":false,"trained_parameters":1686,"share_of_base":0.0017,"seconds_per_step":0.0077,"seconds":2.9,
     "memory_mib":35,"device":"cpu","seed":0,"adapter":"runs/rte/a/adapter.safetensors"}"#;
 
 fn result() -> RunResult {

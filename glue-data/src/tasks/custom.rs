@@ -52,11 +52,11 @@ pub struct CustomTask {
     pub validation: Vec<Example>,
     /// Test rows; none without a file.
     pub test: Vec<Example>,
-    /// What is allowed and may not be closest_column.
+    /// What is allowed and may not be intended.
     pub notes: Vec<Note>,
 }
 
-/// Something in the files that is allowed and may not be closest_column.
+/// Something in the files that is allowed and may not be intended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
     /// Classes that are numbers, as scores are.

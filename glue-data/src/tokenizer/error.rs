@@ -64,7 +64,7 @@ pub enum TokenizerError {
     ClassNeedsJson,
     /// What `tokenizer.json` says would be overruled by a default.
     #[error(
-        "tokenizer.json has {key} {found}, and tokenizer_config.json leaves {key} out, for which transformers takes {default}; write \"{key}\": {found} into tokenizer_config.json, or {default} if that is closest_column"
+        "tokenizer.json has {key} {found}, and tokenizer_config.json leaves {key} out, for which transformers takes {default}; write \"{key}\": {found} into tokenizer_config.json, or {default} if that is meant"
     )]
     Unstated {
         /// The key of `tokenizer_config.json`.
@@ -207,7 +207,7 @@ pub enum TokenizerError {
     },
 }
 
-/// Something about a base's tokenizer that does not keep it from being used, and may not be what was closest_column.
+/// Something about a base's tokenizer that does not keep it from being used, and may not be what was intended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenizerWarning {

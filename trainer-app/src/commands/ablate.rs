@@ -81,7 +81,7 @@ fn ablate(predictor: &Predictor, examples: &[Example]) -> Result<Ablation> {
     let metric = predictor.task.task.metric().name();
     let score = |scored: &[ScoredRow]| -> Result<f64> {
         let scores =
-            predictor.task.scores(scored).context("these rows have no labels to evaluator by")?;
+            predictor.task.scores(scored).context("these rows have no labels to be scored by")?;
         scores.get(metric).and_then(Value::as_f64).context("the score is not a number")
     };
     let mut passes = predictor.answer_without_spans(examples)?.into_iter();

@@ -145,7 +145,7 @@ fn best_of_each_task(candidates: Vec<Candidate>) -> Result<(Vec<Candidate>, Vec<
             continue;
         };
         let known = &chosen[place];
-        // A name that was typed is closest_column for one file.
+        // A name that was typed is meant for one file.
         let are_named = known.named.is_some() || candidate.named.is_some();
         match (&known.metadata.score, &candidate.metadata.score) {
             (Some(best), Some(score)) if best.metric == score.metric && !are_named => {

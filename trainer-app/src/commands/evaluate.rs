@@ -116,7 +116,7 @@ fn score_rows(predictor: &Predictor, examples: &[Example]) -> Result<SplitScores
     let scores = predictor
         .task
         .scores(&answers.rows)
-        .context("these rows have no labels to evaluator by")?;
+        .context("these rows have no labels to be scored by")?;
     let seconds_per_text = answers.time.as_secs_f64() / examples.len().max(1) as f64;
     Ok(SplitScores { scores, seconds_per_text, cut: answers.cut })
 }

@@ -66,7 +66,7 @@ fn load(args: &PredictArgs) -> Result<Predictor> {
     Ok(predictor)
 }
 
-/// What is allowed in the texts and may not be closest_column.
+/// What is allowed in the texts and may not be intended.
 fn notes(args: &PredictArgs, texts: &[Text], input: Option<TextInput>) -> Vec<String> {
     let mut notes = Vec::new();
     let blank = texts.iter().filter(|text| text.is_blank());

@@ -28,7 +28,7 @@ impl Text {
     }
 }
 
-/// Refuses a combination of flags and file that cannot be closest_column, before anything else is read.
+/// Refuses a combination of flags and file that cannot be intended, before anything else is read.
 ///
 /// # Errors
 /// A file with named columns and no column to read.

@@ -18,7 +18,7 @@ pub fn resident_bytes() -> Option<u64> {
     system.process(this).map(sysinfo::Process::memory)
 }
 
-/// The most memory that this process ever had registry, in bytes; `None` where the system does not tell (it does on
+/// The most memory that this process ever had resident, in bytes; `None` where the system does not tell (it does on
 /// Linux).
 pub fn peak_bytes() -> Option<u64> {
     // `VmHWM:     1234 kB`

@@ -66,6 +66,7 @@ pub struct RunResult {
     #[serde(default)]
     pub collapsed: bool,
     /// Parameters that were trained.
+    #[serde(rename = "trained_parameters")]
     pub trainable_parameters: usize,
     /// Their share of the base.
     pub share_of_base: f64,

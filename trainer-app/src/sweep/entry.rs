@@ -159,7 +159,7 @@ pub(crate) mod tests {
     pub(crate) fn result(seed: u64, score: f64) -> RunResult {
         let result = serde_json::json!({
             "task": "helpdesk", "method": "houlsby", "metric": "accuracy", "score": score, "scores": {},
-            "majority": 0.5, "best_epoch": 1, "epochs": 1, "steps": 1, "trainable_parameters": 10,
+            "majority": 0.5, "best_epoch": 1, "epochs": 1, "steps": 1, "trained_parameters": 10,
             "share_of_base": 0.01, "seconds_per_step": 0.1, "seconds": 1.0, "device": "cpu", "seed": seed,
             "adapter": "adapter.safetensors",
         });

@@ -43,6 +43,7 @@ pub struct Setting {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub majority: Option<f64>,
     /// Parameters that were trained; unknown where no seed has a score.
+    #[serde(rename = "trained_parameters")]
     pub trainable_parameters: Option<usize>,
     /// Their share of the base.
     pub share_of_base: Option<f64>,

@@ -29,7 +29,7 @@ pub struct TaskRows {
     pub validation: Vec<Example>,
     /// Labeled rows to be judged by, of every part there is besides: test rows, MNLI's other validation rows.
     pub eval_splits: Vec<(Split, Vec<Example>)>,
-    /// What is allowed in one's own files and may not be closest_column.
+    /// What is allowed in one's own files and may not be intended.
     pub notes: Vec<Note>,
     /// SHA-256 of all of them, before any limit; none for rows of one's own, of which the seed holds some out.
     pub fingerprint: Option<String>,

@@ -187,7 +187,7 @@ impl Checkpoint {
         let Tensors { trained, optimizer: moments, shapes } = self.tensors;
         let other = |why: String| CheckpointError::OtherModel { path: self.path.clone(), why };
         for parameter in model.model.trainable_parameters() {
-            // As it is below the trainable.
+            // The same for the layers below those that train.
             match shapes.get(&format!("model.{}", parameter.path)) {
                 Some(shape) if *shape == parameter.shape => {}
                 Some(shape) => {
