@@ -1,11 +1,11 @@
-//! What is done to a seed: small changes that keep most of a file as it was, so that what is damaged is reached.
+//! Edits of a seed: small changes that keep most of a file, so that the reader gets as far as the damage.
 
 use arbitrary::Arbitrary;
 
-/// An input is never longer than this: growth comes from repetition, not from a large file.
+/// Maximum length of an input: growth comes from repetition, not from a large seed.
 const LONGEST: usize = 1 << 20;
 
-/// Words with a meaning in some format: numbers at the edges, separators, marks, openings that nest.
+/// Tokens with a meaning in some format: limits of number types, separators, byte order marks, nested openings.
 const WORDS: [&[u8]; 40] = [
     b"0",
     b"-1",
@@ -49,31 +49,31 @@ const WORDS: [&[u8]; 40] = [
     b"../..",
 ];
 
-/// One change.
+/// One edit. Positions wrap around the end of the input.
 #[derive(Debug, Clone, Arbitrary)]
 pub(crate) enum Edit {
-    /// One bit is another.
+    /// Flips a bit.
     Flip { at: u32, bit: u8 },
-    /// One byte is another.
+    /// Sets a byte.
     Set { at: u32, byte: u8 },
-    /// A word stands where there was nothing.
+    /// Inserts a word.
     Insert { at: u32, word: u8 },
-    /// A word stands over what was there.
+    /// Overwrites bytes with a word.
     Overwrite { at: u32, word: u8 },
-    /// A run of digits is another number.
+    /// Replaces the next run of digits with a word.
     Number { at: u32, word: u8 },
-    /// A piece is gone.
+    /// Removes a piece.
     Remove { at: u32, len: u16 },
-    /// A piece is there several times.
+    /// Repeats a piece a few times, or rarely up to the maximum length.
     Repeat { at: u32, len: u16, times: u8 },
-    /// A piece of another seed.
+    /// Inserts a piece of another seed.
     Splice { at: u32, seed: u16, from: u32, len: u16 },
-    /// The end is gone.
+    /// Removes the end.
     Truncate { at: u32 },
 }
 
 impl Edit {
-    /// Makes the change; places wrap around the end.
+    /// Applies the edit.
     pub(crate) fn apply(&self, bytes: &mut Vec<u8>, seeds: &[Vec<u8>]) {
         let len = bytes.len();
         let place = |at: u32, len: usize| at as usize % (len + 1);
@@ -112,8 +112,13 @@ impl Edit {
             }
             Self::Repeat { at, len: count, times } => {
                 let at = place(at, len);
-                let piece =
-                    bytes[at..(at + usize::from(count)).min(len)].repeat(usize::from(times));
+                let piece = &bytes[at..(at + usize::from(count)).min(len)];
+                // Reading a large input takes a hundred times as long, so there is one for hundreds of small ones.
+                let times = match times {
+                    u8::MAX => LONGEST / piece.len().max(1),
+                    times => usize::from(times % 8),
+                };
+                let piece = piece.repeat(times);
                 bytes.splice(at..at, piece);
             }
             Self::Splice { at, seed, from, len: count } => {

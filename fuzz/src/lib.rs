@@ -1,145 +1,186 @@
-//! Feeds damaged files to a reader: no input may make it panic, hang, or allocate beyond a stated bound.
+//! Fuzzes file readers: no input may make a reader panic, hang, or allocate beyond a stated bound.
 //!
 //! An input is a real file (a seed) after a few random edits: bits, bytes, lengths and numbers are changed, pieces are
-//! removed, repeated, or taken from another seed. `cargo xtask fuzz` runs every harness of `tests/readers.rs` for a time
-//! or a number of inputs; as ordinary tests they run a few thousand, always the same ones.
+//! removed, repeated, or copied from another seed. `cargo xtask fuzz` runs the harnesses of `tests/readers` for a given
+//! time or number of inputs; as ordinary tests they run a small, fixed number.
 //!
-//! Environment: `FUZZ_INPUTS`, `FUZZ_SECONDS` (whichever ends first) and `FUZZ_SEED`.
-//! Files that once broke a reader are kept in `corpus/READER/` and are read first, as they are.
+//! Environment variables: `FUZZ_INPUTS` and `FUZZ_SECONDS` (whichever limit is reached first) and `FUZZ_SEED`.
+//! Files that broke a reader in the past are kept in `corpus/READER/` and are read first, unmodified.
 
 mod edit;
+mod inputs;
 
-use std::cell::Cell;
+use std::any::Any;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arbitrary::{Arbitrary, Unstructured};
 use peak_alloc::PeakAlloc;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
-use edit::Edit;
+use inputs::Inputs;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// Inputs of a harness when neither `FUZZ_INPUTS` nor `FUZZ_SECONDS` says how many.
+/// Number of inputs of a harness if neither `FUZZ_INPUTS` nor `FUZZ_SECONDS` is set.
 const DEFAULT_INPUTS: usize = 2_000;
-/// An input that takes a reader longer than this counts as a hang.
-const HANG: Duration = Duration::from_secs(20);
+/// A reader that takes longer than this for one input hangs.
+const HANG: Duration = Duration::from_mins(1);
+/// Inputs between two looks at the clock of `FUZZ_SECONDS`.
+const CLOCK_INTERVAL: usize = 64;
 
-/// A reader, real files that it reads, and how much memory it may take for a damaged one.
+/// A reader, real files that it accepts, and how much memory it may allocate for a damaged one.
 #[derive(Debug, Clone, Copy)]
 pub struct Harness<'a> {
     /// Name of the reader; its corpus is `corpus/NAME`.
     pub name: &'a str,
-    /// Contents of real files; small ones, since an edit in a large file seldom hits what matters.
+    /// Contents of real files. Small ones: an edit of a large file seldom changes a part that matters.
     pub seeds: &'a [Vec<u8>],
-    /// Bytes that may be allocated at any moment, beyond what was allocated before the input.
+    /// Maximum number of bytes that may be allocated at any moment, beyond what was allocated before the input.
     pub memory: usize,
 }
 
-/// Edits of an input, at most.
-const EDITS: usize = 5;
+/// What a run measured.
+#[derive(Debug, Default)]
+struct Figures {
+    inputs: usize,
+    accepted: usize,
+    peak: usize,
+    slowest: Duration,
+    /// Time in the reader.
+    total: Duration,
+}
+
+thread_local! {
+    /// Message and location of the last panic of this thread.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 impl Harness<'_> {
-    /// Runs `read` on every file of the corpus, on every seed, and on damaged seeds. `read` gets the bytes and returns
-    /// whether they were accepted; what it does with them must not depend on earlier inputs.
+    /// Calls `read` with every file of the corpus, with every seed, and with damaged seeds. `read` returns whether it
+    /// accepted the bytes; its result must not depend on earlier inputs.
     ///
     /// # Panics
-    /// If `read` panics, hangs, or takes more memory than stated; the input is then written into the system's
-    /// directory of temporary files, and the message says where.
+    /// If `read` panics or exceeds the memory bound, or if a seed is refused. The input is written to the system's
+    /// temporary directory, and the message contains its path. A hang ends the process in the same way.
     pub fn run(&self, read: impl Fn(&[u8]) -> bool + RefUnwindSafe) {
-        // `cargo test` runs harnesses as threads of one process, whose allocations cannot be told apart.
+        // `cargo test` runs tests as threads of one process, which share the allocator's counters.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(!self.seeds.is_empty(), "the harness {} has no seed", self.name);
 
-        let accepted = Cell::new(0_usize);
-        let count = Cell::new(0_usize);
-        let (peak, slowest) = (Cell::new(0_usize), Cell::new(Duration::ZERO));
-        let check = |bytes: &[u8]| {
-            let before = ALLOCATOR.current_usage();
-            ALLOCATOR.reset_peak_usage();
-            let started = Instant::now();
-            let is_accepted = std::panic::catch_unwind(AssertUnwindSafe(|| read(bytes)))
-                .unwrap_or_else(|_| self.fail(bytes, "it panicked"));
-            let took = started.elapsed();
-            let used = ALLOCATOR.peak_usage().saturating_sub(before);
-            if used > self.memory {
-                self.fail(
-                    bytes,
-                    &format!("it allocated {used} bytes, at most {} allowed", self.memory),
-                );
-            }
-            if took > HANG {
-                self.fail(bytes, &format!("it took {took:?}"));
-            }
-            accepted.set(accepted.get() + usize::from(is_accepted));
-            count.set(count.get() + 1);
-            peak.set(peak.get().max(used));
-            slowest.set(slowest.get().max(took));
-        };
-
-        for bytes in corpus(self.name) {
-            check(&bytes);
-        }
-        for seed in self.seeds {
-            let (before, ()) = (accepted.get(), check(seed));
-            assert!(accepted.get() > before, "{}: a seed is refused as it is", self.name);
-        }
-        let seconds = number("FUZZ_SECONDS");
-        let inputs = number("FUZZ_INPUTS").unwrap_or(if seconds.is_some() {
-            usize::MAX
-        } else {
-            DEFAULT_INPUTS
+        // Some readers catch panics of other libraries. Printing each of those, with a backtrace, would take most of
+        // the time.
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|panic| PANIC.set(panic.to_string())));
+        let inputs = Inputs::new(self.name, self.seeds, number("FUZZ_SEED").unwrap_or(1) as u64);
+        let current = AtomicUsize::new(0);
+        let ended = std::thread::scope(|scope| {
+            let (running, has_ended) = channel::<()>();
+            scope.spawn(|| self.watch(&inputs, &current, has_ended));
+            let ended = self.read_all(&inputs, &current, read);
+            drop(running);
+            ended
         });
-        let limit = seconds.map(|seconds| Duration::from_secs(seconds as u64));
-        let mut random = ChaCha8Rng::seed_from_u64(number("FUZZ_SEED").unwrap_or(1) as u64);
+        std::panic::set_hook(hook);
+        match ended {
+            Ok(figures) => report(self.name, &figures),
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+
+    /// Reads one input after the other, until the limit of inputs or of time.
+    fn read_all(
+        &self,
+        inputs: &Inputs,
+        current: &AtomicUsize,
+        read: impl Fn(&[u8]) -> bool + RefUnwindSafe,
+    ) -> Result<Figures, String> {
+        let limit = number("FUZZ_SECONDS").map(|seconds| Duration::from_secs(seconds as u64));
+        let unlimited = if limit.is_some() { usize::MAX } else { DEFAULT_INPUTS };
+        let count = inputs.undamaged().saturating_add(number("FUZZ_INPUTS").unwrap_or(unlimited));
+        let mut figures = Figures::default();
+        let mut bytes = Vec::new();
         let started = Instant::now();
-        for _ in 0..inputs {
-            if limit.is_some_and(|limit| started.elapsed() >= limit) {
+        for index in 0..count {
+            if index % CLOCK_INTERVAL == 0
+                && index > inputs.undamaged()
+                && limit.is_some_and(|limit| started.elapsed() >= limit)
+            {
                 break;
             }
-            let bytes = self.damaged(&mut random);
-            check(&bytes);
-        }
-        report(self.name, count.get(), accepted.get(), peak.get(), slowest.get());
-    }
-
-    /// A seed after some edits.
-    fn damaged(&self, random: &mut ChaCha8Rng) -> Vec<u8> {
-        let mut numbers = [0; 16 * EDITS];
-        random.fill_bytes(&mut numbers);
-        let mut numbers = Unstructured::new(&numbers);
-        let mut bytes = numbers.choose(self.seeds).cloned().unwrap_or_default();
-        let edits = numbers.int_in_range(1..=EDITS).unwrap_or(1);
-        for _ in 0..edits {
-            // Sixteen bytes are enough for any edit.
-            if let Ok(edit) = Edit::arbitrary(&mut numbers) {
-                edit.apply(&mut bytes, self.seeds);
+            inputs.generate(index, &mut bytes);
+            current.store(index, Ordering::Relaxed);
+            let before = ALLOCATOR.current_usage();
+            ALLOCATOR.reset_peak_usage();
+            let input_started = Instant::now();
+            let is_accepted = std::panic::catch_unwind(AssertUnwindSafe(|| read(&bytes)))
+                .map_err(|panic| self.failure(&bytes, &panic_message(panic)))?;
+            let took = input_started.elapsed();
+            let used = ALLOCATOR.peak_usage().saturating_sub(before);
+            if used > self.memory {
+                let what = format!("it allocated {used} bytes, at most {} allowed", self.memory);
+                return Err(self.failure(&bytes, &what));
             }
+            if inputs.is_seed(index) && !is_accepted {
+                return Err(self.failure(&bytes, "it refuses a seed"));
+            }
+            figures.inputs += 1;
+            figures.accepted += usize::from(is_accepted);
+            figures.peak = figures.peak.max(used);
+            figures.slowest = figures.slowest.max(took);
+            figures.total += took;
         }
-        bytes
+        Ok(figures)
     }
 
-    fn fail(&self, bytes: &[u8], what: &str) -> ! {
-        let path = std::env::temp_dir().join(format!("fuzz-{}-{}", self.name, std::process::id()));
+    /// Ends the process when one input takes too long; returns when the run has ended.
+    #[expect(clippy::print_stderr, reason = "nothing else can report a hang")]
+    fn watch(&self, inputs: &Inputs, current: &AtomicUsize, has_ended: Receiver<()>) {
+        let mut last = usize::MAX;
+        // The reader may be between two inputs at one look, so that only a full period without a change counts.
+        while has_ended.recv_timeout(HANG) == Err(RecvTimeoutError::Timeout) {
+            let index = current.load(Ordering::Relaxed);
+            if index == last {
+                let mut bytes = Vec::new();
+                inputs.generate(index, &mut bytes);
+                eprintln!("{}", self.failure(&bytes, &format!("it took more than {HANG:?}")));
+                std::process::exit(101);
+            }
+            last = index;
+        }
+    }
+
+    /// Keeps an input, and describes what is wrong with it.
+    fn failure(&self, bytes: &[u8], what: &str) -> String {
+        let name = format!("fuzz-{}-{}", self.name, std::process::id());
+        let path: PathBuf = std::env::temp_dir().join(name);
         let kept = match std::fs::write(&path, bytes) {
             Ok(()) => format!("the input is in {}", path.display()),
-            Err(error) => format!("the input could not be kept: {error}"),
+            Err(error) => format!("the input could not be written: {error}"),
         };
-        panic!("{}: {what}; {kept}", self.name);
+        format!("{}: {what}; {kept}", self.name)
     }
 }
 
+/// What a panic printed; a test's own assertion has no location in its payload.
+fn panic_message(panic: Box<dyn Any + Send>) -> String {
+    // Its drop could panic again.
+    std::mem::forget(panic);
+    format!("it panicked: {}", PANIC.take())
+}
+
 #[expect(clippy::print_stderr, reason = "the figures are the result of a long run")]
-fn report(name: &str, inputs: usize, accepted: usize, peak: usize, slowest: Duration) {
+fn report(name: &str, figures: &Figures) {
+    let Figures { inputs, accepted, peak, slowest, total } = figures;
     eprintln!(
-        "fuzz {name}: {inputs} inputs, {accepted} accepted, at most {:.1} MiB and {:.0} ms each",
-        peak as f64 / f64::from(1 << 20),
+        "fuzz {name}: {inputs} inputs, {accepted} accepted, {:.1} us on average, at most {:.1} MiB and {:.0} ms",
+        1e6 * total.as_secs_f64() / *inputs as f64,
+        *peak as f64 / f64::from(1 << 20),
         1e3 * slowest.as_secs_f64()
     );
 }
@@ -147,19 +188,4 @@ fn report(name: &str, inputs: usize, accepted: usize, peak: usize, slowest: Dura
 fn number(variable: &str) -> Option<usize> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is `{text}`, expected a number")))
-}
-
-/// The directory of files that once broke a reader.
-fn corpus_directory(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name)
-}
-
-fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let Ok(entries) = std::fs::read_dir(corpus_directory(name)) else { return Vec::new() };
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.sort();
-    paths
-        .iter()
-        .map(|path| std::fs::read(path).expect("a file of the corpus is readable"))
-        .collect()
 }

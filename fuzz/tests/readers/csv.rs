@@ -1,23 +1,23 @@
-//! Files of rows: one's own, and published ones.
+//! Rows as CSV and TSV, of the user and published ones.
 
 use std::path::Path;
 
 use fuzz::Harness;
 use glue_data::tasks::custom::CustomFiles;
-use glue_data::tasks::squad::{Squad, score};
 use glue_data::{Split, encoding, tabular, tasks};
 
-/// Of a file of 1 MB at most: its shortest rows are 4 bytes long, and each is held in two texts and their list.
-const ROWS: usize = 64 << 20;
-/// The same of JSON: its values and keys.
-const JSON: usize = 32 << 20;
+use crate::files::{directory, run_with_file};
 
-fn check(name: &str, file: &str, seeds: &[Vec<u8>]) {
+/// Memory for a file of 1 MiB: its shortest rows have 4 bytes, and each is held as two texts in a list.
+pub(crate) const ROWS: usize = 64 << 20;
+
+/// Reads two columns.
+pub(crate) fn check(name: &str, file: &str, seeds: &[Vec<u8>]) {
     let path = Path::new(file);
     let read = |bytes: &[u8]| {
         let rows = tabular::parse_columns(path, bytes, &["text", "label"]);
         if let Ok(rows) = &rows {
-            // A line for each row, none before the row above and none behind the end.
+            // Each row has a line number, after that of the row before it and within the file.
             let ends = bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
             assert!(rows.iter().all(|row| row.fields.len() == 2 && row.line <= ends + 1));
             assert!(rows.is_sorted_by(|a, b| a.line < b.line));
@@ -45,24 +45,14 @@ fn tsv() {
     check("tsv", "rows.tsv", &seeds);
 }
 
-#[test]
-fn jsonl() {
-    let seeds = [
-        b"{\"text\": \"a\\nb \\ud83d\\ude00\", \"label\": 1}\n{\"label\": 0.5, \"text\": \"c\"}\n"
-            .to_vec(),
-        b"\n{\"text\": \"a\", \"label\": true, \"more\": [{\"b\": null}]}\r\n".to_vec(),
-    ];
-    check("jsonl", "rows.jsonl", &seeds);
-}
-
-/// From the file to the rows that are held out.
+/// From the file to the rows held out for validation.
 #[test]
 fn own_files() {
     let seeds = [
         b"text,label\na,x\nb,y\nc,x\nd,y\ne,x\nf,y\n".to_vec(),
         "text,label\na,caf\u{e9}\nb,1.5\nc,1.5\nd,New York\ne,2\n".as_bytes().to_vec(),
     ];
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory(&[]);
     let path = directory.path().join("rows.csv");
     let classes = CustomFiles {
         name: "rows".to_owned(),
@@ -75,8 +65,8 @@ fn own_files() {
         score: false,
     };
     let scores = CustomFiles { score: true, ..classes.clone() };
-    Harness { name: "own_files", seeds: &seeds, memory: ROWS }.run(|bytes| {
-        std::fs::write(&path, bytes).unwrap();
+    let harness = Harness { name: "own_files", seeds: &seeds, memory: ROWS };
+    run_with_file(&harness, &path, || {
         let read = [classes.read(1), scores.read(1)];
         for task in read.iter().flatten() {
             assert!(!task.train.is_empty() && !task.validation.is_empty());
@@ -85,7 +75,7 @@ fn own_files() {
     });
 }
 
-/// What `predict` reads.
+/// The input of `predict`.
 #[test]
 fn lines_of_text() {
     let seeds =
@@ -125,30 +115,4 @@ fn qqp() {
         Split::Train,
         &format!("{columns}\n1\t2\t3\tWhy?\tHow?\t1\n4\t5\tcut\n"),
     );
-}
-
-#[test]
-fn squad() {
-    let seed = r#"{"version": "1.1", "data": [{"title": "Tea", "paragraphs": [{"context": "Naïve brewers use 3 pots.",
-        "qas": [{"id": "a", "question": "How many?", "answers": [{"text": "3 pots", "answer_start": 18}]},
-        {"id": "b", "question": "Who?"}]}]}]}"#;
-    Harness { name: "squad", seeds: &[seed.as_bytes().to_vec()], memory: JSON }.run(|bytes| {
-        let squad = Squad::parse(Path::new("train-v1.1.json"), bytes);
-        if let Ok(squad) = &squad {
-            for question in &squad.questions {
-                for place in question.answers.iter().filter_map(|answer| answer.place.clone()) {
-                    assert!(squad.context(question).get(place).is_some());
-                }
-            }
-            score::score(squad, &score::Predictions::new());
-        }
-        squad.is_ok()
-    });
-}
-
-#[test]
-fn squad_predictions() {
-    let seed = br#"{"a": "3 pots", "b": "na\u00efve \ud83d\ude00"}"#.to_vec();
-    Harness { name: "squad_predictions", seeds: &[seed], memory: JSON }
-        .run(|bytes| score::parse_predictions(Path::new("predictions.json"), bytes).is_ok());
 }

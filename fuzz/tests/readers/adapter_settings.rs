@@ -1,0 +1,40 @@
+//! Settings of the adapters of other packages.
+
+use std::path::Path;
+
+use burn_adapters::BaseShape;
+use burn_adapters::file::{adapter_hub, peft};
+use fuzz::Harness;
+
+use crate::files::adapter_fixtures;
+
+/// Memory for a file of 1 MiB; JSON of many small values takes most.
+const SETTINGS: usize = 96 << 20;
+
+#[test]
+fn adapter_hub_settings() {
+    let path = Path::new("adapter_config.json");
+    let base = BaseShape { n_layers: 2, d_model: 32 };
+    let read = |bytes: &[u8]| adapter_hub::parse_settings(path, bytes, base).is_ok();
+    let mut seeds = adapter_fixtures("adapters", "adapter_config.json");
+    // Some are of methods that are not supported.
+    seeds.retain(|seed| read(seed));
+    Harness { name: "adapter_hub_settings", seeds: &seeds, memory: SETTINGS }.run(read);
+}
+
+#[test]
+fn adapter_hub_head() {
+    let path = Path::new("head_config.json");
+    let seeds = adapter_fixtures("adapters", "head_config.json");
+    Harness { name: "adapter_hub_head", seeds: &seeds, memory: SETTINGS }
+        .run(|bytes| adapter_hub::parse_head(path, bytes).is_ok());
+}
+
+#[test]
+fn peft_settings() {
+    let path = Path::new("adapter_config.json");
+    let read = |bytes: &[u8]| peft::parse_settings(path, bytes, 2).is_ok();
+    let mut seeds = adapter_fixtures("peft", "adapter_config.json");
+    seeds.retain(|seed| read(seed));
+    Harness { name: "peft_settings", seeds: &seeds, memory: SETTINGS }.run(read);
+}

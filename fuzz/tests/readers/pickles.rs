@@ -1,0 +1,28 @@
+//! Weights as pickles of PyTorch: of a base, and of adapters of other packages.
+
+use burn::tensor::Device;
+use burn_adapters::file::read_tensors;
+use burn_bert::load_weights;
+use fuzz::Harness;
+
+use crate::files::{TENSORS, adapter_fixtures, directory, fixture, run_with_file, smallest_bert};
+
+#[test]
+fn pytorch_model_bin() {
+    let (directory, config, device) = (directory(&[]), smallest_bert(), Device::flex());
+    let seeds = ["pytorch_model.bin", "pytorch_model.torch15.bin"]
+        .map(|seed| fixture(&format!("fuzz/seeds/{seed}")));
+    let harness = Harness { name: "pytorch_model_bin", seeds: &seeds, memory: TENSORS };
+    run_with_file(&harness, &directory.path().join("pytorch_model.bin"), || {
+        load_weights(&config, directory.path(), &device).is_ok()
+    });
+}
+
+#[test]
+fn foreign_pickle() {
+    let directory = directory(&[]);
+    let path = directory.path().join("pytorch_adapter.bin");
+    let seeds = adapter_fixtures("adapters", "pytorch_adapter.bin");
+    let harness = Harness { name: "foreign_pickle", seeds: &seeds, memory: TENSORS };
+    run_with_file(&harness, &path, || read_tensors(&path).is_ok());
+}
