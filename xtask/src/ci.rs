@@ -8,9 +8,10 @@ use serde_json::Value;
 use xshell::{Shell, cmd};
 
 use crate::device::Backend;
+use crate::fuzz::FuzzArgs;
 use crate::test::Resources;
 use crate::torture::TortureArgs;
-use crate::{interop, peers, test, torture, train};
+use crate::{fuzz, interop, peers, test, torture, train};
 
 const TYPOS: &str = "typos==1.52.0";
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
@@ -18,13 +19,14 @@ const CARGO_DENY: &str = "cargo-deny@0.20.2";
 /// A step; what it leaves out is added to the list.
 type Step = (&'static str, fn(&Shell, &mut Vec<String>) -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("format", |shell, _| Ok(cmd!(shell, "cargo fmt --all --check").run()?)),
     ("spelling", |shell, _| spelling(shell)),
     ("lints", |shell, _| {
         Ok(cmd!(shell, "cargo clippy --workspace --all-targets --locked -- -D warnings").run()?)
     }),
     ("tests", tests),
+    ("fuzz", |shell, _| fuzz::run(shell, &FuzzArgs::minute_each())),
     ("documentation", |shell, _| {
         let cargo = cmd!(shell, "cargo doc --workspace --no-deps --locked");
         Ok(cargo.env("RUSTDOCFLAGS", "-D warnings").run()?)

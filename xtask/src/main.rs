@@ -7,6 +7,7 @@ mod ci;
 mod device;
 mod fuzz;
 mod interop;
+mod memory;
 mod peers;
 mod test;
 mod torture;
@@ -54,8 +55,10 @@ enum Command {
     Interop(interop::InteropArgs),
     /// Kill the trainer at random moments and at every operation on a file, fill its disk, and compare what it ends with
     Torture(torture::TortureArgs),
-    /// Feed damaged files to every reader: no panic, no hang, no memory beyond a stated bound
+    /// Fuzz every reader of files: no panic, no hang, no memory beyond a stated bound
     Fuzz(fuzz::FuzzArgs),
+    /// Train for 20,000 steps and fail if resident memory grows
+    Memory(memory::MemoryArgs),
     /// Run everything that has to pass before a change lands, cheapest first
     Ci,
 }
@@ -86,6 +89,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Interop(args) => interop::run(&shell, args),
         Command::Torture(args) => torture::run(&shell, &args),
         Command::Fuzz(args) => fuzz::run(&shell, &args),
+        Command::Memory(args) => memory::run(&shell, &args),
         Command::Ci => ci::run(&shell),
     }
 }

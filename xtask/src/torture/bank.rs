@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::program::Program;
 use super::scenario::Scenario;
-use super::train::{lay_base_and_rows, train_line};
+use super::train::{ROWS, lay_base_and_rows, train_line};
 
 /// A bank and two adapters for it.
 pub(crate) struct Bank {
@@ -18,7 +18,7 @@ pub(crate) struct Bank {
 impl Bank {
     /// Trains the adapters, once.
     pub(crate) fn lay(program: &Program, place: &Path) -> Result<Self> {
-        lay_base_and_rows(place)?;
+        lay_base_and_rows(place, ROWS)?;
         for (name, seed) in [("a", 1), ("b", 2)] {
             program.succeed(place, &train_line(name, seed))?;
             let adapter = place.join(format!("runs/rows/{name}/adapter.safetensors"));

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::program::Program;
 use super::scenario::Scenario;
-use super::train::{hash, lay_base_and_rows};
+use super::train::{ROWS, hash, lay_base_and_rows};
 
 /// A hub with one repository, `some/base`.
 pub(crate) struct Download {
@@ -19,7 +19,7 @@ pub(crate) struct Download {
 impl Download {
     /// Starts the server; it ends with this process.
     pub(crate) fn lay(_: &Program, place: &Path) -> Result<Self> {
-        lay_base_and_rows(place)?;
+        lay_base_and_rows(place, ROWS)?;
         let base = place.join("base");
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let endpoint = format!("http://{}", listener.local_addr()?);

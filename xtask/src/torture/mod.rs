@@ -6,10 +6,10 @@
 
 mod bank;
 mod download;
-mod program;
+pub(crate) mod program;
 mod scenario;
 mod sweep;
-mod train;
+pub(crate) mod train;
 
 use std::path::Path;
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::program::Program;
 use super::scenario::Scenario;
-use super::train::{lay_base_and_rows, without_times};
+use super::train::{ROWS, lay_base_and_rows, without_times};
 
 const GRID: &str = "version = 1\n[[grid]]\ntasks = ['helpdesk']\nmethods = ['houlsby', 'layer-norm']\nsizes = [4]\n\
                     epochs = [2]\nseeds = [0, 1]\nlimit = 16\nmax_length = 8\nbatch_size = 8\n";
@@ -19,7 +19,7 @@ pub(crate) struct Sweep;
 
 impl Scenario for Sweep {
     fn lay(&self, directory: &Path) -> Result<()> {
-        lay_base_and_rows(directory)?;
+        lay_base_and_rows(directory, ROWS)?;
         std::fs::write(directory.join("grid.toml"), GRID)?;
         Ok(())
     }

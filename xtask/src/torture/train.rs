@@ -11,8 +11,8 @@ use super::program::Program;
 use super::scenario::Scenario;
 use crate::train::workspace;
 
-/// Rows of the private task.
-const ROWS: usize = 60;
+/// Rows of the task in every scenario.
+pub(crate) const ROWS: usize = 60;
 
 /// A run, with or without states kept on the disk.
 pub(crate) struct Training {
@@ -26,11 +26,12 @@ impl Training {
     }
 }
 
-const TRAIN: &str = "train --train rows.csv --text body --label team --base base --device cpu --json \
+/// The start of every command that trains.
+pub(crate) const TRAIN: &str = "train --train rows.csv --text body --label team --base base --device cpu --json \
                      --size 4 --batch-size 8 --lr 1e-2 --max-length 16 --checkpoint-every 0";
 
-/// Lays a tiny base and rows that a single word decides.
-pub(crate) fn lay_base_and_rows(directory: &Path) -> Result<()> {
+/// Lays a tiny base and rows whose class follows from a single word.
+pub(crate) fn lay_base_and_rows(directory: &Path, rows: usize) -> Result<()> {
     let base = directory.join("base");
     std::fs::create_dir(&base)?;
     let fixtures = workspace().join("burn-adapters/tests/fixtures/base");
@@ -42,13 +43,13 @@ pub(crate) fn lay_base_and_rows(directory: &Path) -> Result<()> {
     let words = std::fs::read_to_string(vocabulary)?;
     let words: Vec<&str> =
         words.lines().filter(|word| !word.starts_with('#') && !word.starts_with('[')).collect();
-    let mut rows = String::from("body,team\n");
-    for row in 0..ROWS {
+    let mut csv = String::from("body,team\n");
+    for row in 0..rows {
         let (class, decides) = [("x", words[0]), ("y", words[1])][row % 2];
         let filler = words[2 + row % (words.len() - 2)];
-        writeln!(rows, "{filler} {decides} {filler},{class}")?;
+        writeln!(csv, "{filler} {decides} {filler},{class}")?;
     }
-    std::fs::write(directory.join("rows.csv"), rows)?;
+    std::fs::write(directory.join("rows.csv"), csv)?;
     Ok(())
 }
 
@@ -59,7 +60,7 @@ pub(crate) fn train_line(name: &str, seed: u64) -> String {
 
 impl Scenario for Training {
     fn lay(&self, directory: &Path) -> Result<()> {
-        lay_base_and_rows(directory)
+        lay_base_and_rows(directory, ROWS)
     }
 
     fn next(&self, program: &Program, directory: &Path) -> Result<Option<Command>> {
