@@ -3,7 +3,7 @@
 
 use burn::module::{Module, ModuleMapper, Param, ParamGroup};
 use burn::tensor::{Bool, Tensor};
-use burn_bert::{Bert, BertInput, Insertions};
+use burn_bert::{Bert, BertInput, Encoder, Insertions, ModulePaths};
 
 use crate::error::{AdapterError, BaseShape};
 use crate::head::{Pooling, first_token, mean_of_tokens};
@@ -37,7 +37,7 @@ impl AdaptedBert {
         if made_for != base {
             return Err(AdapterError::OtherShape { task: made_for, base });
         }
-        if task.config().pooling == Pooling::Pooler && bert.pooler.is_none() {
+        if task.config().pooling == Pooling::Pooler && bert.pooler().is_none() {
             return Err(AdapterError::NoPooler);
         }
         Ok(Self { bert, task }.set_requires_grad())
@@ -161,7 +161,13 @@ impl AdaptedBert {
     /// Whether the parameter at a path of this module trains.
     pub fn trains(&self, path: &str) -> bool {
         let config = self.task.config();
-        trains(path, config.plan.tuned, config.pooling, self.task.layers.len())
+        trains(
+            path,
+            self.bert.parameter_paths(),
+            config.plan.tuned,
+            config.pooling,
+            self.task.layers.len(),
+        )
     }
 
     /// Whether an adapter file and a checkpoint hold the tensor at a path of this module: it trains, it is a running
@@ -188,6 +194,7 @@ impl AdaptedBert {
 
     fn set_requires_grad(self) -> Self {
         struct RequiresGradMapper {
+            paths: &'static ModulePaths,
             tuned: TrainableBase,
             pooling: Pooling,
             n_layers: usize,
@@ -206,6 +213,7 @@ impl AdaptedBert {
             fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
                 param.set_require_grad(trains(
                     &self.path.join("."),
+                    self.paths,
                     self.tuned,
                     self.pooling,
                     self.n_layers,
@@ -216,6 +224,7 @@ impl AdaptedBert {
         let config = self.task.config();
         let (tuned, pooling, n_layers) =
             (config.plan.tuned, config.pooling, self.task.layers.len());
-        self.map(&mut RequiresGradMapper { tuned, pooling, n_layers, path: Vec::new() })
+        let paths = self.bert.parameter_paths();
+        self.map(&mut RequiresGradMapper { paths, tuned, pooling, n_layers, path: Vec::new() })
     }
 }

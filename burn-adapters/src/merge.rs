@@ -4,7 +4,7 @@
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::DType;
-use burn_bert::{Projection, Site};
+use burn_bert::{Encoder, Projection, Site};
 use burn_fused::LayerNorm;
 
 use crate::adapted::AdaptedBert;
@@ -24,25 +24,22 @@ impl AdaptedBert {
     /// If the corrections have gates, which see the text.
     pub fn merged(&self) -> Result<Self, AdapterError> {
         let mut bert = self.bert.clone();
-        take_norm(&mut bert.embeddings.layer_norm, self.task.own_norm(Site::Embeddings));
-        for (index, layer) in bert.encoder.layer.iter_mut().enumerate() {
-            let norm = &mut layer.attention.output.layer_norm;
-            take_norm(norm, self.task.own_norm(Site::Attention(index)));
-            take_norm(&mut layer.output.layer_norm, self.task.own_norm(Site::FeedForward(index)));
+        for site in Site::all(bert.n_layers()) {
+            take_norm(bert.norm_mut(site), self.task.own_norm(site));
         }
-        for (layer, adapter) in bert.encoder.layer.iter_mut().zip(&self.task.layers) {
+        for (layer, adapter) in self.task.layers.iter().enumerate() {
             for projection in Projection::ALL {
                 let inserted = Inserted {
                     low_rank: adapter.low_rank.get(projection),
                     input: adapter.scale_input.get(projection),
                     output: adapter.scale_output.get(projection),
                 };
-                inserted.merge_into(layer.projection_mut(projection))?;
+                inserted.merge_into(bert.projection_mut(layer, projection))?;
             }
         }
-        if let Some(pooler) = &mut bert.pooler {
+        if let Some(pooler) = bert.pooler_mut() {
             let low_rank = self.task.pooler.as_ref();
-            Inserted { low_rank, input: None, output: None }.merge_into(&mut pooler.dense)?;
+            Inserted { low_rank, input: None, output: None }.merge_into(pooler)?;
         }
         Self::new(bert, self.task.without_what_merges())
     }

@@ -3,9 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use burn_bert::Bert;
-use burn_bert::encoder::Layer;
-use burn_bert::insertion::{Insertions, Prefix, Projection, Site};
+use burn_bert::{Encoder, EncoderPart, Insertions, Prefix, Projection, Site};
 use burn_fused::LayerNorm;
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +92,7 @@ impl TaskAdapterConfig {
     /// # Errors
     /// If the plan cannot be carried out on this base, the head has no outputs or an impossible dropout, or the base
     /// has no pooler to pool with.
-    pub fn init(&self, bert: &Bert) -> Result<TaskAdapter, AdapterError> {
+    pub fn init(&self, bert: &dyn Encoder) -> Result<TaskAdapter, AdapterError> {
         self.plan.check(bert.n_layers())?;
         if self.outputs == 0 {
             return Err(AdapterError::NoOutputs);
@@ -102,30 +100,28 @@ impl TaskAdapterConfig {
         if !(0.0..1.0).contains(&self.head_dropout) {
             return Err(AdapterError::HeadDropout { found: self.head_dropout });
         }
-        if self.pooling == Pooling::Pooler && bert.pooler.is_none() {
+        if self.pooling == Pooling::Pooler && bert.pooler().is_none() {
             return Err(AdapterError::NoPooler);
         }
 
-        let embeddings_norm = &bert.embeddings.layer_norm;
-        let device = embeddings_norm.gamma.lazy_device();
+        let device = bert.device();
         let stream = NamedRng::new(self.seed);
-        let layers = bert.encoder.layer.iter().enumerate();
-        let layers = layers.map(|(index, layer)| {
-            let stream = stream.child("layers").child(index);
-            self.init_layer(index, layer, &stream, &device)
+        let layers = (0..bert.n_layers()).map(|layer| {
+            let stream = stream.child("layers").child(layer);
+            self.init_layer(layer, bert, &stream, &device)
         });
         let prefix = self.plan.prefix.as_ref().and_then(|plan| {
             plan.config(bert.d_model()).init_source(&stream.child("prefix"), &device)
         });
         let pooler = self.plan.low_rank.as_ref().filter(|plan| plan.pooler);
-        let pooler = pooler.zip(bert.pooler.as_ref().filter(|_| self.pooling == Pooling::Pooler));
+        let pooler = pooler.zip(bert.pooler().filter(|_| self.pooling == Pooling::Pooler));
         Ok(TaskAdapter {
             layers: layers.collect(),
             embeddings_norm: (self.plan.tuned == TrainableBase::LayerNorms)
-                .then(|| task_norm(embeddings_norm)),
+                .then(|| task_norm(bert.norm(Site::Embeddings))),
             prefix,
             pooler: pooler.map(|(plan, pooler)| {
-                let shape = pooler.dense.weight.lazy_shape().dims();
+                let shape = pooler.weight.lazy_shape().dims();
                 plan.config(shape).init(&stream.child("pooler"), &device)
             }),
             fusion: (!self.fused.is_empty())
@@ -142,7 +138,7 @@ impl TaskAdapterConfig {
     fn init_layer(
         &self,
         index: usize,
-        layer: &Layer,
+        bert: &dyn Encoder,
         stream: &NamedRng,
         device: &Device,
     ) -> LayerAdapter {
@@ -154,11 +150,11 @@ impl TaskAdapterConfig {
                 false
             }
         };
-        let d_model = layer.output.layer_norm.gamma.lazy_shape()[0];
-        let shape = |projection| layer.projection(projection).weight.lazy_shape().dims::<2>();
+        let d_model = bert.d_model();
+        let shape = |projection| bert.projection(index, projection).weight.lazy_shape().dims::<2>();
 
         let bottleneck = plan.bottleneck.as_ref().filter(|plan| plan.layers.contains(index));
-        let site = |plan: Option<&BottleneckPlan>, base_norm, stream: &NamedRng| {
+        let site = |plan: Option<&BottleneckPlan>, site, stream: &NamedRng| {
             let bottleneck = plan.map(|plan| {
                 BottleneckConfig::new(d_model, plan.size_in(index))
                     .with_activation(plan.activation)
@@ -171,7 +167,7 @@ impl TaskAdapterConfig {
                     .with_outer_norm(plan.outer_norm)
                     .init(&stream.child("bottleneck"), device)
             });
-            SiteAdapter::new(plan, bottleneck, tunes_norms.then(|| task_norm(base_norm)))
+            SiteAdapter::new(plan, bottleneck, tunes_norms.then(|| task_norm(bert.norm(site))))
         };
 
         let low_rank = plan.low_rank.as_ref().filter(|plan| plan.layers.contains(index));
@@ -193,12 +189,12 @@ impl TaskAdapterConfig {
         LayerAdapter {
             attention: site(
                 bottleneck.filter(|plan| plan.sites.attention()),
-                &layer.attention.output.layer_norm,
+                Site::Attention(index),
                 &stream.child("attention"),
             ),
             feed_forward: site(
                 bottleneck.filter(|plan| plan.sites.feed_forward()),
-                &layer.output.layer_norm,
+                Site::FeedForward(index),
                 &stream.child("feed_forward"),
             ),
             low_rank: Projections::from_fn(correction),
@@ -287,6 +283,10 @@ pub(crate) fn site_of(layers: &[LayerAdapter], site: Site) -> Option<&SiteAdapte
 }
 
 impl Insertions for TaskAdapter {
+    fn inner(&self, _part: EncoderPart) -> &dyn Insertions {
+        &()
+    }
+
     fn add_and_norm(
         &self,
         site: Site,

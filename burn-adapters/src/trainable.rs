@@ -5,6 +5,7 @@ use std::fmt;
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
+use burn_bert::{Encoder, EncoderPart, ModulePaths};
 
 use crate::adapted::AdaptedBert;
 use crate::head::Pooling;
@@ -75,7 +76,7 @@ impl Group {
         }
     }
 
-    fn of(path: &str) -> Self {
+    fn of(path: &str, part: Option<EncoderPart>) -> Self {
         if path.contains(".bottleneck.") {
             Self::Adapters
         } else if matches!(last_segment(path), "gamma" | "beta") {
@@ -84,14 +85,13 @@ impl Group {
             Self::Fusion
         } else if path.starts_with("task.head.") {
             Self::Head
-        } else if path.starts_with("task.") {
-            Self::Adapters
-        } else if path.starts_with("bert.embeddings.") {
-            Self::Embeddings
-        } else if path.starts_with("bert.pooler.") {
-            Self::Pooler
         } else {
-            Self::Layers
+            match part {
+                None => Self::Adapters,
+                Some(EncoderPart::Embeddings) => Self::Embeddings,
+                Some(EncoderPart::Layer(_)) => Self::Layers,
+                Some(EncoderPart::Pooler) => Self::Pooler,
+            }
         }
     }
 }
@@ -106,16 +106,27 @@ pub(crate) fn is_fused(path: &str) -> bool {
     path.starts_with("task.fusion.adapters.")
 }
 
+/// The part of the base that a parameter belongs to, by its path in an [`AdaptedBert`]; `None` for the task's.
+pub(crate) fn part_of_base(path: &str, paths: &ModulePaths) -> Option<EncoderPart> {
+    paths.part(path.strip_prefix("bert.")?)
+}
+
 /// Whether a parameter trains, by its path in an [`AdaptedBert`] whose base has `n_layers` layers.
-pub(crate) fn trains(path: &str, tuned: TrainableBase, pooling: Pooling, n_layers: usize) -> bool {
+pub(crate) fn trains(
+    path: &str,
+    paths: &ModulePaths,
+    tuned: TrainableBase,
+    pooling: Pooling,
+    n_layers: usize,
+) -> bool {
     if is_running_statistic(path) || is_fused(path) {
         return false;
     }
-    let Some(path) = path.strip_prefix("bert.") else {
+    let Some(part) = part_of_base(path, paths) else {
         return true;
     };
-    // A pooler that nobody asks would train without a gradient.
-    if path.starts_with("pooler.") && pooling != Pooling::Pooler {
+    // A pooler that is not used has no gradient.
+    if part == EncoderPart::Pooler && pooling != Pooling::Pooler {
         return false;
     }
     match tuned {
@@ -123,11 +134,11 @@ pub(crate) fn trains(path: &str, tuned: TrainableBase, pooling: Pooling, n_layer
             false
         }
         TrainableBase::Everything => true,
-        TrainableBase::TopLayers(top) => {
-            let layer = path.strip_prefix("encoder.layer.").and_then(|rest| rest.split('.').next());
-            let layer = layer.and_then(|layer| layer.parse::<usize>().ok());
-            path.starts_with("pooler.") || layer.is_some_and(|layer| layer + top >= n_layers)
-        }
+        TrainableBase::TopLayers(top) => match part {
+            EncoderPart::Embeddings => false,
+            EncoderPart::Layer(layer) => layer + top >= n_layers,
+            EncoderPart::Pooler => true,
+        },
     }
 }
 
@@ -234,6 +245,7 @@ impl AdaptedBert {
 
     fn parameters(&self, chosen: impl Fn(&str) -> bool) -> Vec<TrainableParameter> {
         struct Collector<F> {
+            paths: &'static ModulePaths,
             chosen: F,
             path: Vec<String>,
             parameters: Vec<TrainableParameter>,
@@ -251,7 +263,7 @@ impl AdaptedBert {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
                 let path = self.path.join(".");
                 if (self.chosen)(&path) {
-                    let group = Group::of(&path);
+                    let group = Group::of(&path, part_of_base(&path, self.paths));
                     self.parameters.push(TrainableParameter {
                         path,
                         id: param.id,
@@ -262,7 +274,8 @@ impl AdaptedBert {
             }
         }
 
-        let mut collector = Collector { chosen, path: Vec::new(), parameters: Vec::new() };
+        let paths = self.bert.parameter_paths();
+        let mut collector = Collector { paths, chosen, path: Vec::new(), parameters: Vec::new() };
         self.visit(&mut collector);
         collector.parameters
     }
@@ -275,11 +288,15 @@ impl AdaptedBert {
 
 #[cfg(test)]
 mod tests {
+    use burn_bert::Bert;
+
     use super::*;
 
     #[test]
     fn top_layers_are_counted_from_the_top() {
-        let trains = |path| trains(path, TrainableBase::TopLayers(2), Pooling::Pooler, 12);
+        let trains = |path| {
+            trains(path, &Bert::PARAMETER_PATHS, TrainableBase::TopLayers(2), Pooling::Pooler, 12)
+        };
         assert!(trains("bert.encoder.layer.10.output.dense.weight"));
         assert!(trains("bert.encoder.layer.11.attention.output.layer_norm.gamma"));
         assert!(trains("bert.pooler.dense.bias"));
@@ -290,15 +307,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pooler_nobody_asks_does_not_train() {
-        assert!(trains("bert.pooler.dense.weight", TrainableBase::Everything, Pooling::Pooler, 2));
-        assert!(!trains("bert.pooler.dense.weight", TrainableBase::Everything, Pooling::Mean, 2));
-        assert!(!trains(
-            "bert.pooler.dense.weight",
-            TrainableBase::TopLayers(1),
-            Pooling::FirstToken,
-            2
-        ));
+    fn a_pooler_that_is_not_used_does_not_train() {
+        let trains = |tuned, pooling| {
+            trains("bert.pooler.dense.weight", &Bert::PARAMETER_PATHS, tuned, pooling, 2)
+        };
+        assert!(trains(TrainableBase::Everything, Pooling::Pooler));
+        assert!(!trains(TrainableBase::Everything, Pooling::Mean));
+        assert!(!trains(TrainableBase::TopLayers(1), Pooling::FirstToken));
     }
 
     #[test]

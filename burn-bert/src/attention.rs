@@ -1,4 +1,4 @@
-//! Self-attention over heads, up to but not including the output's residual.
+//! The attention sub-layer.
 
 use burn::module::Module;
 use burn::nn::{Dropout, Linear};
@@ -7,33 +7,32 @@ use burn_fused::{AttentionOptions, attention};
 
 use crate::insertion::{Insertions, Projection, Site};
 use crate::projection::project;
-use crate::residual::{Place, Residual};
+use crate::residual::{Residual, ResidualPosition};
 
-/// The attention of a layer: heads, and the residual that closes them.
+/// The attention of a layer, with its output projection and residual connection.
 #[derive(Module, Debug)]
-pub struct Attention {
-    /// `attention.self` in the checkpoint; `self` is a word of Rust's.
-    pub self_attention: SelfAttention,
-    /// The output projection with its residual and norm.
-    pub output: Residual,
+pub(crate) struct Attention {
+    /// `attention.self` in the checkpoint; `self` is a keyword of Rust.
+    pub(crate) self_attention: SelfAttention,
+    pub(crate) output: Residual,
 }
 
-/// Query, key and value, and what the heads do with them.
+/// Multi-head self-attention without its output projection.
 ///
 /// <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/bert/modeling_bert.py> (`BertSelfAttention`)
 #[derive(Module, Debug)]
-pub struct SelfAttention {
+pub(crate) struct SelfAttention {
     /// `[d_model, d_model]`
-    pub query: Linear,
+    pub(crate) query: Linear,
     /// `[d_model, d_model]`
-    pub key: Linear,
+    pub(crate) key: Linear,
     /// `[d_model, d_model]`
-    pub value: Linear,
+    pub(crate) value: Linear,
     /// Of the attention probabilities.
-    pub dropout: Dropout,
+    pub(crate) dropout: Dropout,
     /// Number of heads.
     #[module(skip)]
-    pub heads: usize,
+    pub(crate) heads: usize,
 }
 
 impl Attention {
@@ -48,9 +47,12 @@ impl Attention {
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
         let context = self.self_attention.forward(&hidden, attention_mask, layer, insertions);
-        let place =
-            Place { layer, site: Site::Attention(layer), projection: Projection::AttentionOutput };
-        self.output.forward(context, hidden, place, insertions)
+        let position = ResidualPosition {
+            layer,
+            site: Site::Attention(layer),
+            projection: Projection::AttentionOutput,
+        };
+        self.output.forward(context, hidden, position, insertions)
     }
 }
 

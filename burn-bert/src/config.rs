@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burn_fused::Activation;
 use serde::{Deserialize, Serialize};
 
 use crate::error::BertError;
@@ -24,6 +25,18 @@ pub enum HiddenActivation {
     Silu,
     /// The hyperbolic tangent.
     Tanh,
+}
+
+impl From<HiddenActivation> for Activation {
+    fn from(activation: HiddenActivation) -> Self {
+        match activation {
+            HiddenActivation::Gelu => Self::Gelu,
+            HiddenActivation::GeluNew => Self::GeluNew,
+            HiddenActivation::Relu => Self::Relu,
+            HiddenActivation::Silu => Self::Silu,
+            HiddenActivation::Tanh => Self::Tanh,
+        }
+    }
 }
 
 /// The shape of a BERT.

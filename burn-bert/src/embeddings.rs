@@ -1,28 +1,27 @@
-//! What enters the first layer: words, positions and token types, summed and normed.
+//! The embeddings: the sum of words, positions and token types, through a LayerNorm.
 
 use burn::module::Module;
 use burn::nn::{Dropout, Embedding};
 use burn::tensor::{Int, Tensor};
 use burn_fused::{LayerNorm, dropout};
 
+use crate::input::BertInput;
 use crate::insertion::{Insertions, Site};
-use crate::model::BertInput;
 
 /// The three tables and their norm.
 ///
 /// <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/bert/modeling_bert.py> (`BertEmbeddings`)
 #[derive(Module, Debug)]
-pub struct Embeddings {
+pub(crate) struct Embeddings {
     /// `[vocab_size, d_model]`
-    pub word_embeddings: Embedding,
+    pub(crate) word_embeddings: Embedding,
     /// `[max_position_embeddings, d_model]`
-    pub position_embeddings: Embedding,
+    pub(crate) position_embeddings: Embedding,
     /// `[type_vocab_size, d_model]`
-    pub token_type_embeddings: Embedding,
-    /// BERT's own norm at this site.
-    pub layer_norm: LayerNorm,
+    pub(crate) token_type_embeddings: Embedding,
+    pub(crate) layer_norm: LayerNorm,
     /// After the norm.
-    pub dropout: Dropout,
+    pub(crate) dropout: Dropout,
 }
 
 impl Embeddings {
@@ -35,7 +34,7 @@ impl Embeddings {
         let words = self.word_embeddings.forward(input.input_ids.clone());
         let types = self.token_type_embeddings.forward(input.token_type_ids.clone());
         let positions = self.position_embeddings.forward(positions.unsqueeze()); // [1, sequence, d_model]
-        // Whatever the precision of the tables, hidden states have that of the norms.
+        // The tables may be in half precision; hidden states have the precision of the norms.
         let hidden = (words + types + positions).cast(self.layer_norm.gamma.val().dtype());
         dropout(insertions.norm(Site::Embeddings, hidden, &self.layer_norm), &self.dropout)
     }

@@ -1,9 +1,9 @@
-//! The feed-forward's first half; its second projection closes the layer as a [`Residual`](crate::residual::Residual).
+//! The first half of the feed-forward; the second is a [`Residual`](crate::residual::Residual).
 
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use burn_fused::{Activation, activation};
+use burn_fused::activation;
 
 use crate::config::HiddenActivation;
 use crate::insertion::{Insertions, Projection};
@@ -11,12 +11,11 @@ use crate::projection::project;
 
 /// The wide projection and its activation; `intermediate` in the checkpoint.
 #[derive(Module, Debug)]
-pub struct Intermediate {
+pub(crate) struct Intermediate {
     /// `[d_model, intermediate_size]`
-    pub dense: Linear,
-    /// Applied to each element.
+    pub(crate) dense: Linear,
     #[module(skip)]
-    pub activation: HiddenActivation,
+    pub(crate) activation: HiddenActivation,
 }
 
 impl Intermediate {
@@ -31,25 +30,6 @@ impl Intermediate {
     ) -> Tensor<3> {
         let projection = Projection::FeedForwardIn;
         let wide = project(hidden.clone(), &self.dense, layer, projection, insertions);
-        self.activation.forward(wide)
-    }
-}
-
-impl HiddenActivation {
-    /// Applies the activation to each element.
-    pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        activation(x, self.into())
-    }
-}
-
-impl From<HiddenActivation> for Activation {
-    fn from(activation: HiddenActivation) -> Self {
-        match activation {
-            HiddenActivation::Gelu => Self::Gelu,
-            HiddenActivation::GeluNew => Self::GeluNew,
-            HiddenActivation::Relu => Self::Relu,
-            HiddenActivation::Silu => Self::Silu,
-            HiddenActivation::Tanh => Self::Tanh,
-        }
+        activation(wide, self.activation.into())
     }
 }

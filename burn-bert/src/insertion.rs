@@ -1,5 +1,5 @@
-//! Where a task meets the encoder: the sites, and the trait through which a task answers there.
-//! What a task inserts (adapters, norms, low-rank corrections) lives elsewhere; this file names none of it.
+//! Insertions: the sites and projections of an encoder, and the trait whose methods it calls there.
+//! The inserted modules (adapters, norms, low-rank matrices) are implemented elsewhere.
 //!
 //! The two sites of a layer are those of Houlsby et al. 2019, section 2.1 and figure 2.
 
@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use burn_fused::LayerNorm;
 use serde::{Deserialize, Serialize};
 
-/// A place whose result passes through a LayerNorm; layers count from 0 at the bottom.
+/// A LayerNorm of the encoder; layers count from 0 at the bottom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Site {
     /// After the sum of word, position and token-type embeddings.
@@ -16,6 +16,34 @@ pub enum Site {
     Attention(usize),
     /// After the second feed-forward projection of a layer.
     FeedForward(usize),
+}
+
+impl Site {
+    /// All sites of an encoder of so many layers, from the bottom.
+    pub fn all(n_layers: usize) -> impl Iterator<Item = Self> {
+        let layers =
+            (0..n_layers).flat_map(|layer| [Self::Attention(layer), Self::FeedForward(layer)]);
+        std::iter::once(Self::Embeddings).chain(layers)
+    }
+
+    /// The part of the encoder that the site is in.
+    pub fn part(self) -> EncoderPart {
+        match self {
+            Self::Embeddings => EncoderPart::Embeddings,
+            Self::Attention(layer) | Self::FeedForward(layer) => EncoderPart::Layer(layer),
+        }
+    }
+}
+
+/// The part of an encoder that a parameter belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EncoderPart {
+    /// The embedding tables and their norm.
+    Embeddings,
+    /// A layer, counted from 0 at the bottom.
+    Layer(usize),
+    /// The pooler.
+    Pooler,
 }
 
 /// One of a layer's six linear projections.
@@ -60,17 +88,17 @@ impl Projection {
     }
 }
 
-/// Keys and values that stand before a layer's own: every token attends to them, and no mask hides them.
+/// Keys and values in front of a layer's own: every token attends to them, and no mask hides them.
 #[derive(Debug, Clone)]
 pub struct Prefix {
-    /// `[batch, length, d_model]`, heads side by side as the projections leave them.
+    /// `[batch, length, d_model]`, heads side by side as after the projections.
     pub keys: Tensor<3>,
     /// `[batch, length, d_model]`
     pub values: Tensor<3>,
 }
 
 impl Prefix {
-    /// This prefix with another behind it.
+    /// This prefix followed by another.
     #[must_use]
     pub fn followed_by(self, next: Self) -> Self {
         Self {
@@ -80,14 +108,21 @@ impl Prefix {
     }
 }
 
-/// What a task puts into a BERT that itself does not change.
+/// Modules that are inserted into an encoder whose own weights do not change.
 ///
-/// The encoder asks at each place and goes on with the answer; every default leaves BERT as it is.
-/// Hidden states are `[batch, sequence, d_model]`.
+/// The encoder calls a method at each site and projection, and continues with the result. Every method has a default
+/// that forwards to [`inner`](Self::inner): the methods that a type does not implement are those of the insertions it
+/// wraps, or of the plain encoder. Hidden states are `[batch, sequence, d_model]`.
 pub trait Insertions {
-    /// Closes a sub-layer.
+    /// The insertions that the other methods forward to by default in a part of the encoder: what a wrapper wraps, or
+    /// `&()`, the plain encoder.
     ///
-    /// `output` is what the sub-layer made (projected, dropped out), `residual` what it read, `norm` BERT's own
+    /// There is no default, so that no wrapper can lose the methods it does not implement.
+    fn inner(&self, part: EncoderPart) -> &dyn Insertions;
+
+    /// The end of a sub-layer: the sum with the residual, and the LayerNorm.
+    ///
+    /// `residual` is the sub-layer's input, `output` its output after projection and dropout, `norm` the encoder's
     /// LayerNorm at that site.
     ///
     /// # Shapes
@@ -99,29 +134,26 @@ pub trait Insertions {
         output: Tensor<3>,
         norm: &LayerNorm,
     ) -> Tensor<3> {
-        let _ = site;
-        norm.forward([output, residual])
+        self.inner(site.part()).add_and_norm(site, residual, output, norm)
     }
 
-    /// The norm of a site where nothing is added: the embeddings.
+    /// The LayerNorm of a site without a residual: the embeddings.
     ///
     /// # Shapes
     /// - hidden, result: `[batch, sequence, d_model]`
     fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
-        let _ = site;
-        norm.forward(hidden)
+        self.inner(site.part()).norm(site, hidden, norm)
     }
 
-    /// Changes what one linear projection reads.
+    /// The input of a linear projection.
     ///
     /// # Shapes
     /// - input, result: `[batch, sequence, d_input]`
     fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {
-        let _ = (layer, projection);
-        input
+        self.inner(EncoderPart::Layer(layer)).project_input(layer, projection, input)
     }
 
-    /// Corrects one linear projection: `input` is what it read, `output` what it made.
+    /// The output of a linear projection; `input` is its input.
     ///
     /// # Shapes
     /// - input: `[batch, sequence, d_input]`
@@ -133,29 +165,65 @@ pub trait Insertions {
         input: &Tensor<3>,
         output: Tensor<3>,
     ) -> Tensor<3> {
-        let _ = (layer, projection, input);
-        output
+        self.inner(EncoderPart::Layer(layer)).project(layer, projection, input, output)
     }
 
-    /// Corrects the pooler's linear projection, before its activation: `input` is what it read, the first token of
-    /// each text, and `output` what it made.
+    /// The output of the pooler's linear projection, before its activation; `input` is the first token of each text.
     ///
     /// # Shapes
     /// - input, output, result: `[batch, d_model]`
     fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
-        let _ = input;
-        output
+        self.inner(EncoderPart::Pooler).project_pooler(input, output)
     }
 
-    /// Keys and values to put before a layer's own; `hidden` is what the layer reads.
+    /// Keys and values in front of a layer's own; `hidden` is the layer's input.
     ///
     /// # Shapes
     /// - hidden: `[batch, sequence, d_model]`
     fn prefix(&self, layer: usize, hidden: &Tensor<3>) -> Option<Prefix> {
-        let _ = (layer, hidden);
-        None
+        self.inner(EncoderPart::Layer(layer)).prefix(layer, hidden)
     }
 }
 
-/// Nothing inserted: plain BERT.
-impl Insertions for () {}
+/// No insertions: the plain encoder.
+impl Insertions for () {
+    fn inner(&self, _part: EncoderPart) -> &dyn Insertions {
+        self
+    }
+
+    fn add_and_norm(
+        &self,
+        _site: Site,
+        residual: Tensor<3>,
+        output: Tensor<3>,
+        norm: &LayerNorm,
+    ) -> Tensor<3> {
+        norm.forward([output, residual])
+    }
+
+    fn norm(&self, _site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
+        norm.forward(hidden)
+    }
+
+    fn project_input(&self, _layer: usize, _at: Projection, input: Tensor<3>) -> Tensor<3> {
+        input
+    }
+
+    fn project(
+        &self,
+        _layer: usize,
+        _at: Projection,
+        _input: &Tensor<3>,
+        output: Tensor<3>,
+    ) -> Tensor<3> {
+        output
+    }
+
+    fn project_pooler(&self, _input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
+        output
+    }
+
+    fn prefix(&self, _layer: usize, _hidden: &Tensor<3>) -> Option<Prefix> {
+        None
+    }
+}

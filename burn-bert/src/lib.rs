@@ -1,23 +1,29 @@
 #![doc = include_str!("../README.md")]
 
-pub mod attention;
+mod attention;
+mod bert;
 pub mod checkpoint;
-pub mod config;
+mod config;
 mod config_file;
-pub mod embeddings;
-pub mod encoder;
-pub mod error;
-pub mod feed_forward;
-pub mod insertion;
-pub mod model;
-pub mod pooler;
-pub mod precision;
+mod embeddings;
+mod encoder;
+mod error;
+mod feed_forward;
+mod input;
+mod insertion;
+mod layer;
+mod paths;
+mod pooler;
+mod precision;
 mod projection;
-pub mod residual;
+mod residual;
 
+pub use bert::Bert;
 pub use checkpoint::{load, load_weights};
 pub use config::{BertConfig, HiddenActivation};
+pub use encoder::{EmbeddingSizes, Encoder};
 pub use error::{BertError, TensorProblem};
-pub use insertion::{Insertions, Prefix, Projection, Site};
-pub use model::{Bert, BertInput};
+pub use input::BertInput;
+pub use insertion::{EncoderPart, Insertions, Prefix, Projection, Site};
+pub use paths::ModulePaths;
 pub use precision::Precision;

@@ -1,4 +1,4 @@
-//! Where a sub-layer, the residual and the insertions meet.
+//! The end of a sub-layer: projection, residual connection and LayerNorm.
 
 use burn::module::Module;
 use burn::nn::{Dropout, Linear};
@@ -8,23 +8,22 @@ use burn_fused::{LayerNorm, dropout};
 use crate::insertion::{Insertions, Projection, Site};
 use crate::projection::project;
 
-/// Closes a sub-layer: projection, dropout, insertion, sum with the residual, LayerNorm.
-/// Named as in the checkpoint, where it is the `output` of the attention and of the layer.
+/// The end of a sub-layer: projection, dropout, insertion, sum with the residual, LayerNorm.
+/// In the checkpoint it is the `output` of the attention and of the layer.
 ///
 /// <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/bert/modeling_bert.py> (`BertSelfOutput`, `BertOutput`)
 #[derive(Module, Debug)]
-pub struct Residual {
+pub(crate) struct Residual {
     /// `[d_input, d_model]`
-    pub dense: Linear,
-    /// BERT's own norm at this site.
-    pub layer_norm: LayerNorm,
+    pub(crate) dense: Linear,
+    pub(crate) layer_norm: LayerNorm,
     /// After the projection.
-    pub dropout: Dropout,
+    pub(crate) dropout: Dropout,
 }
 
 /// Which residual of which layer this is.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct ResidualPosition {
     pub(crate) layer: usize,
     pub(crate) site: Site,
     pub(crate) projection: Projection,
@@ -32,18 +31,19 @@ pub(crate) struct Place {
 
 impl Residual {
     /// # Shapes
-    /// - hidden: `[batch, sequence, d_input]`, what the sub-layer made
-    /// - residual: `[batch, sequence, d_model]`, what the sub-layer read
+    /// - hidden: `[batch, sequence, d_input]`, the sub-layer's hidden states before its last projection
+    /// - residual: `[batch, sequence, d_model]`, the sub-layer's input
     /// - result: `[batch, sequence, d_model]`
     pub(crate) fn forward(
         &self,
         hidden: Tensor<3>,
         residual: Tensor<3>,
-        place: Place,
+        position: ResidualPosition,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
-        let output = project(hidden, &self.dense, place.layer, place.projection, insertions);
+        let ResidualPosition { layer, site, projection } = position;
+        let output = project(hidden, &self.dense, layer, projection, insertions);
         let output = dropout(output, &self.dropout);
-        insertions.add_and_norm(place.site, residual, output, &self.layer_norm)
+        insertions.add_and_norm(site, residual, output, &self.layer_norm)
     }
 }

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_bert::{
-    Bert, BertConfig, BertInput, HiddenActivation, Insertions, Prefix, Projection, Site, load,
-    load_weights,
+    Bert, BertConfig, BertInput, Encoder, EncoderPart, HiddenActivation, Insertions, Prefix,
+    Projection, Site, load, load_weights,
 };
 use burn_fused::LayerNorm;
 use safetensors::SafeTensors;
@@ -238,6 +238,10 @@ struct Spy {
 }
 
 impl Insertions for Spy {
+    fn inner(&self, _part: EncoderPart) -> &dyn Insertions {
+        &()
+    }
+
     fn add_and_norm(
         &self,
         site: Site,
@@ -328,9 +332,12 @@ fn every_place_is_asked_once_and_in_order() {
 struct Twice<'a>(&'a Bert);
 
 impl Insertions for Twice<'_> {
+    fn inner(&self, _part: EncoderPart) -> &dyn Insertions {
+        &()
+    }
+
     fn prefix(&self, layer: usize, hidden: &Tensor<3>) -> Option<Prefix> {
-        let layer = &self.0.encoder.layer[layer];
-        let project = |projection| layer.projection(projection).forward(hidden.clone());
+        let project = |projection| self.0.projection(layer, projection).forward(hidden.clone());
         Some(Prefix { keys: project(Projection::Key), values: project(Projection::Value) })
     }
 }
@@ -351,6 +358,10 @@ fn keys_that_are_there_twice_weigh_as_much_as_once() {
 struct Doubler;
 
 impl Insertions for Doubler {
+    fn inner(&self, _part: EncoderPart) -> &dyn Insertions {
+        &()
+    }
+
     fn project(
         &self,
         layer: usize,
@@ -366,7 +377,7 @@ impl Insertions for Doubler {
 fn a_corrected_projection_is_a_corrected_weight() {
     let inserted = base().forward_with(&texts(), &Doubler);
     let mut bert = base();
-    let query = &mut bert.encoder.layer[1].attention.self_attention.query;
+    let query = bert.projection_mut(1, Projection::Query);
     query.weight = Param::from_tensor(query.weight.val() * 2.0);
     query.bias = query.bias.take().map(|bias| Param::from_tensor(bias.val() * 2.0));
     assert_eq!(numbers(inserted), numbers(bert.forward(&texts())));

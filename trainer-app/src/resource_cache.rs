@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Result, anyhow, ensure};
 use burn::tensor::Device;
-use burn_bert::{Bert, BertConfig, Precision};
+use burn_bert::{Bert, BertConfig, Encoder, Precision};
 use glue_data::{TextEncoder, TokenizedDataset};
 
 use crate::activation_cache::files::{self, ActivationFiles};

@@ -6,8 +6,7 @@
 use std::ops::Range;
 
 use burn::tensor::Tensor;
-use burn_bert::BertInput;
-use burn_bert::insertion::{Insertions, Prefix, Projection, Site};
+use burn_bert::{BertInput, Encoder, EncoderPart, Insertions, Site};
 use burn_fused::LayerNorm;
 
 use crate::adapted::AdaptedBert;
@@ -24,6 +23,13 @@ pub struct AblatedLayers<'a> {
 }
 
 impl Insertions for AblatedLayers<'_> {
+    fn inner(&self, part: EncoderPart) -> &dyn Insertions {
+        match part {
+            EncoderPart::Layer(layer) if self.layers.contains(&layer) => &(),
+            _ => self.task,
+        }
+    }
+
     fn add_and_norm(
         &self,
         site: Site,
@@ -31,47 +37,12 @@ impl Insertions for AblatedLayers<'_> {
         output: Tensor<3>,
         norm: &LayerNorm,
     ) -> Tensor<3> {
-        match site {
-            Site::Attention(layer) | Site::FeedForward(layer) if self.layers.contains(&layer) => {
-                self.task.own_norm(site).unwrap_or(norm).forward([output, residual])
-            }
-            _ => self.task.add_and_norm(site, residual, output, norm),
-        }
+        let norm = self.task.own_norm(site).unwrap_or(norm);
+        self.inner(site.part()).add_and_norm(site, residual, output, norm)
     }
 
     fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
         self.task.norm(site, hidden, norm)
-    }
-
-    fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {
-        if self.layers.contains(&layer) {
-            return input;
-        }
-        self.task.project_input(layer, projection, input)
-    }
-
-    fn project(
-        &self,
-        layer: usize,
-        projection: Projection,
-        input: &Tensor<3>,
-        output: Tensor<3>,
-    ) -> Tensor<3> {
-        if self.layers.contains(&layer) {
-            return output;
-        }
-        self.task.project(layer, projection, input, output)
-    }
-
-    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
-        self.task.project_pooler(input, output)
-    }
-
-    fn prefix(&self, layer: usize, hidden: &Tensor<3>) -> Option<Prefix> {
-        if self.layers.contains(&layer) {
-            return None;
-        }
-        self.task.prefix(layer, hidden)
     }
 }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Tensor, TensorData};
-use burn_bert::insertion::{Insertions, Prefix, Projection, Site};
+use burn_bert::{EncoderPart, Insertions, Prefix, Projection, Site};
 use burn_fused::LayerNorm;
 
 use crate::adapted::AdaptedBert;
@@ -75,6 +75,11 @@ impl Average<'_> {
 }
 
 impl Insertions for Average<'_> {
+    /// Every method is a mean; nothing is forwarded.
+    fn inner(&self, _part: EncoderPart) -> &dyn Insertions {
+        &()
+    }
+
     fn add_and_norm(
         &self,
         site: Site,

@@ -10,8 +10,7 @@ use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Initializer, Linear};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
-use burn_bert::Bert;
-use burn_bert::insertion::Site;
+use burn_bert::{Encoder, Site};
 use burn_fused::{LayerNorm, linear};
 
 use crate::bottleneck_plan::{BottleneckPlan, Closing, OuterNorm, Placement, ResidualSource};
@@ -76,7 +75,7 @@ pub struct SiteFusion {
 pub fn fuse(
     config: &TaskAdapterConfig,
     adapters: Vec<TaskAdapter>,
-    bert: &Bert,
+    bert: &dyn Encoder,
 ) -> Result<TaskAdapter, AdapterError> {
     if adapters.is_empty() {
         return Err(AdapterError::NothingToFuse);
@@ -97,8 +96,9 @@ pub fn fuse(
     };
     let mut task = config.init(bert)?;
 
-    let mean = |site: Site, norm: Option<&mut LayerNorm>, base: &LayerNorm| {
+    let mean = |site: Site, norm: Option<&mut LayerNorm>| {
         let Some(norm) = norm else { return };
+        let base = bert.norm(site);
         let of = |parameter: fn(&LayerNorm) -> &Param<Tensor<1>>| {
             let norms = adapters.iter().map(|adapter| adapter.own_norm(site).unwrap_or(base));
             let values = norms.map(|norm| parameter(norm).val()).collect();
@@ -107,12 +107,10 @@ pub fn fuse(
         };
         (norm.gamma, norm.beta) = (of(|norm| &norm.gamma), of(|norm| &norm.beta));
     };
-    mean(Site::Embeddings, task.embeddings_norm.as_mut(), &bert.embeddings.layer_norm);
-    for (index, (layer, base)) in task.layers.iter_mut().zip(&bert.encoder.layer).enumerate() {
-        let LayerAdapter { attention, feed_forward, .. } = layer;
-        let base_norm = &base.attention.output.layer_norm;
-        mean(Site::Attention(index), attention.norm.as_mut(), base_norm);
-        mean(Site::FeedForward(index), feed_forward.norm.as_mut(), &base.output.layer_norm);
+    mean(Site::Embeddings, task.embeddings_norm.as_mut());
+    for (index, layer) in task.layers.iter_mut().enumerate() {
+        mean(Site::Attention(index), layer.attention.norm.as_mut());
+        mean(Site::FeedForward(index), layer.feed_forward.norm.as_mut());
     }
     if let Some(fusion) = &mut task.fusion {
         fusion.adapters = adapters.into_iter().map(FusedAdapter::of).collect();
@@ -134,7 +132,7 @@ impl Fusion {
     /// A fresh fusion of fresh adapters, for the plans in `config.fused`.
     pub(crate) fn init(
         config: &TaskAdapterConfig,
-        bert: &Bert,
+        bert: &dyn Encoder,
         stream: &NamedRng,
     ) -> Result<Self, AdapterError> {
         if config.plan.inserts() {
@@ -148,14 +146,14 @@ impl Fusion {
             config.init(bert).map(FusedAdapter::of)
         });
         let adapters = adapters.collect::<Result<Vec<_>, AdapterError>>()?;
-        let device = bert.embeddings.layer_norm.gamma.lazy_device();
+        let device = bert.device();
         let site = |site: Site, stream: &NamedRng| {
             let stands = adapters.iter().any(|adapter| {
                 site_of(&adapter.layers, site).is_some_and(|own| own.bottleneck.is_some())
             });
-            let layer = bert.encoder.layer.first().filter(|_| stands)?;
-            let dropout = layer.attention.self_attention.dropout.prob;
-            Some(SiteFusion::init(bert.d_model(), dropout, stream, &device))
+            stands.then(|| {
+                SiteFusion::init(bert.d_model(), bert.attention_dropout(), stream, &device)
+            })
         };
         let layers = (0..bert.n_layers()).map(|layer| {
             let stream = stream.child("layers").child(layer);

@@ -11,8 +11,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
-use burn_bert::insertion::{Insertions, Projection, Site};
-use burn_bert::{Bert, BertInput};
+use burn_bert::{BertInput, Encoder, EncoderPart, Insertions, Projection, Site};
 use burn_fused::LayerNorm;
 
 use super::stacked::{Matrices, Norms, Vectors};
@@ -118,7 +117,7 @@ impl StackedTasks {
     ///
     /// # Errors
     /// If a task was made for another base, or is one that [`mixes`] refuses.
-    pub fn new(bert: &Bert, tasks: &[&TaskAdapter]) -> Result<Self, AdapterError> {
+    pub fn new(bert: &dyn Encoder, tasks: &[&TaskAdapter]) -> Result<Self, AdapterError> {
         let base = BaseShape { n_layers: bert.n_layers(), d_model: bert.d_model() };
         for task in tasks {
             let d_model = task.head.linear.weight.lazy_shape()[0];
@@ -126,19 +125,16 @@ impl StackedTasks {
             if made_for != base {
                 return Err(AdapterError::OtherShape { task: made_for, base });
             }
-            if task.config().pooling == Pooling::Pooler && bert.pooler.is_none() {
+            if task.config().pooling == Pooling::Pooler && bert.pooler().is_none() {
                 return Err(AdapterError::NoPooler);
             }
             mixes(task.config())?;
         }
         let tasks: Vec<TaskAdapter> = tasks.iter().map(|task| task.valid()).collect();
-        let layers = bert.encoder.layer.iter().enumerate().map(|(index, layer)| LayerSet {
-            attention: SiteSet::new(
-                &tasks,
-                Site::Attention(index),
-                &layer.attention.output.layer_norm,
-            ),
-            feed_forward: SiteSet::new(&tasks, Site::FeedForward(index), &layer.output.layer_norm),
+        let site = |site| SiteSet::new(&tasks, site, bert.norm(site));
+        let layers = (0..bert.n_layers()).map(|index| LayerSet {
+            attention: site(Site::Attention(index)),
+            feed_forward: site(Site::FeedForward(index)),
             low_rank: at_projections(|projection| {
                 let of = |task: &TaskAdapter| {
                     let low_rank = task.layers[index].low_rank.get(projection)?;
@@ -170,7 +166,7 @@ impl StackedTasks {
             layers,
             embeddings_norm: Norms::new(
                 tasks.iter().map(|task| task.own_norm(Site::Embeddings)),
-                &bert.embeddings.layer_norm,
+                bert.norm(Site::Embeddings),
             ),
             pooler,
             head: Matrices::new(tasks.iter().map(|task| {
@@ -322,7 +318,7 @@ impl<'a> MixedBatch<'a> {
     ///
     /// # Panics
     /// If there is another number of rows than of tasks.
-    pub fn forward(&self, bert: &Bert, input: &BertInput) -> Vec<Vec<f32>> {
+    pub fn forward(&self, bert: &dyn Encoder, input: &BertInput) -> Vec<Vec<f32>> {
         let hidden = bert.forward_with(input, self); // [batch, sequence, d_model]
         let Some(head) = &self.set.head else { return vec![Vec::new(); self.slots.len()] };
         let pooled = self.choose(
@@ -388,6 +384,10 @@ impl<'a> MixedBatch<'a> {
 }
 
 impl Insertions for MixedBatch<'_> {
+    fn inner(&self, _part: EncoderPart) -> &dyn Insertions {
+        &()
+    }
+
     fn add_and_norm(
         &self,
         site: Site,

@@ -4,7 +4,7 @@
 //! <https://github.com/adapter-hub/adapters/blob/v1.3.0/src/adapters/methods/adapter_layer_base.py>, `compose_stack`.
 
 use burn::tensor::Tensor;
-use burn_bert::insertion::{Insertions, Prefix, Projection, Site};
+use burn_bert::{EncoderPart, Insertions, Prefix, Projection, Site};
 use burn_fused::LayerNorm;
 
 use crate::task_adapter::TaskAdapter;
@@ -30,6 +30,10 @@ impl Stack<'_> {
 }
 
 impl Insertions for Stack<'_> {
+    fn inner(&self, _part: EncoderPart) -> &dyn Insertions {
+        self.task
+    }
+
     fn add_and_norm(
         &self,
         site: Site,
@@ -44,10 +48,6 @@ impl Insertions for Stack<'_> {
             }
         });
         self.task.norm_after_delta(site, residual, output, norm)
-    }
-
-    fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
-        self.task.norm(site, hidden, norm)
     }
 
     fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {

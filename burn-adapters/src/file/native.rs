@@ -13,7 +13,7 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor, TensorData};
-use burn_bert::Bert;
+use burn_bert::{Bert, Encoder};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use safetensors::{SafeTensorError, serialize};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
-use burn_bert::{Bert, BertInput, Precision};
+use burn_bert::{BertInput, Encoder, Precision};
 use serde::{Deserialize, Serialize};
 
 use crate::adapted::AdaptedBert;
@@ -88,11 +88,10 @@ fn is_single(precision: &Precision) -> bool {
     *precision == Precision::F32
 }
 
-fn texts(bert: &Bert) -> (Vec<Vec<u64>>, Vec<Vec<u64>>) {
-    let rows = |table: &burn::nn::Embedding| table.weight.lazy_shape()[0];
-    let vocabulary = rows(&bert.embeddings.word_embeddings);
-    let length = LENGTH.min(rows(&bert.embeddings.position_embeddings));
-    let types = rows(&bert.embeddings.token_type_embeddings);
+fn texts(bert: &dyn Encoder) -> (Vec<Vec<u64>>, Vec<Vec<u64>>) {
+    let sizes = bert.embedding_sizes();
+    let (vocabulary, types) = (sizes.vocab_size, sizes.token_types);
+    let length = LENGTH.min(sizes.positions);
     // Steps of the golden ratio reach every part of a vocabulary of any size.
     let id = |index: usize| ((index + 1) * 40_503 % 65_536 * vocabulary / 65_536) as u64;
     let token_type = |index: usize| u64::from(types > 1 && index >= length + length / 2);
@@ -109,7 +108,7 @@ fn logits(
     token_type_ids: &[Vec<u64>],
 ) -> Vec<Vec<f32>> {
     let model = model.valid();
-    let device = model.bert.embeddings.layer_norm.gamma.device();
+    let device = model.bert.device();
     let tensor = |rows: &[Vec<u64>]| {
         let shape = [rows.len(), rows.first().map_or(0, Vec::len)];
         Tensor::<2, Int>::from_data(TensorData::new(rows.concat(), shape), &device)

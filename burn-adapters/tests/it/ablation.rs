@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, TensorData};
 use burn_adapters::{AblatedLayers, AdaptedBert, Method, ablate_spans};
-use burn_bert::{BertConfig, BertInput};
+use burn_bert::{BertConfig, BertInput, Encoder};
 
 use crate::fixtures::{adapted, base, config, with_noise};
 

@@ -8,8 +8,7 @@ use burn_adapters::{
     Activation, AdaptedBert, BottleneckConfig, Combine, Group, HeadKind, InnerNorm, Method,
     OuterNorm, Placement, Plan, Scaling, Sites, classification_loss,
 };
-use burn_bert::Projection;
-use burn_bert::insertion::{Insertions, Site};
+use burn_bert::{Encoder, Insertions, Projection, Site};
 
 use crate::fixtures::{
     adapted, all_tensors, base, config, gradients_by_path, max_abs, max_abs_difference,
@@ -130,7 +129,7 @@ fn a_product_is_that_of_the_formula() {
         assert_eq!(bottleneck.placement, placement);
         let model = adapted(base(&device), &config(plan));
         let site = &model.task.layers[1].feed_forward;
-        let norm = &model.bert.encoder.layer[1].output.layer_norm;
+        let norm = model.bert.norm(Site::FeedForward(1));
         let a = site.bottleneck.as_ref().unwrap();
         let x = model.bert.embed(&some_input(&device), &());
         let h = x.clone().tanh() * 0.5 + 0.25;

@@ -11,6 +11,7 @@ use burn_adapters::file::native::{
 use burn_adapters::{
     AdaptedBert, AdapterError, HeadKind, Method, Plan, Pooling, TaskAdapterConfig,
 };
+use burn_bert::{Bert, Encoder, Site};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tempfile::TempDir;
@@ -167,7 +168,7 @@ fn an_adapter_loaded_for_training_asks_for_gradients() {
     let (_directory, path, _) = saved(Method::Houlsby);
     let (loaded, _) = load(&path, base(&Device::flex().autodiff()), FINGERPRINT).unwrap();
     assert!(loaded.task.head.linear.weight.val().is_require_grad());
-    assert!(!loaded.bert.embeddings.layer_norm.gamma.val().is_require_grad());
+    assert!(!loaded.bert.norm(Site::Embeddings).gamma.val().is_require_grad());
 }
 
 #[test]
@@ -213,7 +214,7 @@ fn what_is_not_finite_is_not_saved() {
     check(&model, &metadata(Method::Houlsby), "the tensor head.linear.weight");
     // Finite, but not what comes of it: 32 products of about 3e38 in a sum.
     model.task.head.linear.weight = Param::from_tensor(weight.ones_like() * 3e38);
-    model.bert.pooler.as_mut().unwrap().dense.bias =
+    model.bert.pooler_mut().unwrap().bias =
         Some(Param::from_tensor(Tensor::ones([32], &Device::flex()) * 9.0));
     check(&model, &metadata(Method::Houlsby), "a logit of the probe");
 }
@@ -243,12 +244,17 @@ fn another_base_is_refused() {
     );
 }
 
+/// A base with other word embeddings.
+fn with_words(bert: Bert, change: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Bert {
+    let name = "embeddings.word_embeddings.weight";
+    let words = Tensor::from_data(all_tensors(&bert)[name].clone(), &Device::flex());
+    with_tensors(bert, [(name.to_owned(), change(words).into_data())].into())
+}
+
 #[test]
 fn a_base_that_was_changed_does_not_pass_the_probe() {
     let (_directory, path, _) = saved(Method::Houlsby);
-    let mut bert = base(&Device::flex());
-    let words = bert.embeddings.word_embeddings.weight.val();
-    bert.embeddings.word_embeddings.weight = Param::from_tensor(words * 1.1);
+    let bert = with_words(base(&Device::flex()), |words| words * 1.1);
     let error = load(&path, bert, FINGERPRINT).unwrap_err();
     assert!(matches!(error, AdapterError::Probe { .. }), "{error}");
 }
@@ -484,17 +490,16 @@ fn labels_that_cannot_be_known_by_name_are_refused() {
 fn a_base_that_gives_nan_for_one_text_does_not_pass_the_probe() {
     let (_directory, path, _) = saved(Method::Lora);
     let header = read_header(&path).unwrap();
-    let mut bert = base(&Device::flex());
-    let words = bert.embeddings.word_embeddings.weight.val();
-    let [rows, width] = words.dims();
-    // A word of the first text alone: the second text, which comes after it, differs by nothing.
+    // A word of the first text alone: the second text, which comes after it, is unchanged.
     let (first, second) = (&header.probe.input_ids[0], &header.probe.input_ids[1]);
     let only = first.iter().find(|id| !second.contains(id)).unwrap();
-    let bad: Vec<f32> = (0..rows * width)
-        .map(|place| if (place / width) as u64 == *only { f32::NAN } else { 0.0 })
-        .collect();
-    let bad = Tensor::from_data(TensorData::new(bad, [rows, width]), &Device::flex());
-    bert.embeddings.word_embeddings.weight = Param::from_tensor(words + bad);
+    let bert = with_words(base(&Device::flex()), |words| {
+        let [rows, width] = words.dims();
+        let bad: Vec<f32> = (0..rows * width)
+            .map(|index| if (index / width) as u64 == *only { f32::NAN } else { 0.0 })
+            .collect();
+        words + Tensor::from_data(TensorData::new(bad, [rows, width]), &Device::flex())
+    });
     let error = load(&path, bert, FINGERPRINT).unwrap_err();
     assert!(
         matches!(error, AdapterError::Probe { difference, .. } if difference.is_nan()),

@@ -136,7 +136,7 @@ pub(crate) fn from_torch(path: &str, data: &TensorData) -> TensorData {
 }
 
 /// The model with the tensors that `named` has, by their paths; it must use all of them.
-pub(crate) fn with_tensors(model: AdaptedBert, named: Tensors) -> AdaptedBert {
+pub(crate) fn with_tensors<M: Module>(model: M, named: Tensors) -> M {
     struct Writer(Vec<String>, Tensors);
 
     impl ModuleMapper for Writer {

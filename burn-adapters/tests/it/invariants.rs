@@ -8,7 +8,7 @@ use burn_adapters::{
     AdaptedBert, AdapterError, BottleneckPlan, Closing, Method, OuterNorm, Plan, Pooling,
     PrefixGate, ResidualSource, TaskAdapterConfig, classification_loss,
 };
-use burn_bert::{Bert, BertConfig, BertInput};
+use burn_bert::{Bert, BertConfig, BertInput, Encoder};
 
 use crate::fixtures::{
     adapted, all_tensors, base, config, max_abs, max_abs_difference, with_noise,
@@ -308,8 +308,6 @@ fn configurations_that_cannot_be_are_refused() {
     }
     let error = refused(TaskAdapterConfig { plan: Method::TopLayers(3).plan(4), ..good });
     assert!(matches!(error, AdapterError::TopLayers { layers: 3, n_layers: 2 }));
-    let mut without_pooler = bert.clone();
-    without_pooler.pooler = None;
-    let error = config(Method::Houlsby.plan(4)).init(&without_pooler).unwrap_err();
+    let error = config(Method::Houlsby.plan(4)).init(&bert.without_pooler()).unwrap_err();
     assert!(matches!(error, AdapterError::NoPooler));
 }

@@ -6,7 +6,7 @@ use burn_adapters::{
     Activation, AdaptedBert, AdapterError, Layers, Method, MixedBatch, Plan, Pooling, Scaling,
     StackedTasks, TaskAdapterConfig,
 };
-use burn_bert::BertInput;
+use burn_bert::{BertInput, Encoder};
 
 use crate::fixtures::{adapted, all_tensors, base, config, max_abs_difference, with_tensors};
 use crate::samples::plans;

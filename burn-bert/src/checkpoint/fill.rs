@@ -6,9 +6,10 @@ use std::path::Path;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
+use crate::bert::Bert;
 use crate::config::BertConfig;
 use crate::error::{BertError, TensorProblem};
-use crate::model::Bert;
+use crate::insertion::EncoderPart;
 
 /// The tensors of a checkpoint and its way of naming and laying them out.
 pub(super) struct Checkpoint {
@@ -119,9 +120,9 @@ fn check_expansion(directory: &Path, tensors: &[Stored], bytes: u64) -> Result<(
 fn check_layers(directory: &Path, tensors: &[Stored], expected: usize) -> Result<(), BertError> {
     /// Half of a layer's 16 tensors: with fewer the layer is not there.
     const FEWEST: usize = 8;
-    let layer = |stored: &Stored| {
-        let (layer, _) = stored.path.strip_prefix("encoder.layer.")?.split_once('.')?;
-        layer.parse::<usize>().ok()
+    let layer = |stored: &Stored| match Bert::PARAMETER_PATHS.part(&stored.path) {
+        Some(EncoderPart::Layer(layer)) => Some(layer),
+        _ => None,
     };
     let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
     for layer in tensors.iter().filter_map(layer) {

@@ -10,8 +10,8 @@ use burn::tensor::{DType, TensorData};
 use serde::Deserialize;
 
 use super::fill::{Checkpoint, Stored, parameters, transposed};
+use crate::bert::Bert;
 use crate::error::BertError;
-use crate::model::Bert;
 
 /// The weights of a BERT by their names in a checkpoint without prefix, laid out as there.
 pub fn tensors(bert: &Bert) -> BTreeMap<String, TensorData> {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 
+use crate::bert::Bert;
 use crate::config::BertConfig;
 use crate::error::BertError;
-use crate::model::Bert;
 
 mod fill;
 pub mod hugging_face;

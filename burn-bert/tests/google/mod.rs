@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use burn_bert::checkpoint::tensorflow::TensorBundle;
-use burn_bert::{BertConfig, HiddenActivation, load, load_weights};
+use burn_bert::{BertConfig, Encoder, HiddenActivation, load, load_weights};
 
 use crate::{TOLERANCE, check_encoder, check_near, fixture, numbers, texts};
 

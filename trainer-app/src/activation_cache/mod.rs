@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, f16};
-use burn_bert::Bert;
+use burn_bert::{Bert, Encoder};
 use glue_data::TokenizedDataset;
 use glue_data::batching::scoring_batches;
 

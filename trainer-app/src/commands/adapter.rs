@@ -9,8 +9,7 @@ use burn::tensor::Device;
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
 use burn_adapters::file::{adapter_hub, atomic, merged, peft, tensorflow};
 use burn_adapters::{AdaptedBert, HeadKind, average_weights};
-use burn_bert::encoder::Layer;
-use burn_bert::{Bert, BertConfig, HiddenActivation};
+use burn_bert::{Bert, BertConfig, Encoder, HiddenActivation};
 use glue_data::{Labels, TextEncoder};
 use serde::Deserialize;
 
@@ -143,7 +142,7 @@ fn format_of(directory: &Path) -> Result<DirectoryFormat> {
 /// The longest text in tokens: what was typed, or as much as is usual and the base reads.
 fn longest(bert: &Bert, typed: Option<usize>) -> Result<usize> {
     const USUAL: usize = 128;
-    let [positions, _] = bert.embeddings.position_embeddings.weight.dims();
+    let positions = bert.embedding_sizes().positions;
     match typed {
         Some(length) if length > positions => Err(UsageError::new(format!(
             "--max-length is {length}, but the base reads {positions} tokens at most"
@@ -247,8 +246,7 @@ fn warn(sentences: &[String]) {
 pub fn import_tensorflow(args: &ImportTensorflowArgs) -> Result<()> {
     let (bert, base) = load_base(&args.base)?;
     let max_length = longest(&bert, args.max_length)?;
-    let is_gelu = |layer: &Layer| layer.intermediate.activation == HiddenActivation::Gelu;
-    if bert.encoder.layer.iter().any(is_gelu) {
+    if bert.hidden_activation() == Some(HiddenActivation::Gelu) {
         warn(&[format!(
             "the paper's code computes GELU by its tanh approximation, and {} by the error function: hidden states \
              differ by some 1e-3; the directory of Google's own checkpoint as --base has the former",

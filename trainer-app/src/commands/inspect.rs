@@ -7,7 +7,7 @@ use anyhow::Result;
 use burn::module::Module;
 use burn_adapters::file::native::{self, DataSource};
 use burn_adapters::{BottleneckPlan, HeadKind, Plan};
-use burn_bert::Projection;
+use burn_bert::{Encoder, Projection};
 use serde_json::{Value, json};
 
 use crate::base::Base;
@@ -51,7 +51,7 @@ pub fn base(args: &BaseArgs) -> Result<()> {
                 "fingerprint": fingerprint,
                 "tokenizer": { "fingerprint": tokenizer, "tokens": encoder.tokens() },
                 "parameters": parameters,
-                "pooler": bert.pooler.is_some(),
+                "pooler": bert.pooler().is_some(),
                 "config": config,
             })
         );
@@ -65,7 +65,7 @@ pub fn base(args: &BaseArgs) -> Result<()> {
             config.num_attention_heads,
             config.vocab_size
         );
-        let pooler = if bert.pooler.is_some() { "with" } else { "without" };
+        let pooler = if bert.pooler().is_some() { "with" } else { "without" };
         outln!("weights     whole: {parameters} finite numbers, {pooler} a pooler");
         outln!("tokenizer   {} tokens, {tokenizer}", encoder.tokens());
         outln!("fingerprint {fingerprint}");

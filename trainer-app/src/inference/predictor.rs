@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor};
 use burn_adapters::compose::ablated_layers::ablate_spans;
 use burn_adapters::file::native::{self, AdapterMetadata};
 use burn_adapters::{AdapterDrop, Layers, Stack, TaskAdapter};
-use burn_bert::{BertConfig, Insertions};
+use burn_bert::{BertConfig, Encoder, Insertions};
 use glue_data::batching::scoring_batches;
 use glue_data::{Batch, Example, TextEncoder, TokenizedDataset};
 

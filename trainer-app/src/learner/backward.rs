@@ -4,6 +4,7 @@
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
 use burn_adapters::AdaptedBert;
+use burn_bert::Encoder;
 use glue_data::{Batch, derive_seed};
 
 use super::step::{Forward, LayerInput, TrainableModel, bert_input};

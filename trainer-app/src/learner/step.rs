@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{ExecutionError, Tensor};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use burn_adapters::{AdaptedBert, classification_loss, regression_loss, span_loss};
-use burn_bert::{BertInput, Insertions};
+use burn_bert::{BertInput, Encoder, Insertions};
 use glue_data::{Batch, Label, Targets};
 
 /// The logit of a place where no answer starts or ends: far below any other, and finite.

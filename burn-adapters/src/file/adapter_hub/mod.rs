@@ -10,7 +10,7 @@ pub(super) mod names;
 
 use std::path::Path;
 
-use burn_bert::Bert;
+use burn_bert::{Bert, Encoder};
 use serde_json::{Value, json};
 
 use self::config::Version;

@@ -11,7 +11,7 @@ mod targets;
 use std::path::Path;
 
 use burn::tensor::TensorData;
-use burn_bert::Bert;
+use burn_bert::{Bert, Encoder};
 
 use self::names::place;
 use super::adapter_hub::numbered_labels;

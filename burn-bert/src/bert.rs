@@ -1,0 +1,224 @@
+//! BERT: embeddings, layers and pooler. Heads and losses are those of a task.
+
+use std::ops::Range;
+
+use burn::module::Module;
+use burn::nn::{DropoutConfig, Embedding, EmbeddingConfig, Initializer, Linear, LinearConfig};
+use burn::tensor::{Bool, Device, Tensor, assert_shape};
+use burn_fused::LayerNorm;
+
+use crate::attention::{Attention, SelfAttention};
+use crate::config::{BertConfig, HiddenActivation};
+use crate::embeddings::Embeddings;
+use crate::encoder::{EmbeddingSizes, Encoder};
+use crate::feed_forward::Intermediate;
+use crate::input::BertInput;
+use crate::insertion::{Insertions, Projection, Site};
+use crate::layer::{Layer, LayerStack};
+use crate::paths::ModulePaths;
+use crate::pooler::Pooler;
+use crate::residual::Residual;
+
+/// A BERT. Its parameters are named as in Hugging Face's checkpoints.
+#[derive(Module, Debug)]
+pub struct Bert {
+    pub(crate) embeddings: Embeddings,
+    pub(crate) encoder: LayerStack,
+    /// Checkpoints of token classification or question answering have none.
+    pub(crate) pooler: Option<Pooler>,
+}
+
+impl Bert {
+    /// Paths of the parameters.
+    pub const PARAMETER_PATHS: ModulePaths = ModulePaths {
+        embeddings: "embeddings",
+        layers: "encoder.layer",
+        pooler: "pooler",
+        pooler_dense: "dense",
+        attention: "attention.output",
+        feed_forward: "output",
+        norm: "layer_norm",
+        projections: [
+            "attention.self_attention.query",
+            "attention.self_attention.key",
+            "attention.self_attention.value",
+            "attention.output.dense",
+            "intermediate.dense",
+            "output.dense",
+        ],
+    };
+
+    /// Names in Hugging Face's checkpoints.
+    pub const CHECKPOINT_PATHS: ModulePaths = ModulePaths {
+        norm: "LayerNorm",
+        projections: [
+            "attention.self.query",
+            "attention.self.key",
+            "attention.self.value",
+            "attention.output.dense",
+            "intermediate.dense",
+            "output.dense",
+        ],
+        ..Self::PARAMETER_PATHS
+    };
+
+    /// The activation of the feed-forwards.
+    pub fn hidden_activation(&self) -> Option<HiddenActivation> {
+        self.encoder.layer.first().map(|layer| layer.intermediate.activation)
+    }
+
+    /// The same BERT without its pooler.
+    #[must_use]
+    pub fn without_pooler(self) -> Self {
+        Self { pooler: None, ..self }
+    }
+}
+
+impl Encoder for Bert {
+    fn n_layers(&self) -> usize {
+        self.encoder.layer.len()
+    }
+
+    fn d_model(&self) -> usize {
+        self.embeddings.layer_norm.gamma.lazy_shape()[0]
+    }
+
+    fn embedding_sizes(&self) -> EmbeddingSizes {
+        let rows = |table: &Embedding| table.weight.lazy_shape()[0];
+        EmbeddingSizes {
+            vocab_size: rows(&self.embeddings.word_embeddings),
+            positions: rows(&self.embeddings.position_embeddings),
+            token_types: rows(&self.embeddings.token_type_embeddings),
+        }
+    }
+
+    fn attention_dropout(&self) -> f64 {
+        self.encoder.layer.first().map_or(0.0, |layer| layer.attention.self_attention.dropout.prob)
+    }
+
+    fn norm(&self, site: Site) -> &LayerNorm {
+        match site {
+            Site::Embeddings => &self.embeddings.layer_norm,
+            Site::Attention(layer) => &self.encoder.layer[layer].attention.output.layer_norm,
+            Site::FeedForward(layer) => &self.encoder.layer[layer].output.layer_norm,
+        }
+    }
+
+    fn norm_mut(&mut self, site: Site) -> &mut LayerNorm {
+        match site {
+            Site::Embeddings => &mut self.embeddings.layer_norm,
+            Site::Attention(layer) => &mut self.encoder.layer[layer].attention.output.layer_norm,
+            Site::FeedForward(layer) => &mut self.encoder.layer[layer].output.layer_norm,
+        }
+    }
+
+    fn projection(&self, layer: usize, projection: Projection) -> &Linear {
+        self.encoder.layer[layer].projection(projection)
+    }
+
+    fn projection_mut(&mut self, layer: usize, projection: Projection) -> &mut Linear {
+        self.encoder.layer[layer].projection_mut(projection)
+    }
+
+    fn pooler(&self) -> Option<&Linear> {
+        self.pooler.as_ref().map(|pooler| &pooler.dense)
+    }
+
+    fn pooler_mut(&mut self) -> Option<&mut Linear> {
+        self.pooler.as_mut().map(|pooler| &mut pooler.dense)
+    }
+
+    fn parameter_paths(&self) -> &'static ModulePaths {
+        &Self::PARAMETER_PATHS
+    }
+
+    fn checkpoint_paths(&self) -> &'static ModulePaths {
+        &Self::CHECKPOINT_PATHS
+    }
+
+    fn checkpoint_prefix(&self) -> &'static str {
+        "bert."
+    }
+
+    fn embed(&self, input: &BertInput, insertions: &dyn Insertions) -> Tensor<3> {
+        let [batch, sequence] = input.input_ids.dims();
+        assert_shape!(input.token_type_ids, [batch, sequence]);
+        assert_shape!(input.attention_mask, [batch, sequence]);
+        self.embeddings.forward(input, insertions)
+    }
+
+    fn run_layers(
+        &self,
+        layers: Range<usize>,
+        hidden: Tensor<3>,
+        attention_mask: &Tensor<2, Bool>,
+        insertions: &dyn Insertions,
+    ) -> Tensor<3> {
+        let first = layers.start;
+        self.encoder.layer[layers].iter().enumerate().fold(hidden, |hidden, (index, layer)| {
+            layer.forward(hidden, attention_mask, first + index, insertions)
+        })
+    }
+
+    fn pool_with(&self, hidden: Tensor<3>, insertions: &dyn Insertions) -> Tensor<2> {
+        let pooler = self.pooler.as_ref().expect("the caller has checked that there is a pooler");
+        pooler.forward(hidden, insertions)
+    }
+}
+
+impl BertConfig {
+    /// A BERT with fresh weights: normal with `initializer_range`, biases 0, as in the reference.
+    /// They are drawn when they are first read.
+    ///
+    /// # Panics
+    /// If the configuration does not pass [`check`](Self::check).
+    pub fn init(&self, device: &Device) -> Bert {
+        let d_model = self.hidden_size;
+        let initializer = Initializer::Normal { mean: 0.0, std: self.initializer_range };
+        let embedding = |count| -> Embedding {
+            EmbeddingConfig::new(count, d_model).with_initializer(initializer.clone()).init(device)
+        };
+        let linear = |d_input, d_output| -> Linear {
+            let linear = LinearConfig::new(d_input, d_output)
+                .with_initializer(initializer.clone())
+                .init(device);
+            // Burn's initializer would draw the bias too.
+            Linear { bias: Some(Initializer::Zeros.init([d_output], device)), ..linear }
+        };
+        let layer_norm = || LayerNorm::new(d_model, self.layer_norm_eps, device);
+        let dropout = || DropoutConfig::new(self.hidden_dropout_prob).init();
+        let residual = |d_input| Residual {
+            dense: linear(d_input, d_model),
+            layer_norm: layer_norm(),
+            dropout: dropout(),
+        };
+        let layer = || Layer {
+            attention: Attention {
+                self_attention: SelfAttention {
+                    query: linear(d_model, d_model),
+                    key: linear(d_model, d_model),
+                    value: linear(d_model, d_model),
+                    dropout: DropoutConfig::new(self.attention_probs_dropout_prob).init(),
+                    heads: self.num_attention_heads,
+                },
+                output: residual(d_model),
+            },
+            intermediate: Intermediate {
+                dense: linear(d_model, self.intermediate_size),
+                activation: self.hidden_act,
+            },
+            output: residual(self.intermediate_size),
+        };
+        Bert {
+            embeddings: Embeddings {
+                word_embeddings: embedding(self.vocab_size),
+                position_embeddings: embedding(self.max_position_embeddings),
+                token_type_embeddings: embedding(self.type_vocab_size),
+                layer_norm: layer_norm(),
+                dropout: dropout(),
+            },
+            encoder: LayerStack { layer: (0..self.num_hidden_layers).map(|_| layer()).collect() },
+            pooler: Some(Pooler { dense: linear(d_model, d_model) }),
+        }
+    }
+}

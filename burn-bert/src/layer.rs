@@ -1,0 +1,73 @@
+//! The layers of a BERT.
+
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::{Bool, Tensor};
+
+use crate::attention::Attention;
+use crate::feed_forward::Intermediate;
+use crate::insertion::{Insertions, Projection, Site};
+use crate::residual::{Residual, ResidualPosition};
+
+/// All layers, from the bottom: `encoder` in the checkpoint.
+#[derive(Module, Debug)]
+pub(crate) struct LayerStack {
+    /// Named in the singular, as in the checkpoint.
+    pub(crate) layer: Vec<Layer>,
+}
+
+/// Attention, then feed-forward; each ends with a residual connection and a LayerNorm.
+#[derive(Module, Debug)]
+pub(crate) struct Layer {
+    pub(crate) attention: Attention,
+    /// The first half of the feed-forward.
+    pub(crate) intermediate: Intermediate,
+    /// The second half of the feed-forward, with the residual connection.
+    pub(crate) output: Residual,
+}
+
+impl Layer {
+    /// # Shapes
+    /// - hidden, result: `[batch, sequence, d_model]`
+    /// - attention_mask: `[batch, sequence]`
+    pub(crate) fn forward(
+        &self,
+        hidden: Tensor<3>,
+        attention_mask: &Tensor<2, Bool>,
+        layer: usize,
+        insertions: &dyn Insertions,
+    ) -> Tensor<3> {
+        let hidden = self.attention.forward(hidden, attention_mask, layer, insertions);
+        let wide = self.intermediate.forward(&hidden, layer, insertions);
+        let position = ResidualPosition {
+            layer,
+            site: Site::FeedForward(layer),
+            projection: Projection::FeedForwardOut,
+        };
+        self.output.forward(wide, hidden, position, insertions)
+    }
+
+    pub(crate) fn projection(&self, projection: Projection) -> &Linear {
+        let attention = &self.attention.self_attention;
+        match projection {
+            Projection::Query => &attention.query,
+            Projection::Key => &attention.key,
+            Projection::Value => &attention.value,
+            Projection::AttentionOutput => &self.attention.output.dense,
+            Projection::FeedForwardIn => &self.intermediate.dense,
+            Projection::FeedForwardOut => &self.output.dense,
+        }
+    }
+
+    pub(crate) fn projection_mut(&mut self, projection: Projection) -> &mut Linear {
+        let attention = &mut self.attention;
+        match projection {
+            Projection::Query => &mut attention.self_attention.query,
+            Projection::Key => &mut attention.self_attention.key,
+            Projection::Value => &mut attention.self_attention.value,
+            Projection::AttentionOutput => &mut attention.output.dense,
+            Projection::FeedForwardIn => &mut self.intermediate.dense,
+            Projection::FeedForwardOut => &mut self.output.dense,
+        }
+    }
+}

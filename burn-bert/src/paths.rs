@@ -1,0 +1,77 @@
+//! Where a family of encoders has its parts: the paths of modules, in Burn or in a checkpoint.
+
+use crate::insertion::{EncoderPart, Projection, Site};
+
+/// The module paths of a family of encoders under one naming scheme.
+///
+/// [`Encoder::parameter_paths`](crate::Encoder::parameter_paths) are those of the Burn module,
+/// [`Encoder::checkpoint_paths`](crate::Encoder::checkpoint_paths) those of Hugging Face's checkpoints. Trainable
+/// parameters, adapter files and checkpoints are named by them.
+#[derive(Debug, Clone, Copy)]
+pub struct ModulePaths {
+    /// The embedding tables and their norm: `embeddings`.
+    pub embeddings: &'static str,
+    /// The list of layers: `encoder.layer`.
+    pub layers: &'static str,
+    /// The pooler: `pooler`.
+    pub pooler: &'static str,
+    /// The pooler's linear layer, inside of the pooler: `dense`.
+    pub pooler_dense: &'static str,
+    /// The module of the attention site, inside of a layer: `attention.output`.
+    pub attention: &'static str,
+    /// The module of the feed-forward site, inside of a layer: `output`.
+    pub feed_forward: &'static str,
+    /// The LayerNorm, inside of the embeddings and of the module of a site: `layer_norm`.
+    pub norm: &'static str,
+    /// The projections, inside of a layer, in the order of [`Projection::ALL`].
+    pub projections: [&'static str; 6],
+}
+
+impl ModulePaths {
+    /// A layer: `encoder.layer.3`.
+    pub fn layer(&self, layer: usize) -> String {
+        format!("{}.{layer}", self.layers)
+    }
+
+    /// The module whose output a site is: `encoder.layer.3.attention.output`.
+    pub fn site(&self, site: Site) -> String {
+        match site {
+            Site::Embeddings => self.embeddings.to_owned(),
+            Site::Attention(layer) => format!("{}.{}", self.layer(layer), self.attention),
+            Site::FeedForward(layer) => format!("{}.{}", self.layer(layer), self.feed_forward),
+        }
+    }
+
+    /// The LayerNorm of a site: `encoder.layer.3.attention.output.layer_norm`.
+    pub fn norm(&self, site: Site) -> String {
+        format!("{}.{}", self.site(site), self.norm)
+    }
+
+    /// A linear projection inside of its layer: `attention.output.dense`.
+    pub fn projection_in_layer(&self, projection: Projection) -> &'static str {
+        self.projections[projection as usize]
+    }
+
+    /// A linear projection: `encoder.layer.3.attention.output.dense`.
+    pub fn projection(&self, layer: usize, projection: Projection) -> String {
+        format!("{}.{}", self.layer(layer), self.projection_in_layer(projection))
+    }
+
+    /// The pooler's linear layer: `pooler.dense`.
+    pub fn pooler_dense(&self) -> String {
+        format!("{}.{}", self.pooler, self.pooler_dense)
+    }
+
+    /// The part that the parameter at a path belongs to, if it is one of the encoder's.
+    pub fn part(&self, path: &str) -> Option<EncoderPart> {
+        let inside = |module: &str| path.strip_prefix(module)?.strip_prefix('.');
+        if inside(self.embeddings).is_some() {
+            return Some(EncoderPart::Embeddings);
+        }
+        if inside(self.pooler).is_some() {
+            return Some(EncoderPart::Pooler);
+        }
+        let (layer, _) = inside(self.layers)?.split_once('.')?;
+        layer.parse().ok().map(EncoderPart::Layer)
+    }
+}
