@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Tensor};
 use burn_bert::{Bert, BertInput, Encoder, Insertions, ModulePaths};
 
 use crate::error::{AdapterError, BaseShape};
-use crate::head::{Pooling, first_token, mean_of_tokens};
+use crate::head::{HeadOutput, Pooling, Targets, first_token, mean_of_tokens};
 use crate::plan::TrainableBase;
 use crate::task_adapter::TaskAdapter;
 use crate::trainable::{TrainableParameter, is_fused, is_running_statistic, trains};
@@ -113,6 +113,29 @@ impl AdaptedBert {
     /// - result: `[batch, sequence, outputs]`
     pub fn token_logits(&self, hidden: Tensor<3>) -> Tensor<3> {
         self.task.head.forward_tokens(hidden)
+    }
+
+    /// Logits of hidden states above the last layer, and their loss.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch, sequence, d_model]`
+    /// - attention_mask: `[batch, sequence]`
+    pub fn head_output(
+        &self,
+        hidden: Tensor<3>,
+        attention_mask: &Tensor<2, Bool>,
+        targets: Option<&Targets>,
+    ) -> HeadOutput {
+        match targets {
+            Some(targets) if targets.are_of_tokens() => {
+                targets.token_output(self.token_logits(hidden), attention_mask)
+            }
+            Some(targets) => targets.text_output(self.classify_hidden(hidden, attention_mask)),
+            None => {
+                let logits = self.classify_hidden(hidden, attention_mask);
+                HeadOutput { loss: Tensor::zeros([1], &logits.device()), logits }
+            }
+        }
     }
 
     /// The same model whose output `i` is the output `order[i]` of this one.

@@ -7,6 +7,7 @@
 //! <https://github.com/google-research/bert/blob/1cd50d7aa7d26638e05eb5b8a282b30cc92c6eb6/run_squad.py>.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use burn::config::Config;
 use burn::module::Module;
@@ -21,6 +22,8 @@ use crate::init::NamedRng;
 
 /// Standard deviation of the head's weights at the start (`create_model` in the reference code).
 const INIT_STD: f64 = 0.02;
+/// The logit of a padding position as the start or end of a span: far below any other, and finite.
+const MASKED_LOGIT: f32 = -1e9;
 
 /// How a text's hidden states become one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,6 +231,14 @@ impl HeadKind {
         }
     }
 
+    /// The names of the classes, if the outputs are classes.
+    pub fn labels(&self) -> Option<&[String]> {
+        match self {
+            Self::Classification { labels } => Some(labels),
+            Self::Regression | Self::Span => None,
+        }
+    }
+
     /// How many outputs the head has.
     pub fn outputs(&self) -> usize {
         match self {
@@ -235,6 +246,88 @@ impl HeadKind {
             Self::Regression => 1,
             Self::Span => 2,
         }
+    }
+}
+
+impl fmt::Display for HeadKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Classification { labels } => write!(formatter, "{} labels", labels.len()),
+            Self::Regression => formatter.write_str("a score"),
+            Self::Span => formatter.write_str("answer spans"),
+        }
+    }
+}
+
+/// The targets of a batch, for the loss of a head.
+#[derive(Debug, Clone)]
+pub enum Targets {
+    /// `[batch]`, the index of each text's class.
+    Classes(Tensor<1, Int>),
+    /// `[batch]`
+    Scores(Tensor<1>),
+    /// `[batch, 2]`, the first and the last token of each answer.
+    Spans(Tensor<2, Int>),
+}
+
+/// The loss of a batch, and its logits.
+#[derive(Debug)]
+pub struct HeadOutput {
+    /// The mean loss, `[1]`; 0 without targets.
+    pub loss: Tensor<1>,
+    /// `[batch, outputs]`; of tokens `[batch, outputs * sequence]`, output by output.
+    pub logits: Tensor<2>,
+}
+
+impl Targets {
+    /// Whether the head reads every token, and not one vector per text.
+    pub fn are_of_tokens(&self) -> bool {
+        match self {
+            Self::Classes(_) | Self::Scores(_) => false,
+            Self::Spans(_) => true,
+        }
+    }
+
+    /// The loss of a head that reads one vector per text.
+    ///
+    /// # Shapes
+    /// - logits: `[batch, outputs]`
+    ///
+    /// # Panics
+    /// If the targets [are of tokens](Self::are_of_tokens).
+    pub(crate) fn text_output(&self, logits: Tensor<2>) -> HeadOutput {
+        let loss = match self {
+            Self::Classes(classes) => classification_loss(logits.clone(), classes.clone()),
+            Self::Scores(scores) => regression_loss(logits.clone(), scores.clone()),
+            Self::Spans(_) => panic!("the targets of spans are of tokens"),
+        };
+        HeadOutput { loss, logits }
+    }
+
+    /// The loss of a head that reads every token. The logits of padding are masked.
+    ///
+    /// Padding is never an answer, and its hidden states depend on how they were computed: cached ones are zeros. The
+    /// reference code counts padding up to its fixed length as further wrong positions.
+    ///
+    /// # Shapes
+    /// - logits: `[batch, sequence, outputs]`
+    /// - attention_mask: `[batch, sequence]`, true for a token
+    ///
+    /// # Panics
+    /// If the targets are not [of tokens](Self::are_of_tokens).
+    pub(crate) fn token_output(
+        &self,
+        logits: Tensor<3>,
+        attention_mask: &Tensor<2, Bool>,
+    ) -> HeadOutput {
+        let [batch, sequence, outputs] = logits.dims();
+        let padding = attention_mask.clone().bool_not().unsqueeze_dim::<3>(2);
+        let logits = logits.mask_fill(padding.expand([batch, sequence, outputs]), MASKED_LOGIT);
+        let loss = match self {
+            Self::Spans(spans) => span_loss(logits.clone(), spans.clone()),
+            Self::Classes(_) | Self::Scores(_) => panic!("the targets of texts are not of tokens"),
+        };
+        HeadOutput { loss, logits: logits.swap_dims(1, 2).reshape([batch, outputs * sequence]) }
     }
 }
 

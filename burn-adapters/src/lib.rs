@@ -36,7 +36,8 @@ pub use compose::mixed_batch::{MixedBatch, StackedTasks};
 pub use compose::stack::Stack;
 pub use error::{AdapterError, BaseShape};
 pub use head::{
-    Head, HeadConfig, HeadKind, Pooling, classification_loss, regression_loss, span_loss,
+    Head, HeadConfig, HeadKind, HeadOutput, Pooling, Targets, classification_loss, regression_loss,
+    span_loss,
 };
 pub use ia3::{Ia3, Ia3Plan};
 pub use inner_norm::{INNER_NORM_EPSILON, InnerNorm};

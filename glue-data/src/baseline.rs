@@ -1,50 +1,36 @@
-//! What a model has to beat: the commonest answer, and a bag of words.
+//! Baselines for a model's scores: the majority class, and a bag of words.
 
 use std::collections::HashMap;
 
-use crate::task::{Example, Label, Labels, Prediction, argmax};
+use crate::rows::Example;
+use crate::task_kind::{Label, argmax};
 
-/// The commonest class, or the mean score, for every row.
-///
-/// # Panics
-/// If no training row has a label.
-pub fn majority(labels: &Labels, train: &[Example], rows: usize) -> Vec<Prediction> {
-    let answer = match labels {
-        Labels::Classes(names) => {
-            let counts = class_counts(names.len(), train);
-            Prediction::Class(argmax(&counts).expect("a classification has classes"))
-        }
-        Labels::Score => {
-            let scores: Vec<f32> = train
-                .iter()
-                .filter_map(|example| match example.label {
-                    Some(Label::Score(score)) => Some(score),
-                    _ => None,
-                })
-                .collect();
-            Prediction::Score(scores.iter().sum::<f32>() / scores.len() as f32)
-        }
+/// The most frequent class, or the mean score, for every row; `None` for labels of other kinds.
+pub fn majority(train: &[Example], rows: usize) -> Option<Vec<Label>> {
+    let scores: Vec<f32> = labels(train).filter_map(Label::score).collect();
+    let prediction = if scores.is_empty() {
+        Label::Class(argmax(&class_counts(train))?)
+    } else {
+        Label::Score(scores.iter().sum::<f32>() / scores.len() as f32)
     };
-    vec![answer; rows]
+    Some(vec![prediction; rows])
 }
 
-/// Multinomial naive Bayes over lower-cased words, with one added to every count; `None` for a regression.
-pub fn bag_of_words(
-    labels: &Labels,
-    train: &[Example],
-    rows: &[Example],
-) -> Option<Vec<Prediction>> {
-    let Labels::Classes(names) = labels else { return None };
+/// Multinomial naive Bayes over lower-cased words, with add-one smoothing; `None` if the labels are no classes.
+pub fn bag_of_words(train: &[Example], rows: &[Example]) -> Option<Vec<Label>> {
+    let priors = class_counts(train);
+    if priors.is_empty() {
+        return None;
+    }
     let mut words: HashMap<String, Vec<f64>> = HashMap::new();
-    let mut totals = vec![0.0; names.len()];
+    let mut totals = vec![0.0; priors.len()];
     for example in train {
-        let Some(Label::Class(class)) = example.label else { continue };
+        let Some(class) = example.label.as_ref().and_then(Label::class) else { continue };
         for word in words_of(example) {
-            words.entry(word).or_insert_with(|| vec![0.0; names.len()])[class] += 1.0;
+            words.entry(word).or_insert_with(|| vec![0.0; priors.len()])[class] += 1.0;
             totals[class] += 1.0;
         }
     }
-    let priors = class_counts(names.len(), train);
     let vocabulary = words.len() as f64;
     let predict = |example: &Example| {
         let mut score: Vec<f64> = priors.iter().map(|count| (*count as f64).ln()).collect();
@@ -53,17 +39,21 @@ pub fn bag_of_words(
                 *score += ((counts[class] + 1.0) / (totals[class] + vocabulary)).ln();
             }
         }
-        Prediction::Class(argmax(&score).expect("a classification has classes"))
+        Label::Class(argmax(&score).expect("a class for each prior"))
     };
     Some(rows.iter().map(predict).collect())
 }
 
-fn class_counts(classes: usize, train: &[Example]) -> Vec<usize> {
-    let mut counts = vec![0; classes];
-    for example in train {
-        if let Some(Label::Class(class)) = example.label {
-            counts[class] += 1;
-        }
+fn labels(examples: &[Example]) -> impl Iterator<Item = &Label> {
+    examples.iter().filter_map(|example| example.label.as_ref())
+}
+
+/// How many rows have each class, up to the last class that occurs.
+fn class_counts(train: &[Example]) -> Vec<usize> {
+    let mut counts = Vec::new();
+    for class in labels(train).filter_map(Label::class) {
+        counts.resize(counts.len().max(class + 1), 0);
+        counts[class] += 1;
     }
     counts
 }
@@ -85,17 +75,23 @@ mod tests {
     }
 
     #[test]
-    fn baselines_answer_as_counted() {
-        let labels = Labels::Classes(vec!["dry".to_owned(), "wet".to_owned()]);
+    fn baselines_predict_what_is_counted() {
         let train = [example("Sun and sand", 0), example("rain", 1), example("rain, snow", 1)];
-        assert_eq!(majority(&labels, &train, 2), [Prediction::Class(1); 2]);
+        assert_eq!(majority(&train, 2).unwrap(), [Label::Class(1), Label::Class(1)]);
         let rows = [example("sun, SAND!", 0), example("snow", 0), example("unheard of", 0)];
-        let expected = [Prediction::Class(0), Prediction::Class(1), Prediction::Class(1)];
-        assert_eq!(bag_of_words(&labels, &train, &rows).unwrap(), expected);
-        // Classes that are equally common, and a text that says nothing: the first.
+        let expected = [Label::Class(0), Label::Class(1), Label::Class(1)];
+        assert_eq!(bag_of_words(&train, &rows).unwrap(), expected);
+        // The first of equally frequent classes, and of equally likely ones.
         let train = [example("rain", 1), example("sun", 0)];
-        assert_eq!(majority(&labels, &train, 1), [Prediction::Class(0)]);
-        let unknown = [example("", 1)];
-        assert_eq!(bag_of_words(&labels, &train, &unknown).unwrap(), [Prediction::Class(0)]);
+        assert_eq!(majority(&train, 1).unwrap(), [Label::Class(0)]);
+        assert_eq!(bag_of_words(&train, &[example("", 1)]).unwrap(), [Label::Class(0)]);
+    }
+
+    #[test]
+    fn the_baseline_of_a_regression_is_the_mean() {
+        let row = |score| Example { label: Some(Label::Score(score)), ..example("a text", 0) };
+        let train = [row(1.0), row(4.0)];
+        assert_eq!(majority(&train, 1).unwrap(), [Label::Score(2.5)]);
+        assert_eq!(bag_of_words(&train, &train), None);
     }
 }

@@ -1,9 +1,9 @@
-//! Rows as tensors, padded to the longest of the batch.
+//! Batches of rows as tensors, padded to the longest row.
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use crate::task::Label;
+use crate::task_kind::{Label, Targets};
 use crate::tokens::Encoded;
 
 /// A batch on a device.
@@ -15,38 +15,25 @@ pub struct Batch {
     pub token_type_ids: Tensor<2, Int>,
     /// `[batch, sequence]`: true for a token, false for padding.
     pub attention_mask: Tensor<2, Bool>,
-    /// What is to be predicted.
-    pub targets: Targets,
-    /// The same, for scoring; none where one is unknown.
+    /// The labels as tensors, for the loss; none if a label is unknown.
+    pub targets: Option<Targets>,
+    /// The labels, for scoring.
     pub labels: Vec<Option<Label>>,
 }
 
-/// What is to be predicted, as a tensor.
-#[derive(Debug, Clone)]
-pub enum Targets {
-    /// `[batch]`, indices of classes.
-    Classes(Tensor<1, Int>),
-    /// `[batch]`
-    Scores(Tensor<1>),
-    /// `[batch, 2]`, first and last token of an answer.
-    Spans(Tensor<2, Int>),
-    /// Some row has no label.
-    Unknown,
-}
-
-/// Makes a [`Batch`] as long as its longest text, or a little longer.
+/// Pads the rows of a [`Batch`] to the longest row, or to the next multiple of a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PadToLongest {
     /// The id of `[PAD]`.
     pub pad_id: u32,
-    /// Lengths are multiples of this, so that there are few of them: a GPU compiles and tunes its kernels for each.
+    /// Lengths are rounded up to a multiple of this: a GPU compiles and tunes its kernels for each length.
     pub length_step: usize,
-    /// As long as this at most, unless a text is longer.
+    /// Lengths are not rounded up beyond this.
     pub at_most: usize,
 }
 
 impl Default for PadToLongest {
-    /// As long as the longest; `[PAD]` is 0 in every published BERT.
+    /// Pads to the longest row; `[PAD]` is 0 in every published BERT.
     fn default() -> Self {
         Self { pad_id: 0, length_step: 1, at_most: usize::MAX }
     }
@@ -73,51 +60,14 @@ impl Batcher<Encoded, Batch> for PadToLongest {
             .iter()
             .flat_map(|item| (0..sequence).map(|position| position < item.ids.len()))
             .collect();
-        let labels: Vec<Option<Label>> = items.iter().map(|item| item.label).collect();
+        let labels: Vec<Option<Label>> = items.iter().map(|item| item.label.clone()).collect();
         Batch {
             input_ids: padded(|item| &item.ids, self.pad_id),
             token_type_ids: padded(|item| &item.type_ids, 0),
             attention_mask: Tensor::from_data(TensorData::new(mask, shape), device),
-            targets: targets(&labels, device),
+            targets: Targets::of(&labels, device),
             labels,
         }
-    }
-}
-
-fn targets(labels: &[Option<Label>], device: &Device) -> Targets {
-    let classes: Option<Vec<i64>> = labels
-        .iter()
-        .map(|label| match label {
-            Some(Label::Class(class)) => i64::try_from(*class).ok(),
-            _ => None,
-        })
-        .collect();
-    let scores: Option<Vec<f32>> = labels
-        .iter()
-        .map(|label| match label {
-            Some(Label::Score(score)) => Some(*score),
-            _ => None,
-        })
-        .collect();
-    let spans: Option<Vec<[i64; 2]>> = labels
-        .iter()
-        .map(|label| match label {
-            Some(Label::Span { start, end }) => Some([*start as i64, *end as i64]),
-            _ => None,
-        })
-        .collect();
-    match (classes, scores, spans) {
-        (Some(classes), ..) => {
-            Targets::Classes(Tensor::from_data(TensorData::new(classes, [labels.len()]), device))
-        }
-        (_, Some(scores), _) => {
-            Targets::Scores(Tensor::from_data(TensorData::new(scores, [labels.len()]), device))
-        }
-        (_, _, Some(spans)) => Targets::Spans(Tensor::from_data(
-            TensorData::new(spans.concat(), [labels.len(), 2]),
-            device,
-        )),
-        _ => Targets::Unknown,
     }
 }
 
@@ -139,12 +89,12 @@ mod tests {
         assert_eq!(numbers(batch.token_type_ids), [1, 1, 1, 1, 0, 0]);
         let mask = batch.attention_mask.into_data();
         assert_eq!(mask.iter::<bool>().collect::<Vec<_>>(), [true, true, true, true, false, false]);
-        let Targets::Classes(classes) = batch.targets else { panic!("classes were given") };
+        let Some(Targets::Classes(classes)) = batch.targets else { panic!("classes were given") };
         assert_eq!(classes.into_data().iter::<i64>().collect::<Vec<_>>(), [1, 0]);
     }
 
     #[test]
-    fn lengths_go_in_steps_as_far_as_they_may() {
+    fn lengths_are_rounded_up_to_a_step_but_not_beyond_the_limit() {
         let sequence = |length: usize, at_most| {
             let row = Encoded { ids: vec![7; length], type_ids: vec![0; length], label: None };
             let padding = PadToLongest { length_step: 8, at_most, ..PadToLongest::default() };
@@ -163,7 +113,7 @@ mod tests {
             label: Some(Label::Span { start, end }),
         };
         let batch = PadToLongest::default().batch(vec![row(1, 3), row(0, 0)], &Device::flex());
-        let Targets::Spans(spans) = batch.targets else { panic!("spans were given") };
+        let Some(Targets::Spans(spans)) = batch.targets else { panic!("spans were given") };
         assert_eq!(spans.dims(), [2, 2]);
         assert_eq!(spans.into_data().iter::<i64>().collect::<Vec<_>>(), [1, 3, 0, 0]);
     }

@@ -1,4 +1,4 @@
-//! In which order rows become batches: a pure function of lengths, seed and epoch.
+//! The rows of each batch: a pure function of lengths, seed and epoch.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -6,14 +6,13 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::seed::derive_seed;
 
-/// Batches whose rows are sorted by length together. More saves padding, fewer mixes rows better.
+/// Number of batches whose rows are sorted by length together. More save padding, fewer mix the rows better.
 const BATCHES_PER_BUCKET: usize = 16;
 
 /// The batches of a training epoch, each a list of rows.
 ///
 /// Rows are shuffled; within every sixteen batches they are sorted by length, so that a batch has little padding; then
-/// the batches are shuffled. What is left over after the last whole batch is dropped, as in the paper's code, unless
-/// there is no whole batch at all.
+/// the batches are shuffled. An incomplete last batch is dropped, as in the paper's code, unless it is the only one.
 pub fn training_batches(
     lengths: &[usize],
     batch_size: usize,
@@ -34,7 +33,7 @@ pub fn training_batches(
     batches
 }
 
-/// The batches of a scoring pass: every row once, longest first, so that memory peaks at the start.
+/// The batches of an evaluation pass: every row once, longest first, so that memory peaks at the start.
 pub fn scoring_batches(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|row| std::cmp::Reverse(lengths[*row]));

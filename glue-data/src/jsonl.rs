@@ -1,4 +1,4 @@
-//! Rows of JSON: an object a line.
+//! JSON Lines: one object per line.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,9 +8,9 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::error::DataError;
-use crate::tabular::Row;
+use crate::rows::Row;
 
-/// Reads some keys of every object.
+/// Reads keys of every object.
 pub(crate) fn read(path: &Path, text: &str, keys: &[&str]) -> Result<Vec<Row>, DataError> {
     let rows = objects(path, text).map(|object| {
         let (line, object) = object?;
@@ -45,7 +45,7 @@ fn objects<'a>(
     })
 }
 
-/// What is wrong, with its place in the line and not, as serde has it, in line 1.
+/// The message of an error with its column; serde's own message says line 1.
 fn in_line(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -84,7 +84,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// A JSON object in which no key comes twice.
+/// A JSON object without duplicate keys.
 struct Object(BTreeMap<String, Value>);
 
 impl<'de> Deserialize<'de> for Object {

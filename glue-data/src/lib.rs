@@ -1,27 +1,33 @@
 #![doc = include_str!("../README.md")]
 
 pub mod baseline;
-pub mod batch;
+mod batch;
 pub mod batching;
 mod delimited;
 pub mod encoding;
-pub mod error;
+mod error;
 mod jsonl;
 mod label_forms;
 pub mod metric;
-pub mod seed;
-pub mod submission;
+mod published;
+mod rows;
+mod seed;
+mod submission;
 pub mod tabular;
-pub mod task;
+mod task;
+mod task_kind;
+mod task_spec;
 pub mod tasks;
 mod tokenizer;
-pub mod tokens;
-pub mod unsplit_corpus;
+mod tokens;
 
-pub use batch::{Batch, PadToLongest, Targets};
+pub use batch::{Batch, PadToLongest};
 pub use error::DataError;
-pub use metric::Metric;
+pub use rows::{Example, Row, Split};
 pub use seed::derive_seed;
-pub use task::{Example, Label, Labels, Prediction, Split, Task, TaskSpec, argmax};
+pub use submission::submission;
+pub use task::Task;
+pub use task_kind::{Label, Targets, TaskKind, argmax};
+pub use task_spec::{Layout, Part, Source, TaskSpec, UnsplitCorpus};
 pub use tokenizer::error::{TokenizerError, TokenizerWarning};
 pub use tokens::{Encoded, TextEncoder, TokenizedDataset};

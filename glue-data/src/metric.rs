@@ -1,24 +1,24 @@
-//! Scores: pure functions of predictions and labels, with scikit-learn's and SciPy's values.
+//! Metrics: pure functions of predictions and labels, with the values of scikit-learn and SciPy.
 
 use serde::{Deserialize, Serialize};
 
-use crate::task::{Label, Prediction};
+use crate::task_kind::{Label, TaskKind};
 
-/// How predictions are judged; higher is better for all.
+/// A metric of predictions; higher is better for all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
-    /// Share of rows that are right.
+    /// Share of correct predictions.
     Accuracy,
     /// F1 of class 1.
     F1,
     /// F1 of each class, averaged.
     MacroF1,
-    /// Matthews' correlation, for any number of classes.
+    /// Matthews correlation coefficient, for any number of classes.
     Matthews,
-    /// Pearson's correlation.
+    /// Pearson correlation.
     Pearson,
-    /// Spearman's rank correlation.
+    /// Spearman rank correlation.
     Spearman,
 }
 
@@ -35,83 +35,53 @@ impl Metric {
         }
     }
 
-    /// The score of some predictions.
+    /// The metrics of a user's own task of a kind; the first is the main one.
+    pub fn defaults_of(kind: &TaskKind) -> &'static [Self] {
+        match kind {
+            TaskKind::Classification { .. } => &[Self::Accuracy, Self::MacroF1],
+            TaskKind::Regression => &[Self::Spearman, Self::Pearson],
+            // The answers to a question are scored together, by `tasks::squad::score`.
+            TaskKind::Span => &[],
+        }
+    }
+
+    /// The score of predictions.
     ///
     /// # Panics
-    /// If there are not as many labels as predictions, or their kinds are not the metric's.
-    pub fn compute(self, predictions: &[Prediction], labels: &[Label]) -> f64 {
+    /// If there are not as many labels as predictions, or a label is not of the metric's kind.
+    pub fn compute(self, predictions: &[Label], labels: &[Label]) -> f64 {
         assert_eq!(predictions.len(), labels.len(), "one label for each prediction");
         match self {
-            Self::Pearson | Self::Spearman => {
-                let predicted: Vec<f64> =
-                    predictions.iter().map(|prediction| predicted_score(*prediction)).collect();
-                let expected: Vec<f64> =
-                    labels.iter().map(|label| expected_score(*label)).collect();
-                if self == Self::Pearson {
-                    pearson(&predicted, &expected)
-                } else {
-                    spearman(&predicted, &expected)
-                }
-            }
-            _ => {
-                let predicted: Vec<usize> =
-                    predictions.iter().map(|prediction| predicted_class(*prediction)).collect();
-                let expected: Vec<usize> =
-                    labels.iter().map(|label| expected_class(*label)).collect();
-                match self {
-                    Self::F1 => f1(&predicted, &expected, 1),
-                    Self::MacroF1 => macro_f1(&predicted, &expected),
-                    Self::Matthews => matthews(&predicted, &expected),
-                    _ => accuracy(&predicted, &expected),
-                }
-            }
+            Self::Accuracy => accuracy(&classes(predictions), &classes(labels)),
+            Self::F1 => f1(&classes(predictions), &classes(labels), 1),
+            Self::MacroF1 => macro_f1(&classes(predictions), &classes(labels)),
+            Self::Matthews => matthews(&classes(predictions), &classes(labels)),
+            Self::Pearson => pearson(&scores(predictions), &scores(labels)),
+            Self::Spearman => spearman(&scores(predictions), &scores(labels)),
         }
     }
 }
 
-fn predicted_class(prediction: Prediction) -> usize {
-    match prediction {
-        Prediction::Class(class) => class,
-        Prediction::Score(_) => panic!("a metric of classes was given a score"),
-    }
+fn classes(labels: &[Label]) -> Vec<usize> {
+    labels.iter().map(|label| label.class().expect("a metric of classes needs classes")).collect()
 }
 
-fn expected_class(label: Label) -> usize {
-    match label {
-        Label::Class(class) => class,
-        Label::Score(_) | Label::Span { .. } => {
-            panic!("a metric of classes was given another label")
-        }
-    }
+fn scores(labels: &[Label]) -> Vec<f64> {
+    let scores = labels.iter().map(|label| label.score().expect("a metric of scores needs scores"));
+    scores.map(f64::from).collect()
 }
 
-fn predicted_score(prediction: Prediction) -> f64 {
-    match prediction {
-        Prediction::Score(score) => f64::from(score),
-        Prediction::Class(_) => panic!("a metric of scores was given a class"),
-    }
-}
-
-fn expected_score(label: Label) -> f64 {
-    match label {
-        Label::Score(score) => f64::from(score),
-        Label::Class(_) | Label::Span { .. } => {
-            panic!("a metric of scores was given another label")
-        }
-    }
-}
-
-/// Share of rows that are right; 0 of none.
+/// Share of correct predictions; 0 if there are none.
 pub fn accuracy(predicted: &[usize], expected: &[usize]) -> f64 {
-    let right = predicted
+    let correct = predicted
         .iter()
         .zip(expected)
         .filter(|(predicted, expected)| predicted == expected)
         .count();
-    ratio(right as f64, predicted.len() as f64)
+    ratio(correct as f64, predicted.len() as f64)
 }
 
-/// F1 of one class; 0 where the class is neither predicted nor expected, as scikit-learn has it.
+/// F1 of one class; 0 if the class is neither predicted nor expected, as in scikit-learn.
 pub fn f1(predicted: &[usize], expected: &[usize], class: usize) -> f64 {
     let count = |classes: &[usize]| classes.iter().filter(|found| **found == class).count() as f64;
     let both = predicted
@@ -129,7 +99,8 @@ pub fn macro_f1(predicted: &[usize], expected: &[usize]) -> f64 {
     ratio(classes.iter().map(|class| f1(predicted, expected, *class)).sum(), classes.len() as f64)
 }
 
-/// Matthews' correlation for any number of classes (Gorodkin 2004); 0 where one side is constant, as scikit-learn has it.
+/// Matthews correlation coefficient for any number of classes (Gorodkin 2004); 0 if one side is constant, as in
+/// scikit-learn.
 pub fn matthews(predicted: &[usize], expected: &[usize]) -> f64 {
     let classes = predicted.iter().chain(expected).max().map_or(0, |class| class + 1);
     let counts = |found: &[usize]| {
@@ -139,16 +110,16 @@ pub fn matthews(predicted: &[usize], expected: &[usize]) -> f64 {
         }
         counts
     };
-    let (n, right) =
+    let (n, correct) =
         (predicted.len() as f64, accuracy(predicted, expected) * predicted.len() as f64);
     let (predicted, expected) = (counts(predicted), counts(expected));
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    let covariance = right.mul_add(n, -dot(&predicted, &expected));
+    let covariance = correct.mul_add(n, -dot(&predicted, &expected));
     let spread = |counts: &[f64]| n.mul_add(n, -dot(counts, counts));
     ratio(covariance, (spread(&predicted) * spread(&expected)).sqrt())
 }
 
-/// Pearson's correlation; 0 where one side is constant (SciPy has no value there, GLUE wants a number).
+/// Pearson correlation; 0 if one side is constant (SciPy gives NaN, GLUE expects a number).
 pub fn pearson(predicted: &[f64], expected: &[f64]) -> f64 {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (mean_predicted, mean_expected) = (mean(predicted), mean(expected));
@@ -161,7 +132,7 @@ pub fn pearson(predicted: &[f64], expected: &[f64]) -> f64 {
     ratio(covariance, spread.sqrt())
 }
 
-/// Spearman's rank correlation; equal values share the mean of their ranks.
+/// Spearman rank correlation; equal values share the mean of their ranks.
 pub fn spearman(predicted: &[f64], expected: &[f64]) -> f64 {
     pearson(&ranks(predicted), &ranks(expected))
 }

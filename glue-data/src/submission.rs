@@ -1,23 +1,21 @@
-//! Predictions as GLUE's server wants them.
+//! GLUE's submission files.
 
 use std::fmt::Write;
 
-use crate::task::{Labels, Prediction};
+use crate::task_kind::{Label, TaskKind};
 
-/// The text of a submission file: `index<TAB>prediction`, classes by name, scores cut to 0..=5 with three decimals.
-pub fn submission(labels: &Labels, predictions: &[Prediction]) -> String {
+/// The text of a submission file: `index<TAB>prediction`, where scores are clamped to 0..=5.
+///
+/// # Panics
+/// If a prediction is not of the kind.
+pub fn submission(kind: &TaskKind, predictions: &[Label]) -> String {
     let mut text = String::from("index\tprediction\n");
     for (index, prediction) in predictions.iter().enumerate() {
-        // Writing to a string does not fail.
-        let _ = match (prediction, labels) {
-            (Prediction::Class(class), Labels::Classes(names)) => {
-                writeln!(text, "{index}\t{}", names[*class])
-            }
-            (Prediction::Class(class), Labels::Score) => writeln!(text, "{index}\t{class}"),
-            (Prediction::Score(score), _) => {
-                writeln!(text, "{index}\t{:.3}", score.clamp(0.0, 5.0))
-            }
+        let name = match prediction {
+            Label::Score(score) => kind.label_name(&Label::Score(score.clamp(0.0, 5.0))),
+            other => kind.label_name(other),
         };
+        writeln!(text, "{index}\t{name}").expect("writing to a string does not fail");
     }
     text
 }
@@ -27,12 +25,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn classes_are_named_and_scores_are_cut() {
-        let labels = Labels::Classes(vec!["entailment".to_owned(), "not_entailment".to_owned()]);
-        let text = submission(&labels, &[Prediction::Class(1), Prediction::Class(0)]);
+    fn classes_are_named_and_scores_are_clamped() {
+        let labels = vec!["entailment".to_owned(), "not_entailment".to_owned()];
+        let kind = TaskKind::Classification { labels };
+        let text = submission(&kind, &[Label::Class(1), Label::Class(0)]);
         assert_eq!(text, "index\tprediction\n0\tnot_entailment\n1\tentailment\n");
-        let text =
-            submission(&Labels::Score, &[Prediction::Score(5.2), Prediction::Score(1.23456)]);
+        let text = submission(&TaskKind::Regression, &[Label::Score(5.2), Label::Score(1.23456)]);
         assert_eq!(text, "index\tprediction\n0\t5.000\n1\t1.235\n");
     }
 }

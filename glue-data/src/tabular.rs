@@ -1,122 +1,23 @@
-//! Files of rows: published TSV exactly as published, and one's own TSV, CSV and JSONL with named columns.
+//! TSV, CSV and JSONL files of a user's own, with named columns.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::delimited::{Delimited, Record, Records};
-use crate::encoding::{self, decode};
+use crate::encoding::decode;
 use crate::error::DataError;
 use crate::jsonl;
-use crate::task::{Example, Labels, Part};
+use crate::rows::Row;
 
-/// Reads a published TSV: split at tabs alone, quotes are text, a byte order mark is skipped.
-pub(crate) fn read_published(
-    part: &Part,
-    labels: &Labels,
-    bytes: &[u8],
-    path: &Path,
-) -> Result<Vec<Example>, DataError> {
-    let (text, text2, label) =
-        (part.column(part.text), part.text2.map(|name| part.column(name)), part.label);
-    let label = label.map(|name| part.column(name));
-    encoding::refuse_wide(path, bytes)?;
-    let mut examples = Vec::with_capacity(part.rows);
-    for line in tab_lines(part, bytes, path) {
-        let (number, fields) = line?;
-        examples.push(Example {
-            text: fields[text].to_owned(),
-            text2: text2.map(|column| fields[column].to_owned()),
-            label: label.map(|column| labels.parse(fields[column], path, number)).transpose()?,
-        });
-    }
-    if examples.is_empty() {
-        return Err(DataError::Empty { path: path.to_owned() });
-    }
-    Ok(examples)
-}
-
-/// Reads the text and the label of a published TSV, the label as it stands there.
-pub(crate) fn read_tabs(part: &Part, bytes: &[u8], path: &Path) -> Result<Vec<Row>, DataError> {
-    let columns: Vec<usize> =
-        [part.text].into_iter().chain(part.label).map(|name| part.column(name)).collect();
-    let rows = tab_lines(part, bytes, path).map(|line| {
-        let (line, fields) = line?;
-        Ok(Row { fields: columns.iter().map(|column| fields[*column].to_owned()).collect(), line })
-    });
-    rows.collect()
-}
-
-/// The fields of each line with its number, counted from 1; as many as the part has columns.
-fn tab_lines<'a>(
-    part: &'a Part,
-    bytes: &'a [u8],
-    path: &'a Path,
-) -> impl Iterator<Item = Result<(usize, Vec<&'a str>), DataError>> {
-    let bytes = encoding::without_mark(bytes);
-    bytes.split(|byte| *byte == b'\n').enumerate().filter_map(|(index, line)| {
-        let number = index + 1;
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
-            return None;
-        }
-        let line = match std::str::from_utf8(line) {
-            Ok(line) => line,
-            Err(error) => {
-                let hint = encoding::hint(line, error.valid_up_to());
-                return Some(Err(DataError::NotUtf8 { path: path.to_owned(), line: number, hint }));
-            }
-        };
-        let fields: Vec<&str> = line.split('\t').collect();
-        if part.header && index == 0 {
-            return check_header(part, &fields, path).err().map(Err);
-        }
-        if fields.len() == part.columns.len() {
-            return Some(Ok((number, fields)));
-        }
-        if part.skip_short_rows && fields.len() < part.columns.len() {
-            return None;
-        }
-        Some(Err(DataError::Columns {
-            path: path.to_owned(),
-            line: number,
-            found: fields.len(),
-            expected: part.columns.len(),
-            columns: part.columns.join(", "),
-        }))
-    })
-}
-
-/// Makes sure that the columns that are read are where the table of tasks has them.
-fn check_header(part: &Part, fields: &[&str], path: &Path) -> Result<(), DataError> {
-    let mut read = [Some(part.text), part.text2, part.label].into_iter().flatten();
-    if read.all(|name| fields.get(part.column(name)) == Some(&name)) {
-        return Ok(());
-    }
-    Err(DataError::Header {
-        path: path.to_owned(),
-        found: fields.join(", "),
-        expected: part.columns.join(", "),
-    })
-}
-
-/// A row of a file: the columns that were asked for, and its line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// In the order they were asked for.
-    pub fields: Vec<String>,
-    /// Counted from 1.
-    pub line: usize,
-}
-
-/// How one's own file holds its rows.
+/// The format of a file.
 enum Format {
     Delimited(Delimited),
     Jsonl,
 }
 
 impl Format {
-    /// The format that a file's name says.
+    /// The format of a file, by its extension.
     fn of(path: &Path) -> Result<Self, DataError> {
         let extension = path.extension().map(std::ffi::OsStr::to_ascii_lowercase);
         match extension.as_deref().and_then(OsStr::to_str) {
@@ -128,15 +29,15 @@ impl Format {
     }
 }
 
-/// Whether a file's name says that it holds rows with named columns.
+/// Whether a file has named columns, by its extension: `.csv`, `.tsv` or `.jsonl`.
 pub fn has_columns(path: &Path) -> bool {
     Format::of(path).is_ok()
 }
 
-/// The names of the columns of one's own file; of JSONL, the keys of its first object.
+/// The names of the columns of a file; of JSONL, the keys of the first object.
 ///
 /// # Errors
-/// A file that cannot be read, is no text or has no first row, or a format that is not known.
+/// If the file cannot be read, is not text, has no first row, or has an unknown extension.
 pub fn column_names(path: &Path) -> Result<Vec<String>, DataError> {
     let format = Format::of(path)?;
     let bytes = read_bytes(path)?;
@@ -150,26 +51,26 @@ pub fn column_names(path: &Path) -> Result<Vec<String>, DataError> {
     }
 }
 
-/// Reads some columns of one's own file: `.csv` (quotes as in RFC 4180), `.tsv` (tabs alone, quotes are text), both
-/// with a first line that names the columns, or `.jsonl` (an object a line).
+/// Reads columns of a file: `.csv` (quoted as in RFC 4180) or `.tsv` (separated by tabs alone, quotes are text), both
+/// with a header, or `.jsonl` (one object per line).
 ///
 /// # Errors
-/// A file that cannot be read or is no text, a format that is not known, a column that is missing or there twice, a row
-/// that is malformed, no rows.
+/// If the file cannot be read or is not text, the extension is unknown, a column is missing or duplicate, a row is
+/// malformed, or there are no rows.
 pub fn read_columns(path: &Path, columns: &[&str]) -> Result<Vec<Row>, DataError> {
     Format::of(path)?;
     parse_columns(path, &read_bytes(path)?, columns)
 }
 
-/// Reads some columns of the bytes of one's own file; `path` says in which format they are.
+/// Reads columns of the bytes of a file, whose format is given by the extension of `path`.
 ///
 /// # Errors
-/// As [`read_columns`], but for a file that cannot be read.
+/// As [`read_columns`].
 pub fn parse_columns(path: &Path, bytes: &[u8], columns: &[&str]) -> Result<Vec<Row>, DataError> {
     let format = Format::of(path)?;
     let text = decode(path, bytes)?;
     let rows = match format {
-        Format::Delimited(how) => read_separated(path, text, columns, how),
+        Format::Delimited(how) => read_delimited(path, text, columns, how),
         Format::Jsonl => jsonl::read(path, text, columns),
     }?;
     if rows.is_empty() {
@@ -182,8 +83,8 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
     std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
 }
 
-/// Reads some columns of a text whose first line names them.
-pub(crate) fn read_separated(
+/// Reads columns of a delimited text with a header.
+pub(crate) fn read_delimited(
     path: &Path,
     text: &str,
     columns: &[&str],
@@ -191,8 +92,8 @@ pub(crate) fn read_separated(
 ) -> Result<Vec<Row>, DataError> {
     let mut records = Records::new(path, text, how);
     let header = header(path, &mut records)?;
-    let places = columns.iter().map(|column| place(path, &header.fields, column, how));
-    let places = places.collect::<Result<Vec<_>, _>>()?;
+    let indices = columns.iter().map(|column| column_index(path, &header.fields, column, how));
+    let indices = indices.collect::<Result<Vec<_>, _>>()?;
     let rows = records.map(|record| {
         let Record { line, fields } = record?;
         if fields.len() != header.fields.len() {
@@ -204,7 +105,7 @@ pub(crate) fn read_separated(
                 columns: header.fields.join(", "),
             });
         }
-        Ok(Row { fields: places.iter().map(|place| fields[*place].to_string()).collect(), line })
+        Ok(Row { fields: indices.iter().map(|index| fields[*index].to_string()).collect(), line })
     });
     rows.collect()
 }
@@ -213,16 +114,16 @@ fn header<'a>(path: &Path, records: &mut Records<'a>) -> Result<Record<'a>, Data
     records.next().unwrap_or_else(|| Err(DataError::NoHeader { path: path.to_owned() }))
 }
 
-/// The place of a column that is there once.
-fn place(
+/// The index of a column that occurs once.
+fn column_index(
     path: &Path,
     header: &[Cow<str>],
     column: &str,
     how: Delimited,
 ) -> Result<usize, DataError> {
-    let mut places = (0..header.len()).filter(|place| header[*place] == column);
-    match (places.next(), places.next()) {
-        (Some(place), None) => Ok(place),
+    let mut indices = (0..header.len()).filter(|index| header[*index] == column);
+    match (indices.next(), indices.next()) {
+        (Some(index), None) => Ok(index),
         (Some(first), Some(second)) => Err(DataError::ColumnTwice {
             path: path.to_owned(),
             column: column.to_owned(),
@@ -238,7 +139,7 @@ fn place(
     }
 }
 
-/// The column that was probably meant, or the separator that the file probably has.
+/// A hint at the column that was probably meant, or at the separator of the file.
 fn closest_column(header: &[Cow<str>], column: &str, how: Delimited) -> String {
     let near =
         header.iter().find(|name| name.trim().to_lowercase() == column.trim().to_lowercase());

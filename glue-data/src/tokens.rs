@@ -8,7 +8,8 @@ use burn::data::dataset::{Dataset, DatasetError};
 use tokenizers::{EncodeInput, Tokenizer, TruncationParams};
 
 use crate::error::DataError;
-use crate::task::{Example, Label};
+use crate::rows::Example;
+use crate::task_kind::Label;
 use crate::tokenizer::error::{TokenizerError, TokenizerWarning};
 use crate::tokenizer::{BaseTokenizer, identity};
 
@@ -131,7 +132,7 @@ impl TextEncoder {
         let rows = encodings.into_iter().zip(examples).map(|(encoding, example)| Encoded {
             ids: encoding.get_ids().to_vec(),
             type_ids: encoding.get_type_ids().to_vec(),
-            label: example.label,
+            label: example.label.clone(),
         });
         Ok(TokenizedDataset { cut, ..rows.collect::<Vec<_>>().into() })
     }

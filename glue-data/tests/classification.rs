@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use glue_data::tasks::classification::CLASSIFICATION;
-use glue_data::{DataError, Label, Labels, Split, TaskSpec, tasks};
+use glue_data::{DataError, Label, Split, TaskSpec, tasks};
 
 const PARTS: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
 
@@ -53,9 +53,8 @@ fn read(name: &str, file: &str, content: &[u8]) -> Result<Vec<(String, String)>,
 }
 
 fn read_all(spec: &TaskSpec, data: &Path) -> Result<Vec<(String, String)>, DataError> {
-    let Labels::Classes(classes) = spec.task_in(Some(data))?.labels else {
-        panic!("{} has classes", spec.name)
-    };
+    let kind = spec.task_in(Some(data))?.kind;
+    let Some(classes) = kind.labels() else { panic!("{} has classes", spec.name) };
     let mut all = Vec::new();
     for split in PARTS {
         for row in spec.read(Some(data), split)? {

@@ -30,7 +30,7 @@ fn check(
     expected: &[(&str, Option<&str>, Option<Label>)],
 ) {
     let expected: Vec<Example> =
-        expected.iter().map(|(text, text2, label)| row(text, *text2, *label)).collect();
+        expected.iter().map(|(text, text2, label)| row(text, *text2, label.clone())).collect();
     assert_eq!(read(task, split, content.as_bytes()), Ok(expected));
 }
 

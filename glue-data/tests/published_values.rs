@@ -4,10 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
+use glue_data::metric::Metric;
 use glue_data::tasks::squad::{
-    AnswerSearch, SpanLogits, Squad, SquadScores, WindowConfig, Windows, answers, score,
+    self, AnswerSearch, SpanLogits, Squad, SquadScores, WindowConfig, Windows,
 };
-use glue_data::{Example, Label, Metric, Prediction, Split, TextEncoder, tasks};
+use glue_data::{Example, Label, Split, TextEncoder, tasks};
 use serde_json::{Value, json};
 
 fn fixture(name: &str) -> PathBuf {
@@ -28,7 +29,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 }
 
 #[track_caller]
-fn check_scores(case: &Value, predictions: &[Prediction], labels: &[Label], metrics: &[Metric]) {
+fn check_scores(case: &Value, predictions: &[Label], labels: &[Label], metrics: &[Metric]) {
     for metric in metrics {
         let (found, expected) =
             (metric.compute(predictions, labels), case[metric.name()].as_f64().unwrap());
@@ -42,7 +43,7 @@ fn scores_of_classes_are_scikit_learns() {
     for case in json("metrics.json")["classes"].as_array().unwrap() {
         let predictions: Vec<_> = numbers(&case["predicted"])
             .into_iter()
-            .map(|class| Prediction::Class(class as usize))
+            .map(|class| Label::Class(class as usize))
             .collect();
         let labels: Vec<_> = numbers(&case["expected"])
             .into_iter()
@@ -67,7 +68,7 @@ fn correlations_are_scipys() {
         let pearson = glue_data::metric::pearson(&predicted, &expected);
         assert!((pearson - case["pearson"].as_f64().unwrap()).abs() < 1e-9);
         let predictions: Vec<_> =
-            predicted.iter().map(|score| Prediction::Score(*score as f32)).collect();
+            predicted.iter().map(|score| Label::Score(*score as f32)).collect();
         let labels: Vec<_> = expected.iter().map(|score| Label::Score(*score as f32)).collect();
         check_scores(case, &predictions, &labels, &[Metric::Spearman]);
     }
@@ -209,8 +210,8 @@ fn exact_match_and_f1_are_the_official_functions() {
     let directory = fixture("squad");
     let squad = Squad::read(&directory.join("dev-v1.1.json")).unwrap();
     assert_eq!((squad.questions.len(), squad.misplaced_answers()), (9, 0));
-    let predictions = score::read_predictions(&directory.join("predictions.json")).unwrap();
-    let scores = score::score(&squad, &predictions);
+    let predictions = squad::read_predictions(&directory.join("predictions.json")).unwrap();
+    let scores = squad::score(&squad, &predictions);
     let expected = json("squad/scores.json");
     for (found, name) in [(scores.exact_match, "exact_match"), (scores.f1, "f1")] {
         let expected = expected[name].as_f64().unwrap();
@@ -234,7 +235,7 @@ fn exact_match_and_f1_of_published_answers_are_the_official_scripts() {
         ("logistic-regression.json", 40.141_911_069_063_39, 50.981_536_473_244_61, 13),
     ] {
         let published = directory.join("published_predictions").join(file);
-        let scores = score::score(&squad, &score::read_predictions(&published).unwrap());
+        let scores = squad::score(&squad, &squad::read_predictions(&published).unwrap());
         assert!((scores.exact_match - exact_match).abs() < 1e-9, "{file}: {scores:?}");
         assert!((scores.f1 - f1).abs() < 1e-9, "{file}: {scores:?}");
         assert_eq!((scores.questions, scores.unanswered), (10570, unanswered), "{file}");
@@ -283,5 +284,5 @@ fn point_at_answers(squad: &Squad) -> (usize, SquadScores) {
         })
         .collect();
     let found = AnswerSearch::default().search(squad, &windows, &logits);
-    (rows.len(), score::score(squad, &answers::predictions(squad, &found)))
+    (rows.len(), squad::score(squad, &squad::predictions(squad, &found)))
 }

@@ -22,7 +22,7 @@ use crate::learner::backward::{Activations, gradients};
 use crate::learner::clip::clip_to_global_norm;
 use crate::learner::memory;
 use crate::learner::optimizer::build_optimizer;
-use crate::learner::step::TrainableModel;
+use crate::learner::step::{TrainableModel, read_output};
 use crate::process::keep_workers_spinning;
 use crate::run_config::RunConfig;
 use crate::task_data::rows;
@@ -297,7 +297,7 @@ pub fn measure(job: &BenchJob) -> Result<Measurement> {
             let indices: Vec<usize> = (first..first + lengths.len()).collect();
             if infers {
                 let batch = rows::batch(&rows, &indices, &device.clone().inner());
-                black_box(valid.forward(&batch).read(&batch.labels));
+                black_box(read_output(valid.forward(&batch), &batch.labels));
                 continue;
             }
             let seed = derive_seed(SEED, &format!("step/{pass}/{index}"));
@@ -308,7 +308,7 @@ pub fn measure(job: &BenchJob) -> Result<Measurement> {
             };
             let batch = rows::batch(&rows, &indices, &device);
             let (forward, gradients) = gradients(&trainable, None, &batch, 1.0, activations);
-            black_box(forward.read(&batch.labels));
+            black_box(read_output(forward, &batch.labels));
             let (gradients, _) = clip_to_global_norm(&trainable, gradients, training.clip);
             trainable = optimizer.step(1e-4, trainable, gradients);
         }

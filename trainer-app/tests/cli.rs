@@ -548,9 +548,9 @@ fn questions_are_answered_with_words_of_their_paragraphs() {
     assert!(read(run.join("nbest_predictions.json"))["q3"].as_array().unwrap().len() > 1);
 
     let said = desk.refuses("evaluate runs/squad/questions/adapter.safetensors");
-    assert!(said.contains("finds answers in paragraphs"), "{said}");
+    assert!(said.contains("predicts answer spans"), "{said}");
     let inspected = desk.says("adapter inspect runs/squad/questions/adapter.safetensors");
-    assert!(inspected.contains("where the answer starts and ends"), "{inspected}");
+    assert!(inspected.contains("answer spans"), "{inspected}");
     std::fs::remove_file(desk.path("squad/train-v1.1.json")).unwrap();
     let said = desk.refuses("train --task squad --data . --base base --device cpu");
     assert!(said.contains("squad/train-v1.1.json") && said.contains("SQuAD-explorer"), "{said}");

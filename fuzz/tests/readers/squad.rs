@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fuzz::Harness;
-use glue_data::tasks::squad::{Squad, score};
+use glue_data::tasks::squad::{self, Squad};
 
 use crate::files::JSON;
 
@@ -20,7 +20,7 @@ fn squad() {
                     assert!(squad.context(question).get(place).is_some());
                 }
             }
-            score::score(squad, &score::Predictions::new());
+            squad::score(squad, &squad::Predictions::new());
         }
         squad.is_ok()
     });
@@ -30,5 +30,5 @@ fn squad() {
 fn squad_predictions() {
     let seed = br#"{"a": "3 pots", "b": "na\u00efve \ud83d\ude00"}"#.to_vec();
     Harness { name: "squad_predictions", seeds: &[seed], memory: JSON }
-        .run(|bytes| score::parse_predictions(Path::new("predictions.json"), bytes).is_ok());
+        .run(|bytes| squad::parse_predictions(Path::new("predictions.json"), bytes).is_ok());
 }

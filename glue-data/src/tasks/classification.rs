@@ -1,34 +1,35 @@
-//! The seventeen further classification tasks of Houlsby et al. 2019 (Tables 2 to 4), as their publishers have them.
+//! The seventeen further classification tasks of Houlsby et al. 2019 (Tables 2 to 4), in their publishers' formats.
 //!
-//! The paper names its data sets and counts their rows (Table 3), and does not say which column is the text, which is
-//! the label and which rows are left out.
-//! The rules here are those that give its totals: the number at the end of each row's `parts` is the sum of the
-//! paper's three parts, and the comments say what was left out to get there.
-//! Where a data set was at hand, the mean length of its texts is the paper's too, within one character.
+//! The paper names its data sets and the number of rows (Table 3), but not which column is the text, which is the label
+//! and which rows are left out.
+//! The rules here reproduce its totals: the number at the end of each entry's `parts` is the sum of the paper's three
+//! splits, and the comments say which rows are left out.
+//! Where a data set was available, the mean length of its texts also agrees with the paper, within one character.
 
 use crate::metric::Metric;
-use crate::task::{Part, Source, Split, TaskSpec};
-use crate::unsplit_corpus::{self, Layout, UnsplitCorpus};
+use crate::published::unsplit_corpus;
+use crate::rows::Split;
+use crate::task_spec::{Layout, Part, Source, TaskSpec, UnsplitCorpus};
 
 const METRICS: &[Metric] = &[Metric::Accuracy, Metric::MacroF1];
 
-/// Every label is the name of a class.
+/// CSV in which every label is the name of a class.
 const CSV: UnsplitCorpus =
     UnsplitCorpus { layout: Layout::Csv, renamed: &[], left_out: &[], open_classes: 0 };
 
-/// Three parts, drawn from one file of `rows` rows that count; the columns are those of text and label.
+/// Three splits, drawn from one CSV file of `rows` rows after filtering; the columns are text and label.
 const fn csv(
-    pool: &'static UnsplitCorpus,
+    corpus: &'static UnsplitCorpus,
     file: &'static str,
     columns: &'static [&'static str; 2],
     rows: usize,
 ) -> [Part; 3] {
-    drawn(pool, file, columns, (columns[0], columns[1]), rows)
+    drawn(corpus, file, columns, (columns[0], columns[1]), rows)
 }
 
-/// Three parts, drawn from one file of `rows` rows that count; text and label are two of its columns.
+/// Three splits, drawn from one file of `rows` rows after filtering; text and label are two of its columns.
 const fn drawn(
-    pool: &'static UnsplitCorpus,
+    corpus: &'static UnsplitCorpus,
     file: &'static str,
     columns: &'static [&'static str],
     (text, label): (&'static str, &'static str),
@@ -36,7 +37,7 @@ const fn drawn(
 ) -> [Part; 3] {
     const fn part(
         split: Split,
-        pool: &'static UnsplitCorpus,
+        corpus: &'static UnsplitCorpus,
         file: &'static str,
         columns: &'static [&'static str],
         (text, label): (&'static str, &'static str),
@@ -54,17 +55,17 @@ const fn drawn(
             rows: unsplit_corpus::share(rows, split),
             skip_short_rows: false,
             submission: None,
-            pool: Some(pool),
+            corpus: Some(corpus),
         }
     }
     [
-        part(Split::Train, pool, file, columns, (text, label), rows),
-        part(Split::Validation, pool, file, columns, (text, label), rows),
-        part(Split::Test, pool, file, columns, (text, label), rows),
+        part(Split::Train, corpus, file, columns, (text, label), rows),
+        part(Split::Validation, corpus, file, columns, (text, label), rows),
+        part(Split::Test, corpus, file, columns, (text, label), rows),
     ]
 }
 
-/// A file of Crowdflower's, whose own site is gone.
+/// A file of Crowdflower, whose site no longer exists.
 macro_rules! crowdflower {
     ($file:literal, $directory:literal) => {
         Some(Source::ByHand {
@@ -85,7 +86,7 @@ const POLITICAL: Option<Source> = Some(Source::ByHand {
           as political/political_social_media.csv",
 });
 
-/// The table, in the order of the paper's.
+/// The tasks in the order of the paper's table.
 pub static CLASSIFICATION: [TaskSpec; 17] = [
     TaskSpec {
         name: "20-newsgroups",
@@ -156,7 +157,7 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         directory: "disasters",
         classes: &["Not Relevant", "Relevant"],
         metrics: METRICS,
-        // 10,876 rows, less 16 that nobody could decide.
+        // 10,876 rows, less 16 labeled `Can't Decide`.
         parts: &csv(
             &UnsplitCorpus { left_out: &["Can't Decide"], ..CSV },
             "socialmedia-disaster-tweets-DFE.csv",
@@ -171,7 +172,7 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         directory: "economic_news_relevance",
         classes: &["no", "yes"],
         metrics: METRICS,
-        // 8000 rows, less 9 that nobody was sure of; from the paper's total, the file was not at hand.
+        // 8000 rows, less 9 labeled `not sure`; derived from the paper's total, since the file was not available.
         parts: &csv(
             &UnsplitCorpus { left_out: &["not sure"], ..CSV },
             "Full-Economic-News-DFE-839861.csv",
@@ -287,7 +288,7 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         parts: &csv(&CSV, "primary-plutchik-wheel-DFE.csv", &["sentence", "emotion"], 2524),
         source: crowdflower!("primary-plutchik-wheel-DFE.csv", "primary_emotions"),
     },
-    // The labels of the next two are whole sentences, and the file was not at hand: its classes are what it has.
+    // The labels of the next two are whole sentences, and the file was not available: its labels are the classes.
     TaskSpec {
         name: "progressive-opinion",
         title: "Does the tweet say an opinion on its target?",
@@ -325,8 +326,8 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         directory: "us_economic_performance",
         classes: &["no", "yes"],
         metrics: METRICS,
-        // 5015 rows, of which 63 must be `not sure` for the paper's total: the copy at hand has lost this column, and
-        // no other column has two values. Its mean of 305 characters is the paper's.
+        // 5015 rows, of which 63 must be `not sure` for the paper's total: the available copy lacks this column, and
+        // no other column has two values. Its mean of 305 characters agrees with the paper.
         parts: &csv(
             &UnsplitCorpus { left_out: &["not sure"], ..CSV },
             "us-economic-newspaper.csv",
@@ -341,8 +342,8 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         directory: "customer_complaints",
         classes: &[],
         metrics: METRICS,
-        // The database grows each day, and which of its columns has the paper's 157 classes is not known: the file is
-        // one's own, with these two columns.
+        // The database grows daily, and it is unknown which of its columns has the paper's 157 classes: users make a
+        // file with these two columns.
         parts: &csv(
             &UnsplitCorpus { left_out: &[""], open_classes: 157, ..CSV },
             "complaints.csv",
@@ -361,7 +362,7 @@ pub static CLASSIFICATION: [TaskSpec; 17] = [
         directory: "news_aggregator",
         classes: &["business", "entertainment", "health", "science"],
         metrics: METRICS,
-        // 422,937 lines are the paper's total: a reader that takes quotes for more than text finds fewer.
+        // The paper's total is 422,937 lines; a reader that interprets quotes finds fewer.
         parts: &drawn(
             &UnsplitCorpus {
                 layout: Layout::Tabs,

@@ -1,4 +1,4 @@
-//! One's own files as a task.
+//! A task of a user's own files.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,25 +9,26 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::error::DataError;
 use crate::label_forms;
-use crate::metric::Metric;
+use crate::rows::{Example, Row};
 use crate::seed::derive_seed;
-use crate::tabular::{Row, read_columns};
-use crate::task::{Example, Label, Labels, Task};
+use crate::tabular::read_columns;
+use crate::task::Task;
+use crate::task_kind::{Label, TaskKind};
 
-/// One training row in so many is held out when there is no validation file.
+/// Without a validation file, one of this many training rows is held out.
 const HELD_OUT_ONE_IN: usize = 10;
-/// Classes that are all numbers are scores, most likely, if there are so many and more than half as many as rows.
+/// Numeric labels are probably scores if there are at least this many, and more than half as many as rows.
 const MANY_CLASSES: usize = 10;
 
-/// One's own files and their columns.
+/// The files of a user's own task, and their columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomFiles {
-    /// Name of the task.
+    /// The name of the task.
     pub name: String,
     /// Training rows.
     pub train: PathBuf,
-    /// Validation rows; without them a tenth of the training rows is held out, of every class alike and never the only
-    /// row of one.
+    /// Validation rows. Without them a tenth of the training rows of each class is held out, but never the only row of
+    /// a class.
     pub validation: Option<PathBuf>,
     /// Test rows.
     pub test: Option<PathBuf>,
@@ -37,35 +38,35 @@ pub struct CustomFiles {
     pub text2: Option<String>,
     /// Column of the label.
     pub label: String,
-    /// The label is a number and not a class.
+    /// Whether labels are numbers and not classes.
     pub score: bool,
 }
 
-/// A task of one's own with its rows.
+/// A user's own task with its rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CustomTask {
-    /// Classes are those of the training rows, sorted.
+    /// The classes are those of the training rows, sorted.
     pub task: Task,
     /// Training rows.
     pub train: Vec<Example>,
     /// Validation rows.
     pub validation: Vec<Example>,
-    /// Test rows; none without a file.
+    /// Test rows; empty without a file.
     pub test: Vec<Example>,
-    /// What is allowed and may not be intended.
+    /// Warnings about the files.
     pub notes: Vec<Note>,
 }
 
-/// Something in the files that is allowed and may not be intended.
+/// Something in the files that is allowed but may be a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// Classes that are numbers, as scores are.
+    /// The classes are numbers, and may be meant as scores.
     LookLikeScores {
         /// The training rows.
         path: PathBuf,
-        /// How many different labels there are.
+        /// Number of different labels.
         classes: usize,
-        /// In how many rows.
+        /// Number of rows.
         rows: usize,
     },
 }
@@ -87,33 +88,32 @@ impl CustomFiles {
     /// Reads the files; `seed` chooses the rows that are held out.
     ///
     /// # Errors
-    /// A file that is missing, malformed or without rows, a missing column, labels that differ in their form alone, a
-    /// label that the training rows do not have, a single class, or no row that can be held out.
+    /// If a file is missing, malformed or empty, a column is missing, labels differ in their form alone, a label does not
+    /// occur in the training rows, there is only one class, or no row can be held out.
     pub fn read(&self, seed: u64) -> Result<CustomTask, DataError> {
         let columns =
             LabeledColumns { text: &self.text, text2: self.text2.as_deref(), label: &self.label };
         let rows = columns.read(&self.train)?;
-        let (labels, metrics, notes) = if self.score {
-            (Labels::Score, vec![Metric::Spearman, Metric::Pearson], Vec::new())
+        let (kind, note) = if self.score {
+            (TaskKind::Regression, None)
         } else {
-            let classes = classes(&self.train, &rows)?;
-            let notes = look_like_scores(&self.train, &classes, rows.len());
-            let metrics = vec![Metric::Accuracy, Metric::MacroF1];
-            (Labels::Classes(classes), metrics, notes.into_iter().collect())
+            let labels = classes(&self.train, &rows)?;
+            let note = look_like_scores(&self.train, &labels, rows.len());
+            (TaskKind::Classification { labels }, note)
         };
-        let train = LabeledColumns::label(rows, &self.train, &labels)?;
-        let read = |path: &Path| LabeledColumns::label(columns.read(path)?, path, &labels);
+        let train = LabeledColumns::parse_labels(rows, &self.train, &kind)?;
+        let read = |path: &Path| LabeledColumns::parse_labels(columns.read(path)?, path, &kind);
         let (train, validation) = match &self.validation {
             Some(path) => (train, read(path)?),
             None => hold_out(&self.train, train, seed)?,
         };
         let test = self.test.as_deref().map(read).transpose()?.unwrap_or_default();
-        let task = Task { name: self.name.clone(), labels, metrics };
+        let (task, notes) = (Task::new(self.name.clone(), kind), note.into_iter().collect());
         Ok(CustomTask { task, train, validation, test, notes })
     }
 }
 
-/// The columns of labeled rows.
+/// The names of the columns.
 struct LabeledColumns<'a> {
     text: &'a str,
     text2: Option<&'a str>,
@@ -121,16 +121,20 @@ struct LabeledColumns<'a> {
 }
 
 impl LabeledColumns<'_> {
-    /// Rows whose fields are the label, the text and, of a pair, the second text.
+    /// Reads rows whose fields are the label, the text and the second text of a pair.
     fn read(&self, path: &Path) -> Result<Vec<Row>, DataError> {
         let columns: Vec<&str> = [self.label, self.text].into_iter().chain(self.text2).collect();
         read_columns(path, &columns)
     }
 
-    fn label(rows: Vec<Row>, path: &Path, labels: &Labels) -> Result<Vec<Example>, DataError> {
+    fn parse_labels(
+        rows: Vec<Row>,
+        path: &Path,
+        kind: &TaskKind,
+    ) -> Result<Vec<Example>, DataError> {
         let rows = rows.into_iter().map(|Row { fields, line }| {
             let mut fields = fields.into_iter();
-            let label = labels.parse(&fields.next().unwrap_or_default(), path, line)?;
+            let label = kind.parse_label(&fields.next().unwrap_or_default(), path, line)?;
             let text = fields.next().unwrap_or_default();
             Ok(Example { text, text2: fields.next(), label: Some(label) })
         });
@@ -138,7 +142,7 @@ impl LabeledColumns<'_> {
     }
 }
 
-/// The labels of training rows, sorted.
+/// The different labels of training rows, sorted.
 fn classes(path: &Path, rows: &[Row]) -> Result<Vec<String>, DataError> {
     let labels = rows.iter().map(|row| (row.fields[0].as_str(), row.line));
     if let Some((_, line)) = labels.clone().find(|(label, _)| label.trim().is_empty()) {
@@ -153,7 +157,7 @@ fn classes(path: &Path, rows: &[Row]) -> Result<Vec<String>, DataError> {
     }
 }
 
-/// Numbers with a fraction, or nearly as many as rows, are hardly classes.
+/// A note if all labels are numbers and some have a fraction, or there are nearly as many as rows.
 fn look_like_scores(path: &Path, classes: &[String], rows: usize) -> Option<Note> {
     let numbers: Option<Vec<f64>> = classes.iter().map(|class| class.parse().ok()).collect();
     let numbers = numbers?;
@@ -166,7 +170,7 @@ fn look_like_scores(path: &Path, classes: &[String], rows: usize) -> Option<Note
     })
 }
 
-/// Reads labeled rows of one's own file.
+/// Reads labeled rows of a file.
 ///
 /// # Errors
 /// As [`CustomFiles::read`].
@@ -175,13 +179,13 @@ pub fn read_labeled(
     text: &str,
     text2: Option<&str>,
     label: &str,
-    labels: &Labels,
+    kind: &TaskKind,
 ) -> Result<Vec<Example>, DataError> {
     let columns = LabeledColumns { text, text2, label };
-    LabeledColumns::label(columns.read(path)?, path, labels)
+    LabeledColumns::parse_labels(columns.read(path)?, path, kind)
 }
 
-/// Reads rows of one's own file that have no label, with the line that each begins on.
+/// Reads rows without labels; each comes with the line on which it begins.
 ///
 /// # Errors
 /// As [`CustomFiles::read`].
@@ -199,16 +203,15 @@ pub fn read_unlabeled(
     Ok(rows.collect())
 }
 
-/// Takes a tenth of the rows out, of every class alike, and at least one. Of each class one row stays at least.
+/// Holds out a tenth of the rows of each class, and at least one row in all. At least one row of each class is kept for
+/// training.
 fn hold_out(
     path: &Path,
     rows: Vec<Example>,
     seed: u64,
 ) -> Result<(Vec<Example>, Vec<Example>), DataError> {
-    let class = |index: usize| match rows[index].label {
-        Some(Label::Class(class)) => class,
-        _ => 0,
-    };
+    // Rows without a class are of one class.
+    let class = |index: usize| rows[index].label.as_ref().and_then(Label::class).unwrap_or(0);
     let mut of_class = vec![0_usize; (0..rows.len()).map(class).max().map_or(0, |class| class + 1)];
     for index in 0..rows.len() {
         of_class[class(index)] += 1;
@@ -219,10 +222,10 @@ fn hold_out(
     // A stable sort: within a class the order is still the seed's.
     order.sort_by_key(|index| class(*index));
 
-    // Of two rows of a class that stand side by side, one is never taken.
+    // Of two adjacent rows of a class, at most one is held out.
     let mut is_held = vec![false; rows.len()];
-    let places = order.iter().skip(HELD_OUT_ONE_IN / 2).step_by(HELD_OUT_ONE_IN);
-    for index in places {
+    let indices = order.iter().skip(HELD_OUT_ONE_IN / 2).step_by(HELD_OUT_ONE_IN);
+    for index in indices {
         is_held[*index] = true;
     }
     if order.len() <= HELD_OUT_ONE_IN / 2 {
@@ -273,7 +276,10 @@ mod tests {
         let jsonl = "{\"body\": \"a, \\\"quoted\\\" one\", \"team\": \"x\"}\n{\"team\": \"y\", \"body\": \"two\"}\n{\"body\": \"three\", \"team\": \"y\"}";
         let read = |name, content| files(directory.path(), name, content).read(1).unwrap();
         let expected = read("a.csv", csv);
-        assert_eq!(expected.task.labels, Labels::Classes(vec!["x".to_owned(), "y".to_owned()]));
+        assert_eq!(
+            expected.task.kind,
+            TaskKind::Classification { labels: vec!["x".to_owned(), "y".to_owned()] }
+        );
         assert_eq!((expected.train.len(), expected.validation.len()), (2, 1));
         assert_eq!(read("a.tsv", tsv), expected);
         assert_eq!(read("a.jsonl", jsonl), expected);
@@ -366,8 +372,8 @@ mod tests {
         (files.test, files.validation) = (None, Some(other.clone()));
         let error = files.read(1).unwrap_err().to_string();
         assert!(error.ends_with(sentence), "{error}");
-        let labels = Labels::Classes(["x", "y"].map(str::to_owned).to_vec());
-        let error = read_labeled(&other, "body", None, "team", &labels).unwrap_err().to_string();
+        let kind = TaskKind::Classification { labels: ["x", "y"].map(str::to_owned).to_vec() };
+        let error = read_labeled(&other, "body", None, "team", &kind).unwrap_err().to_string();
         assert!(error.ends_with(sentence), "{error}");
     }
 

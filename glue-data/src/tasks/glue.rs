@@ -1,12 +1,13 @@
-//! The nine tasks of GLUE and its diagnostics, as their publisher has them.
+//! The nine tasks of GLUE and its diagnostics, in their published format.
 //!
 //! Wang et al. 2019, <https://gluebenchmark.com>; row counts as published, and as counted by
 //! <https://huggingface.co/datasets/nyu-mll/glue>.
 
 use crate::metric::Metric;
-use crate::task::{Part, Source, Split, TaskSpec};
+use crate::rows::Split;
+use crate::task_spec::{Part, Source, TaskSpec};
 
-/// A part with a header line, labels and no quirks; the rows of the table say what differs.
+/// A part with a header and without special cases, which the functions below add.
 const fn part(
     split: Split,
     file: &'static str,
@@ -27,7 +28,7 @@ const fn part(
         rows,
         skip_short_rows: false,
         submission: None,
-        pool: None,
+        corpus: None,
     }
 }
 

@@ -1,7 +1,8 @@
-//! The embedded task: a support request, and the team that should get it. It needs no download.
+//! The embedded task, which needs no download: which team should handle a support request.
 
 use crate::metric::Metric;
-use crate::task::{Part, Split, TaskSpec};
+use crate::rows::Split;
+use crate::task_spec::{Part, TaskSpec};
 
 const COLUMNS: &[&str] = &["text", "team"];
 
@@ -18,7 +19,7 @@ const fn part(split: Split, file: &'static str, embedded: &'static str, rows: us
         rows,
         skip_short_rows: false,
         submission: None,
-        pool: None,
+        corpus: None,
     }
 }
 

@@ -1,7 +1,7 @@
-//! The table of tasks, and one's own files. A new task is a row in one of these files.
+//! The table of published tasks, SQuAD, and tasks of a user's own files. A new published task is an entry of a table.
 
 use crate::error::DataError;
-use crate::task::TaskSpec;
+use crate::task_spec::TaskSpec;
 
 pub mod classification;
 pub mod custom;
@@ -9,22 +9,22 @@ pub mod glue;
 pub mod helpdesk;
 pub mod squad;
 
-/// Every task that has a name.
+/// Every published task of the table.
 pub fn all() -> impl Iterator<Item = &'static TaskSpec> {
     std::iter::once(&helpdesk::HELPDESK)
         .chain(glue::GLUE.iter())
         .chain(classification::CLASSIFICATION.iter())
 }
 
-/// The task of a name.
+/// The published task with a name.
 ///
 /// # Errors
-/// A name nobody knows, with all names and the nearest.
+/// If there is no such task; the error lists all names and suggests the nearest.
 pub fn lookup(name: &str) -> Result<&'static TaskSpec, DataError> {
     all().find(|spec| spec.name == name).ok_or_else(|| {
         let known: Vec<_> = all().map(|spec| spec.name).collect();
-        let letters = |name: &str| name.replace(['-', '_'], "").to_lowercase();
-        let near = known.iter().find(|known| letters(known) == letters(name));
+        let normalized = |name: &str| name.replace(['-', '_'], "").to_lowercase();
+        let near = known.iter().find(|known| normalized(known) == normalized(name));
         DataError::UnknownTask {
             name: name.to_owned(),
             known: known.join(", "),
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_task_is_told_the_names() {
+    fn an_unknown_name_is_an_error_with_all_names() {
         let error = lookup("nosuch").unwrap_err().to_string();
         assert!(
             error.starts_with("there is no task `nosuch`; the tasks are helpdesk, cola"),

@@ -1,12 +1,12 @@
-//! Files of hidden states in the cache directory: found again by what their numbers follow from, checked, and removed
-//! when they take too much room.
+//! Files of activations in the cache directory: named by a hash of everything that determines their values, checked on
+//! reading, and removed when they take too much space.
 //!
 //! ```text
-//! states/KEY.states    numbers in half precision, little-endian, and a trailer: 8 bytes of magic, the CRC-32C
-//! states/.lock         held while room is made
+//! states/KEY.states    values in half precision, little-endian, and a trailer: 8 bytes of magic, the CRC-32C
+//! states/.lock         held while files are removed
 //! ```
 //!
-//! The time of a file's last change is that of its last use.
+//! The modification time of a file is the time of its last use.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -23,16 +23,16 @@ use crate::download::http::hexadecimal;
 use crate::exit::UsageError;
 use crate::lock::Lock;
 
-/// Raised whenever the same inputs give other states, or the layout of the files changes.
+/// Increased whenever the same inputs give other activations, or the layout of the files changes.
 const VERSION: u64 = 2;
 const MAGIC: [u8; 8] = *b"bfstates";
 const TRAILER: u64 = TRAILER_BYTES as u64;
-/// The same as a length in memory.
+/// The trailer's length in memory.
 const TRAILER_BYTES: usize = 12;
 const SUFFIX: &str = "states";
-/// Files of 0.1.0, whose names do not say the precision.
+/// The suffix of version 0.1.0, in whose file names the precision is missing.
 const OLD_SUFFIX: &str = "f16";
-/// What sets the room for states.
+/// The environment variable with the limit for all files, in gigabytes.
 const LIMIT: &str = "TRAINER_STATES_GB";
 const DEFAULT_LIMIT: u64 = 20_000_000_000;
 
@@ -40,26 +40,26 @@ const DEFAULT_LIMIT: u64 = 20_000_000_000;
 #[derive(Debug)]
 pub struct ActivationFiles {
     directory: PathBuf,
-    /// All that decides states beside the rows and the layer.
+    /// Everything that determines activations beside the rows and the layer.
     base: String,
-    /// Bytes that the files may take together.
+    /// The limit for all files, in bytes.
     limit: u64,
-    /// Files that were asked for, and stay whatever room they take.
+    /// Files that this process has opened, which are not removed.
     in_use: Mutex<Vec<PathBuf>>,
 }
 
 impl ActivationFiles {
-    /// The files in a directory of states of a base, which is known by a text with all that decides them: weights,
+    /// The files of a base in a directory. `base` identifies everything that determines the activations: weights,
     /// configuration, precision and device.
     pub fn new(directory: PathBuf, base: String, limit: u64) -> Self {
         Self { directory, base, limit, in_use: Mutex::new(Vec::new()) }
     }
 
-    /// The file of the states of rows that enter a layer, with so many bytes of numbers; `compute` puts them into a new
-    /// file where there is none that is whole. Another process that computes the same is waited for.
+    /// Opens the file with the activations of rows that enter a layer, which has so many bytes of values. If there is no
+    /// intact file, `compute` writes them into a new one. Waits for another process that computes the same file.
     ///
     /// # Errors
-    /// What `compute` or the file system reports.
+    /// If `compute` or the file system fails.
     pub fn open(
         &self,
         rows: &TokenizedDataset,
@@ -68,29 +68,29 @@ impl ActivationFiles {
         compute: impl FnOnce(&mut File) -> Result<()>,
     ) -> Result<File> {
         let path = self.directory.join(self.name(rows, layer));
-        let context = || format!("keeping hidden states in {}", path.display());
+        let context = || format!("caching activations in {}", path.display());
         let _lock = Lock::wait_beside(&path, || {
-            say("waiting for another process that computes the same states");
+            noteln!("waiting for another process that computes the same activations");
         })
         .with_context(context)?;
         atomic::remove_partial_of(&path).with_context(context)?;
         self.in_use.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
         match File::open(&path) {
-            Ok(file) if is_whole(&file, bytes).with_context(context)? => {
-                // A file of another user's is read all the same.
+            Ok(file) if is_intact(&file, bytes).with_context(context)? => {
+                // Fails for a file of another user, which can be read nevertheless.
                 let _ = file.set_modified(SystemTime::now());
                 return Ok(file);
             }
-            Ok(_) => say(&format!("{} is damaged; computing it again", path.display())),
+            Ok(_) => noteln!("{} is damaged; computing it again", path.display()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(context),
         }
-        self.make_room(bytes + TRAILER).with_context(context)?;
+        self.free_space(bytes + TRAILER).with_context(context)?;
         let mut computed = Ok(());
         let written = atomic::write_with(&path, |file| {
             computed = compute(file);
             if computed.is_err() {
-                return Err(io::Error::other("states could not be computed"));
+                return Err(io::Error::other("the activations could not be computed"));
             }
             let sum = checksum(file, bytes)?;
             file.seek(SeekFrom::Start(bytes))?;
@@ -102,7 +102,7 @@ impl ActivationFiles {
         File::open(&path).with_context(context)
     }
 
-    /// The name of a file: all that its content follows from decides it.
+    /// The name of a file, which is a hash of everything that determines its content.
     fn name(&self, rows: &TokenizedDataset, layer: usize) -> String {
         let mut hash = Sha256::new();
         for number in [VERSION, layer as u64, self.base.len() as u64] {
@@ -118,9 +118,9 @@ impl ActivationFiles {
         format!("{}.{SUFFIX}", hexadecimal(&hash.finalize()))
     }
 
-    /// Removes what killed processes and older versions left, and then the files that were not used for the longest
-    /// time until so many bytes are free.
-    fn make_room(&self, bytes: u64) -> Result<()> {
+    /// Removes the files that killed processes and older versions left, and then the least recently used files until
+    /// there is space for so many bytes.
+    fn free_space(&self, bytes: u64) -> Result<()> {
         let _lock = Lock::wait_directory(&self.directory)?;
         let in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         let mut files = Vec::new();
@@ -129,12 +129,12 @@ impl ActivationFiles {
             if has_suffix(&path, OLD_SUFFIX) || is_temporary(&path) {
                 remove(&path);
             } else if let Some(finished) = finished_name(&path) {
-                // While it is locked, a process is writing it.
+                // A process that writes the file holds its lock.
                 if let Ok(_lock) = Lock::beside(&finished) {
                     remove(&path);
                 }
             } else if has_suffix(&path, SUFFIX) {
-                // One that has gone meanwhile takes no room.
+                // The file may have been removed meanwhile.
                 let Ok(metadata) = path.metadata() else { continue };
                 files.push((metadata.modified()?, metadata.len(), path));
             }
@@ -151,10 +151,10 @@ impl ActivationFiles {
     }
 }
 
-/// Bytes that files of states may take together: `TRAINER_STATES_GB`, or 20 GB.
+/// The limit for all files in bytes: `TRAINER_STATES_GB`, or 20 GB.
 ///
 /// # Errors
-/// A variable that is not a number.
+/// If the variable is not a number.
 pub fn limit() -> Result<u64> {
     let Some(value) = std::env::var_os(LIMIT).filter(|value| !value.is_empty()) else {
         return Ok(DEFAULT_LIMIT);
@@ -164,7 +164,7 @@ pub fn limit() -> Result<u64> {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "a positive number of bytes; what is too large becomes the largest"
+            reason = "a positive number of bytes; too large a number saturates"
         )]
         Some(gigabytes) if gigabytes >= 0.0 => Ok((gigabytes * 1e9) as u64),
         _ => Err(UsageError::new(format!(
@@ -174,8 +174,8 @@ pub fn limit() -> Result<u64> {
     }
 }
 
-/// Whether a file has so many bytes of numbers, and the checksum that its trailer says.
-fn is_whole(mut file: &File, bytes: u64) -> io::Result<bool> {
+/// Whether a file has so many bytes of values and the checksum in its trailer.
+fn is_intact(mut file: &File, bytes: u64) -> io::Result<bool> {
     if file.metadata()?.len() != bytes + TRAILER {
         return Ok(false);
     }
@@ -207,25 +207,21 @@ fn has_suffix(path: &Path, suffix: &str) -> bool {
     path.extension().is_some_and(|extension| extension == suffix)
 }
 
-/// What version 0.1.0 left of a file that it was writing.
+/// Whether a file is a temporary file of version 0.1.0.
 fn is_temporary(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".tmp"))
 }
 
-/// The file that was to be written through a partial one, `.KEY.states….part`.
+/// The final path of a partially written file, `.KEY.states….part`.
 fn finished_name(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?.strip_prefix('.')?.strip_suffix(".part")?;
     let (key, _) = name.split_once(&format!(".{SUFFIX}"))?;
     Some(path.with_file_name(format!("{key}.{SUFFIX}")))
 }
 
-/// Removes a file of the cache; one that cannot be removed only takes room.
+/// Removes a file of the cache. A file that cannot be removed is not an error.
 fn remove(path: &Path) {
     let _ = fs::remove_file(path);
-}
-
-fn say(sentence: &str) {
-    noteln!("{sentence}");
 }
 
 #[cfg(test)]
@@ -244,7 +240,7 @@ mod tests {
         ActivationFiles::new(directory.to_owned(), base.to_owned(), limit)
     }
 
-    /// Asks for a file of a thousand bytes; whether they were computed.
+    /// Opens a file of a thousand bytes; whether they were computed.
     fn is_computed(files: &ActivationFiles, id: u32, layer: usize) -> bool {
         let mut computed = false;
         let mut file = files
@@ -266,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_known_by_all_that_its_numbers_follow_from() {
+    fn everything_that_determines_the_values_is_in_the_name() {
         let directory = tempfile::tempdir().unwrap();
         let f32 = files(directory.path(), "weights, config, f32", 1 << 20);
         assert!(is_computed(&f32, 1, 2));
@@ -282,37 +278,37 @@ mod tests {
         let files = files(directory.path(), "base", 1 << 20);
         assert!(is_computed(&files, 1, 2));
         let [path] = names(directory.path(), SUFFIX).try_into().unwrap();
-        let whole = fs::read(&path).unwrap();
+        let intact = fs::read(&path).unwrap();
         for place in [0, 500, 999, 1000, 1011] {
-            let mut bytes = whole.clone();
+            let mut bytes = intact.clone();
             bytes[place] ^= 16;
             fs::write(&path, bytes).unwrap();
             assert!(is_computed(&files, 1, 2), "byte {place}");
         }
-        fs::write(&path, &whole[..1000]).unwrap();
+        fs::write(&path, &intact[..1000]).unwrap();
         assert!(is_computed(&files, 1, 2));
         assert!(!is_computed(&files, 1, 2));
     }
 
     #[test]
-    fn what_was_not_used_for_the_longest_time_makes_room() {
+    fn the_least_recently_used_file_is_removed() {
         let directory = tempfile::tempdir().unwrap();
-        // Room for two, and each asked for by a run of its own.
-        let ask = |id| is_computed(&files(directory.path(), "base", 2 * (1000 + TRAILER)), id, 2);
+        // Space for two, each opened by a run of its own.
+        let open = |id| is_computed(&files(directory.path(), "base", 2 * (1000 + TRAILER)), id, 2);
         let age = |path: &Path, hours: u64| {
             let file = File::options().write(true).open(path).unwrap();
             file.set_modified(SystemTime::now() - Duration::from_secs(3600 * hours)).unwrap();
         };
-        ask(1);
+        open(1);
         age(&names(directory.path(), SUFFIX)[0], 2);
         let first = names(directory.path(), SUFFIX)[0].clone();
-        ask(2);
+        open(2);
         let second =
             names(directory.path(), SUFFIX).into_iter().find(|path| *path != first).unwrap();
         age(&second, 1);
         // Used again, so that the second is now the older one.
-        assert!(!ask(1));
-        assert!(ask(3));
+        assert!(!open(1));
+        assert!(open(3));
         let left = names(directory.path(), SUFFIX);
         assert!(left.len() == 2 && left.contains(&first) && !left.contains(&second));
     }
@@ -333,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn states_that_cannot_be_computed_leave_no_file() {
+    fn a_failed_computation_leaves_no_file() {
         let directory = tempfile::tempdir().unwrap();
         let files = files(directory.path(), "base", 1 << 20);
         let error =

@@ -1,5 +1,5 @@
-//! Hidden states that enter the lowest tuned layer: computed once, without dropout, and read again in every epoch.
-//! Which layer that is, says [`Plan::lowest_layer`](burn_adapters::Plan::lowest_layer).
+//! Cached activations: the hidden states that enter the lowest trained layer
+//! ([`Plan::lowest_layer`](burn_adapters::Plan::lowest_layer)), computed once without dropout and read in every epoch.
 
 pub mod files;
 
@@ -20,28 +20,28 @@ use crate::process::keep_workers_spinning;
 use crate::task_data::rows;
 use crate::terminal::rows_bar;
 
-/// States of more bytes than this are kept on the disk when nobody says where: two GiB.
+/// Activations of more bytes than this are stored on disk by default: two GiB.
 const LARGE: u64 = 2 << 30;
-/// Rows of a batch while states are computed.
+/// Rows per batch while activations are computed.
 const BATCH_SIZE: usize = 32;
 
-/// The kept states of a task.
+/// The cached activations of a run's rows.
 #[derive(Debug)]
-pub struct TaskActivations {
-    /// Of the rows to learn from.
+pub struct SplitActivations {
+    /// Those of the training rows.
     pub train: CachedActivations,
-    /// Of the rows to choose by.
+    /// Those of the validation rows.
     pub validation: CachedActivations,
 }
 
-/// The states of rows below one layer.
+/// The activations of rows that enter one layer.
 #[derive(Debug)]
 pub struct CachedActivations {
     layer: usize,
     d_model: usize,
-    /// Where each row's tokens start, counted in tokens; one more for the end.
+    /// The index of each row's first token among all tokens, and the number of tokens.
     starts: Vec<usize>,
-    numbers: Values,
+    values: Values,
 }
 
 #[derive(Debug)]
@@ -51,62 +51,61 @@ enum Values {
     File(Mutex<File>),
 }
 
-/// Where states are kept.
+/// Where activations are stored.
 #[derive(Debug, Clone, Copy)]
 pub enum Storage<'a> {
     /// In memory, in single precision.
     Memory,
-    /// In a file, in half precision; found again by later runs.
+    /// In a file, in half precision, which later runs read.
     Disk(&'a ActivationFiles),
 }
 
 impl CachedActivations {
-    /// The states of rows that enter a layer of a base; computed, or found on the disk.
+    /// The activations of rows that enter a layer of a base: computed, or read from the disk.
     ///
     /// # Errors
-    /// States that are not finite, or a file that cannot be read or written.
-    pub fn of(
+    /// If an activation is not finite, or a file cannot be read or written.
+    pub fn new(
         bert: &Bert,
         rows: &TokenizedDataset,
         layer: usize,
-        place: Storage<'_>,
+        storage: Storage<'_>,
     ) -> Result<Self> {
         let mut starts = vec![0];
         for length in rows.lengths() {
             starts.push(starts[starts.len() - 1] + length);
         }
-        let states =
-            Self { layer, d_model: bert.d_model(), starts, numbers: Values::Memory(vec![]) };
-        let numbers = match place {
+        let empty = Self { layer, d_model: bert.d_model(), starts, values: Values::Memory(vec![]) };
+        let values = match storage {
             Storage::Memory => {
-                let mut numbers = vec![0.0; states.count()];
-                states.compute(bert, rows, |start, values| {
-                    numbers[start..start + values.len()].copy_from_slice(values);
+                let mut all = vec![0.0; empty.count()];
+                empty.compute(bert, rows, |start, values| {
+                    all[start..start + values.len()].copy_from_slice(values);
                     Ok(())
                 })?;
-                Values::Memory(numbers)
+                Values::Memory(all)
             }
             Storage::Disk(files) => {
-                let bytes = (states.count() * size_of::<f16>()) as u64;
-                let compute = |file: &mut File| states.write(bert, rows, file, bytes);
+                let bytes = (empty.count() * size_of::<f16>()) as u64;
+                let compute = |file: &mut File| empty.write(bert, rows, file, bytes);
                 Values::File(Mutex::new(files.open(rows, layer, bytes, compute)?))
             }
         };
-        Ok(Self { numbers, ..states })
+        Ok(Self { values, ..empty })
     }
 
-    /// The layer that they enter.
+    /// The layer that the activations enter.
     pub fn layer(&self) -> usize {
         self.layer
     }
 
-    /// Some rows, with zeros as far as the sequence goes.
+    /// The activations of rows, padded with zeros to a sequence length.
     ///
     /// # Shapes
     /// - result: `[batch, sequence, d_model]`
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// If a file cannot be read.
     ///
     /// # Panics
     /// If a row is longer than the sequence.
@@ -114,29 +113,29 @@ impl CachedActivations {
         let length = |row: usize| self.starts[row + 1] - self.starts[row];
         let stride = sequence * self.d_model;
         let mut values = vec![0.0; rows.len() * stride];
-        for (row, place) in rows.iter().zip(values.chunks_mut(stride.max(1))) {
+        for (row, values) in rows.iter().zip(values.chunks_mut(stride.max(1))) {
             let first = self.starts[*row] * self.d_model;
-            self.read(first, &mut place[..length(*row) * self.d_model])?;
+            self.read(first, &mut values[..length(*row) * self.d_model])?;
         }
         let shape = [rows.len(), sequence, self.d_model];
         Ok(Tensor::from_data(TensorData::new(values, shape), device))
     }
 
-    /// How many numbers there are.
+    /// The number of values.
     fn count(&self) -> usize {
         self.starts[self.starts.len() - 1] * self.d_model
     }
 
     fn read(&self, first: usize, into: &mut [f32]) -> Result<()> {
-        match &self.numbers {
-            Values::Memory(numbers) => into.copy_from_slice(&numbers[first..first + into.len()]),
+        match &self.values {
+            Values::Memory(values) => into.copy_from_slice(&values[first..first + into.len()]),
             Values::File(file) => {
                 let mut bytes = vec![0; size_of_val(into) / 2];
                 let mut file = file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 let start = SeekFrom::Start((first * size_of::<f16>()) as u64);
                 file.seek(start)
                     .and_then(|_| file.read_exact(&mut bytes))
-                    .context("reading kept hidden states")?;
+                    .context("reading cached activations")?;
                 for (value, bytes) in into.iter_mut().zip(bytes.as_chunks().0) {
                     *value = f16::from_le_bytes(*bytes).to_f32();
                 }
@@ -145,12 +144,12 @@ impl CachedActivations {
         Ok(())
     }
 
-    /// Runs all rows through the layers below; `put` gets each row's numbers and where they belong.
+    /// Computes the layers below for all rows; `store` receives each row's values and the index of the first.
     fn compute(
         &self,
         bert: &Bert,
         rows: &TokenizedDataset,
-        mut put: impl FnMut(usize, &[f32]) -> Result<()>,
+        mut store: impl FnMut(usize, &[f32]) -> Result<()>,
     ) -> Result<()> {
         let bert = bert.valid();
         let device = bert.devices().into_iter().next().unwrap_or_default();
@@ -172,7 +171,7 @@ impl CachedActivations {
                     self.layer,
                     row + 1
                 );
-                put(first, values)?;
+                store(first, values)?;
             }
             bar.inc(indices.len() as u64);
         }
@@ -195,7 +194,7 @@ impl CachedActivations {
                 let half = f16::from_f32(*value);
                 ensure!(
                     half.is_finite(),
-                    "the hidden state {value} is beyond the range of half precision; use --cache memory or off"
+                    "the activation {value} is beyond the range of half precision; use --cache memory or off"
                 );
                 bytes.extend(half.to_le_bytes());
             }
@@ -206,7 +205,7 @@ impl CachedActivations {
     }
 }
 
-/// Whether the states of some rows are too many for memory when nobody says where to keep them.
+/// Whether the activations of rows are stored on disk by default, because they are large.
 pub fn are_large<'a>(rows: impl IntoIterator<Item = &'a TokenizedDataset>, d_model: usize) -> bool {
     let tokens: usize = rows.into_iter().flat_map(TokenizedDataset::lengths).sum();
     (tokens * d_model * size_of::<f32>()) as u64 > LARGE
@@ -241,37 +240,37 @@ mod tests {
         [3, 9, 5, 1].map(row).to_vec().into()
     }
 
-    /// The largest difference between kept states, where there are tokens, and those of a forward pass.
-    fn largest_difference(states: &CachedActivations, bert: &Bert, rows: &TokenizedDataset) -> f32 {
+    /// The largest difference between cached activations and those of a forward pass, padding left out.
+    fn largest_difference(cached: &CachedActivations, bert: &Bert, rows: &TokenizedDataset) -> f32 {
         let device = Device::flex();
         let order = [2, 0, 3, 1];
         let input = bert_input(&rows::batch(rows, &order, &device));
         let [_, sequence] = input.input_ids.dims();
-        let kept = states.batch(&order, sequence, &device).unwrap();
+        let expected = cached.batch(&order, sequence, &device).unwrap();
         let hidden = bert.run_layers(0..2, bert.embed(&input, &()), &input.attention_mask, &());
         let mask = input.attention_mask.float().unsqueeze_dim::<3>(2);
-        ((hidden - kept) * mask).abs().max().into_scalar::<f32>()
+        ((hidden - expected) * mask).abs().max().into_scalar::<f32>()
     }
 
     #[test]
-    fn kept_states_are_those_of_a_forward_pass() {
+    fn cached_activations_equal_those_of_a_forward_pass() {
         let (bert, rows) = (small_bert(), some_rows());
-        let states = CachedActivations::of(&bert, &rows, 2, Storage::Memory).unwrap();
-        assert_eq!(states.layer(), 2);
-        let difference = largest_difference(&states, &bert, &rows);
+        let cached = CachedActivations::new(&bert, &rows, 2, Storage::Memory).unwrap();
+        assert_eq!(cached.layer(), 2);
+        let difference = largest_difference(&cached, &bert, &rows);
         assert!(difference < 1e-5, "{difference}");
     }
 
     #[test]
-    fn states_in_a_file_are_those_of_a_forward_pass() {
+    fn activations_in_a_file_equal_those_of_a_forward_pass() {
         let (bert, rows) = (small_bert(), some_rows());
         let directory = tempfile::tempdir().unwrap();
         let files = ActivationFiles::new(directory.path().to_owned(), "a base".to_owned(), 1 << 20);
         // Computed, and then read.
         for _ in 0..2 {
-            let states = CachedActivations::of(&bert, &rows, 2, Storage::Disk(&files)).unwrap();
-            // Half precision has eleven bits, and normed states are below 4.
-            let difference = largest_difference(&states, &bert, &rows);
+            let cached = CachedActivations::new(&bert, &rows, 2, Storage::Disk(&files)).unwrap();
+            // Half precision has eleven bits, and normalized activations are below 4.
+            let difference = largest_difference(&cached, &bert, &rows);
             assert!(difference < 4e-3, "{difference}");
         }
     }

@@ -14,9 +14,9 @@ use crate::cli::AblateArgs;
 use crate::inference::adapter_task::AdapterTask;
 use crate::inference::predictor::Predictor;
 use crate::inference::texts;
-use crate::learner::step::ScoredRow;
 use crate::report::ablation::{Ablation, SpanScore};
 use crate::report::heat_map;
+use crate::task_data::evaluator::RowOutput;
 
 /// Runs `trainer ablate`.
 ///
@@ -63,7 +63,7 @@ fn read(args: &AblateArgs) -> Result<(AdapterTask, Vec<Example>)> {
         texts::input_of_columns(&args.columns, metadata.input)?;
         let task = AdapterTask::of(&metadata)?;
         let text2 = args.columns.text2.as_deref();
-        let rows = custom::read_labeled(path, text, text2, label, &task.task.labels)?;
+        let rows = custom::read_labeled(path, text, text2, label, &task.task.kind)?;
         return Ok((task, rows));
     }
     let task = AdapterTask::of_published(&metadata, args.task.as_deref())?;
@@ -79,12 +79,12 @@ fn write(ablation: &Ablation, out: &Path) -> Result<()> {
 
 fn ablate(predictor: &Predictor, examples: &[Example]) -> Result<Ablation> {
     let metric = predictor.task.task.metric().name();
-    let score = |scored: &[ScoredRow]| -> Result<f64> {
+    let score = |scored: &[RowOutput]| -> Result<f64> {
         let scores =
             predictor.task.scores(scored).context("these rows have no labels to be scored by")?;
         scores.get(metric).and_then(Value::as_f64).context("the score is not a number")
     };
-    let mut passes = predictor.answer_without_spans(examples)?.into_iter();
+    let mut passes = predictor.predict_without_spans(examples)?.into_iter();
     let (_, whole) = passes.next().context("nothing was scored")?;
     let mut spans = Vec::new();
     for (span, scored) in passes {

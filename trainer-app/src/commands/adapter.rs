@@ -10,7 +10,7 @@ use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
 use burn_adapters::file::{adapter_hub, atomic, merged, peft, tensorflow};
 use burn_adapters::{AdaptedBert, HeadKind, average_weights};
 use burn_bert::{Bert, BertConfig, Encoder, HiddenActivation};
-use glue_data::{Labels, TextEncoder};
+use glue_data::TextEncoder;
 use serde::Deserialize;
 
 use crate::base::Base;
@@ -21,6 +21,7 @@ use crate::devices;
 use crate::exit::UsageError;
 use crate::hints;
 use crate::inference::adapter_task;
+use crate::task_data::kind::task_kind;
 
 /// Runs `trainer adapter average`.
 ///
@@ -66,23 +67,11 @@ pub fn average(args: &AverageArgs) -> Result<()> {
 
 /// For each output of one head, the output of another that has the same label; `None` where they have others.
 fn outputs_in_order(one: &HeadKind, other: &HeadKind) -> Option<Vec<usize>> {
-    match (one, other) {
-        (HeadKind::Classification { labels }, HeadKind::Classification { labels: others }) => {
-            let places = |names: &[String]| Labels::Classes(names.to_vec());
-            places(labels).permutation_to(&places(others))
-        }
-        _ => (one == other).then(|| (0..one.outputs()).collect()),
-    }
+    task_kind(one).permutation_to(&task_kind(other))
 }
 
 fn listed(head: &HeadKind) -> String {
-    match head {
-        HeadKind::Classification { labels } => {
-            adapter_task::listed(&Labels::Classes(labels.clone()))
-        }
-        HeadKind::Regression => adapter_task::listed(&Labels::Score),
-        HeadKind::Span => "answers in paragraphs".to_owned(),
-    }
+    adapter_task::listed(&task_kind(head))
 }
 
 /// Runs `trainer adapter import`.

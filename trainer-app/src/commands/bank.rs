@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use burn_adapters::HeadKind;
 use burn_adapters::file::bank::{Bank, NewTask};
 use burn_adapters::file::native::{self, AdapterMetadata};
 use serde_json::{Value, json};
@@ -203,17 +202,13 @@ fn list(path: &Path, as_json: bool) -> Result<()> {
             );
             continue;
         }
-        let answers = match &metadata.head {
-            HeadKind::Classification { labels } => format!("{} labels", labels.len()),
-            HeadKind::Regression => "a score".to_owned(),
-            HeadKind::Span => "answers".to_owned(),
-        };
+        let head = metadata.head.to_string();
         let score = metadata.score.as_ref();
         let score =
             score.map_or(String::new(), |score| format!("{} {:.4}", score.metric, score.value));
         let share = 100.0 * share;
         outln!(
-            "{task:<20} {method:<16} {answers:<10} {score:<18} {bytes:>10} bytes  {share:>6.2} % of the base",
+            "{task:<20} {method:<16} {head:<10} {score:<18} {bytes:>10} bytes  {share:>6.2} % of the base",
             method = metadata.method
         );
     }
@@ -271,6 +266,7 @@ fn verify(path: &Path, base: Option<&str>, device: &str, as_json: bool) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use burn_adapters::HeadKind;
     use burn_adapters::file::native::{BaseIdentity, Score};
 
     use super::*;

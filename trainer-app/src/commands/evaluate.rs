@@ -70,7 +70,7 @@ fn tell_each(
     as_json: bool,
 ) -> Result<()> {
     // The first pass of a process is slower than those that follow.
-    predictor.answer(&examples[..examples.len().min(predictor.batch_size())])?;
+    predictor.predict(&examples[..examples.len().min(predictor.batch_size())])?;
     let mut by_layers = Vec::new();
     for layers in 0..=predictor.n_layers() {
         predictor.drop_layers(Layers::Only((0..layers).collect()));
@@ -112,7 +112,7 @@ fn tell_each(
 }
 
 fn score_rows(predictor: &Predictor, examples: &[Example]) -> Result<SplitScores> {
-    let answers = predictor.answer(examples)?;
+    let answers = predictor.predict(examples)?;
     let scores = predictor
         .task
         .scores(&answers.rows)
@@ -128,7 +128,7 @@ fn read(args: &EvaluateArgs) -> Result<(AdapterTask, Vec<Example>, String)> {
         texts::input_of_columns(&args.columns, metadata.input)?;
         let task = AdapterTask::of(&metadata)?;
         let text2 = args.columns.text2.as_deref();
-        let rows = tasks::custom::read_labeled(path, text, text2, label, &task.task.labels)?;
+        let rows = tasks::custom::read_labeled(path, text, text2, label, &task.task.kind)?;
         return Ok((task, rows, path.display().to_string()));
     }
     let task = AdapterTask::of_published(&metadata, args.task.as_deref())?;

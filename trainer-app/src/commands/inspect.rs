@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use burn::module::Module;
 use burn_adapters::file::native::{self, DataSource};
-use burn_adapters::{BottleneckPlan, HeadKind, Plan};
+use burn_adapters::{BottleneckPlan, Plan};
 use burn_bert::{Encoder, Projection};
 use serde_json::{Value, json};
 
@@ -92,11 +92,11 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
         Some(DataSource::Own) => outln!("rows      your own files"),
         None => {}
     }
-    match &metadata.head {
-        HeadKind::Classification { labels } => outln!("labels    {}", labels.join(", ")),
-        HeadKind::Regression => outln!("labels    a score"),
-        HeadKind::Span => outln!("labels    where the answer starts and ends"),
-    }
+    let head = &metadata.head;
+    outln!(
+        "labels    {}",
+        head.labels().map_or_else(|| head.to_string(), |names| names.join(", "))
+    );
     if let Some(score) = &metadata.score {
         outln!("score     {} {:.4} on the validation rows", score.metric, score.value);
     }

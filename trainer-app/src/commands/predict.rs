@@ -2,15 +2,16 @@
 
 use anyhow::{Result, ensure};
 use burn_adapters::file::native::{self, TextInput};
-use glue_data::{Example, Labels, Prediction};
+use glue_data::Example;
 use serde_json::{Map, Value, json};
 
 use crate::cli::PredictArgs;
 use crate::commands::submission;
 use crate::inference::adapter_task::AdapterTask;
-use crate::inference::predictor::{Predictor, softmax};
+use crate::inference::predictor::Predictor;
 use crate::inference::texts::{self, Text};
-use crate::learner::step::ScoredRow;
+use crate::task_data::evaluator::RowOutput;
+use crate::task_data::kind::{prediction_columns, prediction_fields};
 use crate::task_data::rows;
 
 /// Lines that a note names.
@@ -41,7 +42,7 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     let predictor = load(args)?;
     let examples: Vec<Example> =
         texts.iter().filter(|text| !text.is_blank()).map(|text| text.example.clone()).collect();
-    let answers = predictor.answer(&examples)?;
+    let answers = predictor.predict(&examples)?;
     for note in notes(args, &texts, input) {
         noteln!("note: {note}");
     }
@@ -99,15 +100,13 @@ fn named(lines: &[usize]) -> String {
     format!("{noun} {}{rest}", numbers.join(", "))
 }
 
-fn plain_line(predictor: &Predictor, example: &Example, row: &ScoredRow) -> String {
-    let text = escaped(&example.text);
-    match (predictor.task.task.labels.predict(&row.logits), &predictor.task.task.labels) {
-        (Prediction::Class(class), Labels::Classes(names)) => {
-            format!("{}\t{:.3}\t{text}", escaped(&names[class]), softmax(&row.logits)[class])
-        }
-        (Prediction::Class(class), Labels::Score) => format!("{class}\t{text}"),
-        (Prediction::Score(score), _) => format!("{score:.3}\t{text}"),
-    }
+fn plain_line(predictor: &Predictor, example: &Example, row: &RowOutput) -> String {
+    let columns = prediction_columns(&predictor.task.task.kind, &row.logits).into_iter();
+    columns
+        .chain([example.text.clone()])
+        .map(|column| escaped(&column))
+        .collect::<Vec<_>>()
+        .join("\t")
 }
 
 /// A text as a field of a line: what would end the field or the line, or would move the cursor of a terminal, is
@@ -124,37 +123,18 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// What is predicted for a text; nothing for a blank one.
-fn json_line(predictor: &Predictor, example: &Example, row: Option<&ScoredRow>) -> Value {
+/// The prediction for a text as a JSON object; without `row` for a blank text.
+fn json_line(predictor: &Predictor, example: &Example, row: Option<&RowOutput>) -> Value {
     let mut line = Map::new();
     line.insert("text".to_owned(), json!(example.text));
     if let Some(text2) = &example.text2 {
         line.insert("text2".to_owned(), json!(text2));
     }
-    let labels = &predictor.task.task.labels;
-    let Some(row) = row else {
-        let key = if *labels == Labels::Score { "score" } else { "label" };
-        line.insert(key.to_owned(), Value::Null);
-        return Value::Object(line);
-    };
-    match (labels.predict(&row.logits), labels) {
-        (Prediction::Class(class), Labels::Classes(names)) => {
-            let probabilities: Map<String, Value> = names
-                .iter()
-                .cloned()
-                .zip(softmax(&row.logits).into_iter().map(Value::from))
-                .collect();
-            line.insert("label".to_owned(), json!(names[class]));
-            line.insert("probabilities".to_owned(), Value::Object(probabilities));
-        }
-        (Prediction::Class(class), Labels::Score) => {
-            line.insert("score".to_owned(), json!(class));
-        }
-        (Prediction::Score(score), _) => {
-            line.insert("score".to_owned(), json!(score));
-        }
+    let logits = row.map(|row| row.logits.as_slice());
+    line.extend(prediction_fields(&predictor.task.task.kind, logits));
+    if let Some(logits) = logits {
+        line.insert("logits".to_owned(), json!(logits));
     }
-    line.insert("logits".to_owned(), json!(row.logits));
     Value::Object(line)
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use glue_data::{Prediction, Split, submission, tasks};
+use glue_data::{Split, submission, tasks};
 
 use crate::artifacts::write_atomically;
 use crate::inference::predictor::Predictor;
@@ -35,18 +35,17 @@ pub fn write(predictor: &Predictor, data: Option<&Path>, directory: &Path) -> Re
     for (spec, split) in parts {
         let Ok(part) = spec.part(split) else { continue };
         let Some(file) = part.submission else { continue };
-        read.push((file, task.read_part(spec, split, data)?));
+        read.push((file, task.read_split(spec, split, data)?));
     }
     ensure!(!read.is_empty(), "{} is no task of GLUE's: it has no submission file", spec.name);
     std::fs::create_dir_all(directory)
         .with_context(|| format!("making {}", directory.display()))?;
     for (file, examples) in read {
-        let scored = predictor.answer(&examples)?.rows;
-        let labels = &task.task.labels;
-        let predictions: Vec<Prediction> =
-            scored.iter().map(|row| labels.predict(&row.logits)).collect();
+        let outputs = predictor.predict(&examples)?.rows;
+        let kind = &task.task.kind;
+        let predictions: Vec<_> = outputs.iter().map(|row| kind.predict(&row.logits)).collect();
         let path = directory.join(file);
-        write_atomically(&path, submission::submission(labels, &predictions).as_bytes())?;
+        write_atomically(&path, submission(kind, &predictions).as_bytes())?;
         noteln!("{} ({} rows)", path.display(), predictions.len());
     }
     Ok(())

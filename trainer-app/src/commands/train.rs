@@ -47,10 +47,10 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     };
     let (device, replicas) = devices::resolve_all(&config.device)?;
     let mut shared = ResourceCache::new(device).with_replicas(replicas);
-    let task = shared.task(&config)?;
-    noteln!("{}", task.subject.describe());
+    let data = shared.data(&config)?;
+    noteln!("{}", data.source.describe());
     let base = shared.base(&config.model)?;
-    let rows = [&task.train, &task.validation];
+    let rows = [&data.prepared.train, &data.prepared.validation];
     if let Some(note) = rows::truncation_note(rows, config.model.max_length, &base.config) {
         noteln!("{note}");
     }
@@ -124,7 +124,7 @@ fn watch(args: &TrainArgs) -> Result<RunOptions> {
         stop: Stop::on_signals()?,
         checkpoint_every: Duration::from_secs(args.checkpoint_every),
         give_up_after: None,
-        say: Arc::new(|sentence| noteln!("{sentence}")),
+        notify: Arc::new(|message| noteln!("{message}")),
     })
 }
 
@@ -160,7 +160,7 @@ fn print_summary(result: &RunResult, directory: &RunDirectory, json: bool) -> Re
         result.best_epoch,
         result.epochs
     );
-    for (split, scores) in &result.judged {
+    for (split, scores) in &result.eval_scores {
         if let Some(score) = scores.get(&result.metric).and_then(Value::as_f64) {
             let score = percent(score);
             outln!("{} {} {score} on the {split} rows", result.task, result.metric);

@@ -1,62 +1,62 @@
-//! What an adapter predicts, and how that is judged; its labels and those of a published task are matched by name.
+//! The task of an adapter: what it predicts, and how it is scored. Its labels are matched by name with those of a
+//! published task.
 
 use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
-use burn_adapters::HeadKind;
 use burn_adapters::file::native::{AdapterMetadata, DataSource, TextInput};
-use glue_data::{Example, Label, Labels, Metric, Prediction, Split, Task, TaskSpec, tasks};
+use glue_data::{Example, Label, Split, Task, TaskKind, TaskSpec, tasks};
 use serde_json::{Map, Value};
 
 use crate::exit::UsageError;
-use crate::learner::step::ScoredRow;
-use crate::task_data::rows;
+use crate::task_data::evaluator::{self, RowOutput};
+use crate::task_data::kind::{head_kind, labels_texts, task_kind};
 
-/// How the rows of a user's own are judged, which works for every adapter.
+/// The flags that score an adapter on a user's own rows, which works for every adapter.
 const OWN_ROWS: &str = "--input FILE --text COL --label COL";
-/// Names of a list that a message has.
+/// Maximum number of names in a message.
 const MAX_NAMES: usize = 20;
 
-/// What an adapter predicts.
+/// The task of an adapter.
 #[derive(Debug, Clone)]
 pub struct AdapterTask {
-    /// Its labels are in the order of the adapter's logits.
+    /// The task, with its labels in the order of the adapter's logits.
     pub task: Task,
-    /// The published task whose rows it can be judged by.
+    /// The published task on whose rows the adapter can be scored.
     published: Option<Published>,
 }
 
-/// A published task with the adapter's labels.
+/// A published task whose labels are those of an adapter.
 #[derive(Debug, Clone)]
 struct Published {
     spec: &'static TaskSpec,
-    /// For each class of the adapter its place among the table's; none where the table lists no classes.
-    places: Option<Vec<usize>>,
+    /// For each class of the adapter its index in the table; none if the table lists no classes.
+    permutation: Option<Vec<usize>>,
 }
 
 impl AdapterTask {
-    /// What an adapter file says of its task. It is judged as a published task only if it was not trained on rows of
-    /// the user's own and has that task's labels, in whatever order.
+    /// The task of an adapter file. It is a published task only if the adapter was not trained on a user's own rows and
+    /// has the labels of that task, in any order.
     ///
     /// # Errors
-    /// An adapter that has no label for a text.
+    /// If the adapter does not label texts.
     pub fn of(metadata: &AdapterMetadata) -> Result<Self> {
-        let labels = labels(metadata)?;
+        let kind = kind(metadata)?;
         let spec = match metadata.data {
             Some(DataSource::Own) => None,
             Some(DataSource::Published) | None => tasks::lookup(&metadata.task).ok(),
         };
-        let published = spec.and_then(|spec| Published::new(&labels, spec));
-        Ok(Self::new(metadata, labels, published))
+        let published = spec.and_then(|spec| Published::new(&kind, spec));
+        Ok(Self::new(metadata, kind, published))
     }
 
-    /// The same as the published task that the adapter was trained on, or as the one that is `named`.
+    /// The published task that the adapter was trained on, or the one that is `named`.
     ///
     /// # Errors
-    /// An adapter of rows of the user's own where no task is named, a name without a task, or labels that are not the
-    /// task's.
+    /// If no task is named and the adapter was trained on a user's own rows, there is no published task with the name, or
+    /// the labels differ.
     pub fn of_published(metadata: &AdapterMetadata, named: Option<&str>) -> Result<Self> {
-        let labels = labels(metadata)?;
+        let kind = kind(metadata)?;
         let spec = match (named, tasks::lookup(&metadata.task)) {
             (Some(name), _) => tasks::lookup(name)?,
             (None, found) if metadata.data == Some(DataSource::Own) => {
@@ -68,20 +68,20 @@ impl AdapterTask {
                     )
                 });
                 return Err(UsageError::new(format!(
-                    "this adapter was trained on rows of your own (`{name}` is the name of their file): judge it by \
+                    "this adapter was trained on rows of your own (`{name}` is the name of their file): score it on \
                      such rows with {OWN_ROWS}{or}"
                 )));
             }
             (None, Ok(spec)) => spec,
             (None, Err(_)) => {
                 return Err(UsageError::new(format!(
-                    "`{}`, the task of this adapter, is no published one: judge it by rows of your own with {OWN_ROWS}",
+                    "`{}`, the task of this adapter, is no published one: score it on rows of your own with {OWN_ROWS}",
                     metadata.task
                 )));
             }
         };
-        let Some(published) = Published::new(&labels, spec) else {
-            return Err(mismatch(&labels, spec, &spec.task().labels));
+        let Some(published) = Published::new(&kind, spec) else {
+            return Err(mismatch(&kind, spec, &spec.task().kind));
         };
         let has_pairs = spec.parts.iter().any(|part| part.text2.is_some());
         let (found, expected) = if has_pairs {
@@ -95,28 +95,26 @@ impl AdapterTask {
                 spec.name
             )));
         }
-        Ok(Self::new(metadata, labels, Some(published)))
+        Ok(Self::new(metadata, kind, Some(published)))
     }
 
-    fn new(metadata: &AdapterMetadata, labels: Labels, published: Option<Published>) -> Self {
-        let metrics = match &published {
-            Some(published) => published.spec.metrics.to_vec(),
-            None if labels == Labels::Score => vec![Metric::Spearman, Metric::Pearson],
-            None => vec![Metric::Accuracy, Metric::MacroF1],
-        };
-        let task = Task { name: metadata.task.clone(), labels, metrics };
+    fn new(metadata: &AdapterMetadata, kind: TaskKind, published: Option<Published>) -> Self {
+        let mut task = Task::new(metadata.task.clone(), kind);
+        if let Some(published) = &published {
+            task.metrics = published.spec.metrics.to_vec();
+        }
         Self { task, published }
     }
 
-    /// The published task, where there is one.
+    /// The published task, if there is one.
     pub fn published(&self) -> Option<&'static TaskSpec> {
         self.published.as_ref().map(|published| published.spec)
     }
 
-    /// The rows of a part of the published task, with the adapter's labels.
+    /// The rows of a split of the published task, with the adapter's class indices.
     ///
     /// # Errors
-    /// No published task, a part that is none, labels that are not the adapter's, or files that cannot be read.
+    /// If there is no published task or split, the labels differ, or a file cannot be read.
     pub fn read(&self, split: &str, data: Option<&Path>) -> Result<Vec<Example>> {
         let Some(split) = Split::ALL.into_iter().find(|known| known.name() == split) else {
             let names = Split::ALL.map(Split::name).join(", ");
@@ -125,7 +123,7 @@ impl AdapterTask {
             )));
         };
         let Some(spec) = self.published() else {
-            bail!("the rows of no published task are this adapter's; judge it with {OWN_ROWS}");
+            bail!("the task of this adapter is not a published one; score it with {OWN_ROWS}");
         };
         if spec.source.is_none() && data.is_some() {
             return Err(UsageError::new(format!(
@@ -133,106 +131,93 @@ impl AdapterTask {
                 spec.name
             )));
         }
-        self.read_part(spec, split, data)
+        self.read_split(spec, split, data)
     }
 
-    /// The rows of a part of a task, with the adapter's labels.
+    /// The rows of a split of a task, with the adapter's class indices.
     ///
     /// # Errors
-    /// Labels that are not the adapter's, or files that cannot be read.
-    pub fn read_part(
+    /// If the labels differ, or a file cannot be read.
+    pub fn read_split(
         &self,
         spec: &'static TaskSpec,
         split: Split,
         data: Option<&Path>,
     ) -> Result<Vec<Example>> {
-        let labels = spec.task_in(data)?.labels;
-        let Some(places) = labels.permutation_to(&self.task.labels) else {
-            return Err(mismatch(&self.task.labels, spec, &labels));
+        let kind = spec.task_in(data)?.kind;
+        let Some(permutation) = kind.permutation_to(&self.task.kind) else {
+            return Err(mismatch(&self.task.kind, spec, &kind));
         };
         let mut examples = spec.read(data, split)?;
         for example in &mut examples {
-            if let Some(Label::Class(class)) = &mut example.label {
-                *class = places[*class];
-            }
+            example.label = example.label.take().map(|label| label.permuted(&permutation));
         }
         Ok(examples)
     }
 
-    /// The scores of rows whose labels are known; none when there are no such rows.
-    pub fn scores(&self, rows: &[ScoredRow]) -> Option<Map<String, Value>> {
-        // F1 is that of the table's second class, so that it needs the table's order.
-        let places = self.published.as_ref().and_then(|published| published.places.as_deref());
-        let place = |class: usize| places.map_or(class, |places| places[class]);
-        let judged = rows.iter().filter_map(|row| {
-            let prediction = match self.task.labels.predict(&row.logits) {
-                Prediction::Class(class) => Prediction::Class(place(class)),
-                score @ Prediction::Score(_) => score,
-            };
-            let label = match row.label? {
-                Label::Class(class) => Label::Class(place(class)),
-                label => label,
-            };
-            Some((prediction, label))
+    /// The scores of the rows whose labels are known; `None` if there are none.
+    pub fn scores(&self, rows: &[RowOutput]) -> Option<Map<String, Value>> {
+        // The metric F1 is that of the second class in the table's order.
+        let permutation = self.published.as_ref().and_then(|task| task.permutation.as_deref());
+        let permuted = |label: Label| match permutation {
+            Some(permutation) => label.permuted(permutation),
+            None => label,
+        };
+        let predicted = rows.iter().map(|row| {
+            (permuted(self.task.kind.predict(&row.logits)), row.label.clone().map(permuted))
         });
-        rows::score_predictions(&self.task, judged)
+        evaluator::scores(&self.task, predicted)
     }
 }
 
 impl Published {
-    /// A published task, if its labels are these.
-    fn new(labels: &Labels, spec: &'static TaskSpec) -> Option<Self> {
-        let table = spec.task().labels;
+    /// A published task, if its labels are those of an adapter.
+    fn new(kind: &TaskKind, spec: &'static TaskSpec) -> Option<Self> {
+        let table = spec.task().kind;
         if table.outputs() == 0 {
-            // Its classes are those of its file.
-            return matches!(labels, Labels::Classes(_)).then_some(Self { spec, places: None });
+            // The classes are those of the file.
+            return kind.labels().is_some().then_some(Self { spec, permutation: None });
         }
-        let places = labels.permutation_to(&table)?;
-        Some(Self { spec, places: Some(places) })
+        let permutation = kind.permutation_to(&table)?;
+        Some(Self { spec, permutation: Some(permutation) })
     }
 }
 
-/// What an adapter's outputs mean.
-fn labels(metadata: &AdapterMetadata) -> Result<Labels> {
-    match &metadata.head {
-        HeadKind::Classification { labels } => Ok(Labels::Classes(labels.clone())),
-        HeadKind::Regression => Ok(Labels::Score),
-        HeadKind::Span => bail!(
-            "this adapter finds answers in paragraphs and has no label for a text; it is judged while it is trained"
-        ),
-    }
+/// What an adapter predicts for a text.
+fn kind(metadata: &AdapterMetadata) -> Result<TaskKind> {
+    let kind = task_kind(&metadata.head);
+    ensure!(
+        labels_texts(&kind),
+        "this adapter predicts {}, and no label for a text; it is scored during training",
+        metadata.head
+    );
+    Ok(kind)
 }
 
-fn mismatch(labels: &Labels, spec: &TaskSpec, expected: &Labels) -> anyhow::Error {
+fn mismatch(kind: &TaskKind, spec: &TaskSpec, expected: &TaskKind) -> anyhow::Error {
     UsageError::new(format!(
-        "the adapter gives {}, but the published task {} has {}; labels are matched by name: judge the adapter by rows \
-         of your own with {OWN_ROWS}, or, where it was imported, import it again with --labels",
-        listed(labels),
+        "the adapter predicts {}, but the published task {} has {}; labels are matched by name: score the adapter on \
+         rows of your own with {OWN_ROWS}, or, if it was imported, import it again with --labels",
+        listed(kind),
         spec.name,
         listed(expected)
     ))
 }
 
-/// Labels in a sentence.
-pub(crate) fn listed(labels: &Labels) -> String {
-    match labels {
-        Labels::Score => "a score".to_owned(),
-        Labels::Classes(names) => {
-            if names.len().checked_sub(MAX_NAMES + 1).is_none() {
-                format!("the labels {}", names.join(", "))
-            } else {
-                let more = names.len() - MAX_NAMES;
-                format!("the labels {} and {more} more", names[..MAX_NAMES].join(", "))
-            }
-        }
+/// The labels of a kind of task for a message, or what is predicted instead of labels.
+pub(crate) fn listed(kind: &TaskKind) -> String {
+    let Some(names) = kind.labels() else { return head_kind(kind).to_string() };
+    match names.len().saturating_sub(MAX_NAMES) {
+        0 => format!("the labels {}", names.join(", ")),
+        more => format!("the labels {} and {more} more", names[..MAX_NAMES].join(", ")),
     }
 }
 
-/// Makes sure that a model gave numbers.
+/// Checks that the logits are finite.
 ///
 /// # Errors
-/// A logit that is NaN or infinite.
-pub(crate) fn check_finite(rows: &[ScoredRow]) -> Result<()> {
+/// If a logit is NaN or infinite.
+pub(crate) fn check_finite(rows: &[RowOutput]) -> Result<()> {
     let bad = rows.iter().position(|row| row.logits.iter().any(|logit| !logit.is_finite()));
     ensure!(
         bad.is_none(),
@@ -245,6 +230,7 @@ pub(crate) fn check_finite(rows: &[ScoredRow]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use burn_adapters::HeadKind;
     use burn_adapters::file::native::BaseIdentity;
 
     use super::*;
@@ -273,14 +259,11 @@ mod tests {
                 AdapterTask::of_published(&metadata("helpdesk", data, &TEAMS), None).unwrap();
             let rows = task.read("test", None).unwrap();
             let published = tasks::lookup("helpdesk").unwrap();
-            let Labels::Classes(names) = published.task().labels else { unreachable!() };
+            let kind = published.task().kind;
+            let names = kind.labels().unwrap();
             for (row, expected) in rows.iter().zip(published.read(None, Split::Test).unwrap()) {
-                let (Some(Label::Class(found)), Some(Label::Class(expected))) =
-                    (row.label, expected.label)
-                else {
-                    unreachable!()
-                };
-                assert_eq!(TEAMS[found], names[expected]);
+                let class = |label: &Option<Label>| label.as_ref().and_then(Label::class).unwrap();
+                assert_eq!(TEAMS[class(&row.label)], names[class(&expected.label)]);
             }
         }
     }
@@ -293,7 +276,7 @@ mod tests {
             let rows: Vec<_> = logits
                 .iter()
                 .zip(truth)
-                .map(|(logits, class)| ScoredRow {
+                .map(|(logits, class)| RowOutput {
                     logits: logits.to_vec(),
                     label: Some(Label::Class(class)),
                 })

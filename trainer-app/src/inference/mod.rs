@@ -1,4 +1,4 @@
-//! What runs trained adapters on texts: `evaluate`, `predict`, `ablate`, the end of a run, and the server.
+//! Predictions of trained adapters, for the commands, the end of a run and the server.
 
 pub mod adapter_task;
 pub mod bank_base;

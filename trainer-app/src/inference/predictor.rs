@@ -1,4 +1,4 @@
-//! An adapter file on its base, and rows through both: what scoring and predicting share.
+//! Predictions of an adapter file on its base, for `evaluate`, `predict` and `ablate`.
 
 use std::ops::Range;
 use std::path::Path;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use burn_adapters::compose::ablated_layers::ablate_spans;
 use burn_adapters::file::native::{self, AdapterMetadata};
-use burn_adapters::{AdapterDrop, Layers, Stack, TaskAdapter};
+use burn_adapters::{AdapterDrop, HeadOutput, Layers, Stack, TaskAdapter};
 use burn_bert::{BertConfig, Encoder, Insertions};
 use glue_data::batching::scoring_batches;
 use glue_data::{Batch, Example, TextEncoder, TokenizedDataset};
@@ -17,29 +17,30 @@ use crate::base::Base;
 use crate::cli::InferenceArgs;
 use crate::devices;
 use crate::inference::adapter_task::{AdapterTask, check_finite};
-use crate::learner::step::{Forward, ScoredRow, TrainableModel, bert_input};
+use crate::learner::step::{TrainableModel, bert_input, read_output};
 use crate::process::keep_workers_spinning;
+use crate::task_data::evaluator::RowOutput;
 use crate::task_data::rows;
 use crate::terminal::rows_bar;
 
-/// The rows without what is inserted in a span of layers, or in none.
-pub type SpanRows = (Option<Range<usize>>, Vec<ScoredRow>);
+/// The outputs without the insertions in a span of layers, or with all insertions.
+pub type SpanRows = (Option<Range<usize>>, Vec<RowOutput>);
 
-/// Rows that went through a model, in their order.
+/// The outputs of a model for rows.
 pub struct Predictions {
-    /// With their logits.
-    pub rows: Vec<ScoredRow>,
-    /// How long the model took.
+    /// The logits and labels, in the order of the rows.
+    pub rows: Vec<RowOutput>,
+    /// The duration of the forward passes.
     pub time: Duration,
-    /// Texts that were longer than the adapter reads, and were cut.
+    /// Number of texts that were truncated to the longest length of the adapter.
     pub cut: usize,
 }
 
-/// An adapter that is ready to answer.
+/// An adapter file on its base.
 pub struct Predictor {
-    /// What its file says.
+    /// The metadata of the adapter file.
     pub metadata: AdapterMetadata,
-    /// What it predicts and how that is judged.
+    /// What the adapter predicts, and how it is scored.
     pub task: AdapterTask,
     trainable: TrainableModel,
     below: Vec<TaskAdapter>,
@@ -53,10 +54,10 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// Puts an adapter file onto its base.
+    /// Loads an adapter file and its base.
     ///
     /// # Errors
-    /// A file that is damaged or belongs to another base, a base or device that is not there.
+    /// If the file is damaged or belongs to another base, or the base or the device is not available.
     pub fn load(adapter: &Path, args: &InferenceArgs) -> Result<Self> {
         let header = native::read_header(adapter)?;
         let task = AdapterTask::of(&header.metadata)?;
@@ -87,10 +88,10 @@ impl Predictor {
         })
     }
 
-    /// Puts the adapter on another one, and leaves layers of it out, where either is asked for.
+    /// Stacks the adapter on another one, or drops layers of it, or both.
     ///
     /// # Errors
-    /// An adapter file that cannot be read or belongs to another base, or a layer that the base does not have.
+    /// If the other adapter file cannot be read or belongs to another base, or the base does not have a layer.
     pub fn compose(&mut self, stack_on: Option<&Path>, drop_layers: Option<&str>) -> Result<()> {
         if let Some(path) = stack_on {
             let bert = self.trainable.model.bert.clone();
@@ -116,33 +117,32 @@ impl Predictor {
         Ok(())
     }
 
-    /// Leaves everything of the adapter, and of what it stands on, out of some layers.
+    /// Drops the insertions of the adapter, and of the adapter below it, in some layers.
     pub fn drop_layers(&mut self, layers: Layers) {
         self.dropped = layers;
     }
 
-    /// Layers of the base.
+    /// Number of layers of the base.
     pub fn n_layers(&self) -> usize {
         self.trainable.model.bert.n_layers()
     }
 
-    /// Rows a batch.
+    /// Rows per batch.
     pub fn batch_size(&self) -> usize {
         self.batch_size
     }
 
-    /// Whether the adapter inserts anything anywhere.
+    /// Whether the adapter inserts anything into the layers.
     pub fn inserts(&self) -> bool {
         let task = &self.trainable.model.task;
         task.config().plan.inserts() || task.fusion.is_some()
     }
 
-    /// The rows with their logits for the adapter as it is (`None`) and without what it inserts in every span of
-    /// layers.
+    /// The outputs with all insertions (`None`), and without the insertions of each span of layers.
     ///
     /// # Errors
-    /// A text that cannot be tokenized, or an output that is no number.
-    pub fn answer_without_spans(&self, examples: &[Example]) -> Result<Vec<SpanRows>> {
+    /// If a text cannot be tokenized, or an output is not finite.
+    pub fn predict_without_spans(&self, examples: &[Example]) -> Result<Vec<SpanRows>> {
         let encoded = rows::encode(&self.encoder, &self.bert_config, examples)?;
         let whole = run(&self.trainable, &encoded, self.batch_size, &self.device);
         let mut spans = vec![(None, whole)];
@@ -150,15 +150,15 @@ impl Predictor {
         let bar = rows_bar(encoded.rows().len());
         for indices in batches {
             let batch = rows::batch(&encoded, &indices, &self.device);
-            let mut place = 1;
+            let mut index = 1;
             ablate_spans(&self.trainable.model, &bert_input(&batch), |span, logits| {
-                let forward = Forward { loss: Tensor::zeros([1], &self.device), logits };
-                let output = forward.read(&batch.labels);
-                if spans.len() == place {
+                let output = HeadOutput { loss: Tensor::zeros([1], &self.device), logits };
+                let output = read_output(output, &batch.labels);
+                if spans.len() == index {
                     spans.push((Some(span), Vec::new()));
                 }
-                spans[place].1.extend(output.scored);
-                place += 1;
+                spans[index].1.extend(output.rows);
+                index += 1;
             });
             bar.inc(indices.len() as u64);
         }
@@ -167,11 +167,11 @@ impl Predictor {
         Ok(spans)
     }
 
-    /// The rows with their logits, in their order.
+    /// The outputs for rows, in their order.
     ///
     /// # Errors
-    /// A text that cannot be tokenized, or an output that is no number.
-    pub fn answer(&self, examples: &[Example]) -> Result<Predictions> {
+    /// If a text cannot be tokenized, or an output is not finite.
+    pub fn predict(&self, examples: &[Example]) -> Result<Predictions> {
         let encoded = rows::encode(&self.encoder, &self.bert_config, examples)?;
         let task = &self.trainable.model.task;
         let stack = Stack { below: &self.below, task };
@@ -190,55 +190,35 @@ fn no_layers() -> Layers {
     Layers::Only(std::collections::BTreeSet::new())
 }
 
-/// Sends rows through a model; they come back in their order.
+/// The outputs of a model for rows, in their order.
 pub fn run(
     trainable: &TrainableModel,
     encoded: &TokenizedDataset,
     batch_size: usize,
     device: &Device,
-) -> Vec<ScoredRow> {
+) -> Vec<RowOutput> {
     run_with(|batch| trainable.forward(batch), encoded, batch_size, device)
 }
 
 fn run_with(
-    forward: impl Fn(&Batch) -> Forward,
+    forward: impl Fn(&Batch) -> HeadOutput,
     encoded: &TokenizedDataset,
     batch_size: usize,
     device: &Device,
-) -> Vec<ScoredRow> {
+) -> Vec<RowOutput> {
     let batches = scoring_batches(&encoded.lengths(), batch_size);
     let bar = rows_bar(encoded.rows().len());
-    let mut scored = vec![None; encoded.rows().len()];
+    let mut outputs = vec![None; encoded.rows().len()];
     for indices in batches {
         let _spinning = keep_workers_spinning(device);
         let batch = rows::batch(encoded, &indices, device);
-        let output = forward(&batch).read(&batch.labels);
+        let output = read_output(forward(&batch), &batch.labels);
         bar.inc(indices.len() as u64);
-        for (index, row) in indices.into_iter().zip(output.scored) {
-            scored[index] = Some(row);
+        for (index, row) in indices.into_iter().zip(output.rows) {
+            outputs[index] = Some(row);
         }
     }
     bar.finish_and_clear();
-    // A scoring pass sees every row once.
-    scored.into_iter().flatten().collect()
-}
-
-/// The probabilities of logits.
-pub(crate) fn softmax(logits: &[f32]) -> Vec<f64> {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f64> = logits.iter().map(|logit| f64::from(logit - most).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.into_iter().map(|power| power / sum).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probabilities_are_positive_and_sum_to_one() {
-        let probabilities = softmax(&[1000.0, 1001.0, -1000.0]);
-        assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-        assert!(probabilities[1] > probabilities[0] && probabilities[2] >= 0.0);
-    }
+    // Every row is in one batch.
+    outputs.into_iter().flatten().collect()
 }

@@ -1,5 +1,5 @@
-//! What `predict` reads: texts one a line, or rows of a file with named columns; single or in pairs, as the adapter was
-//! trained.
+//! The input of `predict`: one text per line, or rows of a file with named columns; single texts or pairs, as the adapter
+//! was trained.
 
 use std::io::Read;
 use std::path::Path;
@@ -12,7 +12,7 @@ use glue_data::{DataError, Example, tabular, tasks};
 use crate::cli::{ColumnArgs, PredictArgs};
 use crate::exit::UsageError;
 
-/// A text, or a pair, and the line it begins on.
+/// A text or a pair of texts, and the line on which it begins.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Text {
     /// Counted from 1.
@@ -21,17 +21,17 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// Whether there is nothing to label.
+    /// Whether the text is blank, and has no label.
     pub(crate) fn is_blank(&self) -> bool {
         let Example { text, text2, .. } = &self.example;
         text.trim().is_empty() && text2.as_ref().is_none_or(|text2| text2.trim().is_empty())
     }
 }
 
-/// Refuses a combination of flags and file that cannot be intended, before anything else is read.
+/// Checks flags and file before anything else is read.
 ///
 /// # Errors
-/// A file with named columns and no column to read.
+/// If the file has named columns, and no column is named.
 pub(crate) fn check(args: &PredictArgs) -> Result<()> {
     let Some(path) = args.input.as_deref().filter(|_| args.columns.text.is_none()) else {
         return Ok(());
@@ -52,10 +52,10 @@ pub(crate) fn check(args: &PredictArgs) -> Result<()> {
     Ok(())
 }
 
-/// What the texts are, by the flags and by the adapter file, where either says it.
+/// Whether the texts are single or pairs, by the flags and the adapter file; `None` if neither defines it.
 ///
 /// # Errors
-/// Flags that contradict the adapter.
+/// If the flags contradict the adapter.
 pub(crate) fn input(
     args: &PredictArgs,
     of_adapter: Option<TextInput>,
@@ -68,10 +68,10 @@ pub(crate) fn input(
     }
 }
 
-/// What the columns are, which has to be what the adapter was trained on, where its file says that.
+/// Whether the columns are single texts or pairs.
 ///
 /// # Errors
-/// One column for an adapter of pairs, or two for one of single texts.
+/// If there is one column for an adapter of pairs, or two for one of single texts.
 pub(crate) fn input_of_columns(
     columns: &ColumnArgs,
     of_adapter: Option<TextInput>,
@@ -95,7 +95,7 @@ fn not_pairs(flag: &str) -> anyhow::Error {
 /// Reads all texts.
 ///
 /// # Errors
-/// A file that cannot be read or is no text, a column that is missing, or a line that is no pair where one is expected.
+/// If the file cannot be read or is not text, a column is missing, or a line is not a pair.
 pub(crate) fn read(args: &PredictArgs, input: Option<TextInput>) -> Result<Vec<Text>> {
     if let (Some(path), Some(text)) = (&args.input, &args.columns.text) {
         let rows = tasks::custom::read_unlabeled(path, text, args.columns.text2.as_deref())?;
@@ -112,7 +112,7 @@ pub(crate) fn read(args: &PredictArgs, input: Option<TextInput>) -> Result<Vec<T
     lines(path, &bytes, input)
 }
 
-/// A text for each line.
+/// Reads one text per line.
 fn lines(path: &Path, bytes: &[u8], input: Option<TextInput>) -> Result<Vec<Text>> {
     let lines = decode(path, bytes)?.lines().zip(1..).map(|(text, line)| {
         let is_pair = input == Some(TextInput::Pair) && !text.trim().is_empty();

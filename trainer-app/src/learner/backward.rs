@@ -3,11 +3,11 @@
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
-use burn_adapters::AdaptedBert;
+use burn_adapters::{AdaptedBert, HeadOutput};
 use burn_bert::Encoder;
 use glue_data::{Batch, derive_seed};
 
-use super::step::{Forward, LayerInput, TrainableModel, bert_input};
+use super::step::{LayerInput, TrainableModel, bert_input};
 
 /// Where the activations come from that going back needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub fn gradients(
     batch: &Batch,
     share: f64,
     activations: Activations,
-) -> (Forward, GradientsParams) {
+) -> (HeadOutput, GradientsParams) {
     if let Activations::Recomputed { seed } = activations {
         return layer_by_layer(trainable, layer_input, batch, share, seed);
     }
@@ -45,7 +45,7 @@ fn layer_by_layer(
     batch: &Batch,
     share: f64,
     seed: u64,
-) -> (Forward, GradientsParams) {
+) -> (HeadOutput, GradientsParams) {
     let AdaptedBert { bert, task } = &trainable.model;
     let (input, mask) = (bert_input(batch), &batch.attention_mask);
     let device = mask.device();
@@ -70,7 +70,7 @@ fn layer_by_layer(
     let mut sum = GradientsAccumulator::new();
     reseed("head");
     let hidden = hidden.detach().require_grad();
-    let forward = trainable.read(hidden.clone(), batch);
+    let forward = trainable.head_output(hidden.clone(), batch);
     let mut gradients = (forward.loss.clone() * share).backward();
     let mut above = hidden.grad_remove(&mut gradients);
     sum.accumulate(trainable, GradientsParams::from_grads(gradients, trainable));
@@ -156,7 +156,7 @@ mod tests {
         trainable: &TrainableModel,
         batch: &Batch,
         share: f64,
-    ) -> (Forward, GradientsParams) {
+    ) -> (HeadOutput, GradientsParams) {
         let AdaptedBert { bert, task } = &trainable.model;
         let reseed = |part: &str| batch.input_ids.device().seed(derive_seed(SEED, part));
         reseed("embeddings");
@@ -166,7 +166,7 @@ mod tests {
             hidden = bert.run_layers(layer..layer + 1, hidden, &batch.attention_mask, task);
         }
         reseed("head");
-        let forward = trainable.read(hidden, batch);
+        let forward = trainable.head_output(hidden, batch);
         let gradients = (forward.loss.clone() * share).backward();
         (forward, GradientsParams::from_grads(gradients, trainable))
     }

@@ -1,10 +1,12 @@
 //! Clipping by the global norm: all gradients together are one vector, and keep their direction.
 //! Burn's own `GradientClipping::Norm` clips each tensor by itself, which is another thing.
 
-use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn_fused::sum_of_squares;
+
+use super::step::TrainableModel;
 
 /// Scales all gradients of a module down so that their global norm is at most `max_norm`, and returns the norm they
 /// had before.
@@ -68,6 +70,26 @@ pub fn scale<M: Module>(module: &M, gradients: GradientsParams, factor: f64) -> 
     let mut scale = Scale { gradients, factor };
     module.visit(&mut scale);
     scale.gradients
+}
+
+/// The sum of the absolute values of all trainable parameters: not finite if one of them is not.
+pub fn sum_of_trainable(trainable: &TrainableModel) -> f64 {
+    struct Sums {
+        group: ParamGroup,
+        sums: Vec<Tensor<1>>,
+    }
+
+    impl ModuleVisitor for Sums {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if self.group.matches(&param.id, None) {
+                self.sums.push(param.val().inner().abs().sum());
+            }
+        }
+    }
+
+    let mut sums = Sums { group: trainable.model.saved_group(), sums: Vec::new() };
+    trainable.visit(&mut sums);
+    if sums.sums.is_empty() { 0.0 } else { Tensor::cat(sums.sums, 0).sum().into_scalar() }
 }
 
 #[cfg(test)]

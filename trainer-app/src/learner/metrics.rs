@@ -1,5 +1,4 @@
-//! What the dashboard shows of a step: gauges over the step's output, and the task's score over a split.
-//! The arithmetic of the scores is glue-data's.
+//! The metrics of the dashboard: gauges over the outputs of steps, and the task's main score over a split.
 
 use std::sync::Arc;
 
@@ -11,10 +10,10 @@ use burn::train::metric::{
     NumericEntry, SerializedEntry,
 };
 
-use glue_data::{Label, Task, argmax};
+use glue_data::{Task, TaskKind};
 
-use super::step::{ScoredRow, StepOutput};
-use crate::task_data::rows;
+use super::step::StepOutput;
+use crate::task_data::evaluator::{Evaluator, RowOutput};
 
 impl Adaptor<StepOutput> for StepOutput {
     fn adapt(&self) -> StepOutput {
@@ -25,7 +24,7 @@ impl Adaptor<StepOutput> for StepOutput {
 const LEARNING_RATE: &str = "Learning rate";
 const MEMORY: &str = "Memory";
 
-/// Gauges whose last value says more than their mean.
+/// Gauges of which the last value is shown, and not the mean.
 pub(super) const LATEST: [&str; 2] = [LEARNING_RATE, MEMORY];
 
 /// One number of a step, averaged over the epoch.
@@ -57,12 +56,14 @@ impl Gauge {
         Self::new("Gradient norm", None, 3, |step, _| step.gradient_norm)
     }
 
-    /// Share of the rows whose answer is found to the token; what a paragraph's windows say together is judged after
-    /// the split.
+    /// Share of the rows whose span is predicted exactly. The answers to questions, which have several rows each, are
+    /// scored after the epoch.
     pub fn spans_found() -> Self {
         let gauge = Self::new("Spans found", None, 4, |step, _| {
-            let found = step.scored.iter().filter(|row| span_is_found(row)).count();
-            Some(found as f64 / step.scored.len().max(1) as f64)
+            let is_found =
+                |row: &&RowOutput| row.label.as_ref() == Some(&TaskKind::Span.predict(&row.logits));
+            let found = step.rows.iter().filter(is_found).count();
+            Some(found as f64 / step.rows.len().max(1) as f64)
         });
         Self { higher_is_better: true, ..gauge }
     }
@@ -127,7 +128,7 @@ impl Metric for Gauge {
         let Some(value) = (self.read)(step, metadata) else {
             return Ok(SerializedEntry::not_available(self.unit));
         };
-        self.state.update(value, step.scored.len().max(1));
+        self.state.update(value, step.rows.len().max(1));
         Ok(self.state.compute_update(self.format()))
     }
 
@@ -154,18 +155,12 @@ impl Numeric for Gauge {
     }
 }
 
-fn span_is_found(row: &ScoredRow) -> bool {
-    let (starts, ends) = row.logits.split_at(row.logits.len() / 2);
-    let Some(Label::Span { start, end }) = row.label else { return false };
-    (argmax(starts), argmax(ends)) == (Some(start), Some(end))
-}
-
 /// The task's main score over the rows of a split so far.
 #[derive(Clone)]
 pub struct ScoreMetric {
     name: MetricName,
     task: Arc<Task>,
-    rows: Vec<ScoredRow>,
+    rows: Vec<RowOutput>,
     score: f64,
 }
 
@@ -201,8 +196,8 @@ impl Metric for ScoreMetric {
         step: &StepOutput,
         metadata: &MetricMetadata,
     ) -> Result<SerializedEntry, TensorReadError> {
-        self.rows.extend(step.scored.iter().cloned());
-        // A score over everything so far costs more with every batch; a few a split are enough to look at.
+        self.rows.extend(step.rows.iter().cloned());
+        // A score over all rows so far costs more with every batch; about fifty per split are enough.
         let every = (metadata.progress.items_total / 50).max(1);
         if metadata.progress.items_processed.is_multiple_of(every)
             || metadata.progress.is_completed()
@@ -213,7 +208,7 @@ impl Metric for ScoreMetric {
     }
 
     fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
-        let scores = rows::scores(&self.task, self.rows.iter());
+        let scores = Evaluator::scores(&*self.task, &self.rows);
         let main = scores.and_then(|scores| scores.get(self.task.metric().name())?.as_f64());
         self.score = main.unwrap_or_default();
         Ok(self.entry())

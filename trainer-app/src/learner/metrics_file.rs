@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::write_atomically;
-use crate::learner::checkpoint::{EpochReport, Progress};
+use crate::learner::progress::{EpochReport, Progress};
 use crate::learner::step::StepOutput;
 
 /// The open file.

@@ -1,26 +1,26 @@
-//! How far a run is: what a checkpoint records beside the tensors, and what a result is made of.
+//! The progress of a run, which a checkpoint records beside the tensors.
 
 use serde::{Deserialize, Serialize};
 
 use super::loss_scale::LossScale;
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Optimizer steps done.
     pub steps: usize,
-    /// The epochs that were trained and scored.
+    /// The completed epochs.
     pub epochs: Vec<EpochReport>,
-    /// Sum of the losses of the epoch that is under way.
+    /// Sum of the losses of the current epoch.
     pub loss_sum: f64,
-    /// Seconds spent so far, in all processes that worked on the run.
+    /// Seconds spent so far, in all processes of the run.
     pub seconds: f64,
-    /// What the loss is multiplied by, once it differs from what the precision starts with.
+    /// The loss scale, once it differs from the initial one of the precision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_scale: Option<LossScale>,
 }
 
-/// One epoch that was trained and scored.
+/// A completed epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochReport {
     /// Counted from 1.
@@ -29,18 +29,19 @@ pub struct EpochReport {
     pub train_loss: f64,
     /// Mean validation loss.
     pub validation_loss: f64,
-    /// The task's main score on the validation rows.
+    /// The main score on the validation rows.
     pub score: f64,
-    /// Every score of the task, by name.
+    /// Every score on the validation rows, by name.
     pub scores: serde_json::Map<String, serde_json::Value>,
-    /// Whether every validation row got the same class: the run has collapsed, or not started to learn.
-    #[serde(default)]
-    pub one_answer: bool,
-    /// Seconds of a training step, the median; 0 where all steps were done by a process that ended before the epoch.
+    /// Whether the predicted class was the same for every validation row: the run has collapsed, or has not started to
+    /// learn.
+    #[serde(default, rename = "one_answer")]
+    pub single_class: bool,
+    /// Median duration of a training step in seconds; 0 if a previous process did all steps.
     pub seconds_per_step: f64,
 }
 
-/// A number of steps that does not fit the number of epochs.
+/// The number of steps does not fit the number of epochs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{steps} steps and {epochs} epochs are done, but an epoch has {steps_per_epoch} steps here and the run {of} epochs: \
@@ -49,7 +50,7 @@ pub struct EpochReport {
 pub struct StepsMismatch {
     /// Steps done.
     pub steps: usize,
-    /// Epochs that were trained and scored.
+    /// Completed epochs.
     pub epochs: usize,
     /// Steps of an epoch.
     pub steps_per_epoch: usize,
@@ -63,20 +64,20 @@ impl Progress {
         self.epochs.iter().reduce(|best, epoch| if epoch.score > best.score { epoch } else { best })
     }
 
-    /// How many epochs, up to the last, gave every row the same answer.
+    /// Number of epochs, up to the last, with the same prediction for every row.
     pub fn epochs_with_single_class(&self) -> usize {
-        self.epochs.iter().rev().take_while(|epoch| epoch.one_answer).count()
+        self.epochs.iter().rev().take_while(|epoch| epoch.single_class).count()
     }
 
-    /// How many epochs have gone by since the best.
+    /// Number of epochs since the best.
     pub fn epochs_without_improvement(&self) -> usize {
         self.best().map_or(0, |best| self.epochs.len().saturating_sub(best.epoch))
     }
 
-    /// Steps done of the epoch that is under way, of a run of so many epochs.
+    /// Steps done of the current epoch, in a run of `of` epochs.
     ///
     /// # Errors
-    /// Steps and epochs that do not fit each other, or more epochs than the run has.
+    /// If steps and epochs do not fit each other, or there are more epochs than in the run.
     pub fn steps_into_epoch(
         &self,
         steps_per_epoch: usize,
@@ -87,7 +88,7 @@ impl Progress {
             self.epochs.iter().enumerate().all(|(index, epoch)| epoch.epoch == index + 1);
         let done =
             epochs.checked_mul(steps_per_epoch).and_then(|before| self.steps.checked_sub(before));
-        // With all steps of an epoch done, it remains to be scored.
+        // After all steps of an epoch, only its validation is left.
         let most = if epochs < of { steps_per_epoch } else { 0 };
         done.filter(|done| numbered && epochs <= of && *done <= most).ok_or(StepsMismatch {
             steps: self.steps,
@@ -96,6 +97,12 @@ impl Progress {
             of,
         })
     }
+}
+
+/// The median of durations, the upper one of two; 0 if there are none.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -109,7 +116,7 @@ mod tests {
             validation_loss: 0.1,
             score: 0.5,
             scores: serde_json::Map::new(),
-            one_answer: false,
+            single_class: false,
             seconds_per_step: 0.1,
         };
         Progress { steps, epochs: (1..=epochs).map(report).collect(), ..Progress::default() }

@@ -1,24 +1,24 @@
-//! One step of a run: forward and loss, and backward for training.
-//! Clipping, the optimizer and the order of batches are elsewhere.
+//! The model as a burn-train learner: loss and logits of a batch, and gradients in training.
+//! Gradient clipping and the optimizer are in `strategy`.
 
 use burn::module::Module;
 use burn::tensor::{ExecutionError, Tensor};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
-use burn_adapters::{AdaptedBert, classification_loss, regression_loss, span_loss};
+use burn_adapters::{AdaptedBert, HeadOutput};
 use burn_bert::{BertInput, Encoder, Insertions};
-use glue_data::{Batch, Label, Targets};
+use glue_data::{Batch, Label};
 
-/// The logit of a place where no answer starts or ends: far below any other, and finite.
-const MASKED_LOGIT: f32 = -1e9;
+use crate::task_data::evaluator::RowOutput;
+use crate::task_data::kind::head_targets;
 
-/// A BERT with its task, as burn-train's learner wants it.
+/// A BERT with adapters and a head, as a model of burn-train's learner.
 #[derive(Module, Debug)]
 pub struct TrainableModel {
-    /// What is trained.
+    /// The model.
     pub model: AdaptedBert,
 }
 
-/// States that enter a layer below which the task has nothing.
+/// Hidden states that enter a layer below which nothing is inserted.
 #[derive(Debug, Clone)]
 pub struct LayerInput {
     /// The layer.
@@ -27,77 +27,44 @@ pub struct LayerInput {
     pub hidden: Tensor<3>,
 }
 
-/// Loss and logits, still on the device.
-#[derive(Debug)]
-pub struct Forward {
-    /// Mean loss of the batch, `[1]`; 0 where labels are unknown.
-    pub loss: Tensor<1>,
-    /// `[batch, outputs]`; of spans `[batch, 2 * sequence]`, the starts before the ends.
-    pub logits: Tensor<2>,
-}
-
-/// What a step leaves for the dashboard, the metrics file and the score.
+/// The result of a step, for the dashboard, the metrics file and the scores.
 #[derive(Debug, Clone, Default)]
 pub struct StepOutput {
     /// Mean loss of the batch.
     pub loss: f64,
-    /// Global norm of the gradients before clipping; `None` when nothing was differentiated.
+    /// Global norm of the gradients before clipping; `None` without gradients.
     pub gradient_norm: Option<f64>,
-    /// Seconds the whole step took; `None` when it was not timed.
+    /// Duration of the whole step in seconds; `None` if it was not measured.
     pub seconds: Option<f64>,
-    /// The rows with their logits.
-    pub scored: Vec<ScoredRow>,
-}
-
-/// A row that went through the model.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ScoredRow {
-    /// One a class, the score alone, or for a span each position as a start and then each as an end.
-    pub logits: Vec<f32>,
-    /// What was expected, where it is known.
-    pub label: Option<Label>,
+    /// The logits and labels of the rows.
+    pub rows: Vec<RowOutput>,
 }
 
 impl TrainableModel {
-    /// Logits and loss of a batch.
-    pub fn forward(&self, batch: &Batch) -> Forward {
+    /// Loss and logits of a batch.
+    pub fn forward(&self, batch: &Batch) -> HeadOutput {
         self.forward_with(batch, &self.model.task)
     }
 
-    /// The same with other insertions than the task's own.
-    pub fn forward_with(&self, batch: &Batch, insertions: &dyn Insertions) -> Forward {
-        self.read(self.model.bert.forward_with(&bert_input(batch), insertions), batch)
+    /// Loss and logits with other insertions than the model's own.
+    pub fn forward_with(&self, batch: &Batch, insertions: &dyn Insertions) -> HeadOutput {
+        self.head_output(self.model.bert.forward_with(&bert_input(batch), insertions), batch)
     }
 
-    /// The same from the states that enter a layer, where there are such.
-    pub fn forward_from(&self, layer_input: Option<LayerInput>, batch: &Batch) -> Forward {
+    /// Loss and logits from the hidden states that enter a layer, if they are given.
+    pub fn forward_from(&self, layer_input: Option<LayerInput>, batch: &Batch) -> HeadOutput {
         let Some(LayerInput { layer, hidden }) = layer_input else { return self.forward(batch) };
-        self.read(self.model.forward_from_layer(layer, hidden, &batch.attention_mask), batch)
+        self.head_output(self.model.forward_from_layer(layer, hidden, &batch.attention_mask), batch)
     }
 
-    /// The same from the states above the last layer.
-    pub fn read(&self, hidden: Tensor<3>, batch: &Batch) -> Forward {
-        if let Targets::Spans(spans) = &batch.targets {
-            let logits = self.model.token_logits(hidden); // [batch, sequence, 2]
-            let [rows, sequence, _] = logits.dims();
-            // No answer is in the padding, whose states depend on how they came about: kept ones are zeros. The reference
-            // code lets it count as further wrong places, up to its fixed length.
-            let padding = batch.attention_mask.clone().bool_not().unsqueeze_dim::<3>(2);
-            let logits = logits.mask_fill(padding.expand([rows, sequence, 2]), MASKED_LOGIT);
-            let loss = span_loss(logits.clone(), spans.clone());
-            return Forward { loss, logits: logits.swap_dims(1, 2).reshape([rows, 2 * sequence]) };
-        }
-        let logits = self.model.classify_hidden(hidden, &batch.attention_mask);
-        let loss = match &batch.targets {
-            Targets::Classes(labels) => classification_loss(logits.clone(), labels.clone()),
-            Targets::Scores(scores) => regression_loss(logits.clone(), scores.clone()),
-            Targets::Spans(_) | Targets::Unknown => Tensor::zeros([1], &logits.device()),
-        };
-        Forward { loss, logits }
+    /// Loss and logits from the hidden states above the last layer.
+    pub fn head_output(&self, hidden: Tensor<3>, batch: &Batch) -> HeadOutput {
+        let targets = batch.targets.clone().map(head_targets);
+        self.model.head_output(hidden, &batch.attention_mask, targets.as_ref())
     }
 }
 
-/// What a BERT reads of a batch.
+/// The input of a BERT for a batch.
 pub fn bert_input(batch: &Batch) -> BertInput {
     BertInput {
         input_ids: batch.input_ids.clone(),
@@ -106,19 +73,17 @@ pub fn bert_input(batch: &Batch) -> BertInput {
     }
 }
 
-impl Forward {
-    /// Reads loss and logits from the device.
-    pub fn read(self, labels: &[Option<Label>]) -> StepOutput {
-        let [_, outputs] = self.logits.dims();
-        let logits: Vec<f32> = self.logits.into_data().iter::<f32>().collect();
-        let scored = logits.chunks(outputs).zip(labels);
-        StepOutput {
-            loss: self.loss.into_scalar::<f64>(),
-            scored: scored
-                .map(|(logits, label)| ScoredRow { logits: logits.to_vec(), label: *label })
-                .collect(),
-            ..StepOutput::default()
-        }
+/// Reads loss and logits of a batch from the device.
+pub fn read_output(output: HeadOutput, labels: &[Option<Label>]) -> StepOutput {
+    let [_, outputs] = output.logits.dims();
+    let logits: Vec<f32> = output.logits.into_data().iter::<f32>().collect();
+    let rows = logits.chunks(outputs).zip(labels);
+    StepOutput {
+        loss: output.loss.into_scalar::<f64>(),
+        rows: rows
+            .map(|(logits, label)| RowOutput { logits: logits.to_vec(), label: label.clone() })
+            .collect(),
+        ..StepOutput::default()
     }
 }
 
@@ -129,7 +94,7 @@ impl TrainStep for TrainableModel {
     fn step(&self, batch: Batch) -> TrainOutput<StepOutput> {
         let forward = self.forward(&batch);
         let gradients = forward.loss.backward();
-        TrainOutput::new(self, gradients, forward.read(&batch.labels))
+        TrainOutput::new(self, gradients, read_output(forward, &batch.labels))
     }
 }
 
@@ -138,12 +103,12 @@ impl InferenceStep for TrainableModel {
     type Output = StepOutput;
 
     fn step(&self, batch: Batch) -> StepOutput {
-        self.forward(&batch).read(&batch.labels)
+        read_output(self.forward(&batch), &batch.labels)
     }
 }
 
 impl ItemLazy for StepOutput {
-    /// Everything was read from the device already.
+    /// Everything has already been read from the device.
     fn sync(self) -> Result<Self, ExecutionError> {
         Ok(self)
     }

@@ -1,4 +1,4 @@
-//! What a run ends with: the scores of the kept adapter, and the baselines beside them.
+//! The result of a run: the scores of the best adapter, and the baselines.
 
 use std::collections::BTreeMap;
 
@@ -6,166 +6,140 @@ use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn_adapters::TrainableTable;
 use burn_adapters::file::native;
-use glue_data::tasks::squad::answers;
-use glue_data::{Prediction, Task, baseline};
+use glue_data::TokenizedDataset;
 use serde_json::{Map, Value};
 
-use super::{Run, RunResult};
+use super::Run;
+use super::result::RunResult;
 use crate::artifacts::{RunDirectory, write_atomically};
 use crate::devices;
 use crate::inference::predictor;
 use crate::learner::memory;
-use crate::learner::progress::EpochReport;
-use crate::learner::step::{ScoredRow, TrainableModel};
-use crate::learner::strategy::Outcome;
-use crate::task_data::TaskData;
-use crate::task_data::evaluator::{Evaluator, SquadEvaluator};
-use crate::task_data::rows::{self, TaskRows};
+use crate::learner::progress::{EpochReport, median};
+use crate::learner::step::TrainableModel;
+use crate::learner::strategy::LoopResult;
+use crate::task_data::evaluator::RowOutput;
+use crate::task_data::rows;
 
 impl Run {
     /// The result of a run whose training has ended.
     pub(super) fn result(
         &self,
         table: &TrainableTable,
-        outcome: &Outcome,
+        trained: &LoopResult,
         directory: &RunDirectory,
     ) -> Result<RunResult> {
-        let progress = &outcome.progress;
+        let progress = &trained.progress;
         let EpochReport { epoch: best_epoch, score, scores, .. } =
             progress.best().context("no epoch was trained")?.clone();
-        ensure_kept(directory, score)?;
-        let (majority, bag_of_words) = match &self.task.subject {
-            TaskData::Texts(rows) => baselines(rows),
-            TaskData::Questions(_) => (None, None),
-        };
+        ensure_saved_is_best(directory, score)?;
+        let baselines = self.data.source.baselines();
         let parameters = table.parameters();
-        let timed = progress.epochs.iter().map(|epoch| epoch.seconds_per_step);
-        let mut seconds: Vec<f64> = timed.filter(|seconds| *seconds > 0.0).collect();
-        seconds.sort_by(f64::total_cmp);
+        let seconds = progress.epochs.iter().map(|epoch| epoch.seconds_per_step);
+        let seconds: Vec<f64> = seconds.filter(|seconds| *seconds > 0.0).collect();
+        self.write_predictions(directory)?;
         Ok(RunResult {
             task: self.config.task.name.clone(),
             method: self.config.model.method.to_string(),
-            metric: self.task.evaluator.metric().to_owned(),
+            metric: self.data.prepared.evaluator.metric().to_owned(),
             score,
             scores,
-            judged: self.evaluate_splits(directory)?,
-            majority,
-            bag_of_words,
+            eval_scores: self.evaluate_splits(directory)?,
+            majority: baselines.majority,
+            bag_of_words: baselines.bag_of_words,
             best_epoch,
             epochs: progress.epochs.len(),
             steps: progress.steps,
-            collapsed: outcome.collapsed,
+            collapsed: trained.collapsed,
             trainable_parameters: parameters,
             share_of_base: table.share(parameters),
-            seconds_per_step: seconds.get(seconds.len() / 2).copied().unwrap_or_default(),
+            seconds_per_step: median(seconds),
             seconds: progress.seconds,
             memory_mib: memory::resident_bytes().map(|bytes| bytes / (1 << 20)),
             base_fingerprint: Some(self.base.fingerprint()?),
-            rows_fingerprint: self.task.subject.fingerprint().map(str::to_owned),
+            rows_fingerprint: self.data.source.fingerprint().map(str::to_owned),
             device: devices::describe(&self.device),
             seed: self.config.seed,
             adapter: directory.adapter(),
         })
     }
 
-    /// Scores the kept adapter on the other labeled parts of the task, or writes down what it answers to questions.
+    /// Scores the best adapter on the other labeled splits.
     fn evaluate_splits(
         &self,
         directory: &RunDirectory,
     ) -> Result<BTreeMap<String, Map<String, Value>>> {
-        if let Evaluator::Answers(evaluator) = &*self.task.evaluator {
-            self.write_answers(evaluator, directory)?;
+        let splits = self.data.source.eval_splits();
+        if splits.is_empty() {
+            return Ok(BTreeMap::new());
         }
-        match &self.task.subject {
-            TaskData::Texts(rows) if !rows.eval_splits.is_empty() => {
-                self.evaluate_other_splits(rows, directory)
+        let trainable = self.load_best(directory)?;
+        let mut by_split = BTreeMap::new();
+        for (split, examples) in splits {
+            let encoded = rows::encode(&self.data.encoder, &self.base.config, examples)?;
+            let outputs = self.outputs(&trainable, &encoded, split.name())?;
+            if let Some(scores) = self.data.prepared.evaluator.scores(&outputs) {
+                by_split.insert(split.name().to_owned(), scores);
             }
-            TaskData::Texts(_) | TaskData::Questions(_) => Ok(BTreeMap::new()),
         }
+        Ok(by_split)
     }
 
-    /// The adapter of the best epoch, read back from its file.
+    /// Writes the best adapter's predictions for the validation rows, if the evaluator has files for them.
+    fn write_predictions(&self, directory: &RunDirectory) -> Result<()> {
+        let evaluator = &self.data.prepared.evaluator;
+        if !evaluator.has_prediction_files() {
+            return Ok(());
+        }
+        let trainable = self.load_best(directory)?;
+        let outputs = self.outputs(&trainable, &self.data.prepared.validation, "validation")?;
+        let files = evaluator.prediction_files(&outputs);
+        files.iter().try_for_each(|(name, text)| {
+            write_atomically(&directory.root().join(name), text.as_bytes())
+        })
+    }
+
+    /// The adapter of the best epoch, read from its file.
     fn load_best(&self, directory: &RunDirectory) -> Result<TrainableModel> {
         let bert = self.base.bert().valid();
         let (model, _) = native::load(&directory.adapter(), bert, &self.base.fingerprint()?)?;
         Ok(TrainableModel { model })
     }
 
-    fn write_answers(&self, evaluator: &SquadEvaluator, directory: &RunDirectory) -> Result<()> {
-        let trainable = self.load_best(directory)?;
-        let batch_size = self.config.training.batch_size;
-        let scored = predictor::run(&trainable, &self.task.validation, batch_size, &self.device);
-        ensure_finite(&scored, "validation")?;
-        let found = evaluator.answers(&scored);
-        let predictions = answers::predictions(&evaluator.squad, &found);
-        let texts = [
-            (directory.predictions(), answers::predictions_json(&predictions)),
-            (directory.n_best_predictions(), answers::n_best_json(&evaluator.squad, &found)),
-        ];
-        texts.iter().try_for_each(|(path, text)| write_atomically(path, text.as_bytes()))
-    }
-
-    fn evaluate_other_splits(
+    /// The outputs for the rows of a split.
+    ///
+    /// # Errors
+    /// If an output is not finite.
+    fn outputs(
         &self,
-        rows: &TaskRows,
-        directory: &RunDirectory,
-    ) -> Result<BTreeMap<String, Map<String, Value>>> {
-        let trainable = self.load_best(directory)?;
-        let mut judged = BTreeMap::new();
-        for (split, examples) in &rows.eval_splits {
-            let encoded = rows::encode(&self.task.encoder, &self.base.config, examples)?;
-            let batch_size = self.config.training.batch_size;
-            let scored = predictor::run(&trainable, &encoded, batch_size, &self.device);
-            ensure_finite(&scored, split.name())?;
-            if let Some(scores) = rows::scores(&rows.task, scored.iter()) {
-                judged.insert(split.name().to_owned(), scores);
-            }
-        }
-        Ok(judged)
+        trainable: &TrainableModel,
+        rows: &TokenizedDataset,
+        split: &str,
+    ) -> Result<Vec<RowOutput>> {
+        let batch_size = self.config.training.batch_size;
+        let outputs = predictor::run(trainable, rows, batch_size, &self.device);
+        let is_finite = |row: &RowOutput| row.logits.iter().all(|logit| logit.is_finite());
+        let wrong = outputs.iter().filter(|row| !is_finite(row)).count();
+        ensure!(
+            wrong == 0,
+            "the saved adapter gives NaN or an infinity for {wrong} of {} {split} rows",
+            outputs.len()
+        );
+        Ok(outputs)
     }
 }
 
-/// Outputs that are no numbers are never scored.
-fn ensure_finite(rows: &[ScoredRow], part: &str) -> Result<()> {
-    let is_finite = |row: &ScoredRow| row.logits.iter().all(|logit| logit.is_finite());
-    let wrong = rows.iter().filter(|row| !is_finite(row)).count();
-    ensure!(
-        wrong == 0,
-        "the kept adapter gives NaN or an infinity for {wrong} of {} {part} rows",
-        rows.len()
-    );
-    Ok(())
-}
-
-/// The validation scores of the commonest label and of a bag of words.
-fn baselines(rows: &TaskRows) -> (Option<f64>, Option<f64>) {
-    let TaskRows { task, train, validation, .. } = rows;
-    let score = |predictions: Vec<Prediction>| main_score(task, &predictions, validation);
-    let majority = baseline::majority(&task.labels, train, validation.len());
-    let bag_of_words = baseline::bag_of_words(&task.labels, train, validation);
-    (Some(score(majority)), bag_of_words.map(score))
-}
-
-fn main_score(task: &Task, predictions: &[Prediction], examples: &[glue_data::Example]) -> f64 {
-    let judged = predictions
-        .iter()
-        .zip(examples)
-        .filter_map(|(prediction, example)| Some((*prediction, example.label?)));
-    let (predictions, labels): (Vec<_>, Vec<_>) = judged.unzip();
-    task.metric().compute(&predictions, &labels)
-}
-
-/// The adapter file is of the best epoch.
+/// Checks that the adapter file is of the best epoch.
 ///
-/// On a GPU the steps after a checkpoint have other bits when they are done again, and the best epoch may be another.
-fn ensure_kept(directory: &RunDirectory, best: f64) -> Result<()> {
+/// On a GPU, steps that are repeated after a checkpoint may differ in their last bits, and the best epoch may be another.
+fn ensure_saved_is_best(directory: &RunDirectory, best: f64) -> Result<()> {
     let path = directory.adapter();
     let header = native::read_header(&path)?;
-    let kept = header.metadata.score.map(|score| score.value);
-    // Readers of JSON round.
+    let saved = header.metadata.score.map(|score| score.value);
+    // Readers of JSON may round.
     ensure!(
-        kept.is_some_and(|kept| (kept - best).abs() <= 1e-12),
-        "{} has the score {kept:?}, but the best epoch has {best}; it is not the adapter of that epoch, and the run \
+        saved.is_some_and(|saved| (saved - best).abs() <= 1e-12),
+        "{} has the score {saved:?}, but the best epoch has {best}; it is not the adapter of that epoch, and the run \
          has to be trained again",
         path.display()
     );

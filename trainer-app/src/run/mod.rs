@@ -1,14 +1,13 @@
 //! One training run: from a configuration to an adapter file and a result.
-//! What runs share is in [`shared`](crate::resource_cache); who asks for a run, and what is told about it, in the recipes.
+//! What runs share is in [`resource_cache`](crate::resource_cache).
 
 mod conclusion;
+mod result;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use burn::data::dataloader::{DataLoader, DataLoaderBuilder};
 use burn::optim::ModuleOptimizer;
 use burn::train::renderer::MetricsRenderer;
@@ -16,107 +15,40 @@ use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use burn_adapters::file::native::{self, AdapterMetadata, DataSource, Score};
 use burn_adapters::{AdaptedBert, InnerNorm, TaskAdapterConfig, TrainableTable, fuse};
 use glue_data::{Batch, PadToLongest, TokenizedDataset};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::activation_cache::TaskActivations;
+use crate::activation_cache::SplitActivations;
 use crate::artifacts::{RunDirectory, write_atomically};
 use crate::exit::UsageError;
 use crate::insertion_cost;
 use crate::learner::checkpoint::identity::{Identity, RowsIdentity};
-use crate::learner::checkpoint::{Checkpoint, Found, Progress};
+use crate::learner::checkpoint::{Checkpoint, Found};
 use crate::learner::metrics::{Gauge, ScoreMetric};
 use crate::learner::optimizer::build_optimizer;
+use crate::learner::progress::Progress;
 use crate::learner::step::TrainableModel;
-use crate::learner::strategy::{ComputeIdentity, Outcome, ResumableLoop, SaveBest};
-use crate::resource_cache::{LoadedBase, LoadedTask, ResourceCache};
+use crate::learner::strategy::{ComputeIdentity, LoopResult, ResumableLoop, SaveBest};
+use crate::resource_cache::{LoadedBase, LoadedData, ResourceCache};
 use crate::run_config::{RunConfig, TrainingConfig};
 use crate::stop::Stop;
-use crate::task_data::evaluator::Evaluator;
+use crate::task_data::kind::head_kind;
 
-/// What a run ends with: `result.json`, and the line of `--json`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RunResult {
-    /// Name of the task.
-    pub task: String,
-    /// The method's name.
-    pub method: String,
-    /// Name of the main metric.
-    pub metric: String,
-    /// The best validation score.
-    pub score: f64,
-    /// Every score of that epoch.
-    pub scores: Map<String, Value>,
-    /// Every score of the kept epoch on each other labeled part of the task, by the part's name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub judged: BTreeMap<String, Map<String, Value>>,
-    /// The validation score of the commonest label; none for questions, which have no labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub majority: Option<f64>,
-    /// The validation score of a bag of words; none for a regression or for questions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bag_of_words: Option<f64>,
-    /// The epoch that was kept, counted from 1.
-    pub best_epoch: usize,
-    /// Epochs that were trained.
-    pub epochs: usize,
-    /// Optimizer steps.
-    pub steps: usize,
-    /// Whether the run ended early because it gave every row the same answer.
-    #[serde(default)]
-    pub collapsed: bool,
-    /// Parameters that were trained.
-    #[serde(rename = "trained_parameters")]
-    pub trainable_parameters: usize,
-    /// Their share of the base.
-    pub share_of_base: f64,
-    /// Median seconds of a training step, over the epochs.
-    pub seconds_per_step: f64,
-    /// Seconds of training and validation.
-    pub seconds: f64,
-    /// Resident memory at the end, in MiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_mib: Option<u64>,
-    /// SHA-256 of the base's weights; results of version 0.1.0 do not have it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base_fingerprint: Option<String>,
-    /// SHA-256 of the published rows, before any limit; none for rows of one's own, and in results of version 0.1.0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rows_fingerprint: Option<String>,
-    /// Where it was computed.
-    pub device: String,
-    /// The seed.
-    pub seed: u64,
-    /// The adapter file.
-    pub adapter: PathBuf,
-}
+pub use result::RunResult;
 
-impl RunResult {
-    /// Reads a `result.json`.
-    ///
-    /// # Errors
-    /// A file that cannot be read or is not a result.
-    pub fn read(path: &Path) -> Result<Self> {
-        let context = || format!("reading the result {}", path.display());
-        serde_json::from_slice(&std::fs::read(path).with_context(context)?).with_context(context)
-    }
-}
-
-/// Makes what shows a run, of which so many epochs are done.
+/// Makes the renderer of a run, of which so many epochs are done.
 pub type MakeRenderer = Box<dyn Fn(&Interrupter, usize) -> Box<dyn MetricsRenderer>>;
 
-/// How a run is watched and stopped.
+/// How a run is displayed, saved and stopped.
 pub struct RunOptions {
-    /// What shows the run while it trains.
+    /// Makes the display of the run.
     pub renderer: MakeRenderer,
-    /// Who may stop it.
+    /// Interrupts the run.
     pub stop: Stop,
     /// Time between checkpoints inside an epoch.
     pub checkpoint_every: Duration,
-    /// Epochs in a row with one answer for every validation row after which the run is given up.
+    /// Consecutive epochs with the same prediction for every validation row after which the run ends.
     pub give_up_after: Option<usize>,
-    /// Shows a sentence to the user, while nothing else shows the run.
-    pub say: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Shows a message to the user, before the run is displayed.
+    pub notify: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 /// A run that is ready to train.
@@ -126,24 +58,24 @@ pub struct Run {
     device: burn::tensor::Device,
     replicas: Vec<burn::tensor::Device>,
     base: Arc<LoadedBase>,
-    task: Arc<LoadedTask>,
-    frozen: Option<Arc<TaskActivations>>,
+    data: Arc<LoadedData>,
+    activations: Option<Arc<SplitActivations>>,
     trainable: TrainableModel,
 }
 
 impl Run {
-    /// Reads or finds in memory what the run works with, and builds its model.
+    /// Loads the data and the base of a run, and builds its model.
     ///
     /// # Errors
-    /// Rows, a base or a plan that cannot be used.
-    pub fn prepare(config: RunConfig, shared: &mut ResourceCache) -> Result<Self> {
-        let task = shared.task(&config)?;
-        let base = shared.base(&config.model)?;
+    /// If the data, the base or the adapter plan cannot be used.
+    pub fn prepare(config: RunConfig, resources: &mut ResourceCache) -> Result<Self> {
+        let data = resources.data(&config)?;
+        let base = resources.base(&config.model)?;
         let bert = base.bert();
         insertion_cost::check(&config.plan(), &base.config)?;
         let task_config = TaskAdapterConfig {
             plan: config.plan(),
-            outputs: task.subject.head().outputs(),
+            outputs: data.source.kind().outputs(),
             pooling: config.model.pooling,
             head_dropout: base.config.hidden_dropout_prob,
             head_hidden: None,
@@ -156,61 +88,65 @@ impl Run {
             let fingerprint = base.fingerprint()?;
             let adapters = config.model.fuse.iter().map(|path| {
                 let (trained, metadata) = native::load(path, bert.clone(), &fingerprint)?;
-                metadata.base.check_tokenizer(path, Some(&task.encoder.fingerprint()))?;
+                metadata.base.check_tokenizer(path, Some(&data.encoder.fingerprint()))?;
                 Ok(trained.task)
             });
             fuse(&task_config, adapters.collect::<Result<_>>()?, &bert)?
         };
         let trainable = TrainableModel { model: AdaptedBert::new(bert, adapter)? };
-        let (device, replicas) = (shared.device().clone(), shared.replicas().to_vec());
-        // Every device would count its own share of a batch, and only the first one's statistics would be saved.
+        let (device, replicas) = (resources.device().clone(), resources.replicas().to_vec());
+        // Each device would have statistics of its share of a batch, and only those of the first would be saved.
         if !replicas.is_empty() && has_batch_norm(trainable.model.task.config()) {
             return Err(UsageError::new(
                 "the running statistics of batch norms are of one device; train on one with --device, or use \
                  --inner-norm layer",
             ));
         }
-        let steps_per_epoch = steps_per_epoch(&task.train, &config.training)?;
-        let frozen = shared.frozen(&config)?;
-        Ok(Self { steps_per_epoch, config, device, replicas, base, task, frozen, trainable })
+        let steps_per_epoch = steps_per_epoch(&data.prepared.train, &config.training)?;
+        let activations = resources.activations(&config)?;
+        Ok(Self { steps_per_epoch, config, device, replicas, base, data, activations, trainable })
     }
 
-    /// What trains.
+    /// The trainable parameters.
     pub fn table(&self) -> TrainableTable {
         self.trainable.model.trainable_table()
     }
 
-    /// Trains to the end, from the newest checkpoint of the directory where there is one; `None` when it was stopped.
+    /// Trains to the end, from the newest checkpoint of the directory if there is one; `None` if it was interrupted.
     ///
     /// The directory is locked, unless it is already.
     ///
     /// # Errors
-    /// Whatever keeps the run from ending with a score; what was saved until then stays.
-    pub fn train(self, directory: &RunDirectory, watch: &RunOptions) -> Result<Option<RunResult>> {
+    /// If the run cannot be completed. Its checkpoints are kept.
+    pub fn train(
+        self,
+        directory: &RunDirectory,
+        options: &RunOptions,
+    ) -> Result<Option<RunResult>> {
         let directory = &directory.clone().locked()?;
         directory.remove_leftovers()?;
         let table = self.table();
-        let (trainable, optimizer, progress) = self.start(directory, watch)?;
-        let outcome = self.launch(trainable, optimizer, progress, directory, watch);
-        if let Some(error) = outcome.error {
+        let (trainable, optimizer, progress) = self.start(directory, options)?;
+        let trained = self.launch(trainable, optimizer, progress, directory, options);
+        if let Some(error) = trained.error {
             let root = directory.root().display();
             return Err(error.context(format!("the run stopped; what was saved is in {root}")));
         }
-        if !outcome.ended {
+        if !trained.ended {
             return Ok(None);
         }
-        let result = self.result(&table, &outcome, directory)?;
+        let result = self.result(&table, &trained, directory)?;
         write_atomically(&directory.result(), &serde_json::to_vec_pretty(&result)?)?;
-        // The run has its result and is not resumed.
+        // A run with a result is not resumed.
         directory.remove_checkpoints()?;
         Ok(Some(result))
     }
 
-    /// The model, its optimizer and how far they are: from the newest checkpoint that is whole, or new.
+    /// The model, its optimizer and its progress: from the newest intact checkpoint, or new.
     fn start(
         &self,
         directory: &RunDirectory,
-        watch: &RunOptions,
+        options: &RunOptions,
     ) -> Result<(TrainableModel, ModuleOptimizer, Progress)> {
         let training = &self.config.training;
         let optimizer = |trainable: &TrainableModel| build_optimizer(training, trainable);
@@ -221,18 +157,18 @@ impl Run {
             return Ok((fresh, optimizer, Progress::default()));
         };
         for damage in damages {
-            (watch.say)(&format!("a damaged checkpoint is left out: {damage}"));
+            (options.notify)(&format!("a damaged checkpoint is skipped: {damage}"));
         }
-        let identity = identity(&self.config, &self.base, &self.task)?;
+        let identity = identity(&self.config, &self.base, &self.data)?;
         if !checkpoint.check(&identity)? {
-            (watch.say)(
-                "the checkpoint was saved by an older version, which did not record rows, base and settings: that \
-                 they are the same could not be checked",
+            (options.notify)(
+                "the checkpoint was saved by an older version, which did not record rows, base and settings; they are not \
+                 compared with those of this run",
             );
         }
         let (epochs, steps) = (checkpoint.progress.epochs.len(), checkpoint.progress.steps);
         checkpoint.progress.steps_into_epoch(self.steps_per_epoch, training.epochs)?;
-        (watch.say)(&format!(
+        (options.notify)(&format!(
             "resuming after step {steps} of {}, in epoch {} of {}",
             self.steps_per_epoch * training.epochs,
             (epochs + 1).min(training.epochs),
@@ -247,17 +183,18 @@ impl Run {
         optimizer: ModuleOptimizer,
         progress: Progress,
         directory: &RunDirectory,
-        watch: &RunOptions,
-    ) -> Outcome {
+        options: &RunOptions,
+    ) -> LoopResult {
         let training = &self.config.training;
         let steps_per_epoch = self.steps_per_epoch;
         let epochs_done = progress.epochs.len();
-        let outcome = Arc::new(Mutex::new(Outcome::default()));
+        let result = Arc::new(Mutex::new(LoopResult::default()));
+        let data = &self.data.prepared;
         let strategy = ResumableLoop {
-            train: self.task.train.clone(),
-            validation: self.task.validation.clone(),
-            frozen: self.frozen.clone(),
-            evaluator: Arc::clone(&self.task.evaluator),
+            train: data.train.clone(),
+            validation: data.validation.clone(),
+            activations: self.activations.clone(),
+            evaluator: Arc::clone(&data.evaluator),
             optimizer: optimizer.clone(),
             progress,
             schedule: self.config.schedule(steps_per_epoch * training.epochs),
@@ -268,35 +205,35 @@ impl Run {
             gradient_checkpointing: training.gradient_checkpointing,
             clip: training.clip,
             patience: training.patience,
-            give_up_after: watch.give_up_after,
+            give_up_after: options.give_up_after,
             seed: self.config.seed,
             replicas: self.replicas.clone(),
-            checkpoint_every: watch.checkpoint_every,
+            checkpoint_every: options.checkpoint_every,
             run: directory.clone(),
-            keep: self.keeper(directory),
-            identify: self.identifier(),
-            say: Box::new({
-                let say = Arc::clone(&watch.say);
-                move |sentence| say(sentence)
+            save_best: self.save_best(directory),
+            compute_identity: self.compute_identity(),
+            notify: Box::new({
+                let notify = Arc::clone(&options.notify);
+                move |message| notify(message)
             }),
-            outcome: Arc::clone(&outcome),
+            result: Arc::clone(&result),
         };
         let interrupter = Interrupter::new();
-        watch.stop.watch(&interrupter);
+        options.stop.watch(&interrupter);
         let learner = Learner::new(trainable, optimizer, training.learning_rate);
         let supervised = SupervisedTraining::new(
             directory.root(),
-            loader(&self.task.train),
-            loader(&self.task.validation),
+            loader(&data.train),
+            loader(&data.validation),
         )
         .metric_train_numeric(Gauge::loss())
         .metric_valid_numeric(Gauge::loss());
-        let supervised = match &*self.task.evaluator {
-            Evaluator::Labels(task) => {
+        let supervised = match data.evaluator.running_task() {
+            Some(task) => {
                 let score = ScoreMetric::new(Arc::new(task.clone()));
                 supervised.metric_train_numeric(score.clone()).metric_valid_numeric(score)
             }
-            Evaluator::Answers(_) => supervised
+            None => supervised
                 .metric_train_numeric(Gauge::spans_found())
                 .metric_valid_numeric(Gauge::spans_found()),
         };
@@ -307,50 +244,50 @@ impl Run {
             .metric_train_numeric(Gauge::memory())
             .with_metric_logger(burn::train::logger::InMemoryMetricLogger::default())
             .num_epochs(training.epochs)
-            // No checkpointer reads it: it is where the epochs that are shown begin.
+            // The number of the first epoch that is displayed; there is no checkpointer.
             .checkpoint(epochs_done)
             .with_application_logger(None)
-            .renderer((watch.renderer)(&interrupter, epochs_done))
+            .renderer((options.renderer)(&interrupter, epochs_done))
             .with_interrupter(interrupter)
             .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)))
             .launch(learner);
         drop(trained);
-        let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *outcome)
+        let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *result)
     }
 
-    /// What the run's checkpoints belong to.
-    fn identifier(&self) -> ComputeIdentity {
+    /// Computes the identity that the run's checkpoints record.
+    fn compute_identity(&self) -> ComputeIdentity {
         let (config, base) = (self.config.clone(), Arc::clone(&self.base));
-        let task = Arc::clone(&self.task);
-        Box::new(move || identity(&config, &base, &task))
+        let data = Arc::clone(&self.data);
+        Box::new(move || identity(&config, &base, &data))
     }
 
-    /// Writes the adapter of an epoch that is the best so far.
-    fn keeper(&self, directory: &RunDirectory) -> SaveBest {
+    /// Saves the adapter of an epoch that is the best so far.
+    fn save_best(&self, directory: &RunDirectory) -> SaveBest {
         let path = directory.adapter();
         let base = Arc::clone(&self.base);
-        let tokenizer = self.task.encoder.fingerprint();
+        let tokenizer = self.data.encoder.fingerprint();
         let method = self.config.model.method.to_string();
         let task = self.config.task.name.clone();
-        let data = match self.config.task.custom {
+        let source = match self.config.task.custom {
             Some(_) => DataSource::Own,
             None => DataSource::Published,
         };
-        let input = self.task.subject.input();
-        let head = self.task.subject.head();
+        let input = self.data.source.input();
+        let head = head_kind(&self.data.source.kind());
         let max_length = self.config.model.max_length;
-        let metric = self.task.evaluator.metric().to_owned();
+        let metric = self.data.prepared.evaluator.metric().to_owned();
         Box::new(move |trainable, report| {
             let metadata = AdapterMetadata {
                 method: method.clone(),
                 task: task.clone(),
-                data: Some(data),
+                data: Some(source),
                 input,
                 head: head.clone(),
                 score: Some(Score { metric: metric.clone(), value: report.score }),
                 max_length,
-                // Asked for only now: it is computed while the first epoch trains.
+                // The fingerprint is computed during the first epoch.
                 base: base.base.identity_with(base.fingerprint()?, tokenizer.clone())?,
             };
             native::save(&path, &trainable.model, &metadata)?;
@@ -359,20 +296,23 @@ impl Run {
     }
 }
 
-/// All that decides what a run computes.
-fn identity(config: &RunConfig, base: &LoadedBase, task: &LoadedTask) -> Result<Identity> {
+/// Everything that determines what a run computes.
+fn identity(config: &RunConfig, base: &LoadedBase, data: &LoadedData) -> Result<Identity> {
     Ok(Identity {
-        training_rows: RowsIdentity::of(&task.train, None),
-        validation_rows: RowsIdentity::of(&task.validation, Some(&task.evaluator)),
-        head: task.subject.head(),
+        training_rows: RowsIdentity::of(&data.prepared.train, None),
+        validation_rows: RowsIdentity::of(
+            &data.prepared.validation,
+            Some(&*data.prepared.evaluator),
+        ),
+        head: head_kind(&data.source.kind()),
         base: base.fingerprint()?,
         base_config: serde_json::to_string(&base.config)?,
-        tokenizer: task.encoder.fingerprint(),
+        tokenizer: data.encoder.fingerprint(),
         config: toml::to_string(config)?,
     })
 }
 
-/// Whether a task's adapters, or those that it fuses, norm by the batch.
+/// Whether adapters, or adapters that are fused, have batch norms.
 fn has_batch_norm(task: &TaskAdapterConfig) -> bool {
     let norms = std::iter::once(&task.plan)
         .chain(&task.fused)
@@ -397,7 +337,7 @@ fn steps_per_epoch(train: &TokenizedDataset, training: &TrainingConfig) -> Resul
     Ok(steps)
 }
 
-/// burn-train asks for loaders; the loop makes its own batches.
+/// burn-train requires data loaders; the loop makes its own batches.
 fn loader(rows: &TokenizedDataset) -> Arc<dyn DataLoader<Batch>> {
     DataLoaderBuilder::new(PadToLongest::default()).batch_size(1).build(rows.clone())
 }

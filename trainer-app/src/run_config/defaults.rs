@@ -7,7 +7,6 @@ use super::{
     ModelConfig, OptimizerKind, RunConfig, StateCache, TaskConfig, TrainingConfig, VERSION,
 };
 use crate::learner::schedule::Decay;
-use crate::task_data::is_question_answering;
 
 /// Longest window of a paragraph, in tokens: the reference code's, `run_squad.py`.
 pub(super) const QUESTION_LENGTH: usize = 384;
@@ -84,7 +83,7 @@ impl RunConfig {
     /// What follows from the task: questions are read in longer windows, unless the length was chosen, and with every
     /// token.
     pub(crate) fn fit_to_task_data(&mut self, keeps_length: bool) {
-        if is_question_answering(&self.task) {
+        if self.task.is_question_answering() {
             self.model.pooling = QUESTION_POOLING;
             if !keeps_length {
                 self.model.max_length = QUESTION_LENGTH;

@@ -63,6 +63,13 @@ pub struct TaskConfig {
     pub custom: Option<CustomTaskConfig>,
 }
 
+impl TaskConfig {
+    /// Whether the task is SQuAD, whose questions are answered from paragraphs.
+    pub fn is_question_answering(&self) -> bool {
+        self.custom.is_none() && self.name == glue_data::tasks::squad::NAME
+    }
+}
+
 /// One's own files and their columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

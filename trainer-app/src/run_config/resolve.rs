@@ -12,7 +12,6 @@ use super::{CustomTaskConfig, OptimizerKind, RunConfig, StateCache, TaskConfig, 
 use crate::cli::{TaskArgs, TrainArgs};
 use crate::exit::UsageError;
 use crate::limits;
-use crate::task_data::is_question_answering;
 
 /// What `trainer train` is to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -168,7 +167,7 @@ impl RunConfig {
             }
             self.task.data = Some(data.clone());
         }
-        if self.task.custom.is_none() && !is_question_answering(&self.task) {
+        if self.task.custom.is_none() && !self.task.is_question_answering() {
             let is_embedded = tasks::lookup(&self.task.name)?.source.is_none();
             if is_embedded && args.data.is_some() {
                 bail!(
@@ -188,8 +187,7 @@ impl RunConfig {
 /// The settings that follow from another one where nothing else is said: their flags, and their values here.
 fn derived(config: &RunConfig) -> Vec<(&'static str, String)> {
     let defaults = RunConfig::defaults(config.model.method);
-    let is_question_answering = is_question_answering(&config.task);
-    let (pooling, length) = if is_question_answering {
+    let (pooling, length) = if config.task.is_question_answering() {
         (QUESTION_POOLING, QUESTION_LENGTH)
     } else {
         (default_pooling(&config.model.base), defaults.model.max_length)
@@ -288,7 +286,7 @@ fn refuse_without_effect(config: &RunConfig, args: &TrainArgs) -> Result<()> {
              or leave out --weight-decay"
         );
     }
-    if is_question_answering(&config.task) && config.model.pooling != QUESTION_POOLING {
+    if config.task.is_question_answering() && config.model.pooling != QUESTION_POOLING {
         bail!(
             "--pooling has no effect with --task {}, whose answers are read from every token; leave out --pooling",
             config.task.name

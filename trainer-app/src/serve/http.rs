@@ -13,7 +13,6 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
-use burn_adapters::HeadKind;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -218,10 +217,7 @@ async fn blocking<T: Send + 'static>(
 fn describe_task(registry: &Registry) -> Value {
     let tasks = registry.tasks.iter().map(|(name, served)| {
         let metadata = &served.metadata;
-        let labels = match &metadata.head {
-            HeadKind::Classification { labels } => Some(labels),
-            HeadKind::Regression | HeadKind::Span => None,
-        };
+        let labels = metadata.head.labels();
         json!({
             "task": name,
             "labels": labels,

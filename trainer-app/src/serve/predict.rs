@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use axum::http::StatusCode;
-use burn_adapters::HeadKind;
 use burn_adapters::file::native::TextInput;
-use glue_data::{Encoded, Example, argmax};
+use glue_data::{Encoded, Example};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
@@ -15,7 +14,7 @@ use super::origin::shortened;
 use super::queue::{QueuedBatch, Refused};
 use super::registry::{LoadedTask, Registry};
 use super::request::{self, Input, RequestError};
-use crate::inference::predictor::softmax;
+use crate::task_data::kind::{prediction_fields, task_kind};
 use crate::task_data::rows;
 
 /// A request whose texts are in the queue.
@@ -150,16 +149,9 @@ fn encode(
 }
 
 fn prediction(task: &str, served: &LoadedTask, logits: &[f32]) -> Value {
-    match &served.metadata.head {
-        HeadKind::Classification { labels } => {
-            let likely = softmax(logits);
-            let best = argmax(logits);
-            let probabilities: Map<String, Value> =
-                labels.iter().cloned().zip(likely.iter().map(|share| json!(share))).collect();
-            json!({ "task": task, "label": best.map(|best| &labels[best]), "probabilities": probabilities })
-        }
-        HeadKind::Regression | HeadKind::Span => json!({ "task": task, "score": logits.first() }),
-    }
+    let mut prediction = Map::from_iter([("task".to_owned(), json!(task))]);
+    prediction.extend(prediction_fields(&task_kind(&served.metadata.head), Some(logits)));
+    Value::Object(prediction)
 }
 
 #[cfg(test)]

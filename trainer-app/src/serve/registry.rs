@@ -11,13 +11,14 @@ use burn::tensor::Device;
 use burn_adapters::compose::mixed_batch::mixes;
 use burn_adapters::file::bank::{Bank, Entry};
 use burn_adapters::file::native::AdapterMetadata;
-use burn_adapters::{AdaptedBert, HeadKind, MixedBatch, StackedTasks};
+use burn_adapters::{AdaptedBert, MixedBatch, StackedTasks};
 use burn_bert::{Bert, BertConfig, BertInput};
 use glue_data::TextEncoder;
 
 use super::log::log;
 use crate::base::Base;
 use crate::inference::bank_base;
+use crate::task_data::kind::{labels_texts, task_kind};
 
 /// A bank that is served, and what of it is in memory.
 pub(super) struct ReloadingRegistry {
@@ -161,8 +162,8 @@ fn load(
                 }
             },
         };
-        if metadata.head == HeadKind::Span {
-            log(&format!("`{name}` is not served: it finds answers in paragraphs"));
+        if !labels_texts(&task_kind(&metadata.head)) {
+            log(&format!("`{name}` is not served: it predicts {}", metadata.head));
             continue;
         }
         let place = if mixes(model.task.config()).is_ok() {

@@ -38,21 +38,21 @@ pub fn seconds_seen(entries: &Entries, cell: &Cell) -> Option<f64> {
 /// Rows or a base that cannot be read.
 pub fn flops(cell: &Cell, shared: &mut ResourceCache) -> Result<f64> {
     let config = &cell.config;
-    let task = shared.task(config)?;
+    let data = shared.data(config)?;
     let below = shared.lowest_layer(config)?;
-    let is_kept = shared.kept_layer(config)?.is_some();
+    let is_kept = shared.cached_layer(config)?.is_some();
     let base = &shared.base(&config.model)?.config;
     let (d_model, d_wide) = (base.hidden_size as f64, base.intermediate_size as f64);
     let layer = 4.0 * d_model * d_model + 2.0 * d_model * d_wide;
     let above = base.num_hidden_layers.saturating_sub(below);
     let batch = config.training.batch_size;
-    let lengths = task.train.lengths();
+    let lengths = data.prepared.train.lengths();
     let padded = |batch: &Vec<usize>| {
         let longest = batch.iter().map(|row| lengths[*row]).max().unwrap_or(0);
         (batch.len() * longest) as f64
     };
     let trained: f64 = training_batches(&lengths, batch, config.seed, 1).iter().map(padded).sum();
-    let scored: f64 = task.validation.lengths().iter().map(|length| *length as f64).sum();
+    let scored: f64 = data.prepared.validation.lengths().iter().map(|length| *length as f64).sum();
     let passes = if config.plan().trains_base() { 3.0 } else { 2.0 };
     let epochs = config.training.epochs as f64;
     let times_below = if is_kept { 1.0 } else { epochs };

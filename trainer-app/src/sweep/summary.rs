@@ -154,7 +154,7 @@ fn setting(group: &[&Ended], origins: &Origins) -> Setting {
     let some = results.first();
     let size = if model.method.has_size() { format!("-{}", model.size) } else { String::new() };
     let layers = model.adapt_layers.as_ref().map(|layers| format!(" {layers}")).unwrap_or_default();
-    let test = |result: &&RunResult| result.judged.get("test")?.get(&result.metric)?.as_f64();
+    let test = |result: &&RunResult| result.eval_scores.get("test")?.get(&result.metric)?.as_f64();
     let mut seconds: Vec<f64> = results.iter().map(|result| result.seconds_per_step).collect();
     seconds.sort_by(f64::total_cmp);
     let epochs: Vec<f64> =

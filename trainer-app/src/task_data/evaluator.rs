@@ -1,85 +1,85 @@
-//! How rows that went through a model are judged: by their labels, or by the answers they add up to.
+//! Scores a model's outputs for the validation rows of a run.
 
-use glue_data::tasks::squad::{
-    AnswerSearch, Candidate, SpanLogits, Squad, SquadScores, Windows, answers, score,
-};
-use glue_data::{Prediction, Task};
+use std::fmt::Debug;
+
+use glue_data::{Label, Task};
 use serde_json::{Map, Value};
 
-use crate::learner::step::ScoredRow;
-use crate::task_data::rows;
-
-/// How a run's validation rows are judged.
-#[derive(Debug)]
-pub enum Evaluator {
-    /// Each row by its label.
-    Labels(Task),
-    /// The rows of a question together, by its published answers.
-    Answers(Box<SquadEvaluator>),
+/// The logits of a row, and its label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowOutput {
+    /// One per class, the score alone, or for a span one per position as a start and then one per position as an end.
+    pub logits: Vec<f32>,
+    /// The label, if it is known.
+    pub label: Option<Label>,
 }
 
-impl Evaluator {
-    /// Name of the main score.
-    pub fn metric(&self) -> &'static str {
-        match self {
-            Self::Labels(task) => task.metric().name(),
-            Self::Answers(_) => "f1",
-        }
+/// Scores the validation rows of a run.
+pub trait Evaluator: Debug + Send + Sync {
+    /// The name of the main score.
+    fn metric(&self) -> &'static str;
+
+    /// All scores, by name; `None` if no label is known. `rows` are all validation rows, in their order.
+    fn scores(&self, rows: &[RowOutput]) -> Option<Map<String, Value>>;
+
+    /// The task whose main score is shown during an epoch; without one, the share of exactly predicted rows is shown.
+    fn running_task(&self) -> Option<&Task> {
+        None
     }
 
-    /// The scores of all validation rows, in their order; none when no label is known.
-    pub fn scores(&self, rows: &[ScoredRow]) -> Option<Map<String, Value>> {
-        match self {
-            Self::Labels(task) => rows::scores(task, rows.iter()),
-            Self::Answers(evaluator) => {
-                let answers = evaluator.answers(rows);
-                let SquadScores { exact_match, f1, .. } = score::score(
-                    &evaluator.squad,
-                    &answers::predictions(&evaluator.squad, &answers),
-                );
-                // Shares, as every other score of this program.
-                let scores = [("f1", f1 / 100.0), ("exact-match", exact_match / 100.0)];
-                Some(
-                    scores
-                        .map(|(name, share)| (name.to_owned(), Value::from(share)))
-                        .into_iter()
-                        .collect(),
-                )
-            }
-        }
+    /// Whether all rows have the same predicted class.
+    fn predicts_single_class(&self, _rows: &[RowOutput]) -> bool {
+        false
     }
 
-    /// Whether every row got the same class; answers that are no classes are never the same.
-    pub fn predicts_single_class(&self, rows: &[ScoredRow]) -> bool {
-        let Self::Labels(task) = self else { return false };
-        let mut classes = rows.iter().map(|row| match task.labels.predict(&row.logits) {
-            Prediction::Class(class) => Some(class),
-            Prediction::Score(_) => None,
-        });
+    /// Whether a run has files with the predictions for its validation rows.
+    fn has_prediction_files(&self) -> bool {
+        false
+    }
+
+    /// The files with the predictions for the validation rows: names and contents.
+    fn prediction_files(&self, _rows: &[RowOutput]) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// The texts beside the rows' labels on which the scores depend, for the identity of a checkpoint.
+    fn reference_texts(&self) -> Vec<&str> {
+        Vec::new()
+    }
+}
+
+/// Scores each row by its label.
+impl Evaluator for Task {
+    fn metric(&self) -> &'static str {
+        self.metric().name()
+    }
+
+    fn scores(&self, rows: &[RowOutput]) -> Option<Map<String, Value>> {
+        let predicted = rows.iter().map(|row| (self.kind.predict(&row.logits), row.label.clone()));
+        scores(self, predicted)
+    }
+
+    fn running_task(&self) -> Option<&Task> {
+        Some(self)
+    }
+
+    fn predicts_single_class(&self, rows: &[RowOutput]) -> bool {
+        let mut classes = rows.iter().map(|row| self.kind.predict(&row.logits).class());
         let first = classes.next().flatten();
         first.is_some() && classes.all(|class| class == first)
     }
 }
 
-/// Questions, and their rows.
-#[derive(Debug)]
-pub struct SquadEvaluator {
-    /// The questions.
-    pub squad: Squad,
-    /// Their rows.
-    pub windows: Windows,
-}
-
-impl SquadEvaluator {
-    /// The best answers to each question.
-    ///
-    /// # Panics
-    /// If the rows are not those of the windows.
-    pub fn answers(&self, rows: &[ScoredRow]) -> Vec<Vec<Candidate>> {
-        let logits = rows.iter().map(|row| {
-            let (start, end) = row.logits.split_at(row.logits.len() / 2);
-            SpanLogits { start: start.to_vec(), end: end.to_vec() }
-        });
-        AnswerSearch::default().search(&self.squad, &self.windows, &logits.collect::<Vec<_>>())
-    }
+/// The scores of predictions by their labels; predictions without a label are left out, and `None` if none has one.
+pub fn scores(
+    task: &Task,
+    predicted: impl IntoIterator<Item = (Label, Option<Label>)>,
+) -> Option<Map<String, Value>> {
+    let labeled =
+        predicted.into_iter().filter_map(|(prediction, label)| Some((prediction, label?)));
+    let (predictions, labels): (Vec<Label>, Vec<Label>) = labeled.unzip();
+    (!labels.is_empty()).then(|| {
+        let scores = task.scores(&predictions, &labels).into_iter();
+        scores.map(|(metric, score)| (metric.name().to_owned(), Value::from(score))).collect()
+    })
 }

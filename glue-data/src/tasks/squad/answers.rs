@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Predictions, Squad, Windows};
+use super::questions::Squad;
+use super::score::Predictions;
+use super::windows::Windows;
 
 /// Where an answer may be; the numbers are the reference's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,7 +192,8 @@ fn json(value: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{WindowConfig, samples};
+    use super::super::samples;
+    use super::super::windows::WindowConfig;
     use super::*;
 
     const TEXT: &str = "The old mill grinds rye and wheat at dawn.";

@@ -1,6 +1,6 @@
 //! A vocabulary and questions of our own, for tests.
 
-use super::{Answer, Paragraph, Question, Squad};
+use super::questions::{Answer, Paragraph, Question, Squad};
 use crate::tokens::TextEncoder;
 
 /// A tokenizer that knows these words and splits others into letters: `[CLS]` is 2 and `[SEP]` is 3.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use super::{Squad, parse_json};
+use super::questions::{Squad, parse_json};
 use crate::error::DataError;
 
 /// Answers by the ids of their questions.

@@ -10,9 +10,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Squad;
+use super::questions::Squad;
 use crate::error::DataError;
-use crate::task::Label;
+use crate::task_kind::Label;
 use crate::tokens::{Encoded, PieceEncoder, Pieces, TextEncoder, TokenizedDataset};
 
 /// `[CLS]` and the two `[SEP]`.
@@ -313,7 +313,8 @@ mod tests {
         let squad = samples::squad(TEXT, "what", Some("rye and wheat"));
         // 4 tokens of context each: 0..4, 2..6, 4..8, 6..10; the answer is 4..7.
         let windows = cut(&squad, 8, 2);
-        let labels: Vec<_> = windows.rows().rows().iter().map(|row| row.label.unwrap()).collect();
+        let labels: Vec<_> =
+            windows.rows().rows().iter().map(|row| row.label.clone().unwrap()).collect();
         assert_eq!(labels, [OUTSIDE, OUTSIDE, Label::Span { start: 3, end: 5 }, OUTSIDE]);
         assert_eq!(windows.without_their_answer(), 3);
         assert_eq!(windows.of_question(0), 0..4);
@@ -326,7 +327,7 @@ mod tests {
     fn an_answer_is_the_tokens_that_touch_it() {
         let squad = samples::squad("Café (rye-wheat), zoo.", "what", Some("wheat"));
         let windows = cut(&squad, 32, 8);
-        let Some(Label::Span { start, end }) = windows.rows().rows()[0].label else {
+        let Some(Label::Span { start, end }) = windows.rows().rows()[0].label.clone() else {
             panic!("the answer is in its place")
         };
         assert_eq!(
@@ -337,7 +338,7 @@ mod tests {
         assert_eq!(windows.place(&squad, 0, 3..4), 0.."Café".len());
 
         let part = samples::squad("the zoo", "what", Some("zo"));
-        let label = cut(&part, 32, 8).rows().rows()[0].label;
+        let label = cut(&part, 32, 8).rows().rows()[0].label.clone();
         assert_eq!(label, Some(Label::Span { start: 4, end: 5 }));
     }
 

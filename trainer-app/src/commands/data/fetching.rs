@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use burn_adapters::file::atomic;
-use glue_data::task::{Source, TaskSpec};
+use glue_data::{Source, TaskSpec};
 
 use super::check;
 use crate::download::archive;
@@ -84,7 +84,7 @@ pub(super) fn run(
 
 /// Whether every file of a task is there with as many rows as were published.
 fn is_whole(spec: &TaskSpec, data: &Path) -> bool {
-    let read = |part: &glue_data::task::Part| spec.read(Some(data), part.split);
+    let read = |part: &glue_data::Part| spec.read(Some(data), part.split);
     spec.parts.iter().all(|part| read(part).is_ok_and(|rows| rows.len() == part.rows))
 }
 

@@ -5,7 +5,7 @@ mod fetching;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use glue_data::task::TaskSpec;
+use glue_data::TaskSpec;
 use glue_data::tasks::squad::{self, Squad};
 use glue_data::{Split, tasks};
 use serde_json::json;

@@ -34,7 +34,7 @@ use crate::sweep::fault::{Fault, Panicked, WrongRun};
 use crate::sweep::grid;
 use crate::sweep::ledger::{self, Ledger};
 use crate::sweep::slurm;
-use crate::task_data::TaskData;
+use crate::task_data;
 use crate::terminal::{RowEnd, SweepProgress};
 
 /// A run whose trained share is above this keeps no copy of what it trained: hundreds of them would fill a disk.
@@ -159,10 +159,10 @@ impl<'a> Sweep<'a> {
         for Cell { config, .. } in self.open_cells(entries) {
             model.get_or_insert(&config.model);
             if !rows.contains_key(&config.task.name) {
-                let subject = TaskData::read(config).with_context(|| {
+                let data = task_data::read(config).with_context(|| {
                     format!("reading the rows of {}; nothing was trained", config.task.name)
                 })?;
-                rows.insert(config.task.name.clone(), subject.fingerprint().map(str::to_owned));
+                rows.insert(config.task.name.clone(), data.fingerprint().map(str::to_owned));
             }
         }
         let Some(model) = model else { return Ok(rows) };
@@ -321,7 +321,7 @@ impl<'a> Sweep<'a> {
             stop: stop.clone(),
             checkpoint_every: Duration::from_secs(self.args.checkpoint_every),
             give_up_after: Some((cell.config.training.epochs / 3).max(2)),
-            say: Arc::new(move |sentence| said.println(sentence)),
+            notify: Arc::new(move |message| said.println(message)),
         };
         let run = Run::prepare(cell.config.clone(), shared)?;
         let Some(result) = run.train(&directory, &watch)? else { return Ok(CellRun::Stopped) };

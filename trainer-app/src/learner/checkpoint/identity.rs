@@ -58,7 +58,7 @@ pub struct RowsIdentity {
 
 impl RowsIdentity {
     /// The identity of rows; validation rows are judged by more than their labels.
-    pub fn of(rows: &TokenizedDataset, evaluator: Option<&Evaluator>) -> Self {
+    pub fn of(rows: &TokenizedDataset, evaluator: Option<&dyn Evaluator>) -> Self {
         let mut hash = Sha256::new();
         let number = |hash: &mut Sha256, number: usize| hash.update((number as u64).to_le_bytes());
         for row in rows.rows() {
@@ -66,32 +66,11 @@ impl RowsIdentity {
             for token in row.ids.iter().chain(&row.type_ids) {
                 hash.update(token.to_le_bytes());
             }
-            match row.label {
-                None => hash.update([0]),
-                Some(Label::Class(class)) => {
-                    hash.update([1]);
-                    number(&mut hash, class);
-                }
-                Some(Label::Score(score)) => {
-                    hash.update([2]);
-                    hash.update(score.to_bits().to_le_bytes());
-                }
-                Some(Label::Span { start, end }) => {
-                    hash.update([3]);
-                    number(&mut hash, start);
-                    number(&mut hash, end);
-                }
-            }
+            hash.update(Label::bytes(row.label.as_ref()));
         }
-        if let Some(Evaluator::Answers(evaluator)) = evaluator {
-            for question in &evaluator.squad.questions {
-                for text in std::iter::once(&question.id)
-                    .chain(question.answers.iter().map(|answer| &answer.text))
-                {
-                    number(&mut hash, text.len());
-                    hash.update(text);
-                }
-            }
+        for text in evaluator.map(Evaluator::reference_texts).unwrap_or_default() {
+            number(&mut hash, text.len());
+            hash.update(text);
         }
         Self { count: rows.rows().len(), sha256: hexadecimal(&hash.finalize()) }
     }
@@ -143,11 +122,7 @@ impl Identity {
 }
 
 fn describe(head: &HeadKind) -> String {
-    match head {
-        HeadKind::Classification { labels } => labels.join(", "),
-        HeadKind::Regression => "a score".to_owned(),
-        HeadKind::Span => "a span".to_owned(),
-    }
+    head.labels().map_or_else(|| head.to_string(), |labels| labels.join(", "))
 }
 
 /// The values that differ, a sentence each.
@@ -190,13 +165,13 @@ fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use burn_adapters::Method;
     use glue_data::Encoded;
 
     use super::*;
 
-    pub(in super::super) fn identity(config: &RunConfig, rows: usize) -> Identity {
+    pub(crate) fn identity(config: &RunConfig, rows: usize) -> Identity {
         let row = |row: usize| Encoded {
             ids: vec![2, u32::try_from(row).unwrap(), 3],
             type_ids: vec![0; 3],

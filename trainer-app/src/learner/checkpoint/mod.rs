@@ -25,7 +25,7 @@ use burn::optim::ModuleOptimizer;
 use burn_adapters::file::atomic;
 
 use super::bert_adam::BertAdamConfig;
-pub use super::progress::{EpochReport, Progress};
+use super::progress::Progress;
 use super::step::TrainableModel;
 use identity::Identity;
 use record::{Checked, Record, RecordError};

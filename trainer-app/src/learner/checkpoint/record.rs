@@ -132,6 +132,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::learner::checkpoint::identity::tests::identity;
     use crate::learner::progress::EpochReport;
     use crate::run_config::RunConfig;
 
@@ -144,7 +145,7 @@ mod tests {
             validation_loss: odd(11 * epoch + 3),
             score: odd(13 * epoch + 5),
             scores: [("accuracy".to_owned(), json!(odd(13 * epoch + 5)))].into_iter().collect(),
-            one_answer: false,
+            single_class: false,
             seconds_per_step: odd(17 * epoch + 6),
         };
         let progress = Progress {
@@ -154,7 +155,7 @@ mod tests {
             seconds: 1e-300,
             loss_scale: None,
         };
-        let run = super::super::identity::tests::identity(&RunConfig::defaults(Method::Houlsby), 3);
+        let run = identity(&RunConfig::defaults(Method::Houlsby), 3);
         let files = [("trained.bpk".to_owned(), checksum(b"bytes"))].into_iter().collect();
         (progress, Checked { run, files })
     }

@@ -1,8 +1,8 @@
-//! The training loop inside burn-train's `SupervisedTraining`: burn-train keeps the dashboard, the metrics and the
-//! interruption; the order of steps, their random streams and what is saved are decided here.
+//! The training loop inside burn-train's `SupervisedTraining`. burn-train provides the dashboard, the metrics and the
+//! interruption; the order of steps, their random streams and checkpoints are decided here.
 //!
-//! Every step draws from a stream named by the seed and the step's number, and the order of the rows from one named
-//! by the seed and the epoch. So a run that was stopped anywhere goes on to the same bits (on the CPU).
+//! Every step has a random stream of its own, derived from the seed and the step's number, and the order of the rows is
+//! derived from the seed and the epoch. A run that was stopped anywhere therefore resumes bit for bit (on the CPU).
 
 mod replica;
 mod steps;
@@ -23,45 +23,47 @@ use burn::train::{
 use glue_data::batching::{scoring_batches, training_batches};
 use glue_data::{Batch, TokenizedDataset};
 
+use super::checkpoint::Checkpoint;
 use super::checkpoint::identity::Identity;
-use super::checkpoint::{Checkpoint, EpochReport, Progress};
 use super::error::{Quantity, TrainingError};
+use super::progress::{EpochReport, Progress, median};
 use super::schedule::Schedule;
-use super::step::{LayerInput, ScoredRow, StepOutput, TrainableModel};
-use crate::activation_cache::{CachedActivations, TaskActivations};
+use super::step::{LayerInput, StepOutput, TrainableModel, read_output};
+use crate::activation_cache::{CachedActivations, SplitActivations};
 use crate::artifacts::RunDirectory;
+use crate::learner::clip::sum_of_trainable;
 use crate::learner::metrics_file::MetricsFile;
 use crate::process::keep_workers_spinning;
-use crate::task_data::evaluator::Evaluator;
+use crate::task_data::evaluator::{Evaluator, RowOutput};
 use crate::task_data::rows;
 use replica::Replica;
-use steps::sum_of_trained;
 
-/// Writes down a model whose validation score is the best so far.
+/// Saves a model whose validation score is the best so far.
 pub type SaveBest = Box<dyn Fn(&TrainableModel, &EpochReport) -> Result<()> + Send + Sync>;
 
-/// Shows a sentence to the user.
-pub type ReportNote = Box<dyn Fn(&str) + Send + Sync>;
+/// Shows a message to the user.
+pub type Notify = Box<dyn Fn(&str) + Send + Sync>;
 
-/// What checkpoints belong to; asked for by the first, since it waits for the base's fingerprint.
+/// Computes the identity that checkpoints record. It is computed for the first checkpoint, because it waits for the
+/// base's fingerprint.
 pub type ComputeIdentity = Box<dyn Fn() -> Result<Identity> + Send + Sync>;
 
-/// The loop, and all that it needs beyond what burn-train hands it.
+/// The settings of the loop.
 ///
-/// Burn's own `Learner` keeps its optimizer to itself, so that a loop cannot save it; here the learner brings the model
-/// in and the optimizer stays with the loop.
+/// The optimizer of burn-train's `Learner` is private, so that a loop cannot save it; here the learner holds the model,
+/// and the loop holds the optimizer.
 pub struct ResumableLoop {
-    /// Rows to learn from.
+    /// Training rows.
     pub train: TokenizedDataset,
-    /// Rows to choose by.
+    /// Validation rows.
     pub validation: TokenizedDataset,
-    /// The states of both that enter the lowest tuned layer, where they are kept.
-    pub frozen: Option<Arc<TaskActivations>>,
-    /// How the validation rows are judged.
-    pub evaluator: Arc<Evaluator>,
+    /// The cached hidden states of both that enter the lowest trained layer, if they are cached.
+    pub activations: Option<Arc<SplitActivations>>,
+    /// Scores the validation rows.
+    pub evaluator: Arc<dyn Evaluator>,
     /// The optimizer at the start.
     pub optimizer: ModuleOptimizer,
-    /// How far the run is at the start.
+    /// The progress of the run at the start.
     pub progress: Progress,
     /// The learning rate of each step.
     pub schedule: Schedule,
@@ -73,42 +75,42 @@ pub struct ResumableLoop {
     pub batch_size: usize,
     /// Batches of an optimizer step.
     pub accumulate: usize,
-    /// Whether only the states between layers are kept for going back.
+    /// Whether only the states between layers are kept for the backward pass.
     pub gradient_checkpointing: bool,
-    /// Largest global norm of the gradients.
+    /// Maximum global norm of the gradients.
     pub clip: f64,
-    /// Epochs without a better score before the run stops.
+    /// Epochs without a better score after which the run ends.
     pub patience: Option<usize>,
-    /// Epochs in a row with one answer for every validation row after which the run is given up.
+    /// Consecutive epochs with the same prediction for every validation row after which the run ends.
     pub give_up_after: Option<usize>,
-    /// Names every random stream.
+    /// The seed from which every random stream is derived.
     pub seed: u64,
-    /// Devices beside the model's own that take their share of every batch.
+    /// Further devices, which compute a share of every batch.
     pub replicas: Vec<Device>,
     /// Time between checkpoints inside an epoch.
     pub checkpoint_every: Duration,
-    /// Where everything is saved.
+    /// The directory of the run.
     pub run: RunDirectory,
-    /// Keeps a model whose validation score is the best so far.
-    pub keep: SaveBest,
-    /// What checkpoints belong to.
-    pub identify: ComputeIdentity,
-    /// What is said before the metrics: lines of a sentence each.
-    pub say: ReportNote,
-    /// Where the loop leaves what came out.
-    pub outcome: Arc<Mutex<Outcome>>,
+    /// Saves a model whose validation score is the best so far.
+    pub save_best: SaveBest,
+    /// Computes the identity that checkpoints record.
+    pub compute_identity: ComputeIdentity,
+    /// Shows a message before training starts.
+    pub notify: Notify,
+    /// Receives the result of the loop, because `fit` can return none.
+    pub result: Arc<Mutex<LoopResult>>,
 }
 
-/// What came out of the loop.
+/// The result of the loop.
 #[derive(Debug, Default)]
-pub struct Outcome {
-    /// How far it came.
+pub struct LoopResult {
+    /// The progress of the run.
     pub progress: Progress,
-    /// Whether it came to an end, and was not merely stopped.
+    /// Whether training is complete and was not just interrupted.
     pub ended: bool,
-    /// Whether it was given up because it gave every row the same answer.
+    /// Whether training ended because the prediction was the same for every row.
     pub collapsed: bool,
-    /// What ended it before its time.
+    /// The error that ended training.
     pub error: Option<anyhow::Error>,
 }
 
@@ -122,7 +124,7 @@ impl SupervisedLearningStrategy<TrainableModel> for ResumableLoop {
         _starting_epoch: usize,
     ) -> (TrainableModel, SupervisedTrainingEventProcessor<TrainableModel>) {
         let model = learner.model();
-        let mut running = LoopState {
+        let mut state = LoopState {
             setup: self,
             device: model.devices().into_iter().next().unwrap_or_default(),
             replicas: Replica::all(&model, &self.replicas),
@@ -136,34 +138,34 @@ impl SupervisedLearningStrategy<TrainableModel> for ResumableLoop {
             started: Instant::now(),
             saved: Instant::now(),
         };
-        let end = running.run_to_the_end();
+        let end = state.run();
         if let Err(error) = &end {
-            // burn-train wants an error of its own kind; the whole one goes through the outcome.
-            running.interrupter.fail(CheckpointerError::Unknown(format!("{error:#}")));
+            // burn-train has an error type of its own; the whole error is in the result.
+            state.interrupter.fail(CheckpointerError::Unknown(format!("{error:#}")));
         }
-        let outcome = Outcome {
-            progress: running.progress,
+        let result = LoopResult {
+            progress: state.progress,
             ended: matches!(end, Ok(StopReason::Finished | StopReason::Collapsed)),
             collapsed: matches!(end, Ok(StopReason::Collapsed)),
             error: end.err(),
         };
-        // A panic elsewhere cannot have left the outcome half written: it is written once, here.
-        *self.outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = outcome;
-        (running.model, running.processor)
+        // The lock cannot be poisoned by a partial write: the result is written only here.
+        *self.result.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = result;
+        (state.model, state.processor)
     }
 }
 
-/// How the loop came to its end.
+/// Why the loop ended.
 enum StopReason {
-    /// All epochs, or as many as patience allows.
+    /// All epochs are done, or as many as patience allows.
     Finished,
-    /// Given up: one answer for every row, epoch after epoch.
+    /// The prediction was the same for every row, epoch after epoch.
     Collapsed,
-    /// Somebody asked.
+    /// The run was interrupted.
     Stopped,
 }
 
-/// The loop while it runs.
+/// The state of the loop.
 struct LoopState<'a> {
     setup: &'a ResumableLoop,
     model: TrainableModel,
@@ -180,16 +182,16 @@ struct LoopState<'a> {
 }
 
 impl LoopState<'_> {
-    fn run_to_the_end(&mut self) -> Result<StopReason> {
-        let (metrics, lost) = MetricsFile::open(&self.setup.run.metrics(), &self.progress)?;
+    fn run(&mut self) -> Result<StopReason> {
+        let (metrics, warning) = MetricsFile::open(&self.setup.run.metrics(), &self.progress)?;
         self.metrics = Some(metrics);
-        if let Some(lost) = lost {
-            (self.setup.say)(&lost);
+        if let Some(warning) = warning {
+            (self.setup.notify)(&warning);
         }
         let mut done = self.steps_into_epoch()?;
-        // A process that ended between a checkpoint and the adapter of its epoch has left that to this one.
+        // The previous process may have ended between a checkpoint and saving the adapter of its epoch.
         if done == 0 {
-            self.keep_if_best()?;
+            self.save_if_best()?;
         }
         while self.progress.epochs.len() < self.setup.epochs {
             if let Some(end) = self.early_stop_reason() {
@@ -207,19 +209,19 @@ impl LoopState<'_> {
             self.progress.epochs.push(report.clone());
             done = self.steps_into_epoch()?;
             self.metrics()?.epoch(&report)?;
-            // The checkpoint first: it knows which epoch the adapter has to be of.
+            // The checkpoint is first: it records the epoch of which the adapter has to be.
             self.save()?;
-            self.keep_if_best()?;
+            self.save_if_best()?;
             self.event(LearnerEvent::EndEpoch(epoch));
         }
         Ok(self.early_stop_reason().unwrap_or(StopReason::Finished))
     }
 
-    /// Saves and stops, because of the user or because what shows the run has failed.
+    /// Saves and stops, after an interruption by the user or by an error of the renderer.
     fn stop(&mut self) -> Result<StopReason> {
         self.save()?;
         match self.interrupter.error() {
-            Some(error) => bail!("what shows the run has failed: {error}"),
+            Some(error) => bail!("the display of the run failed: {error}"),
             None => Ok(StopReason::Stopped),
         }
     }
@@ -228,17 +230,17 @@ impl LoopState<'_> {
         Ok(self.progress.steps_into_epoch(self.setup.steps_per_epoch, self.setup.epochs)?)
     }
 
-    /// Keeps the model as it is, after an epoch that is the best.
-    fn keep_if_best(&self) -> Result<()> {
+    /// Saves the model if the last epoch is the best.
+    fn save_if_best(&self) -> Result<()> {
         match self.progress.epochs.last() {
             Some(last) if self.progress.best() == Some(last) => {
-                (self.setup.keep)(&self.model, last)
+                (self.setup.save_best)(&self.model, last)
             }
             _ => Ok(()),
         }
     }
 
-    /// Whether the epochs so far are a reason to train no further.
+    /// The reason to end training before the last epoch, if there is one.
     fn early_stop_reason(&self) -> Option<StopReason> {
         let reached = |limit: Option<usize>, epochs| limit.is_some_and(|limit| epochs >= limit);
         if reached(self.setup.give_up_after, self.progress.epochs_with_single_class()) {
@@ -248,7 +250,7 @@ impl LoopState<'_> {
             .then_some(StopReason::Finished)
     }
 
-    /// Trains what is left of an epoch after so many steps; the median seconds of the others.
+    /// Trains the rest of an epoch of which `done` steps are done; the median duration of the steps in seconds.
     fn train_epoch(&mut self, epoch: usize, done: usize) -> Result<f64> {
         let setup = self.setup;
         let batches = training_batches(&setup.train.lengths(), setup.batch_size, setup.seed, epoch);
@@ -274,11 +276,10 @@ impl LoopState<'_> {
             }
         }
         self.event(LearnerEvent::EndSplit(epoch));
-        seconds.sort_by(f64::total_cmp);
-        Ok(seconds.get(seconds.len() / 2).copied().unwrap_or_default())
+        Ok(median(seconds))
     }
 
-    /// Scores the validation rows; `None` when the run was stopped meanwhile.
+    /// Scores the validation rows; `None` if the run was interrupted.
     fn validate(&mut self, epoch: usize, seconds_per_step: f64) -> Result<Option<EpochReport>> {
         let setup = self.setup;
         let model = self.model.valid();
@@ -286,17 +287,17 @@ impl LoopState<'_> {
         let batches = scoring_batches(&setup.validation.lengths(), setup.batch_size);
         let total_items = batches.len();
         self.validation_event(LearnerEvent::StartSplit { epoch_number: epoch, total_items });
-        let mut answered = vec![None; setup.validation.rows().len()];
+        let mut outputs = vec![None; setup.validation.rows().len()];
         let mut loss_sum = 0.0;
         for (index, indices) in batches.iter().enumerate() {
             let _spinning = keep_workers_spinning(&device);
             let batch = rows::batch(&setup.validation, indices, &device);
-            let states = setup.frozen.as_ref().map(|frozen| &frozen.validation);
-            let output = model.forward_from(layer_input(states, indices, &batch)?, &batch);
-            let output = output.read(&batch.labels);
+            let cached = setup.activations.as_ref().map(|activations| &activations.validation);
+            let output = model.forward_from(layer_input(cached, indices, &batch)?, &batch);
+            let output = read_output(output, &batch.labels);
             loss_sum += output.loss * indices.len() as f64;
-            for (row, scored) in indices.iter().zip(&output.scored) {
-                answered[*row] = Some(scored.clone());
+            for (index, row) in indices.iter().zip(&output.rows) {
+                outputs[*index] = Some(row.clone());
             }
             let items = SplitProgress::new(index + 1, total_items, Some("batches".to_owned()));
             self.validation_event(LearnerEvent::ProcessedItem(TrainingItem::new(
@@ -310,17 +311,17 @@ impl LoopState<'_> {
             }
         }
         self.validation_event(LearnerEvent::EndSplit(epoch));
-        // A scoring pass sees every row once.
-        let answered: Vec<ScoredRow> = answered.into_iter().flatten().collect();
-        let validation_loss = loss_sum / answered.len() as f64;
+        // Every row is in one batch.
+        let outputs: Vec<RowOutput> = outputs.into_iter().flatten().collect();
+        let validation_loss = loss_sum / outputs.len() as f64;
         self.ensure_finite(Quantity::ValidationLoss, validation_loss)?;
-        let mut logits = answered.iter().flat_map(|row| &row.logits);
+        let mut logits = outputs.iter().flat_map(|row| &row.logits);
         if let Some(logit) = logits.find(|logit| !logit.is_finite()) {
             self.ensure_finite(Quantity::ValidationLogit, f64::from(*logit))?;
         }
-        let scores = setup.evaluator.scores(&answered).context("no validation row has a label")?;
+        let scores = setup.evaluator.scores(&outputs).context("no validation row has a label")?;
         let main = scores.get(setup.evaluator.metric()).and_then(serde_json::Value::as_f64);
-        // JSON has no NaN: what is not finite has become `null`.
+        // JSON has no NaN: a score that is not finite is `null`.
         let score = main.unwrap_or(f64::NAN);
         self.ensure_finite(Quantity::ValidationScore, score)?;
         Ok(Some(EpochReport {
@@ -329,7 +330,7 @@ impl LoopState<'_> {
             validation_loss,
             score,
             scores,
-            one_answer: setup.evaluator.predicts_single_class(&answered),
+            single_class: setup.evaluator.predicts_single_class(&outputs),
             seconds_per_step,
         }))
     }
@@ -338,7 +339,7 @@ impl LoopState<'_> {
         if value.is_finite() {
             return Ok(());
         }
-        // A step is counted when the optimizer has taken it.
+        // A step is counted after the optimizer has taken it.
         let is_in_step = matches!(what, Quantity::TrainingLoss | Quantity::GradientNorm);
         Err(TrainingError::NotFinite {
             what,
@@ -352,12 +353,12 @@ impl LoopState<'_> {
     fn save(&mut self) -> Result<()> {
         self.progress.seconds += self.started.elapsed().as_secs_f64();
         self.started = Instant::now();
-        // Weights are looked at here and not at every step: those that are not finite make the next loss so.
-        self.ensure_finite(Quantity::Weight, sum_of_trained(&self.model))?;
+        // Weights are checked here and not at every step: if they are not finite, neither is the next loss.
+        self.ensure_finite(Quantity::Weight, sum_of_trainable(&self.model))?;
         self.metrics()?.sync()?;
         let identity = match self.identity.take() {
             Some(identity) => identity,
-            None => (self.setup.identify)()?,
+            None => (self.setup.compute_identity)()?,
         };
         let checkpoints = self.setup.run.checkpoints();
         Checkpoint::save(&checkpoints, &self.progress, &identity, &self.model, &self.optimizer)?;
@@ -379,16 +380,16 @@ impl LoopState<'_> {
     }
 }
 
-/// The kept states of some rows.
+/// The cached hidden states of rows, if they are cached.
 fn layer_input(
-    states: Option<&CachedActivations>,
+    cached: Option<&CachedActivations>,
     rows: &[usize],
     batch: &Batch,
 ) -> Result<Option<LayerInput>> {
     let [_, sequence] = batch.input_ids.dims();
-    let layer_input = |states: &CachedActivations| {
-        let hidden = states.batch(rows, sequence, &batch.input_ids.device())?;
-        Ok(LayerInput { layer: states.layer(), hidden })
+    let layer_input = |cached: &CachedActivations| {
+        let hidden = cached.batch(rows, sequence, &batch.input_ids.device())?;
+        Ok(LayerInput { layer: cached.layer(), hidden })
     };
-    states.map(layer_input).transpose()
+    cached.map(layer_input).transpose()
 }

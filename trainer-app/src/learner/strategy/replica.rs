@@ -1,11 +1,11 @@
-//! Devices beside the first one of a run.
+//! Copies of the model on further devices.
 
 use burn::module::Module;
 use burn::tensor::Device;
 
 use crate::learner::step::TrainableModel;
 
-/// The model on a further device.
+/// A copy of the model on a further device.
 pub(super) struct Replica {
     pub(super) device: Device,
     pub(super) model: TrainableModel,
@@ -20,8 +20,8 @@ impl Replica {
         devices.iter().map(replica).collect()
     }
 
-    /// Takes over what a step has changed: the task, and the base only where it trains, since it is large.
-    pub(super) fn follow(&mut self, model: &TrainableModel) {
+    /// Copies what a step has changed: the adapters and the head, and the large base only if it is trained.
+    pub(super) fn update_from(&mut self, model: &TrainableModel) {
         let trained = model.model.trainable_parameters();
         if trained.iter().any(|parameter| parameter.path.starts_with("bert.")) {
             self.model = model.clone().fork(&self.device);

@@ -3,9 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::Tensor;
 use glue_data::derive_seed;
 
 use super::replica::Replica;
@@ -14,15 +12,15 @@ use crate::learner::backward::{self, Activations};
 use crate::learner::clip::{clip_to_global_norm, scale};
 use crate::learner::error::{Quantity, TrainingError};
 use crate::learner::loss_scale::LossScale;
-use crate::learner::step::{StepOutput, TrainableModel};
+use crate::learner::step::{StepOutput, read_output};
 use crate::process::keep_workers_spinning;
 use crate::task_data::rows;
 
 impl LoopState<'_> {
-    /// One optimizer step over some batches, whose gradients are averaged.
+    /// One optimizer step with the averaged gradients of batches.
     ///
-    /// Where gradients overflow in half precision, they are computed again with the loss multiplied by less, from the
-    /// same random streams; the running statistics of batch norms then count the batch once more.
+    /// If gradients overflow in half precision, they are computed again with a smaller loss scale and the same random
+    /// streams; running statistics of batch norms then count the batch again.
     pub(super) fn step(&mut self, batches: &[Vec<usize>]) -> Result<StepOutput> {
         let setup = self.setup;
         let started = Instant::now();
@@ -52,7 +50,7 @@ impl LoopState<'_> {
                 _ => break (gradients, norm, output),
             }
         };
-        // Before the optimizer, whose moments and weights it would spoil.
+        // Checked before the optimizer step, which would make moments and weights NaN.
         self.ensure_finite(Quantity::GradientNorm, norm)?;
         if let Some(scale) = &mut loss_scale {
             scale.count_step();
@@ -60,7 +58,7 @@ impl LoopState<'_> {
         let rate = setup.schedule.at(self.progress.steps);
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);
         for replica in &mut self.replicas {
-            replica.follow(&self.model);
+            replica.update_from(&self.model);
         }
         self.progress.loss_scale = loss_scale;
         self.progress.steps += 1;
@@ -70,7 +68,7 @@ impl LoopState<'_> {
         Ok(output)
     }
 
-    /// Gradients of the mean loss of some batches times a factor, and what the model says of them.
+    /// Gradients of the mean loss of batches times a factor, and the outputs of the model.
     fn gradients(
         &self,
         batches: &[Vec<usize>],
@@ -81,7 +79,7 @@ impl LoopState<'_> {
         self.device.seed(derive_seed(setup.seed, &stream));
         let mut gradients = GradientsAccumulator::new();
         let mut output = StepOutput::default();
-        let states = setup.frozen.as_ref().map(|frozen| &frozen.train);
+        let cached = setup.activations.as_ref().map(|activations| &activations.train);
         for (batch_number, indices) in batches.iter().enumerate() {
             let rows_each = indices.len().div_ceil(1 + self.replicas.len()).max(1);
             let mut computing = Vec::new();
@@ -95,8 +93,8 @@ impl LoopState<'_> {
                     }
                 };
                 let batch = rows::batch(&setup.train, part, device);
-                let layer_input = layer_input(states, part, &batch)?;
-                // A part's loss is the mean of its rows.
+                let layer_input = layer_input(cached, part, &batch)?;
+                // The loss of a part is the mean over its rows.
                 let share = part.len() as f64 / (indices.len() * batches.len()) as f64;
                 let activations = if setup.gradient_checkpointing {
                     let name = format!("{stream}/batch/{batch_number}/part/{number}");
@@ -104,38 +102,19 @@ impl LoopState<'_> {
                 } else {
                     Activations::Kept
                 };
-                let (forward, towards) =
+                let (forward, part_gradients) =
                     backward::gradients(model, layer_input, &batch, share * factor, activations);
-                computing.push((share, forward, batch.labels, towards));
+                computing.push((share, forward, batch.labels, part_gradients));
             }
-            // Read only now: a GPU computes on while the next one gets its work.
-            for (share, forward, labels, towards) in computing {
-                gradients.accumulate(&self.model, towards.to_device(&self.device, &self.model));
-                let part = forward.read(&labels);
+            // Read only now, so that the devices compute in parallel.
+            for (share, forward, labels, part_gradients) in computing {
+                gradients
+                    .accumulate(&self.model, part_gradients.to_device(&self.device, &self.model));
+                let part = read_output(forward, &labels);
                 output.loss += share * part.loss;
-                output.scored.extend(part.scored);
+                output.rows.extend(part.rows);
             }
         }
         Ok((gradients.grads(), output))
     }
-}
-
-/// The sum of the absolute values of all that trains: not finite where one of them is not.
-pub(super) fn sum_of_trained(trainable: &TrainableModel) -> f64 {
-    struct Sums {
-        group: ParamGroup,
-        sums: Vec<Tensor<1>>,
-    }
-
-    impl ModuleVisitor for Sums {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if self.group.matches(&param.id, None) {
-                self.sums.push(param.val().inner().abs().sum());
-            }
-        }
-    }
-
-    let mut sums = Sums { group: trainable.model.saved_group(), sums: Vec::new() };
-    trainable.visit(&mut sums);
-    if sums.sums.is_empty() { 0.0 } else { Tensor::cat(sums.sums, 0).sum().into_scalar() }
 }

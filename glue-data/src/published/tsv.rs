@@ -1,0 +1,101 @@
+//! Published TSV: fields are separated by tabs alone, quotes are text, and a byte order mark is skipped.
+
+use std::path::Path;
+
+use crate::encoding;
+use crate::error::DataError;
+use crate::rows::{Example, Row};
+use crate::task_kind::TaskKind;
+use crate::task_spec::Part;
+
+/// Reads the rows of a part, with their labels.
+pub(crate) fn read_examples(
+    part: &Part,
+    kind: &TaskKind,
+    bytes: &[u8],
+    path: &Path,
+) -> Result<Vec<Example>, DataError> {
+    let (text, text2, label) =
+        (part.column(part.text), part.text2.map(|name| part.column(name)), part.label);
+    let label = label.map(|name| part.column(name));
+    encoding::refuse_wide(path, bytes)?;
+    let mut examples = Vec::with_capacity(part.rows);
+    for line in tab_lines(part, bytes, path) {
+        let (number, fields) = line?;
+        examples.push(Example {
+            text: fields[text].to_owned(),
+            text2: text2.map(|column| fields[column].to_owned()),
+            label: label
+                .map(|column| kind.parse_label(fields[column], path, number))
+                .transpose()?,
+        });
+    }
+    if examples.is_empty() {
+        return Err(DataError::Empty { path: path.to_owned() });
+    }
+    Ok(examples)
+}
+
+/// Reads the text and the label of each row; the label is not parsed.
+pub(crate) fn read_labeled(part: &Part, bytes: &[u8], path: &Path) -> Result<Vec<Row>, DataError> {
+    let columns: Vec<usize> =
+        [part.text].into_iter().chain(part.label).map(|name| part.column(name)).collect();
+    let rows = tab_lines(part, bytes, path).map(|line| {
+        let (line, fields) = line?;
+        Ok(Row { fields: columns.iter().map(|column| fields[*column].to_owned()).collect(), line })
+    });
+    rows.collect()
+}
+
+/// The fields of each line, as many as the part has columns, with the number of the line, counted from 1.
+fn tab_lines<'a>(
+    part: &'a Part,
+    bytes: &'a [u8],
+    path: &'a Path,
+) -> impl Iterator<Item = Result<(usize, Vec<&'a str>), DataError>> {
+    let bytes = encoding::without_mark(bytes);
+    bytes.split(|byte| *byte == b'\n').enumerate().filter_map(|(index, line)| {
+        let number = index + 1;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            return None;
+        }
+        let line = match std::str::from_utf8(line) {
+            Ok(line) => line,
+            Err(error) => {
+                let hint = encoding::hint(line, error.valid_up_to());
+                return Some(Err(DataError::NotUtf8 { path: path.to_owned(), line: number, hint }));
+            }
+        };
+        let fields: Vec<&str> = line.split('\t').collect();
+        if part.header && index == 0 {
+            return check_header(part, &fields, path).err().map(Err);
+        }
+        if fields.len() == part.columns.len() {
+            return Some(Ok((number, fields)));
+        }
+        if part.skip_short_rows && fields.len() < part.columns.len() {
+            return None;
+        }
+        Some(Err(DataError::Columns {
+            path: path.to_owned(),
+            line: number,
+            found: fields.len(),
+            expected: part.columns.len(),
+            columns: part.columns.join(", "),
+        }))
+    })
+}
+
+/// Checks that the columns that are read are where the table of tasks has them.
+fn check_header(part: &Part, fields: &[&str], path: &Path) -> Result<(), DataError> {
+    let mut read = [Some(part.text), part.text2, part.label].into_iter().flatten();
+    if read.all(|name| fields.get(part.column(name)) == Some(&name)) {
+        return Ok(());
+    }
+    Err(DataError::Header {
+        path: path.to_owned(),
+        found: fields.join(", "),
+        expected: part.columns.join(", "),
+    })
+}

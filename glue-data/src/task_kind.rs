@@ -1,0 +1,293 @@
+//! Kinds of tasks: what a label is, how it is parsed, how logits become one, and the targets of the loss.
+//!
+//! A new kind of task is a variant of [`TaskKind`], [`Label`] and [`Targets`] in this file, and its scores in
+//! [`metric`](crate::metric). Everything else in this crate treats labels as opaque.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::error::DataError;
+use crate::label_forms;
+
+/// What a task predicts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskKind {
+    /// One class of several for each row.
+    Classification {
+        /// The names of the classes, in the order of the logits.
+        labels: Vec<String>,
+    },
+    /// A number for each row.
+    Regression,
+    /// The first and the last token of an answer in the row.
+    Span,
+}
+
+/// The label of a row: from a file, or predicted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Label {
+    /// The index of a class.
+    Class(usize),
+    /// A number.
+    Score(f32),
+    /// The tokens of an answer; both positions are 0, `[CLS]`, if the answer is not in the row.
+    Span {
+        /// Position of the first token.
+        start: usize,
+        /// Position of the last token.
+        end: usize,
+    },
+}
+
+/// The labels of a batch as tensors, for the loss.
+#[derive(Debug, Clone)]
+pub enum Targets {
+    /// `[batch]`, the index of each row's class.
+    Classes(Tensor<1, Int>),
+    /// `[batch]`
+    Scores(Tensor<1>),
+    /// `[batch, 2]`, the first and the last token of each answer.
+    Spans(Tensor<2, Int>),
+}
+
+impl TaskKind {
+    /// How many outputs the head of a model needs.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Classification { labels } => labels.len(),
+            Self::Regression => 1,
+            Self::Span => 2,
+        }
+    }
+
+    /// The names of the classes, if there are classes.
+    pub fn labels(&self) -> Option<&[String]> {
+        match self {
+            Self::Classification { labels } => Some(labels),
+            Self::Regression | Self::Span => None,
+        }
+    }
+
+    /// The name of a predicted label: that of its class, or the number with three decimals.
+    ///
+    /// # Panics
+    /// If the label is not of this kind.
+    pub fn label_name(&self, label: &Label) -> String {
+        match (self, label) {
+            (Self::Classification { labels }, Label::Class(class)) => labels[*class].clone(),
+            (Self::Regression, Label::Score(score)) => format!("{score:.3}"),
+            (Self::Span, Label::Span { start, end }) => format!("{start}-{end}"),
+            _ => panic!("{label:?} is no label of {self:?}"),
+        }
+    }
+
+    /// For each output its index among the outputs of `other`, where classes are matched by name.
+    ///
+    /// `None` if the kinds differ, or if a class is in only one of the two. Names are compared exactly.
+    pub fn permutation_to(&self, other: &Self) -> Option<Vec<usize>> {
+        match (self, other) {
+            (Self::Classification { labels }, Self::Classification { labels: others })
+                if labels.len() == others.len() =>
+            {
+                let indices: Option<Vec<usize>> = labels
+                    .iter()
+                    .map(|name| others.iter().position(|other| other == name))
+                    .collect();
+                // A duplicate name would hide a missing one.
+                indices.filter(|indices| (0..others.len()).all(|index| indices.contains(&index)))
+            }
+            (Self::Classification { .. }, _) => None,
+            (Self::Regression | Self::Span, _) => {
+                (self == other).then(|| (0..self.outputs()).collect())
+            }
+        }
+    }
+
+    /// Parses a label as it is written in a file.
+    pub(crate) fn parse_label(
+        &self,
+        text: &str,
+        path: &Path,
+        line: usize,
+    ) -> Result<Label, DataError> {
+        if let Self::Classification { labels } = self
+            && let Some(class) = labels.iter().position(|name| name == text)
+        {
+            return Ok(Label::Class(class));
+        }
+        if text.trim().is_empty() {
+            return Err(DataError::EmptyLabel { path: path.to_owned(), line });
+        }
+        let unknown = |expected: String, hint: String| DataError::UnknownLabel {
+            path: path.to_owned(),
+            line,
+            found: text.to_owned(),
+            expected,
+            hint,
+        };
+        match self {
+            Self::Classification { labels } => {
+                let hint = label_forms::near(labels, text).map(|(name, difference)| {
+                    format!("; it differs from `{name}` in {difference} alone: write it alike")
+                });
+                Err(unknown(labels.join(", "), hint.unwrap_or_default()))
+            }
+            Self::Regression => match text.trim().parse::<f32>() {
+                Ok(score) if score.is_finite() => Ok(Label::Score(score)),
+                _ => {
+                    let with_point = text.trim().replacen(',', ".", 1);
+                    let has_comma = text.contains(',') && with_point.parse::<f32>().is_ok();
+                    Err(DataError::NotANumber {
+                        path: path.to_owned(),
+                        line,
+                        found: text.to_owned(),
+                        hint: if has_comma { "; write it with a decimal point" } else { "" },
+                    })
+                }
+            },
+            Self::Span => Err(unknown("the answers of a SQuAD file".to_owned(), String::new())),
+        }
+    }
+
+    /// The label that a row's logits predict; those of a span are the starts of all positions and then the ends.
+    ///
+    /// # Panics
+    /// If there are no logits.
+    pub fn predict(&self, logits: &[f32]) -> Label {
+        const HAS_LOGITS: &str = "a model has at least one output";
+        match self {
+            Self::Classification { .. } => Label::Class(argmax(logits).expect(HAS_LOGITS)),
+            Self::Regression => Label::Score(logits[0]),
+            Self::Span => {
+                let (starts, ends) = logits.split_at(logits.len() / 2);
+                Label::Span {
+                    start: argmax(starts).expect(HAS_LOGITS),
+                    end: argmax(ends).expect(HAS_LOGITS),
+                }
+            }
+        }
+    }
+}
+
+impl Label {
+    /// The class, if the label is one.
+    pub fn class(&self) -> Option<usize> {
+        match self {
+            Self::Class(class) => Some(*class),
+            Self::Score(_) | Self::Span { .. } => None,
+        }
+    }
+
+    /// The score, if the label is one.
+    pub fn score(&self) -> Option<f32> {
+        match self {
+            Self::Score(score) => Some(*score),
+            Self::Class(_) | Self::Span { .. } => None,
+        }
+    }
+
+    /// The label with other class indices: class `c` becomes `indices[c]`.
+    ///
+    /// # Panics
+    /// If there is no index for the class.
+    #[must_use]
+    pub fn permuted(self, indices: &[usize]) -> Self {
+        match self {
+            Self::Class(class) => Self::Class(indices[class]),
+            Self::Score(_) | Self::Span { .. } => self,
+        }
+    }
+
+    /// Bytes that differ between any two labels, for checksums of rows.
+    pub fn bytes(label: Option<&Self>) -> Vec<u8> {
+        let number = |number: usize| (number as u64).to_le_bytes();
+        match label {
+            None => vec![0],
+            Some(Self::Class(class)) => [&[1][..], &number(*class)].concat(),
+            Some(Self::Score(score)) => [&[2][..], &score.to_le_bytes()].concat(),
+            Some(Self::Span { start, end }) => [&[3][..], &number(*start), &number(*end)].concat(),
+        }
+    }
+}
+
+impl Targets {
+    /// The targets of a batch; `None` if a label is unknown, or labels are of different kinds.
+    pub(crate) fn of(labels: &[Option<Label>], device: &Device) -> Option<Self> {
+        let rows = labels.len();
+        // The kind of a batch is that of its first label.
+        Some(match labels.first()?.as_ref()? {
+            Label::Class(_) => {
+                let classes = labels.iter().map(|label| label.as_ref()?.class());
+                let classes = classes.map(|class| i64::try_from(class?).ok());
+                let classes: Vec<i64> = classes.collect::<Option<_>>()?;
+                Self::Classes(Tensor::from_data(TensorData::new(classes, [rows]), device))
+            }
+            Label::Score(_) => {
+                let scores: Vec<f32> =
+                    labels.iter().map(|label| label.as_ref()?.score()).collect::<Option<_>>()?;
+                Self::Scores(Tensor::from_data(TensorData::new(scores, [rows]), device))
+            }
+            Label::Span { .. } => {
+                let spans = labels.iter().map(|label| match label {
+                    Some(Label::Span { start, end }) => Some([*start as i64, *end as i64]),
+                    _ => None,
+                });
+                let spans: Vec<[i64; 2]> = spans.collect::<Option<_>>()?;
+                Self::Spans(Tensor::from_data(TensorData::new(spans.concat(), [rows, 2]), device))
+            }
+        })
+    }
+}
+
+/// The index of the largest value, the first of equal ones, as numpy's `argmax`; `None` if there are no values.
+pub fn argmax<T: PartialOrd>(values: &[T]) -> Option<usize> {
+    (0..values.len()).reduce(|best, index| if values[index] > values[best] { index } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classes(labels: &[&str]) -> TaskKind {
+        TaskKind::Classification { labels: labels.iter().map(ToString::to_string).collect() }
+    }
+
+    #[test]
+    fn classes_are_matched_by_their_names() {
+        let abc = classes(&["a", "b", "c"]);
+        assert_eq!(abc.permutation_to(&classes(&["c", "a", "b"])), Some(vec![1, 2, 0]));
+        assert_eq!(abc.permutation_to(&abc), Some(vec![0, 1, 2]));
+        for others in [&["a", "b"][..], &["a", "b", "C"], &["a", "b", "c", "d"], &["a", "a", "b"]] {
+            assert_eq!(abc.permutation_to(&classes(others)), None, "{others:?}");
+            assert_eq!(classes(others).permutation_to(&abc), None, "{others:?}");
+        }
+        assert_eq!(classes(&["a", "a", "b"]).permutation_to(&classes(&["a", "b", "b"])), None);
+        assert_eq!(TaskKind::Regression.permutation_to(&TaskKind::Regression), Some(vec![0]));
+        assert_eq!(TaskKind::Regression.permutation_to(&classes(&["a"])), None);
+        assert_eq!(TaskKind::Span.permutation_to(&TaskKind::Regression), None);
+    }
+
+    #[test]
+    fn the_first_of_equal_classes_is_predicted() {
+        assert_eq!(argmax(&[1.0, 3.0, 3.0, 2.0]), Some(1));
+        assert_eq!(argmax::<f32>(&[]), None);
+        let labels = classes(&["a", "b", "c"]);
+        assert_eq!(labels.predict(&[0.5, 0.5, 0.5]), Label::Class(0));
+        assert_eq!(labels.predict(&[0.0, -0.0, -1.0]), Label::Class(0));
+    }
+
+    #[test]
+    fn a_span_is_predicted_from_starts_and_ends() {
+        let logits = [0.0, 2.0, 1.0, 0.0, 0.0, 3.0];
+        assert_eq!(TaskKind::Span.predict(&logits), Label::Span { start: 1, end: 2 });
+    }
+
+    #[test]
+    fn a_batch_without_a_label_has_no_targets() {
+        let device = Device::flex();
+        assert!(Targets::of(&[Some(Label::Class(1)), None], &device).is_none());
+        assert!(Targets::of(&[Some(Label::Class(1)), Some(Label::Score(1.0))], &device).is_none());
+        assert!(Targets::of(&[], &device).is_none());
+    }
+}

@@ -1,0 +1,171 @@
+//! The rows of the table of published tasks: names, files, columns and sources.
+//!
+//! The table itself is in [`tasks`](crate::tasks).
+
+use std::collections::BTreeMap;
+
+use crate::error::DataError;
+use crate::metric::Metric;
+use crate::rows::{Example, Split};
+use crate::task::Task;
+use crate::task_kind::TaskKind;
+
+/// A published task.
+#[derive(Debug)]
+pub struct TaskSpec {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// The question that the task asks about a row.
+    pub title: &'static str,
+    /// The folder in a data directory and in the published archive.
+    pub directory: &'static str,
+    /// The names of the classes in the order of the logits. Empty for a regression, and where the file's labels are the
+    /// classes.
+    pub classes: &'static [&'static str],
+    /// The metrics; the first is the main one.
+    pub metrics: &'static [Metric],
+    /// The files.
+    pub parts: &'static [Part],
+    /// Where the files are published; none for embedded files.
+    pub source: Option<Source>,
+}
+
+/// The file of one split of a task.
+#[derive(Debug)]
+pub struct Part {
+    /// The split.
+    pub split: Split,
+    /// The name of the file.
+    pub file: &'static str,
+    /// The content of the file if it is embedded in this crate.
+    pub embedded: Option<&'static str>,
+    /// Whether the first line names the columns.
+    pub header: bool,
+    /// All columns; of a CSV file with a header, only the columns that are read.
+    pub columns: &'static [&'static str],
+    /// The column of the text, or of the first text of a pair.
+    pub text: &'static str,
+    /// The column of the second text of a pair.
+    pub text2: Option<&'static str>,
+    /// The column of the label.
+    pub label: Option<&'static str>,
+    /// How many rows were published.
+    pub rows: usize,
+    /// Whether rows with too few columns are skipped: some published files contain truncated rows.
+    pub skip_short_rows: bool,
+    /// The name of the file in which GLUE expects the predictions.
+    pub submission: Option<&'static str>,
+    /// The corpus from which the split is drawn, if the publisher did not split it.
+    pub corpus: Option<&'static UnsplitCorpus>,
+}
+
+/// A corpus that its publisher did not split; every split of the task is drawn from it.
+#[derive(Debug)]
+pub struct UnsplitCorpus {
+    /// The layout of the rows.
+    pub layout: Layout,
+    /// Labels of the file with the class that each stands for.
+    pub renamed: &'static [(&'static str, &'static str)],
+    /// Labels whose rows are left out.
+    pub left_out: &'static [&'static str],
+    /// The number of classes if the table does not list them. The classes are then the labels of the file, sorted.
+    pub open_classes: usize,
+}
+
+/// The layout of the rows of a corpus.
+#[derive(Debug, Clone, Copy)]
+pub enum Layout {
+    /// Comma-separated with quotes; the first line names the columns, of which some are read.
+    Csv,
+    /// Tab-separated without quoting and without a header.
+    Tabs,
+    /// A folder for each class, with a file for each row.
+    Folders {
+        /// A second folder with the same layout, beside the part's.
+        beside: &'static str,
+    },
+}
+
+/// Where the files of a task are published.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    /// A zip archive that contains the task's folder.
+    Zip {
+        /// The URL.
+        url: &'static str,
+    },
+    /// A zip archive of files that belong into the task's folder.
+    ZipOfFiles {
+        /// The URL.
+        url: &'static str,
+    },
+    /// Not available as files that can be used as they are.
+    ByHand {
+        /// Instructions for the user.
+        how: &'static str,
+    },
+}
+
+impl Part {
+    /// The index of a column.
+    pub(crate) fn column(&self, name: &str) -> usize {
+        let index = self.columns.iter().position(|column| *column == name);
+        index.expect("the table of tasks names columns that exist, which a test checks")
+    }
+}
+
+impl TaskSpec {
+    /// The task; without the names of classes that only the file has ([`TaskSpec::task_in`] reads them).
+    pub fn task(&self) -> Task {
+        let kind = match self.classes {
+            [] if self.corpus().is_none() => TaskKind::Regression,
+            classes => TaskKind::Classification {
+                labels: classes.iter().map(|class| (*class).to_owned()).collect(),
+            },
+        };
+        Task { name: self.name.to_owned(), kind, metrics: self.metrics.to_vec() }
+    }
+
+    /// The number of classes; 0 for a regression.
+    pub fn n_classes(&self) -> usize {
+        match self.corpus() {
+            Some((_, corpus)) if self.classes.is_empty() => corpus.open_classes,
+            _ => self.classes.len(),
+        }
+    }
+
+    /// The corpus from which every split is drawn, if the publisher did not split it.
+    pub(crate) fn corpus(&self) -> Option<(&'static Part, &'static UnsplitCorpus)> {
+        self.parts.iter().find_map(|part| Some((part, part.corpus?)))
+    }
+
+    /// The file of a split.
+    ///
+    /// # Errors
+    /// If the task does not have the split.
+    pub fn part(&self, split: Split) -> Result<&'static Part, DataError> {
+        self.parts.iter().find(|part| part.split == split).ok_or_else(|| DataError::NoSplit {
+            task: self.name.to_owned(),
+            split: split.name().to_owned(),
+            known: self.parts.iter().map(|part| part.split.name()).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Whether the task has a split.
+    pub fn has(&self, split: Split) -> bool {
+        self.parts.iter().any(|part| part.split == split)
+    }
+
+    /// How many rows have each class, in the order of the classes. Rows without a class are not counted.
+    pub fn count_labels(&self, examples: &[Example]) -> Vec<(String, usize)> {
+        let mut counts = BTreeMap::new();
+        for class in examples.iter().filter_map(|example| example.label.as_ref()?.class()) {
+            *counts.entry(class).or_insert(0) += 1;
+        }
+        // Classes that the table does not list are named by their index.
+        let name = |class: usize| {
+            self.classes.get(class).map_or_else(|| class.to_string(), |name| (*name).to_owned())
+        };
+        counts.into_iter().map(|(class, count)| (name(class), count)).collect()
+    }
+}
