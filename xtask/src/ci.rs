@@ -62,7 +62,7 @@ fn tests(shell: &Shell, skipped: &mut Vec<String>) -> Result<()> {
     test::on_cpu(shell, &resources)
 }
 
-fn tools() -> PathBuf {
+pub(crate) fn tools() -> PathBuf {
     train::workspace().join("target/ci-tools")
 }
 

@@ -6,6 +6,7 @@ mod bench;
 mod ci;
 mod device;
 mod fuzz;
+mod guide;
 mod interop;
 mod memory;
 mod peers;
@@ -59,6 +60,8 @@ enum Command {
     Fuzz(fuzz::FuzzArgs),
     /// Train for 20,000 steps and fail if resident memory grows
     Memory(memory::MemoryArgs),
+    /// Check the guide in docs/guide: links, and that its commands print what it shows
+    Guide(guide::GuideArgs),
     /// Run everything that has to pass before a change lands, cheapest first
     Ci,
 }
@@ -90,6 +93,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Torture(args) => torture::run(&shell, &args),
         Command::Fuzz(args) => fuzz::run(&shell, &args),
         Command::Memory(args) => memory::run(&shell, &args),
+        Command::Guide(args) => guide::run(&shell, &args),
         Command::Ci => ci::run(&shell),
     }
 }
