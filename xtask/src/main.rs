@@ -9,6 +9,7 @@ mod fuzz;
 mod guide;
 mod interop;
 mod memory;
+mod package;
 mod peers;
 mod test;
 mod torture;
@@ -62,6 +63,8 @@ enum Command {
     Memory(memory::MemoryArgs),
     /// Check the guide in docs/guide: links, and that its commands print what it shows
     Guide(guide::GuideArgs),
+    /// Package the library crates as for crates.io, and build the packages
+    Package,
     /// Run everything that has to pass before a change lands, cheapest first
     Ci,
 }
@@ -94,6 +97,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Fuzz(args) => fuzz::run(&shell, &args),
         Command::Memory(args) => memory::run(&shell, &args),
         Command::Guide(args) => guide::run(&shell, &args),
+        Command::Package => package::check(&shell),
         Command::Ci => ci::run(&shell),
     }
 }
