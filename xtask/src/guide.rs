@@ -15,7 +15,7 @@ use crate::train;
 
 const MDBOOK: &str = "mdbook@0.5.4";
 
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct GuideArgs {
     /// Only chapters whose file name contains this
     #[arg(long, value_name = "NAME")]
