@@ -1,4 +1,4 @@
-//! Each operation, forward and back, beside plain Burn's on the same device: `cargo bench --workspace --bench kernels`.
+//! Each operation, forward and backward, compared with plain Burn on the same device: `cargo bench --workspace --bench kernels`.
 //! Shapes are those of a step of MiniLM on 32 texts of 128 tokens.
 
 use std::hint::black_box;
@@ -18,7 +18,7 @@ const HIDDEN: [usize; 3] = [32, 128, 384];
 const WIDE: [usize; 3] = [32, 128, 1536];
 const HEADS: usize = 12;
 
-/// Whose operation is measured.
+/// The implementations.
 const BOTH: [&str; 2] = ["fused", "plain"];
 
 fn main() {
@@ -29,7 +29,7 @@ fn device() -> Device {
     Device::flex().autodiff()
 }
 
-/// A tensor that wants a gradient.
+/// A tensor that requires a gradient.
 fn leaf<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), &device()).require_grad()
 }
@@ -38,26 +38,26 @@ fn tenth() -> Dropout {
     DropoutConfig::new(0.1).init()
 }
 
-/// Measures an operation with the way back to its inputs.
+/// Measures an operation with its backward pass.
 fn measure(bencher: Bencher, operation: impl Fn() -> Tensor<3> + Sync) {
     bencher.bench(|| black_box(operation().sum().backward()));
 }
 
 #[divan::bench(args = BOTH)]
-fn gelu_of_the_wide_states(bencher: Bencher, whose: &str) {
+fn gelu_of_the_wide_states(bencher: Bencher, implementation: &str) {
     let x = leaf(WIDE);
-    measure(bencher, || match whose {
+    measure(bencher, || match implementation {
         "fused" => activation(x.clone(), Activation::Gelu),
         _ => gelu(x.clone()),
     });
 }
 
 #[divan::bench(args = BOTH)]
-fn sum_and_norm(bencher: Bencher, whose: &str) {
+fn sum_and_norm(bencher: Bencher, implementation: &str) {
     let (output, residual) = (leaf(HIDDEN), leaf(HIDDEN));
     let norm = LayerNorm::new(HIDDEN[2], 1e-12, &device());
     measure(bencher, || {
-        if whose == "fused" {
+        if implementation == "fused" {
             return norm.forward([output.clone(), residual.clone()]);
         }
         let sum = output.clone() + residual.clone();
@@ -66,33 +66,33 @@ fn sum_and_norm(bencher: Bencher, whose: &str) {
 }
 
 #[divan::bench(args = BOTH)]
-fn dropout_of_hidden_states(bencher: Bencher, whose: &str) {
+fn dropout_of_hidden_states(bencher: Bencher, implementation: &str) {
     let (x, layer) = (leaf(HIDDEN), tenth());
-    measure(bencher, || match whose {
+    measure(bencher, || match implementation {
         "fused" => dropout(x.clone(), &layer),
         _ => layer.forward(x.clone()),
     });
 }
 
 #[divan::bench(args = BOTH)]
-fn frozen_projection(bencher: Bencher, whose: &str) {
+fn frozen_projection(bencher: Bencher, implementation: &str) {
     let x = leaf(HIDDEN);
     let layer = LinearConfig::new(HIDDEN[2], WIDE[2]).init(&device()).no_grad();
-    measure(bencher, || match whose {
+    measure(bencher, || match implementation {
         "fused" => linear(x.clone(), &layer),
         _ => layer.forward(x.clone()),
     });
 }
 
 #[divan::bench(args = BOTH)]
-fn attention_with_dropout(bencher: Bencher, whose: &str) {
+fn attention_with_dropout(bencher: Bencher, implementation: &str) {
     let [batch, sequence, d_model] = HIDDEN;
     let (query, key, value) = (leaf(HIDDEN), leaf(HIDDEN), leaf(HIDDEN));
     let layer = tenth();
     let mask = Tensor::<2, Bool>::full([batch, sequence], true, &device());
     measure(bencher, || {
         let (query, key, value) = (query.clone(), key.clone(), value.clone());
-        if whose == "fused" {
+        if implementation == "fused" {
             let options = AttentionOptions { heads: HEADS, dropout: &layer };
             return attention(query, key, value, &mask, options);
         }
@@ -105,9 +105,9 @@ fn attention_with_dropout(bencher: Bencher, whose: &str) {
     });
 }
 
-/// Of the parameters of one feed-forward matrix.
+/// For the parameters of one feed-forward matrix.
 #[divan::bench(args = BOTH)]
-fn step_of_adam(bencher: Bencher, whose: &str) {
+fn step_of_adam(bencher: Bencher, implementation: &str) {
     let numbers = || {
         let normal = Distribution::Normal(0.0, 1.0);
         Tensor::<2>::random([HIDDEN[2], WIDE[2]], normal, &Device::flex())
@@ -124,7 +124,7 @@ fn step_of_adam(bencher: Bencher, whose: &str) {
     bencher
         .with_inputs(|| (parameter.clone(), mean.clone() + 0.0, squares.clone() + 0.0))
         .bench_values(|(parameter, moment_1, moment_2)| {
-            if whose == "fused" {
+            if implementation == "fused" {
                 let before = AdamState { parameter, moment_1, moment_2 };
                 return bert_adam(before, gradient.clone(), rates).parameter;
             }

@@ -1,36 +1,12 @@
-//! What is done with gradients: Adam's step, and the sum of squares by which they are clipped.
+//! Adam's step, and the sum of squares for gradient clipping.
 
 use burn::tensor::{DType, Tensor};
 
-/// What a step of [`bert_adam`] goes by.
-#[derive(Debug, Clone, Copy)]
-pub struct AdamRates {
-    /// Length of a step.
-    pub learning_rate: f64,
-    /// Decay of the mean of the gradients.
-    pub beta_1: f64,
-    /// Decay of the mean of their squares.
-    pub beta_2: f64,
-    /// Added to the root of the squares' mean.
-    pub epsilon: f64,
-    /// What is taken off a parameter in each step, times the learning rate.
-    pub weight_decay: f64,
-}
+use crate::types::{AdamRates, AdamState};
 
-/// A parameter and its moments: the mean of its gradients and that of their squares.
-#[derive(Debug, Clone)]
-pub struct AdamState<const D: usize> {
-    /// The parameter.
-    pub parameter: Tensor<D>,
-    /// Mean of the gradients.
-    pub moment_1: Tensor<D>,
-    /// Mean of the squares of the gradients.
-    pub moment_2: Tensor<D>,
-}
-
-/// `p ← p − lr (m / (√v + ε) + decay · p)`, after the gradient has gone into the moments `m` and `v`.
+/// Updates the moments `m` and `v`, then `p ← p − lr (m / (√v + ε) + decay · p)`.
 ///
-/// The moments of young parameters are not corrected, as in the reference code of BERT.
+/// There is no bias correction, as in BERT's reference code.
 ///
 /// # Panics
 /// If the tensors differ in shape or precision, or lie on different devices.
@@ -65,12 +41,12 @@ pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Tensor<1> {
     }
     match x.dtype() {
         DType::F64 => x.square().sum(),
-        // Squares of small numbers would vanish in half precision.
+        // Squares of small numbers would underflow in half precision.
         _ => x.cast(DType::F32).square().sum(),
     }
 }
 
-/// Whether the kernels take a tensor, which they do outside a graph alone.
+/// Whether the kernels support a tensor; these are for tensors outside of an autodiff graph only.
 #[cfg(feature = "flex")]
 fn supports<const D: usize>(x: &Tensor<D>) -> bool {
     crate::flex::supports(x) && !x.device().is_autodiff()

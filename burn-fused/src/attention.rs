@@ -1,26 +1,17 @@
 //! Softmax attention over heads, with dropout of the probabilities.
 
-use burn::nn::Dropout;
 use burn::tensor::activation::softmax;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Tensor, assert_shape, module};
 
 use crate::dropout::dropout;
+use crate::types::AttentionOptions;
 
-/// How [`attention`] attends.
-#[derive(Debug, Clone, Copy)]
-pub struct AttentionOptions<'a> {
-    /// Number of heads; divides `d_model`.
-    pub heads: usize,
-    /// Of the probabilities.
-    pub dropout: &'a Dropout,
-}
-
-/// `softmax(Q Kᵗ / √d_head) V` for each head, heads side by side in the last axis as the projections leave them.
+/// `softmax(Q Kᵗ / √d_head) V` for each head, with the heads side by side in the last axis as after the projections.
 ///
-/// Probabilities of masked positions are 0; where a text has no token at all, all positions weigh the same.
+/// Masked positions have probability 0; in a text without tokens all positions have the same.
 ///
-/// There may be more keys than queries: a prefix stands before those of the text.
+/// There may be more keys than queries: prefix tuning puts keys in front of those of the text.
 ///
 /// # Shapes
 /// - query, result: `[batch, sequence, d_model]`
@@ -28,7 +19,7 @@ pub struct AttentionOptions<'a> {
 /// - attention_mask: `[batch, keys]`, true for a token, false for padding
 ///
 /// # Panics
-/// If the shapes do not belong together, or the heads do not divide `d_model`.
+/// If the shapes do not match, or the heads do not divide `d_model`.
 pub fn attention(
     query: Tensor<3>,
     key: Tensor<3>,
@@ -61,11 +52,11 @@ pub fn attention(
     let padding = attention_mask.clone().bool_not().unsqueeze_dims::<4>(&[1, 1]); // [batch, 1, 1, keys]
     let context = if query.device().is_autodiff() {
         let scores = query.mul_scalar(scale).matmul(key.swap_dims(2, 3)); // [batch, heads, sequence, keys]
-        // The reference adds -10000; either way the probability of padding is 0 in f32.
+        // The reference adds -10000; the probability of padding is 0 in f32 either way.
         let probabilities = softmax(scores.mask_fill(padding, f32::MIN), 3);
         dropout(probabilities, layer).matmul(value)
     } else {
-        // Burn's own fused operation, which cannot drop out.
+        // Burn's own fused operation, which has no dropout.
         let padding = padding.expand([batch, heads, sequence, keys]);
         let options = AttentionModuleOptions { scale: Some(scale), ..Default::default() };
         module::attention(query, key, value, Some(padding), None, options)

@@ -1,26 +1,16 @@
-//! Dropout that draws its mask where it applies it, and draws it again going back.
+//! Dropout that computes its mask where it applies it, and again in the backward pass.
 
 use burn::nn::Dropout;
 use burn::tensor::Tensor;
 
-/// Applies a dropout layer: nothing without autodiff, or where the layer is frozen.
+/// Applies a dropout layer; the identity without autodiff, or if the layer is frozen.
 ///
-/// On the CPU the mask is a function of the element's place and of a seed drawn from the device's stream, so that
-/// [`Device::seed`](burn::tensor::Device::seed) fixes it whatever the number of threads.
+/// On the CPU the mask is a function of the element's index and of a seed from the device's random stream, so that
+/// [`Device::seed`](burn::tensor::Device::seed) determines it for any number of threads.
 pub fn dropout<const D: usize>(x: Tensor<D>, layer: &Dropout) -> Tensor<D> {
     #[cfg(feature = "flex")]
     if crate::flex::supports(&x) {
-        return match active_rate(layer, &x) {
-            Some(rate) => crate::flex::dropout(x, rate),
-            None => x,
-        };
+        return crate::flex::dropout(x, layer);
     }
     layer.forward(x)
-}
-
-/// The rate at which a layer drops elements of `x`, if it drops any.
-#[cfg(feature = "flex")]
-pub(crate) fn active_rate<const D: usize>(layer: &Dropout, x: &Tensor<D>) -> Option<f64> {
-    let active = layer.training.is_enabled() && x.device().is_autodiff() && layer.prob > 0.0;
-    active.then_some(layer.prob)
 }

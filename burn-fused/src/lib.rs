@@ -8,23 +8,12 @@ mod dropout;
 mod flex;
 mod linear;
 mod norm;
+mod types;
 
-pub use activation::{Activation, activation};
-pub use adam::{AdamRates, AdamState, bert_adam, sum_of_squares};
-pub use attention::{AttentionOptions, attention};
+pub use activation::activation;
+pub use adam::{bert_adam, sum_of_squares};
+pub use attention::attention;
 pub use dropout::dropout;
 pub use linear::linear;
-pub use norm::{LayerNorm, ResidualInputs};
-
-use burn::tensor::Device;
-
-/// Whether this crate's own operations run on a device.
-#[cfg(feature = "flex")]
-fn is_fused(device: &Device) -> bool {
-    use burn::backend::DispatchDevice;
-    let device = device.as_dispatch();
-    if let DispatchDevice::Autodiff(autodiff) = device {
-        return matches!(autodiff.clone().inner(), DispatchDevice::Flex(_));
-    }
-    matches!(device, DispatchDevice::Flex(_))
-}
+pub use norm::LayerNorm;
+pub use types::{Activation, AdamRates, AdamState, AttentionOptions, ResidualInputs};

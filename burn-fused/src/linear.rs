@@ -3,7 +3,7 @@
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-/// `x W + b`, computed in the precision of `W` and told in that of `x`; what does not train costs no gradient.
+/// `x W + b`, computed in the precision of `W` and returned in that of `x`; frozen weights cost no gradient.
 ///
 /// # Shapes
 /// - x: `[batch, sequence, d_input]`
@@ -12,9 +12,9 @@ use burn::tensor::Tensor;
 /// # Panics
 /// If the last axis of `x` is not `d_input`.
 pub fn linear(x: Tensor<3>, layer: &Linear) -> Tensor<3> {
-    let (told, computed) = (x.dtype(), layer.weight.val().dtype());
-    if told != computed {
-        return linear(x.cast(computed), layer).cast(told);
+    let (input_dtype, weight_dtype) = (x.dtype(), layer.weight.val().dtype());
+    if input_dtype != weight_dtype {
+        return linear(x.cast(weight_dtype), layer).cast(input_dtype);
     }
     #[cfg(feature = "flex")]
     if let Some(bias) = &layer.bias

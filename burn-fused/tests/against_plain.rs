@@ -1,5 +1,5 @@
-//! Each operation in single precision, which the kernels take, against the same in double precision, which plain Burn
-//! takes: values and every gradient.
+//! Each operation in single precision, which runs the kernels, compared with double precision, which runs plain Burn:
+//! values and every gradient.
 
 use burn::module::Param;
 use burn::nn::{Dropout, DropoutConfig, Linear};
@@ -10,7 +10,7 @@ use burn_fused::{
 };
 use proptest::prelude::*;
 
-/// Numbers around 0, in double precision, from a seed.
+/// Pseudo-random numbers around 0 in double precision.
 fn numbers<const D: usize>(shape: [usize; D], seed: u64) -> TensorData {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let values = (0..shape.iter().product()).map(|_| {
@@ -22,7 +22,7 @@ fn numbers<const D: usize>(shape: [usize; D], seed: u64) -> TensorData {
     TensorData::new(values.collect::<Vec<f64>>(), shape)
 }
 
-/// A tensor of those numbers that wants a gradient.
+/// A tensor of those numbers that requires a gradient.
 fn leaf<const D: usize>(shape: [usize; D], seed: u64, dtype: DType) -> Tensor<D> {
     let device = Device::flex().autodiff();
     Tensor::from_data(numbers(shape, seed), (&device, dtype)).require_grad()
@@ -57,7 +57,7 @@ fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
     tensor.to_data().iter::<f64>().collect()
 }
 
-/// Largest difference in units of the largest value, or of the numbers that went in where a sum of them cancels.
+/// The largest difference, relative to the largest value, or to 1 if a sum cancels.
 fn assert_close(single: &Outcome, double: &Outcome) {
     for ((name, found), (_, expected)) in single.what.iter().zip(&double.what) {
         assert_eq!(found.len(), expected.len(), "{name}");
@@ -69,7 +69,7 @@ fn assert_close(single: &Outcome, double: &Outcome) {
                 || (found - expected).abs() <= 2e-6 * unit;
             assert!(
                 alike,
-                "{name}: {found} where plain Burn in double precision has {expected} (largest: {unit})"
+                "{name}: {found}, plain Burn in double precision has {expected} (largest: {unit})"
             );
         }
     }
@@ -96,7 +96,7 @@ fn linear_outcome(shape: [usize; 3], d_output: usize, dtype: DType) -> Outcome {
     )
 }
 
-fn norm_outcome(shape: [usize; 3], summands: usize, dtype: DType) -> Outcome {
+fn norm_outcome(shape: [usize; 3], inputs: usize, dtype: DType) -> Outcome {
     let [_, _, d_model] = shape;
     let norm = LayerNorm {
         gamma: Param::from_tensor(leaf([d_model], 4, dtype)),
@@ -104,7 +104,7 @@ fn norm_outcome(shape: [usize; 3], summands: usize, dtype: DType) -> Outcome {
         epsilon: 1e-12,
     };
     let [a, b, c] = [6, 7, 8].map(|seed| leaf(shape, seed, dtype));
-    let output = match summands {
+    let output = match inputs {
         1 => norm.forward(a.clone()),
         2 => norm.forward([a.clone(), b.clone()]),
         _ => norm.forward([a.clone(), b.clone(), c.clone()]),
@@ -117,7 +117,7 @@ fn norm_outcome(shape: [usize; 3], summands: usize, dtype: DType) -> Outcome {
     );
     [("first", &a), ("second", &b), ("third", &c)]
         .into_iter()
-        .take(summands)
+        .take(inputs)
         .fold(outcome, |outcome, (name, leaf)| outcome.with(name, leaf, &gradients))
 }
 
@@ -125,7 +125,7 @@ fn rate(rate: f64) -> Dropout {
     DropoutConfig::new(rate).init()
 }
 
-/// Texts of different lengths; `full` says which has no padding, and the last position but one of text 0 is a hole.
+/// Texts of different lengths; the last position but one of text 0 is masked too.
 fn mask(batch: usize, sequence: usize) -> Tensor<2, Bool> {
     let tokens: Vec<bool> = (0..batch * sequence)
         .map(|i| {
@@ -172,8 +172,8 @@ proptest! {
     }
 
     #[test]
-    fn layer_norm_is_plain_burns(batch in 1..5_usize, sequence in 1..40_usize, d_model in 8..70_usize, summands in 1..4_usize) {
-        both(|dtype| norm_outcome([batch, sequence, d_model], summands, dtype));
+    fn layer_norm_is_plain_burns(batch in 1..5_usize, sequence in 1..40_usize, d_model in 8..70_usize, inputs in 1..4_usize) {
+        both(|dtype| norm_outcome([batch, sequence, d_model], inputs, dtype));
     }
 
     #[test]
@@ -200,7 +200,7 @@ fn activations_are_plain_burns() {
     }
 }
 
-/// What a number can be beside a number; plain Burn shows it, and so do the kernels.
+/// Values that are not finite; the kernels propagate them as plain Burn does.
 const SPECIAL: [f64; 3] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
 
 /// The same numbers with one of them replaced.
@@ -216,9 +216,9 @@ fn with_special<const D: usize>(
 }
 
 #[test]
-fn activations_show_nan_and_infinities_wherever_they_are() {
+fn activations_propagate_nan_and_infinities_at_every_index() {
     use Activation::{Gelu, GeluNew, Relu, Silu, Tanh};
-    // Longer than the widest vectors and no multiple of them, so that each lane and each place of a tail is reached.
+    // Longer than the widest vectors and not a multiple of them, so that every lane and every tail index is reached.
     const LENGTH: usize = 37;
     let device = Device::flex().autodiff();
     for kind in [Relu, Gelu, GeluNew, Silu, Tanh] {
@@ -248,8 +248,8 @@ fn relu_drops_infinite_gradients_as_plain_burn_does() {
 }
 
 #[test]
-fn attention_shows_nan_and_infinities_in_tokens_and_in_padding() {
-    // The last text has padding, the first a hole in it.
+fn attention_propagates_nan_and_infinities_in_tokens_and_in_padding() {
+    // The last text has padding; the first has a masked token inside.
     let shape = [2, 5, 6];
     for input in 0..3 {
         for special in SPECIAL {
@@ -265,7 +265,7 @@ fn attention_shows_nan_and_infinities_in_tokens_and_in_padding() {
 }
 
 #[test]
-fn layer_norm_shows_nan_and_infinities() {
+fn layer_norm_propagates_nan_and_infinities() {
     let (shape, d_model) = ([1, 2, 19], 19);
     let device = Device::flex().autodiff();
     for special in SPECIAL {
@@ -286,7 +286,7 @@ fn layer_norm_shows_nan_and_infinities() {
 }
 
 #[test]
-fn views_are_read_as_what_they_show() {
+fn views_give_the_same_values_as_copies() {
     both(|dtype| {
         let x = leaf([4, 6, 10], 13, dtype);
         let view = x.clone().swap_dims(0, 1).narrow(2, 3, 6); // [6, 4, 6]
@@ -317,7 +317,7 @@ fn without_autodiff_more_keys_than_queries_are_the_same_too() {
 }
 
 #[test]
-fn a_text_without_tokens_weighs_all_positions_alike() {
+fn a_text_without_tokens_attends_to_all_positions_equally() {
     let device = Device::flex();
     let value = Tensor::<3>::from_data([[[1.0, 10.0], [3.0, 30.0]]], &device);
     let zeros = Tensor::<3>::zeros([1, 2, 2], &device);
@@ -343,7 +343,7 @@ fn without_autodiff_nothing_is_dropped() {
 }
 
 #[test]
-fn dropout_drops_scales_and_sends_gradients_through_the_same_mask() {
+fn dropout_scales_and_uses_the_same_mask_for_gradients() {
     let device = Device::flex().autodiff();
     let x = Tensor::<2>::ones([300, 300], &device).require_grad();
     let y = dropout(x.clone(), &rate(0.25));
@@ -356,7 +356,7 @@ fn dropout_drops_scales_and_sends_gradients_through_the_same_mask() {
 }
 
 #[test]
-fn the_device_seed_fixes_the_mask() {
+fn the_device_seed_determines_the_mask() {
     let device = Device::flex().autodiff();
     let draw = |seed| {
         device.seed(seed);
@@ -367,7 +367,7 @@ fn the_device_seed_fixes_the_mask() {
     assert_ne!(first, draw(8));
 }
 
-/// The gradient of attention with dropout, which has no plain counterpart with the same mask: by differences.
+/// Checked by finite differences: plain Burn has no attention with the same dropout mask.
 #[test]
 fn attention_with_dropout_has_the_gradient_of_its_own_mask() {
     for prefix in [0, 3] {
@@ -417,14 +417,14 @@ fn check_dropout_of_attention(prefix: usize) {
     }
 }
 
-/// Three steps of Adam from the same numbers.
+/// Three steps of Adam.
 fn adam_outcome(length: usize, weight_decay: f64, dtype: DType) -> Outcome {
     let device = Device::flex();
     let tensor = |seed| Tensor::<1>::from_data(numbers([length], seed), (&device, dtype));
     let rates =
         AdamRates { learning_rate: 1e-2, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-6, weight_decay };
-    let nothing = tensor(1).zeros_like();
-    let mut now = AdamState { parameter: tensor(1), moment_1: nothing.clone(), moment_2: nothing };
+    let zeros = tensor(1).zeros_like();
+    let mut now = AdamState { parameter: tensor(1), moment_1: zeros.clone(), moment_2: zeros };
     for seed in 2..5 {
         now = bert_adam(now, tensor(seed), rates);
     }
@@ -447,10 +447,11 @@ fn adam_steps_as_plain_burn_does() {
 }
 
 #[test]
-fn a_step_of_adam_changes_nothing_that_others_hold() {
+fn a_step_of_adam_does_not_change_shared_tensors() {
     let device = Device::flex();
-    let held = Tensor::<1>::from_data([1.0, 2.0], &device);
-    let now = AdamState { parameter: held.clone(), moment_1: held.clone(), moment_2: held.clone() };
+    let shared = Tensor::<1>::from_data([1.0, 2.0], &device);
+    let now =
+        AdamState { parameter: shared.clone(), moment_1: shared.clone(), moment_2: shared.clone() };
     let rates = AdamRates {
         learning_rate: 1.0,
         beta_1: 0.5,
@@ -458,8 +459,8 @@ fn a_step_of_adam_changes_nothing_that_others_hold() {
         epsilon: 1e-6,
         weight_decay: 0.0,
     };
-    let after = bert_adam(now, held.clone(), rates);
-    assert_eq!(values(&held), [1.0, 2.0]);
+    let after = bert_adam(now, shared.clone(), rates);
+    assert_eq!(values(&shared), [1.0, 2.0]);
     assert!(values(&after.parameter)[0] < 0.5);
 }
 

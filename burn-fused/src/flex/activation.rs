@@ -5,12 +5,11 @@ use rayon::prelude::*;
 
 use super::simd::{ELEMENTS_AT_ONCE, normal, sigmoid, vectorised};
 use super::tensor::{Rows, in_memory_order, tensor};
-use crate::Activation;
-use crate::activation::{CUBE, SQRT_2_OVER_PI};
+use crate::types::{Activation, CUBE, SQRT_2_OVER_PI};
 
 pub(super) fn forward(x: &FlexTensor, kind: Activation) -> FlexTensor {
     match kind {
-        // NaN is not below 0 and stays.
+        // Keeps NaN, which is not below 0.
         Activation::Relu => map(x, |x| if x < 0.0 { 0.0 } else { x }),
         Activation::Gelu => map(x, |x| x * normal(x).0),
         Activation::GeluNew => map(x, |x| x * sigmoid(gelu_new_slope(x).0)),
@@ -19,10 +18,10 @@ pub(super) fn forward(x: &FlexTensor, kind: Activation) -> FlexTensor {
     }
 }
 
-/// The gradient towards `x`, of which the output's is `gradient`.
+/// The gradient of `x`; `gradient` is that of the output.
 pub(super) fn backward(gradient: FlexTensor, x: &FlexTensor, kind: Activation) -> FlexTensor {
     match kind {
-        // Not a factor of 0, which would make NaN of an infinite gradient.
+        // A factor of 0 would turn an infinite gradient into NaN.
         Activation::Relu => {
             combine(gradient, x, |gradient, x| if x <= 0.0 { 0.0 } else { gradient })
         }
@@ -46,7 +45,7 @@ pub(super) fn backward(gradient: FlexTensor, x: &FlexTensor, kind: Activation) -
     }
 }
 
-/// `2u` and its derivative, where GELU's approximation is `x σ(2u)`.
+/// `2u` and its derivative, for the tanh approximation of GELU as `x σ(2u)`.
 #[inline(always)]
 fn gelu_new_slope(x: f32) -> (f32, f32) {
     const LINEAR: f32 = (2.0 * SQRT_2_OVER_PI) as f32;
@@ -84,7 +83,7 @@ fn scale(gradient: FlexTensor, x: &FlexTensor, f: impl Fn(f32) -> f32 + Sync) ->
     )
 }
 
-/// `f` of the gradient and `x`, in the gradient's memory where nobody else holds it.
+/// `f` of the gradient and `x`, in place if the gradient's memory is not shared.
 fn combine(gradient: FlexTensor, x: &FlexTensor, f: impl Fn(f32, f32) -> f32 + Sync) -> FlexTensor {
     let x = Rows::of(x);
     let mut gradient = in_memory_order(gradient);

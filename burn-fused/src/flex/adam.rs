@@ -1,4 +1,4 @@
-//! Adam's means and its update, each in one pass and in the memory of the tensor that changes; the sum of squares.
+//! Adam's moments and update, each in one pass and in place; the sum of squares.
 
 use burn::backend::TensorMetadata;
 use burn::tensor::Shape;
@@ -7,18 +7,18 @@ use rayon::prelude::*;
 
 use super::simd::{ELEMENTS_AT_ONCE, sum, vectorised};
 use super::tensor::{Rows, in_memory_order, tensor};
-use crate::adam::AdamRates;
+use crate::types::AdamRates;
 
 /// `beta · mean + (1 - beta) · gradient`.
 pub(super) fn mean(mean: FlexTensor, gradient: &FlexTensor, beta: f64) -> FlexTensor {
-    let (keep, take) = (beta as f32, (1.0 - beta) as f32);
-    changed(mean, [gradient], |mean, [g]| *mean = *mean * keep + g * take)
+    let (old, new) = (beta as f32, (1.0 - beta) as f32);
+    updated(mean, [gradient], |mean, [g]| *mean = *mean * old + g * new)
 }
 
 /// `beta · mean + (1 - beta) · gradient²`.
 pub(super) fn mean_of_squares(mean: FlexTensor, gradient: &FlexTensor, beta: f64) -> FlexTensor {
-    let (keep, take) = (beta as f32, (1.0 - beta) as f32);
-    changed(mean, [gradient], |mean, [g]| *mean = *mean * keep + g * g * take)
+    let (old, new) = (beta as f32, (1.0 - beta) as f32);
+    updated(mean, [gradient], |mean, [g]| *mean = *mean * old + g * g * new)
 }
 
 /// `p - lr (m / (√v + ε) + decay · p)`.
@@ -30,19 +30,19 @@ pub(super) fn update(
     let rate = rates.learning_rate as f32;
     let epsilon = rates.epsilon as f32;
     let decay = rates.weight_decay as f32;
-    changed(parameter, moments, |p, [m, v]| *p -= (m / (v.sqrt() + epsilon) + *p * decay) * rate)
+    updated(parameter, moments, |p, [m, v]| *p -= (m / (v.sqrt() + epsilon) + *p * decay) * rate)
 }
 
-/// Changes each element of a tensor by those at the same place of others, in the tensor's memory where nobody else
-/// holds it.
-fn changed<const N: usize>(
+/// Updates each element of a tensor from those at the same index in others, in place if the tensor's memory is not
+/// shared.
+fn updated<const N: usize>(
     x: FlexTensor,
     others: [&FlexTensor; N],
-    change: impl Fn(&mut f32, [f32; N]) + Sync,
+    update: impl Fn(&mut f32, [f32; N]) + Sync,
 ) -> FlexTensor {
     let others = others.map(Rows::of);
     for other in &others {
-        assert_eq!(x.shape(), other.shape(), "a parameter, its gradient and its moments are alike");
+        assert_eq!(x.shape(), other.shape(), "shapes of a parameter, its gradient and its moments");
     }
     let mut x = in_memory_order(x);
     x.storage_mut::<f32>().par_chunks_mut(ELEMENTS_AT_ONCE).enumerate().for_each(
@@ -52,8 +52,8 @@ fn changed<const N: usize>(
             vectorised(
                 #[inline(always)]
                 || {
-                    for (place, x) in chunk.iter_mut().enumerate() {
-                        change(x, others.map(|other| other[place]));
+                    for (index, x) in chunk.iter_mut().enumerate() {
+                        update(x, others.map(|other| other[index]));
                     }
                 },
             );
@@ -62,7 +62,7 @@ fn changed<const N: usize>(
     x
 }
 
-/// The sum of squares, chunk by chunk and then over the chunks in their order.
+/// The sum of squares: of each chunk, then over the chunks in order.
 pub(super) fn sum_of_squares(x: &FlexTensor) -> FlexTensor {
     let rows = Rows::of(x);
     let chunks: Vec<f64> = rows

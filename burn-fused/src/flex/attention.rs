@@ -1,6 +1,6 @@
-//! Attention over heads that lie side by side in rows: no transposes, and one head's scores at a time.
+//! Attention over heads that are side by side in rows: no transposes, and the scores of one head at a time.
 //!
-//! Of the probabilities nothing is kept but each row's normaliser; going back computes them again, as in
+//! The probabilities are not stored, only each row's normaliser; the backward pass computes them again, as in
 //! Dao et al. 2022, *FlashAttention*, section 3.
 
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use super::matrix::{Matrix, MatrixMut, Threads, multiply};
 use super::simd::{exp, is_finite, largest, sum, sum_of_two, vectorised};
 use super::tensor::{Rows, tensor};
 
-/// How the heads attend.
+/// The heads, the mask and the dropout.
 #[derive(Debug, Clone)]
 pub(crate) struct Heads {
     count: usize,
-    /// For each text, which keys are of a token.
+    /// For each text, which keys belong to a token.
     tokens: Arc<[Vec<bool>]>,
     dropout: Option<Mask>,
 }
@@ -35,35 +35,35 @@ impl Heads {
     }
 }
 
-/// The result, and what going back needs besides query, key and value.
-pub(super) struct Attended {
+/// The result, and what the backward pass needs besides query, key and value.
+pub(super) struct AttentionOutput {
     pub(super) context: FlexTensor,
     /// `[batch, heads, sequence]`: logarithm of each row's sum of exponentials.
     pub(super) normaliser: FlexTensor,
 }
 
-/// The sizes, and what one text's heads share.
+/// Sizes and mask of one text.
 struct Text<'a> {
     sequence: usize,
     d_model: usize,
     d_head: usize,
     scale: f32,
-    /// Keys up to that of the last token; those behind it have probability 0. All of them where something is NaN or
-    /// infinite, which even a probability of 0 does not hide.
+    /// Keys up to that of the last token; the rest have probability 0. All keys if an input is NaN or infinite, which
+    /// a probability of 0 would not hide.
     keys: usize,
-    /// Keys in all, by which the drops of one row are told from those of the next.
+    /// All keys: the row length in the dropout mask.
     all_keys: usize,
-    /// Which of those hold a token; none at all means that all weigh the same.
+    /// Which keys belong to a token; if none does, all have the same probability.
     tokens: &'a [bool],
 }
 
 impl<'a> Text<'a> {
-    /// `read` are the numbers of this text: query, key, value and, going back, the gradient.
+    /// `inputs` are those of this text: query, key, value and, in the backward pass, the gradient.
     fn new<const N: usize>(
         shape: &Shape,
         heads: &'a Heads,
         text: usize,
-        read: [&[f32]; N],
+        inputs: [&[f32]; N],
     ) -> Self {
         let [_, sequence, d_model] = shape.dims();
         let d_head = d_model / heads.count;
@@ -71,7 +71,7 @@ impl<'a> Text<'a> {
         let all_keys = tokens.len();
         let last = tokens.iter().rposition(|&token| token);
         let keys = last.map_or(all_keys, |last| last + 1);
-        let skips = keys == all_keys || vectorised(|| read.into_iter().all(is_finite));
+        let skips = keys == all_keys || vectorised(|| inputs.into_iter().all(is_finite));
         let keys = if skips { keys } else { all_keys };
         Self {
             sequence,
@@ -84,12 +84,12 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Rows of one head, all positions.
+    /// One head of all positions.
     fn head<'d>(&self, data: &'d [f32], head: usize) -> Matrix<'d> {
         Matrix::strided(&data[head * self.d_head..], self.sequence, self.d_head, self.d_model)
     }
 
-    /// Rows of one head, keys up to that of the last token.
+    /// One head of the keys up to the last token.
     fn head_keys<'d>(&self, data: &'d [f32], head: usize) -> Matrix<'d> {
         Matrix::strided(&data[head * self.d_head..], self.keys, self.d_head, self.d_model)
     }
@@ -107,15 +107,15 @@ impl<'a> Text<'a> {
         MatrixMut::strided(&mut data[head * self.d_head..], self.keys, self.d_head, self.d_model)
     }
 
-    /// Whether there is padding alone.
+    /// Whether the text is padding only.
     fn is_empty(&self) -> bool {
         !self.tokens.contains(&true)
     }
 
-    /// `[sequence, keys]`: scaled products of query and key, masked; of a text without tokens all alike.
+    /// `[sequence, keys]`: scaled and masked products of query and key; all 0 for a text without tokens.
     fn scores(&self, query: &[f32], key: &[f32], head: usize, scores: &mut [f32]) {
         if self.is_empty() {
-            // Not the least number, beside which the logarithm of how many they are would be lost.
+            // Not `f32::MIN`, to which the logarithm of their number could not be added.
             scores.fill(0.0);
             return;
         }
@@ -143,7 +143,7 @@ pub(super) fn forward(
     key: &FlexTensor,
     value: &FlexTensor,
     heads: &Heads,
-) -> Attended {
+) -> AttentionOutput {
     let (query, key, value) = (Rows::of(query), Rows::of(key), Rows::of(value));
     let shape = query.shape();
     let [batch, sequence, d_model] = shape.dims();
@@ -170,17 +170,17 @@ pub(super) fn forward(
                     || {
                         let rows = scores.chunks_exact_mut(text.keys).zip(normaliser);
                         for (position, (row, normaliser)) in (0..).zip(rows) {
-                            let most = largest(row);
+                            let max = largest(row);
                             for x in row.iter_mut() {
-                                *x = exp(*x - most);
+                                *x = exp(*x - max);
                             }
                             let total = sum(row, |x| x);
-                            *normaliser = most + total.ln();
+                            *normaliser = max + total.ln();
                             let inverse = 1.0 / total;
                             if let Some(mask) = mask {
                                 let first = (text.all_keys as u32).wrapping_mul(position);
-                                for (place, x) in (first..).zip(row) {
-                                    *x *= inverse * mask.factor(place);
+                                for (index, x) in (first..).zip(row) {
+                                    *x *= inverse * mask.factor(index);
                                 }
                             } else {
                                 for x in row {
@@ -200,13 +200,13 @@ pub(super) fn forward(
                 );
             }
         });
-    Attended {
+    AttentionOutput {
         context: tensor(context, shape),
         normaliser: tensor(normaliser, Shape::new([batch, heads.count, sequence])),
     }
 }
 
-/// The gradients towards query, key and value.
+/// The gradients of query, key and value.
 pub(super) fn backward(
     gradient: &FlexTensor,
     [query, key, value]: [&FlexTensor; 3],
@@ -221,29 +221,29 @@ pub(super) fn backward(
     let one_text = sequence * d_model;
     let key_shape = key.shape();
     let keys_of_one_text = key_shape[1] * d_model;
-    let [mut to_query, mut to_key, mut to_value] =
+    let [mut query_gradient, mut key_gradient, mut value_gradient] =
         [one_text, keys_of_one_text, keys_of_one_text].map(|length| vec![0.0; batch * length]);
 
-    to_query
+    query_gradient
         .par_chunks_mut(one_text)
-        .zip(to_key.par_chunks_mut(keys_of_one_text))
-        .zip(to_value.par_chunks_mut(keys_of_one_text))
+        .zip(key_gradient.par_chunks_mut(keys_of_one_text))
+        .zip(value_gradient.par_chunks_mut(keys_of_one_text))
         .enumerate()
-        .for_each(|(index, ((to_query, to_key), to_value))| {
+        .for_each(|(index, ((query_gradient, key_gradient), value_gradient))| {
             let queries = index * one_text..(index + 1) * one_text;
             let (gradient, query) = (&gradient.data()[queries.clone()], &query.data()[queries]);
             let keys = index * keys_of_one_text..(index + 1) * keys_of_one_text;
             let (key, value) = (&key.data()[keys.clone()], &value.data()[keys]);
             let text = Text::new(&shape, heads, index, [query, key, value, gradient]);
             let mut probabilities = vec![0.0; sequence * text.keys];
-            let mut to_scores = vec![0.0; sequence * text.keys];
+            let mut score_gradient = vec![0.0; sequence * text.keys];
             for head in 0..heads.count {
                 let block = index * heads.count + head;
                 let normaliser = &normaliser.data()[block * sequence..(block + 1) * sequence];
                 let mask = heads.dropout.map(|mask| mask.block(block));
                 text.scores(query, key, head, &mut probabilities);
                 multiply(
-                    MatrixMut::new(&mut to_scores, sequence, text.keys),
+                    MatrixMut::new(&mut score_gradient, sequence, text.keys),
                     false,
                     1.0,
                     text.head(gradient, head),
@@ -255,54 +255,57 @@ pub(super) fn backward(
                     || {
                         let rows = probabilities
                             .chunks_exact_mut(text.keys)
-                            .zip(to_scores.chunks_exact_mut(text.keys))
+                            .zip(score_gradient.chunks_exact_mut(text.keys))
                             .zip(normaliser);
-                        for (position, ((probabilities, to_scores), normaliser)) in (0..).zip(rows)
+                        for (position, ((probabilities, score_gradient), normaliser)) in
+                            (0..).zip(rows)
                         {
                             for p in probabilities.iter_mut() {
                                 *p = exp(*p - normaliser);
                             }
                             let first = (text.all_keys as u32).wrapping_mul(position);
                             if let Some(mask) = mask {
-                                for (place, g) in (first..).zip(to_scores.iter_mut()) {
-                                    *g *= mask.factor(place);
+                                for (index, g) in (first..).zip(score_gradient.iter_mut()) {
+                                    *g *= mask.factor(index);
                                 }
                             }
-                            let slope = sum_of_two(probabilities, to_scores, |p, g| p * g);
-                            for (g, &p) in to_scores.iter_mut().zip(probabilities.iter()) {
+                            let slope = sum_of_two(probabilities, score_gradient, |p, g| p * g);
+                            for (g, &p) in score_gradient.iter_mut().zip(probabilities.iter()) {
                                 *g = (*g - slope) * p;
                             }
-                            for (g, _) in
-                                to_scores.iter_mut().zip(text.tokens).filter(|(_, token)| !**token)
+                            for (g, _) in score_gradient
+                                .iter_mut()
+                                .zip(text.tokens)
+                                .filter(|(_, token)| !**token)
                             {
                                 *g = 0.0;
                             }
-                            // From here on the probabilities are those the values were weighed with.
+                            // From here on `probabilities` are those after dropout.
                             if let Some(mask) = mask {
-                                for (place, p) in (first..).zip(probabilities) {
-                                    *p *= mask.factor(place);
+                                for (index, p) in (first..).zip(probabilities) {
+                                    *p *= mask.factor(index);
                                 }
                             }
                         }
                     },
                 );
-                let to_scores = Matrix::new(&to_scores, sequence, text.keys);
+                let score_gradient = Matrix::new(&score_gradient, sequence, text.keys);
                 let probabilities = Matrix::new(&probabilities, sequence, text.keys);
                 let products = [
                     (
-                        text.head_mut(to_query, head),
+                        text.head_mut(query_gradient, head),
                         text.scale,
-                        to_scores,
+                        score_gradient,
                         text.head_keys(key, head),
                     ),
                     (
-                        text.head_keys_mut(to_key, head),
+                        text.head_keys_mut(key_gradient, head),
                         text.scale,
-                        to_scores.transposed(),
+                        score_gradient.transposed(),
                         text.head(query, head),
                     ),
                     (
-                        text.head_keys_mut(to_value, head),
+                        text.head_keys_mut(value_gradient, head),
                         1.0,
                         probabilities.transposed(),
                         text.head(gradient, head),
@@ -313,5 +316,9 @@ pub(super) fn backward(
                 }
             }
         });
-    [tensor(to_query, shape), tensor(to_key, key_shape.clone()), tensor(to_value, key_shape)]
+    [
+        tensor(query_gradient, shape),
+        tensor(key_gradient, key_shape.clone()),
+        tensor(value_gradient, key_shape),
+    ]
 }

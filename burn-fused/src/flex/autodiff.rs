@@ -1,6 +1,6 @@
-//! The operations in Burn's autodiff graph: what each keeps for going back, and where its gradients go.
+//! The operations as nodes of Burn's autodiff graph: the state of each, and its gradients.
 //!
-//! A gradient is computed only towards what is tracked, so that frozen weights cost nothing.
+//! Gradients are computed only for tracked tensors, so that frozen weights cost nothing.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -14,7 +14,7 @@ use burn_flex::FlexTensor;
 use super::attention::Heads;
 use super::dropout::Mask;
 use super::{FusedOps, activation, attention, dropout, linear, norm};
-use crate::Activation;
+use crate::types::Activation;
 
 #[derive(Debug)]
 struct LinearBackward;
@@ -22,7 +22,7 @@ struct LinearBackward;
 #[derive(Debug, Clone)]
 struct LinearState {
     x_shape: Shape,
-    /// Kept where the weight trains.
+    /// Stored if the weight is trainable.
     x: Option<FlexTensor>,
     weight: FlexTensor,
 }
@@ -95,7 +95,7 @@ impl Backward<Flex, 1> for DropoutBackward {
 struct LayerNormBackward;
 
 impl Backward<Flex, 5> for LayerNormBackward {
-    type State = (norm::Saved, FlexTensor);
+    type State = (norm::LayerNormState, FlexTensor);
 
     fn backward(
         self,
@@ -114,10 +114,10 @@ impl Backward<Flex, 5> for LayerNormBackward {
                 }
             }
         }
-        let mut summands = [first, second, third].into_iter().flatten().peekable();
-        if summands.peek().is_some() {
+        let mut inputs = [first, second, third].into_iter().flatten().peekable();
+        if inputs.peek().is_some() {
             let gradient = norm::backward(&gradient, &saved, &gamma_value);
-            for node in summands {
+            for node in inputs {
                 gradients.register::<Flex>(node.id, gradient.clone());
             }
         }
@@ -147,8 +147,9 @@ impl Backward<Flex, 3> for AttentionBackward {
     ) {
         let gradient = gradients.consume::<Flex>(&ops.node);
         let AttentionState { query, key, value, normaliser, heads } = ops.state;
-        let towards = attention::backward(&gradient, [&query, &key, &value], &normaliser, &heads);
-        for (node, gradient) in ops.parents.into_iter().zip(towards) {
+        let input_gradients =
+            attention::backward(&gradient, [&query, &key, &value], &normaliser, &heads);
+        for (node, gradient) in ops.parents.into_iter().zip(input_gradients) {
             if let Some(node) = node {
                 gradients.register::<Flex>(node.id, gradient);
             }
@@ -210,11 +211,11 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         let (gamma, gamma_node) = gamma.into_parts();
         let (beta, beta_node) = beta.into_parts();
 
-        let normed = norm::forward([&first, &second, &third], &gamma, &beta, epsilon);
+        let output = norm::forward([&first, &second, &third], &gamma, &beta, epsilon);
         let nodes = [first_node, second_node, third_node, gamma_node, beta_node];
         match LayerNormBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((normed.saved, gamma), normed.output),
-            OpsKind::UnTracked(prep) => prep.finish(normed.output),
+            OpsKind::Tracked(prep) => prep.finish((output.state, gamma), output.normed),
+            OpsKind::UnTracked(prep) => prep.finish(output.normed),
         }
     }
 
@@ -227,15 +228,15 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         let (query, query_node) = query.into_parts();
         let (key, key_node) = key.into_parts();
         let (value, value_node) = value.into_parts();
-        let attended = attention::forward(&query, &key, &value, &heads);
+        let output = attention::forward(&query, &key, &value, &heads);
         let nodes = [query_node, key_node, value_node];
         match AttentionBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let normaliser = attended.normaliser;
+                let normaliser = output.normaliser;
                 let state = AttentionState { query, key, value, normaliser, heads };
-                prep.finish(state, attended.context)
+                prep.finish(state, output.context)
             }
-            OpsKind::UnTracked(prep) => prep.finish(attended.context),
+            OpsKind::UnTracked(prep) => prep.finish(output.context),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Dropout masks as a function of place and seed: never stored, and the same in whatever order they are drawn.
+//! Dropout masks as a function of index and seed: never stored, and the same in any order.
 
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use burn_flex::FlexTensor;
@@ -17,9 +17,9 @@ pub(crate) struct Mask {
 }
 
 impl Mask {
-    /// A mask whose seed is the next of the device's stream.
+    /// A mask with the next seed of the device's random stream.
     pub(super) fn draw(rate: f64, device: &Device) -> Self {
-        let bits = Distribution::Uniform(0.0, f64::from(i32::MAX)); // the widest that Burn draws
+        let bits = Distribution::Uniform(0.0, f64::from(i32::MAX)); // the widest range that Burn draws from
         let drawn = Tensor::<1, Int>::random([2], bits, &device.clone().inner()).into_data();
         let mut seed = drawn.iter::<u32>();
         let mut next = || seed.next().expect("two numbers were drawn");
@@ -40,8 +40,8 @@ impl Mask {
     pub(super) fn block(self, index: usize) -> Block {
         let index = index as u64;
         let [a, b] = self.seed;
-        let key = mix((index as u32) ^ a).wrapping_add((index >> 32) as u32);
-        Block { keys: [mix(key ^ b), mix(key.wrapping_add(0x9e37_79b9))], mask: self }
+        let key = hash((index as u32) ^ a).wrapping_add((index >> 32) as u32);
+        Block { keys: [hash(key ^ b), hash(key.wrapping_add(0x9e37_79b9))], mask: self }
     }
 }
 
@@ -53,18 +53,18 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// What the element at this place in the block is multiplied with.
+    /// The factor of the element at this index in the block.
     #[inline(always)]
-    pub(super) fn factor(self, place: u32) -> f32 {
-        let bits = mix(place.wrapping_mul(0x9e37_79b9).wrapping_add(self.keys[0])) ^ self.keys[1];
-        if mix(bits) < self.mask.threshold { 0.0 } else { self.mask.scale }
+    pub(super) fn factor(self, index: u32) -> f32 {
+        let bits = hash(index.wrapping_mul(0x9e37_79b9).wrapping_add(self.keys[0])) ^ self.keys[1];
+        if hash(bits) < self.mask.threshold { 0.0 } else { self.mask.scale }
     }
 }
 
-/// A bijection of 32 bits that leaves no visible trace of its input: the mixer `lowbias32` found by Chris Wellons'
-/// search, <https://nullprogram.com/blog/2018/07/31/>.
+/// A bijective hash of 32 bits: `lowbias32`, found by Chris Wellons' search,
+/// <https://nullprogram.com/blog/2018/07/31/>.
 #[inline(always)]
-fn mix(mut x: u32) -> u32 {
+fn hash(mut x: u32) -> u32 {
     x ^= x >> 16;
     x = x.wrapping_mul(0x7feb_352d);
     x ^= x >> 15;
@@ -72,7 +72,7 @@ fn mix(mut x: u32) -> u32 {
     x ^ (x >> 16)
 }
 
-/// The mask times the tensor, in the tensor's memory where nobody else holds it. Its own gradient: the same mask.
+/// The tensor times the mask, in place if the tensor's memory is not shared. The backward pass is the same function.
 pub(super) fn apply(x: FlexTensor, mask: Mask) -> FlexTensor {
     let mut x = in_memory_order(x);
     x.storage_mut::<f32>().par_chunks_mut(ELEMENTS_AT_ONCE).enumerate().for_each(
@@ -81,8 +81,8 @@ pub(super) fn apply(x: FlexTensor, mask: Mask) -> FlexTensor {
                 #[inline(always)]
                 || {
                     let block = mask.block(index);
-                    for (place, x) in (0..).zip(chunk) {
-                        *x *= block.factor(place);
+                    for (index, x) in (0..).zip(chunk) {
+                        *x *= block.factor(index);
                     }
                 },
             );
@@ -95,21 +95,21 @@ pub(super) fn apply(x: FlexTensor, mask: Mask) -> FlexTensor {
 mod tests {
     use super::*;
 
-    fn kept(mask: Mask, block: usize, count: u32) -> Vec<bool> {
+    fn retained(mask: Mask, block: usize, count: u32) -> Vec<bool> {
         let block = mask.block(block);
-        (0..count).map(|place| block.factor(place) > 0.0).collect()
+        (0..count).map(|index| block.factor(index) > 0.0).collect()
     }
 
-    fn agreement(a: &[bool], b: &[bool]) -> f64 {
+    fn share_of_equal(a: &[bool], b: &[bool]) -> f64 {
         let same = a.iter().zip(b).filter(|(a, b)| a == b).count();
         same as f64 / a.len().min(b.len()) as f64
     }
 
     #[test]
-    fn the_rate_is_the_rate() {
+    fn elements_are_dropped_at_the_rate() {
         for rate in [0.1, 0.5, 0.9] {
-            let kept = kept(Mask::new([1, 2], rate), 3, 1 << 18);
-            let found = kept.iter().filter(|kept| !**kept).count() as f64 / kept.len() as f64;
+            let retained = retained(Mask::new([1, 2], rate), 3, 1 << 18);
+            let found = retained.iter().filter(|is| !**is).count() as f64 / retained.len() as f64;
             // Five standard deviations.
             let tolerance = 5.0 * (rate * (1.0 - rate) / f64::from(1 << 18)).sqrt();
             assert!((found - rate).abs() < tolerance, "{found} of {rate}");
@@ -119,18 +119,18 @@ mod tests {
     #[test]
     fn neighbours_blocks_and_seeds_are_independent() {
         let count = 1 << 18;
-        let mask = kept(Mask::new([1, 2], 0.5), 3, count);
-        // Independent coins agree half the time.
+        let mask = retained(Mask::new([1, 2], 0.5), 3, count);
+        // Independent bits are equal half the time.
         let tolerance = 5.0 * 0.5 / f64::from(count).sqrt();
         for (what, other) in [
-            ("the next place", mask[1..].to_vec()),
-            ("64 places on", mask[64..].to_vec()),
-            ("the next block", kept(Mask::new([1, 2], 0.5), 4, count)),
-            ("a block far away", kept(Mask::new([1, 2], 0.5), 3 | 1 << 33, count)),
-            ("the first half of the seed", kept(Mask::new([2, 2], 0.5), 3, count)),
-            ("the second half of the seed", kept(Mask::new([1, 3], 0.5), 3, count)),
+            ("the next index", mask[1..].to_vec()),
+            ("64 indices on", mask[64..].to_vec()),
+            ("the next block", retained(Mask::new([1, 2], 0.5), 4, count)),
+            ("a block far away", retained(Mask::new([1, 2], 0.5), 3 | 1 << 33, count)),
+            ("the first half of the seed", retained(Mask::new([2, 2], 0.5), 3, count)),
+            ("the second half of the seed", retained(Mask::new([1, 3], 0.5), 3, count)),
         ] {
-            let found = agreement(&mask, &other);
+            let found = share_of_equal(&mask, &other);
             assert!((found - 0.5).abs() < tolerance, "{what}: {found}");
         }
     }

@@ -12,7 +12,7 @@ pub(super) fn forward(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) ->
     let (d_input, d_output) = (x.width, weight.width);
     let rows = x.data().len() / d_input;
 
-    // The bias stands in the output before the product is added to it.
+    // The product is added to the bias.
     let mut output = Vec::with_capacity(rows * d_output);
     for _ in 0..rows {
         output.extend_from_slice(bias.data());
@@ -31,7 +31,7 @@ pub(super) fn forward(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) ->
     tensor(output, shape)
 }
 
-/// The gradient towards `x`: `g Wᵗ`.
+/// The gradient of `x`: `g Wᵗ`.
 pub(super) fn backward_x(gradient: &FlexTensor, weight: &FlexTensor, x_shape: Shape) -> FlexTensor {
     let (gradient, weight) = (Rows::of(gradient), Rows::of(weight));
     let (d_input, d_output) = (last_axis(&x_shape), gradient.width);
@@ -44,7 +44,7 @@ pub(super) fn backward_x(gradient: &FlexTensor, weight: &FlexTensor, x_shape: Sh
     tensor(output, x_shape)
 }
 
-/// The gradient towards `W`: `xᵗ g`.
+/// The gradient of `W`: `xᵗ g`.
 pub(super) fn backward_weight(x: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
     let (x, gradient) = (Rows::of(x), Rows::of(gradient));
     let (d_input, d_output) = (x.width, gradient.width);
@@ -57,7 +57,7 @@ pub(super) fn backward_weight(x: &FlexTensor, gradient: &FlexTensor) -> FlexTens
     tensor(output, Shape::new([d_input, d_output]))
 }
 
-/// The gradient towards `b`: the sum over rows.
+/// The gradient of `b`: the sum over rows.
 pub(super) fn backward_bias(gradient: &FlexTensor) -> FlexTensor {
     let gradient = Rows::of(gradient);
     let width = gradient.width;

@@ -1,11 +1,11 @@
-//! Matrix products on slices; the only place that hands out pointers.
+//! Matrix products on slices: the only file with `unsafe` code.
 
 use std::ops::Range;
 
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-/// A matrix inside a slice: element `(i, j)` lies at `i · row_stride + j · column_stride`.
+/// A matrix inside a slice: element `(i, j)` is at `i · row_stride + j · column_stride`.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
     data: &'a [f32],
@@ -75,7 +75,7 @@ impl<'a> MatrixMut<'a> {
     }
 }
 
-/// That `(rows - 1, columns - 1)` lies inside, and rows do not overlap.
+/// Asserts that `(rows - 1, columns - 1)` is inside, and rows do not overlap.
 fn assert_holds(len: usize, rows: usize, columns: usize, row_stride: usize) {
     assert!(columns <= row_stride || rows <= 1, "rows overlap");
     assert!(
@@ -84,12 +84,12 @@ fn assert_holds(len: usize, rows: usize, columns: usize, row_stride: usize) {
     );
 }
 
-/// Who works on a product.
+/// The threads that compute a product.
 #[derive(Clone, Copy)]
 pub(super) enum Threads {
-    /// The caller.
+    /// The calling one.
     One,
-    /// All of rayon's.
+    /// All threads of rayon's pool.
     All,
 }
 
@@ -103,52 +103,52 @@ pub(super) fn multiply(
     threads: Threads,
 ) {
     assert_eq!((out.rows, out.columns), (left.rows, right.columns), "shape of the product");
-    let place = Tile { first: out.data.as_mut_ptr(), row_stride: out.row_stride };
-    // SAFETY: `out` lies inside its slice, as asserted when it was made, and is borrowed mutably.
+    let tile = Tile { first: out.data.as_mut_ptr(), row_stride: out.row_stride };
+    // SAFETY: `out` is inside its slice, as asserted by its constructor, and borrowed mutably.
     #[expect(unsafe_code, reason = "gemm takes pointers")]
     unsafe {
-        write(place, accumulate, factor, left, right, threads);
+        write(tile, accumulate, factor, left, right, threads);
     }
 }
 
-/// `left · right` in memory of its own, rows one after the other.
+/// `left · right` as a new matrix, rows one after the other.
 pub(super) fn product(left: Matrix, right: Matrix, threads: Threads) -> Vec<f32> {
     let (rows, columns) = (left.rows, right.columns);
     let mut out = Vec::with_capacity(rows * columns);
-    let place = Tile { first: out.as_mut_ptr(), row_stride: columns };
-    // SAFETY: there is room for that many elements, which nobody else knows of. What is not accumulated is written
-    // without being read, all of it.
+    let tile = Tile { first: out.as_mut_ptr(), row_stride: columns };
+    // SAFETY: the vector has room for that many elements and is not shared. Without `accumulate` every element is
+    // written and none is read.
     #[expect(
         unsafe_code,
-        reason = "gemm takes pointers, and clearing what it overwrites takes time"
+        reason = "gemm takes pointers, and clearing memory that it overwrites takes time"
     )]
     unsafe {
-        write(place, false, 1.0, left, right, threads);
+        write(tile, false, 1.0, left, right, threads);
         out.set_len(rows * columns);
     }
     out
 }
 
-/// Where a product is written, rows `row_stride` elements apart.
+/// The memory that a product is written to, rows `row_stride` elements apart.
 #[derive(Clone, Copy)]
 struct Tile {
     first: *mut f32,
     row_stride: usize,
 }
 
-// SAFETY: threads that share a place write different parts of it.
+// SAFETY: threads that share a tile write different parts of it.
 #[expect(unsafe_code, reason = "gemm takes pointers")]
 unsafe impl Send for Tile {}
 #[expect(unsafe_code, reason = "gemm takes pointers")]
 unsafe impl Sync for Tile {}
 
-/// Multiplies, piece by piece on all threads where that pays.
+/// Multiplies, in pieces on all threads if the product is large enough.
 ///
-/// gemm could share a product among threads itself, but lays out what it reads across rows on one of them alone, which
-/// is a tenth of a step on short texts.
+/// gemm could distribute a product over threads itself, but then packs matrices that it reads across rows on one thread
+/// only, which takes a tenth of a training step on short texts.
 ///
 /// # Safety
-/// As many rows and columns as the product has lie at `out`, and nobody else reads or writes them.
+/// `out` must have the rows and columns of the product, and nothing else may read or write them.
 #[expect(unsafe_code, reason = "gemm takes pointers")]
 unsafe fn write(
     out: Tile,
@@ -170,10 +170,10 @@ unsafe fn write(
         let left = left.rows(row, end - row);
         let Range { start: column, end } = part(columns, number % across, across);
         let right = right.columns(column, end - column);
-        // The whole place is used and not its pointer alone, which threads do not share.
+        // Captures the whole tile and not only its pointer, which is not `Sync`.
         let Tile { first, row_stride } = { out };
-        // SAFETY: the piece is inside of what the caller answers for, and is no other's; `left` and `right` lie inside
-        // their slices, as asserted when they were made.
+        // SAFETY: the piece is inside of the tile, and no other piece overlaps it; `left` and `right` are inside their
+        // slices, as asserted by their constructors.
         unsafe {
             gemm::gemm(
                 left.rows,
@@ -204,14 +204,14 @@ unsafe fn write(
     }
 }
 
-/// Products of fewer multiplications are done before another thread is awake.
+/// Smaller products are done before another thread wakes up.
 const MIN_PARALLEL_WORK: usize = 1 << 19;
 
-/// Pieces are about so thin at the least, and thicker than 64: where no side is, gemm sums in another order.
+/// About the smallest side of a piece. It is above 64, because gemm sums small products in another order.
 const MIN_PIECE: usize = 96;
 
-/// How many pieces a product is cut into down its rows and across its columns, so that each thread has one: along the
-/// longer side, and along the other where pieces would become thin.
+/// The number of pieces along the rows and along the columns of a product, so that each thread has one: the longer side
+/// is divided first, then the other if pieces would become too small.
 fn pieces(rows: usize, columns: usize, threads: usize) -> (usize, usize) {
     let cut = |length: usize, count: usize| (length / MIN_PIECE).clamp(1, count);
     let of_longer = cut(rows.max(columns), threads);
@@ -219,7 +219,7 @@ fn pieces(rows: usize, columns: usize, threads: usize) -> (usize, usize) {
     if columns >= rows { (of_shorter, of_longer) } else { (of_longer, of_shorter) }
 }
 
-/// One of `count` parts of so many rows or columns, which end where vectors do.
+/// One of `count` parts of so many rows or columns, aligned to vectors.
 fn part(length: usize, number: usize, count: usize) -> Range<usize> {
     const VECTOR: usize = 16;
     let start = |number| {

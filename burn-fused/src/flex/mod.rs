@@ -1,13 +1,13 @@
-//! This crate's operations on Burn's CPU backend: kernels on slices, and how they hang in Burn's autodiff graph.
+//! The operations on Burn's CPU backend: kernels on slices, and their nodes in Burn's autodiff graph.
 //!
-//! A kernel reads and writes `f32` rows; rayon shares the rows out, and `pulp` compiles the loops for the widest
-//! vectors the machine has. Sums over rows add up chunks of a fixed size in their order, so that results do not depend
-//! on the number of threads.
+//! A kernel reads and writes rows of `f32`. rayon distributes the rows over threads, and `pulp` compiles the loops for
+//! the widest vectors of the machine. Sums over rows add chunks of a fixed size in a fixed order, so that results do not
+//! depend on the number of threads.
 
 #![expect(clippy::inline_always, reason = "a loop vectorises only where all it calls is inlined")]
 #![expect(
     clippy::cast_possible_truncation,
-    reason = "settings in double precision meet numbers in single; hashes take the bits they take"
+    reason = "options in f64 become f32 in a kernel; hashes keep the low bits"
 )]
 
 mod activation;
@@ -22,16 +22,13 @@ mod simd;
 mod tensor;
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{Bool, DType, Tensor};
+use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
+use burn::nn::Dropout;
+use burn::tensor::{Bool, DType, Device, Tensor};
 
 use self::attention::Heads;
 use self::dropout::Mask;
-use crate::Activation;
-use crate::adam::{AdamRates, AdamState};
-use crate::attention::AttentionOptions;
-use crate::dropout::active_rate;
-use crate::norm::ResidualInputs;
+use crate::types::{Activation, AdamRates, AdamState, AttentionOptions, ResidualInputs};
 
 /// The operations as Burn dispatches them.
 #[backend_extension(Flex, Autodiff)]
@@ -46,10 +43,10 @@ pub(crate) trait FusedOps: Backend {
     /// An activation of each element.
     fn fused_activation(x: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self>;
 
-    /// A mask times the tensor.
+    /// The tensor times a dropout mask.
     fn fused_dropout(x: FloatTensor<Self>, mask: Mask) -> FloatTensor<Self>;
 
-    /// LayerNorm of a sum; a summand without elements is none.
+    /// LayerNorm of a sum; an input without elements is left out.
     fn fused_layer_norm(
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
@@ -68,24 +65,24 @@ pub(crate) trait FusedOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What is done with gradients, and has none itself.
+/// Operations on gradients, which are not differentiated themselves.
 #[backend_extension(Flex)]
 pub(crate) trait GradientOps: Backend {
-    /// A mean after one more gradient.
+    /// The running mean of gradients, with one more gradient.
     fn fused_mean(
         mean: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         beta: f64,
     ) -> FloatTensor<Self>;
 
-    /// A mean of squares after one more gradient.
+    /// The running mean of squared gradients, with one more gradient.
     fn fused_mean_of_squares(
         mean: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         beta: f64,
     ) -> FloatTensor<Self>;
 
-    /// A parameter after a step by its moments.
+    /// The parameter after a step.
     fn fused_update(
         parameter: FloatTensor<Self>,
         moment_1: FloatTensor<Self>,
@@ -122,7 +119,7 @@ impl FusedOps for Flex {
         beta: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        norm::forward([&first, &second, &third], &gamma, &beta, epsilon).output
+        norm::forward([&first, &second, &third], &gamma, &beta, epsilon).normed
     }
 
     fn fused_attention(
@@ -166,9 +163,24 @@ impl GradientOps for Flex {
     }
 }
 
-/// Whether the kernels take a tensor: it lies on this backend and holds single-precision numbers.
+/// Whether the kernels support a tensor: it is on this backend, in single precision.
 pub(crate) fn supports<const D: usize>(x: &Tensor<D>) -> bool {
-    x.dtype() == DType::F32 && crate::is_fused(&x.device())
+    x.dtype() == DType::F32 && is_flex(&x.device())
+}
+
+fn is_flex(device: &Device) -> bool {
+    match device.as_dispatch() {
+        DispatchDevice::Autodiff(autodiff) => {
+            matches!(autodiff.clone().inner(), DispatchDevice::Flex(_))
+        }
+        device => matches!(device, DispatchDevice::Flex(_)),
+    }
+}
+
+/// A fresh mask for a dropout layer, if it drops elements of `x`.
+fn mask_for<const D: usize>(layer: &Dropout, x: &Tensor<D>) -> Option<Mask> {
+    let active = layer.training.is_enabled() && x.device().is_autodiff() && layer.prob > 0.0;
+    active.then(|| Mask::draw(layer.prob, &x.device()))
 }
 
 pub(crate) fn linear(x: Tensor<3>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<3> {
@@ -183,21 +195,23 @@ pub(crate) fn activation<const D: usize>(x: Tensor<D>, kind: Activation) -> Tens
     Tensor::from_dispatch(Dispatch::fused_activation(x.into_dispatch(), kind))
 }
 
-pub(crate) fn dropout<const D: usize>(x: Tensor<D>, rate: f64) -> Tensor<D> {
-    let mask = Mask::draw(rate, &x.device());
-    Tensor::from_dispatch(Dispatch::fused_dropout(x.into_dispatch(), mask))
+pub(crate) fn dropout<const D: usize>(x: Tensor<D>, layer: &Dropout) -> Tensor<D> {
+    match mask_for(layer, &x) {
+        Some(mask) => Tensor::from_dispatch(Dispatch::fused_dropout(x.into_dispatch(), mask)),
+        None => x,
+    }
 }
 
 pub(crate) fn layer_norm(
-    summands: ResidualInputs,
+    inputs: ResidualInputs,
     gamma: Tensor<1>,
     beta: Tensor<1>,
     epsilon: f64,
 ) -> Tensor<3> {
-    let nothing = Tensor::<3>::empty([0, 0, 0], &summands.first.device());
-    let [second, third] = summands.more.map(|summand| summand.unwrap_or_else(|| nothing.clone()));
+    let empty = Tensor::<3>::empty([0, 0, 0], &inputs.first.device());
+    let [second, third] = inputs.more.map(|input| input.unwrap_or_else(|| empty.clone()));
     Tensor::from_dispatch(Dispatch::fused_layer_norm(
-        summands.first.into_dispatch(),
+        inputs.first.into_dispatch(),
         second.into_dispatch(),
         third.into_dispatch(),
         gamma.into_dispatch(),
@@ -213,8 +227,7 @@ pub(crate) fn attention(
     attention_mask: &Tensor<2, Bool>,
     options: AttentionOptions<'_>,
 ) -> Tensor<3> {
-    let rate = active_rate(options.dropout, &query);
-    let mask = rate.map(|rate| Mask::draw(rate, &query.device()));
+    let mask = mask_for(options.dropout, &query);
     let heads = Heads::new(options.heads, attention_mask, mask);
     Tensor::from_dispatch(Dispatch::fused_attention(
         query.into_dispatch(),

@@ -8,28 +8,28 @@ use rayon::prelude::*;
 use super::simd::{ROWS_AT_ONCE, column_sums, sum, sum_of_two, vectorised};
 use super::tensor::{Rows, tensor};
 
-/// The result, and what going back needs.
-pub(super) struct Normed {
-    pub(super) output: FlexTensor,
-    pub(super) saved: Saved,
+/// The result, and the state for the backward pass.
+pub(super) struct LayerNormOutput {
+    pub(super) normed: FlexTensor,
+    pub(super) state: LayerNormState,
 }
 
-/// What going back needs of a LayerNorm.
+/// What the backward pass needs.
 #[derive(Debug, Clone)]
-pub(super) struct Saved {
-    /// The sum, centred and scaled to variance 1.
+pub(super) struct LayerNormState {
+    /// The sum, scaled to mean 0 and variance 1.
     normal: FlexTensor,
     /// One over the standard deviation of each row.
     inverse_deviation: FlexTensor,
 }
 
 pub(super) fn forward(
-    summands: [&FlexTensor; 3],
+    inputs: [&FlexTensor; 3],
     gamma: &FlexTensor,
     beta: &FlexTensor,
     epsilon: f64,
-) -> Normed {
-    let [first, second, third] = summands;
+) -> LayerNormOutput {
+    let [first, second, third] = inputs;
     let first = Rows::of(first);
     let more = [second, third].into_iter().filter(|next| next.shape().num_elements() > 0);
     let more: Vec<Rows> = more.map(Rows::of).collect();
@@ -77,19 +77,23 @@ pub(super) fn forward(
             );
         });
     let shape = first.shape();
-    Normed {
-        output: tensor(output, shape.clone()),
-        saved: Saved {
+    LayerNormOutput {
+        normed: tensor(output, shape.clone()),
+        state: LayerNormState {
             normal: tensor(normal, shape),
             inverse_deviation: tensor(inverse_deviation, Shape::new([count / width])),
         },
     }
 }
 
-/// The gradient towards each summand: with `n` the normed sum and `h = g γ`, `(h - mean(h) - n mean(h n)) / deviation`.
-pub(super) fn backward(gradient: &FlexTensor, saved: &Saved, gamma: &FlexTensor) -> FlexTensor {
+/// The gradient of each input: with `n` the normed sum and `h = g γ`, `(h - mean(h) - n mean(h n)) / deviation`.
+pub(super) fn backward(
+    gradient: &FlexTensor,
+    state: &LayerNormState,
+    gamma: &FlexTensor,
+) -> FlexTensor {
     let (gradient, gamma) = (Rows::of(gradient), Rows::of(gamma));
-    let (normal, inverse_deviation) = (Rows::of(&saved.normal), Rows::of(&saved.inverse_deviation));
+    let (normal, inverse_deviation) = (Rows::of(&state.normal), Rows::of(&state.inverse_deviation));
     let width = gradient.width;
     let chunk = ROWS_AT_ONCE * width;
     let mut output = vec![0.0; gradient.data().len()];
@@ -119,9 +123,12 @@ pub(super) fn backward(gradient: &FlexTensor, saved: &Saved, gamma: &FlexTensor)
     tensor(output, gradient.shape())
 }
 
-/// The gradients towards γ and β: the sums of `g n` and of `g` over rows.
-pub(super) fn backward_parameters(gradient: &FlexTensor, saved: &Saved) -> [FlexTensor; 2] {
-    let (gradient, normal) = (Rows::of(gradient), Rows::of(&saved.normal));
+/// The gradients of γ and β: the sums of `g n` and of `g` over rows.
+pub(super) fn backward_parameters(
+    gradient: &FlexTensor,
+    state: &LayerNormState,
+) -> [FlexTensor; 2] {
+    let (gradient, normal) = (Rows::of(gradient), Rows::of(&state.normal));
     let width = gradient.width;
     let rows = gradient.data().len() / width;
     let sums = column_sums(rows, [width, width], |rows, [gamma, beta]| {

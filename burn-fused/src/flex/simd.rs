@@ -1,26 +1,26 @@
-//! Loops for the widest vectors of the machine, and the functions that vectorise in them.
+//! Loops for the widest vectors of the machine, and functions that vectorise inside of them.
 
 use std::ops::Range;
 
 use pulp::Arch;
 use rayon::prelude::*;
 
-/// Rows that one task works on: few enough to stay in a core's cache, many enough to be worth a task.
+/// Rows in one rayon task: few enough for a core's cache, enough to be worth a task.
 pub(super) const ROWS_AT_ONCE: usize = 64;
 
-/// Elements that one task works on where rows mean nothing.
+/// Elements in one rayon task of an elementwise operation.
 pub(super) const ELEMENTS_AT_ONCE: usize = 1 << 14;
 
-/// Lanes that a sum is split into, enough for every instruction set; fixed, so that sums are the same everywhere.
+/// Lanes of a sum: enough for every instruction set, and fixed, so that sums are the same on every machine.
 const LANES: usize = 16;
 
-/// Runs a loop compiled for the vectors this machine has.
+/// Runs a loop that is compiled for the widest vectors of this machine.
 ///
-/// `body` and all it calls have to be inlined to profit: closures marked `#[inline(always)]`.
+/// `kernel` and all functions that it calls must be `#[inline(always)]`.
 #[inline]
-pub(super) fn vectorised<R>(body: impl FnOnce() -> R) -> R {
-    struct Body<F>(F);
-    impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Body<F> {
+pub(super) fn vectorised<R>(kernel: impl FnOnce() -> R) -> R {
+    struct Kernel<F>(F);
+    impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Kernel<F> {
         type Output = R;
 
         #[inline(always)]
@@ -28,12 +28,12 @@ pub(super) fn vectorised<R>(body: impl FnOnce() -> R) -> R {
             (self.0)()
         }
     }
-    Arch::new().dispatch(Body(body))
+    Arch::new().dispatch(Kernel(kernel))
 }
 
-/// Sums over rows, for several sums of the widths given: `add` adds a range of rows to them.
+/// Several sums over rows, of the given widths; `add` adds a range of rows to them.
 ///
-/// Chunks of rows are summed in parallel and then in their order, so that the number of threads changes no bit.
+/// Chunks of rows are summed in parallel, and then the chunks in order, so that the number of threads changes no bit.
 pub(super) fn column_sums<const N: usize>(
     rows: usize,
     widths: [usize; N],
@@ -114,10 +114,10 @@ pub(super) fn largest(row: &[f32]) -> f32 {
     lanes.into_iter().fold(f32::MIN, f32::max)
 }
 
-/// `eˣ` to about one unit in the last place; 0 below the normal numbers, infinite above 88.37, NaN of NaN.
+/// `eˣ` to about one unit in the last place; 0 for results below the normal numbers, infinite above 88.37, NaN for NaN.
 ///
 /// `x = n ln 2 + r` with `|r| ≤ ln 2 / 2`, and a Taylor polynomial for `eʳ`. Adding [`ROUND`] leaves `n` in the low
-/// bits of the number, which are then moved to where an exponent stands.
+/// bits, which are then shifted to the exponent.
 #[inline(always)]
 #[expect(clippy::excessive_precision, reason = "the parts of ln 2 are exact as written")]
 pub(super) fn exp(x: f32) -> f32 {
@@ -127,7 +127,7 @@ pub(super) fn exp(x: f32) -> f32 {
     const SMALLEST: f32 = -87.336_54; // ln of the smallest normal number
     const LARGEST: f32 = 88.376_26;
 
-    // Compared so that NaN stays.
+    // These comparisons keep NaN.
     let clamped = if x > LARGEST { LARGEST } else { x };
     let clamped = if clamped < SMALLEST { SMALLEST } else { clamped };
     let rounded = clamped.mul_add(std::f32::consts::LOG2_E, ROUND);
@@ -221,11 +221,11 @@ mod tests {
         assert_eq!(largest(&row).to_bits(), 52.0_f32.to_bits());
         assert_eq!(largest(&[-3.0]).to_bits(), (-3.0_f32).to_bits());
         assert!(is_finite(&row));
-        for place in 0..row.len() {
+        for index in 0..row.len() {
             for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let mut row = row.clone();
-                row[place] = special;
-                assert!(!is_finite(&row), "{special} at {place}");
+                row[index] = special;
+                assert!(!is_finite(&row), "{special} at {index}");
             }
         }
     }

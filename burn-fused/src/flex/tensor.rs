@@ -1,4 +1,4 @@
-//! From Burn's CPU tensors to slices and back.
+//! Conversion between Burn's CPU tensors and slices.
 
 use burn::backend::TensorMetadata;
 use burn::tensor::{Bytes, DType, Shape};
@@ -12,7 +12,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Copies only what is not in memory order already.
+    /// Copies a tensor only if it is not in memory order.
     pub(super) fn of(tensor: &FlexTensor) -> Self {
         let tensor = in_memory_order(tensor.clone());
         let width = last_axis(&tensor.shape());
@@ -28,7 +28,7 @@ impl Rows {
     }
 }
 
-/// The tensor itself where its memory holds its elements in order and nothing else, a copy where not.
+/// The tensor itself if its memory holds exactly its elements in order, otherwise a copy.
 pub(super) fn in_memory_order(tensor: FlexTensor) -> FlexTensor {
     let bytes = tensor.shape().num_elements() * size_of::<f32>();
     let whole = tensor.layout().start_offset() == 0 && tensor.bytes().len() == bytes;
