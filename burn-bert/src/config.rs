@@ -1,14 +1,14 @@
-//! The shape of a BERT, with the keys of Hugging Face's `config.json`.
+//! The configuration of a BERT, with the keys of Hugging Face's `config.json`.
 
 use std::path::Path;
 
 use burn_fused::Activation;
 use serde::{Deserialize, Serialize};
 
-use crate::error::BertError;
+use crate::error::{BertError, ConfigError, InputError};
 use crate::{checkpoint, config_file};
 
-/// The activation of the feed-forward; names as in Hugging Face's `hidden_act`.
+/// The activation of the feed-forward, named as in Hugging Face's `hidden_act`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HiddenActivation {
@@ -39,10 +39,10 @@ impl From<HiddenActivation> for Activation {
     }
 }
 
-/// The shape of a BERT.
+/// The configuration of a BERT.
 ///
-/// When a `config.json` is read, keys that would change what a BERT computes and are not named here are refused, those
-/// that change nothing are passed over, and the rest are listed in [`unknown_keys`](Self::unknown_keys).
+/// When a `config.json` is read, keys that change the result of a BERT must be supported, keys that do not are ignored,
+/// and unknown keys are listed in [`unknown_keys`](Self::unknown_keys).
 ///
 /// <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/bert/configuration_bert.py>
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub struct BertConfig {
     pub hidden_size: usize,
     /// Number of layers.
     pub num_hidden_layers: usize,
-    /// Heads of the attention; `hidden_size` is a multiple of it.
+    /// Number of attention heads; `hidden_size` is a multiple of it.
     pub num_attention_heads: usize,
     /// Width inside the feed-forward.
     pub intermediate_size: usize,
@@ -76,10 +76,10 @@ pub struct BertConfig {
     /// ε of every LayerNorm.
     #[serde(default = "layer_norm_eps")]
     pub layer_norm_eps: f64,
-    /// How positions are embedded; only `absolute` is BERT's.
+    /// The kind of position embeddings; only `absolute` is supported.
     #[serde(default = "absolute")]
     pub position_embedding_type: String,
-    /// Keys of the file that are not transformers' and not known here: what they ask for is not done.
+    /// Keys of the file that neither transformers nor this crate knows; they have no effect.
     #[serde(skip)]
     pub unknown_keys: Vec<String>,
 }
@@ -92,7 +92,7 @@ fn absolute() -> String {
     "absolute".to_owned()
 }
 
-// The values that transformers takes where a config.json leaves the key out.
+// The defaults of transformers for keys that a config.json may leave out.
 fn initializer_range() -> f64 {
     0.02
 }
@@ -134,12 +134,12 @@ impl BertConfig {
         }
     }
 
-    /// Reads the configuration of a directory: Hugging Face's `config.json`, or Google's `bert_config.json` where the
-    /// weights are Google's or there is no other.
+    /// Reads the configuration of a directory: Hugging Face's `config.json`, or Google's `bert_config.json` if the
+    /// weights are Google's or there is no other configuration.
     ///
     /// # Errors
-    /// A file that is not there or cannot be read, is no JSON, lacks a key, has one that is not supported, or describes
-    /// another kind of model.
+    /// If the file is missing, cannot be read, is not JSON, lacks a key, has an unsupported value, or describes another
+    /// kind of model.
     pub fn from_directory(directory: &Path) -> Result<Self, BertError> {
         let google = directory.join(config_file::GOOGLE);
         let path = directory.join("config.json");
@@ -147,34 +147,34 @@ impl BertConfig {
         config_file::read(if google.is_file() && is_google_format { &google } else { &path })
     }
 
-    /// Reads a `config.json`, or a `bert_config.json`: what Google's code calls `gelu` is [`HiddenActivation::GeluNew`].
+    /// Reads a `config.json`, or a `bert_config.json`, whose `gelu` is [`HiddenActivation::GeluNew`].
     ///
     /// # Errors
-    /// A file that cannot be read, is no JSON, lacks a key, has one that is not supported, or describes another kind of
+    /// If the file cannot be read, is not JSON, lacks a key, has an unsupported value, or describes another kind of
     /// model.
     pub fn from_json_file(path: &Path) -> Result<Self, BertError> {
         config_file::read(path)
     }
 
-    /// The same BERT with one dropout everywhere, in `0..1`.
+    /// Sets both dropout rates, in `0..1`.
     #[must_use]
     pub fn with_dropout(self, dropout: f64) -> Self {
         Self { hidden_dropout_prob: dropout, attention_probs_dropout_prob: dropout, ..self }
     }
 
-    /// Checks that the numbers describe a BERT.
+    /// Checks that the values describe a BERT.
     ///
     /// # Errors
-    /// The first that does not.
-    pub fn check(&self) -> Result<(), BertError> {
+    /// The first value that does not.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let wrong = |key, found: String, expected: &str| {
-            Err(BertError::Config { key, found, expected: expected.to_owned() })
+            Err(ConfigError::Value { key, found, expected: expected.to_owned() })
         };
         if self.model_type != "bert" {
             return wrong(
                 "model_type",
                 self.model_type.clone(),
-                "bert: other architectures are not read",
+                "bert: other architectures are not supported",
             );
         }
         if self.position_embedding_type != "absolute" {
@@ -223,28 +223,32 @@ impl BertConfig {
         Ok(())
     }
 
-    /// Checks one text's plain numbers before they become tensors.
+    /// Checks the ids of one text before they become tensors of a [`BertInput`](crate::BertInput).
     ///
-    /// A GPU does not say when an index is out of its table, so whoever makes a
-    /// [`BertInput`](crate::BertInput) from foreign numbers asks here first.
+    /// A GPU does not report an index outside of an embedding table, so ids from other sources must be checked.
     ///
     /// # Errors
-    /// A text without tokens, or the first token id, token type or length that has no embedding.
-    pub fn check_text(&self, input_ids: &[u32], token_type_ids: &[u32]) -> Result<(), BertError> {
-        let input = |what, found: usize, count| BertError::Input { what, found, count };
+    /// If the text has no tokens, or a token id, token type or position without an embedding.
+    pub fn check_text(&self, input_ids: &[u32], token_type_ids: &[u32]) -> Result<(), InputError> {
+        let out_of_range =
+            |what, found: usize, count| InputError::OutOfRange { what, found, count };
         if input_ids.is_empty() {
-            return Err(BertError::NoTokens);
+            return Err(InputError::NoTokens);
         }
         if let Some(&id) = input_ids.iter().find(|id| **id as usize >= self.vocab_size) {
-            return Err(input("token id", id as usize, self.vocab_size));
+            return Err(out_of_range("token id", id as usize, self.vocab_size));
         }
         if let Some(&kind) =
             token_type_ids.iter().find(|kind| **kind as usize >= self.type_vocab_size)
         {
-            return Err(input("token type", kind as usize, self.type_vocab_size));
+            return Err(out_of_range("token type", kind as usize, self.type_vocab_size));
         }
         if input_ids.len() > self.max_position_embeddings {
-            return Err(input("position", input_ids.len() - 1, self.max_position_embeddings));
+            return Err(out_of_range(
+                "position",
+                input_ids.len() - 1,
+                self.max_position_embeddings,
+            ));
         }
         Ok(())
     }
@@ -261,10 +265,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_bert_is_refused() {
+    fn unsupported_values_are_refused() {
         check_refused(
             |config| config.model_type = "roberta".to_owned(),
-            "the configuration has model_type roberta, expected bert: other architectures are not read",
+            "the configuration has model_type roberta, expected bert: other architectures are not supported",
         );
         check_refused(
             |config| config.position_embedding_type = "relative_key".to_owned(),
@@ -293,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_without_an_embedding_are_refused() {
+    fn ids_without_an_embedding_are_refused() {
         let config = BertConfig::bert_base();
         config.check_text(&[101, 30521, 102], &[0, 1, 1]).unwrap();
         let sentence =
@@ -308,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_survives_json() {
+    fn a_configuration_is_the_same_after_json() {
         let json = serde_json::to_string(&BertConfig::bert_large()).unwrap();
         assert_eq!(serde_json::from_str::<BertConfig>(&json).unwrap(), BertConfig::bert_large());
     }

@@ -1,5 +1,5 @@
-//! Reading of `config.json` and of Google's `bert_config.json`: which keys are used, which are harmless, and which are
-//! refused because they change what a BERT computes.
+//! Reading `config.json` and Google's `bert_config.json`: which keys are used, which have no effect, and which must have
+//! one value because they change the result of a BERT.
 //!
 //! <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/configuration_utils.py>
 
@@ -9,39 +9,35 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::config::{BertConfig, HiddenActivation};
-use crate::error::BertError;
+use crate::error::{BertError, ConfigError};
 
 /// The name of Google's file.
 pub(crate) const GOOGLE: &str = "bert_config.json";
-/// The largest file that is read; a configuration with the names of 20,000 labels has 1 MB.
+/// The largest file that is read, in bytes; a configuration with the names of 20,000 labels has 1 MB.
 const LARGEST: u64 = 16 << 20;
 
-/// What is done with a key.
+/// How a key is handled.
 #[derive(Clone, Copy)]
 enum Rule {
-    /// It decides what a BERT computes and is used.
+    /// It is used.
     Used,
-    /// It changes nothing that the encoder computes; the text says why.
-    #[expect(dead_code, reason = "the reason is for whoever reads the table")]
-    Harmless(&'static str),
-    /// It changes what a BERT computes and has one value that is supported.
+    /// It does not change the encoder's result, for this reason.
+    #[expect(dead_code, reason = "documents the table")]
+    NoEffect(&'static str),
+    /// It changes the encoder's result; only values that pass the test are supported, which the text describes.
     Only(fn(&Value) -> bool, &'static str),
 }
 
-use Rule::{Harmless, Only, Used};
+use Rule::{NoEffect, Only, Used};
 
-/// The heads are a task's: their settings say nothing of the base.
-const HEAD: Rule = Harmless("of a head, which belongs to a task");
-/// A BERT reads, and does not write.
-const GENERATION: Rule = Harmless("for writing text");
-/// How transformers answers.
-const OUTPUT: Rule = Harmless("what transformers hands out, not what it computes");
-/// Where a model comes from.
-const ORIGIN: Rule = Harmless("where the model comes from");
-/// Of Google's multilingual and Chinese checkpoints; their code does not use them either.
-const POOLER: Rule = Harmless("a leftover of Google's, which no code uses");
-/// A head reads only the token ids of texts.
-const TOKEN_ID: Rule = Harmless("the tokenizer has the special tokens' ids, and padding is masked");
+const HEAD: Rule = NoEffect("a setting of the head, which belongs to a task");
+const GENERATION: Rule = NoEffect("a setting of text generation");
+const OUTPUT: Rule = NoEffect("which values transformers returns");
+const ORIGIN: Rule = NoEffect("the origin of the model");
+/// In Google's multilingual and Chinese checkpoints.
+const POOLER: Rule = NoEffect("unused by Google's own code too");
+const TOKEN_ID: Rule =
+    NoEffect("the tokenizer has the ids of special tokens, and padding is masked");
 
 const KEYS: &[(&str, Rule)] = &[
     ("model_type", Used),
@@ -59,36 +55,37 @@ const KEYS: &[(&str, Rule)] = &[
     ("layer_norm_eps", Used),
     ("position_embedding_type", Used),
     ("architectures", Used),
-    // Only some values are supported.
-    ("is_decoder", Only(is_false, "false: a decoder masks what follows")),
-    ("add_cross_attention", Only(is_false, "false: there is no encoder beside it")),
-    ("cross_attention_hidden_size", Only(Value::is_null, "null: there is no encoder beside it")),
+    ("is_decoder", Only(is_false, "false: decoders are not supported")),
+    ("add_cross_attention", Only(is_false, "false: there is no second encoder")),
+    ("cross_attention_hidden_size", Only(Value::is_null, "null: there is no second encoder")),
     ("is_encoder_decoder", Only(is_false, "false")),
     ("tie_encoder_decoder", Only(is_false, "false")),
-    ("pruned_heads", Only(is_empty, "{}: layers have all their heads")),
-    ("quantization_config", Only(is_empty, "null: weights are floats")),
-    ("auto_map", Only(is_empty, "no code of its own")),
+    ("pruned_heads", Only(is_empty, "{}: pruned heads are not supported")),
+    ("quantization_config", Only(is_empty, "null: quantized weights are not supported")),
+    ("auto_map", Only(is_empty, "null: custom code is not supported")),
     ("directionality", Only(is_bidirectional, "\"bidi\"")),
-    ("embedding_size", Only(Value::is_null, "null: embeddings are as wide as hidden states")),
-    // Of no effect on the encoder.
-    ("dtype", Harmless("the precision is chosen by whoever runs the base")),
-    ("torch_dtype", Harmless("the old name of dtype")),
-    ("use_bfloat16", Harmless("no code of transformers uses it")),
-    ("tie_word_embeddings", Harmless("of the language model's head, which is not read")),
-    ("chunk_size_feed_forward", Harmless("how much is computed at a time")),
-    ("gradient_checkpointing", Harmless("how gradients are computed")),
-    ("use_cache", Harmless("of decoders")),
-    ("attn_implementation", Harmless("how attention is computed")),
-    ("_attn_implementation", Harmless("how attention is computed")),
-    ("_attn_implementation_autoset", Harmless("how attention is computed")),
-    ("_attn_implementation_internal", Harmless("how attention is computed")),
-    ("_experts_implementation", Harmless("of models with experts")),
-    ("torchscript", Harmless("for exporting the model")),
-    ("xla_device", Harmless("where the model runs")),
-    ("tokenizer_class", Harmless("it is read together with the tokenizer")),
-    ("model_max_length", Harmless("the longest length is chosen by whoever trains")),
-    ("transformers.js_config", Harmless("for JavaScript")),
-    ("sentence_transformers", Harmless("how vectors of sentences are made of hidden states")),
+    (
+        "embedding_size",
+        Only(Value::is_null, "null: embeddings have the width of the hidden states"),
+    ),
+    ("dtype", NoEffect("the caller chooses the precision")),
+    ("torch_dtype", NoEffect("the old name of dtype")),
+    ("use_bfloat16", NoEffect("unused by transformers")),
+    ("tie_word_embeddings", NoEffect("a setting of the language model's head")),
+    ("chunk_size_feed_forward", NoEffect("memory use only")),
+    ("gradient_checkpointing", NoEffect("memory use only")),
+    ("use_cache", NoEffect("a setting of decoders")),
+    ("attn_implementation", NoEffect("the implementation of attention")),
+    ("_attn_implementation", NoEffect("the implementation of attention")),
+    ("_attn_implementation_autoset", NoEffect("the implementation of attention")),
+    ("_attn_implementation_internal", NoEffect("the implementation of attention")),
+    ("_experts_implementation", NoEffect("a setting of models with experts")),
+    ("torchscript", NoEffect("a setting of export")),
+    ("xla_device", NoEffect("the device")),
+    ("tokenizer_class", NoEffect("read with the tokenizer")),
+    ("model_max_length", NoEffect("the caller chooses the maximum length")),
+    ("transformers.js_config", NoEffect("a setting of transformers.js")),
+    ("sentence_transformers", NoEffect("pooling of sentence-transformers")),
     ("output_hidden_states", OUTPUT),
     ("output_attentions", OUTPUT),
     ("output_past", OUTPUT),
@@ -153,14 +150,14 @@ const KEYS: &[(&str, Rule)] = &[
 /// Reads a configuration file.
 pub(crate) fn read(path: &Path) -> Result<BertConfig, BertError> {
     let unreadable = |source| BertError::Read { path: path.to_owned(), source };
-    let malformed = |source| BertError::ConfigJson { path: path.to_owned(), source };
+    let malformed = |source| ConfigError::Json { path: path.to_owned(), source };
     let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
     if bytes > LARGEST {
         return Err(BertError::TooLarge { path: path.to_owned(), bytes, limit: LARGEST });
     }
     let text = std::fs::read(path).map_err(unreadable)?;
     let json: Map<String, Value> = serde_json::from_slice(&text).map_err(malformed)?;
-    check_kind(path, &json)?;
+    check_model_type(path, &json)?;
     let unknown_keys = check_keys(path, &json)?;
     let config = BertConfig::deserialize(Value::Object(json)).map_err(malformed)?;
     let config = BertConfig { unknown_keys, ..config };
@@ -169,9 +166,9 @@ pub(crate) fn read(path: &Path) -> Result<BertConfig, BertError> {
     Ok(if is_google { google_format(config) } else { config })
 }
 
-/// The kind of model comes first: of another one, any other key may be missing or mean something else.
-fn check_kind(path: &Path, json: &Map<String, Value>) -> Result<(), BertError> {
-    let expected = "bert: other architectures are not read";
+/// Checks the kind of model first: in another kind, any key may be missing or mean something else.
+fn check_model_type(path: &Path, json: &Map<String, Value>) -> Result<(), ConfigError> {
+    let expected = "bert: other architectures are not supported";
     match json.get("model_type") {
         Some(kind) if kind == "bert" => Ok(()),
         Some(kind) => Err(wrong(path, "model_type", kind, expected)),
@@ -179,15 +176,15 @@ fn check_kind(path: &Path, json: &Map<String, Value>) -> Result<(), BertError> {
         None => match json.get("architectures").and_then(Value::as_array) {
             Some(names) if names.iter().any(|name| !is_bert_key(name)) => {
                 let found = Value::Array(names.clone());
-                Err(wrong(path, "architectures", &found, "one of BERT's (model_type is not there)"))
+                Err(wrong(path, "architectures", &found, "one of BERT's (there is no model_type)"))
             }
             _ => Ok(()),
         },
     }
 }
 
-/// The keys that are not known; those with a value that is not supported are refused.
-fn check_keys(path: &Path, json: &Map<String, Value>) -> Result<Vec<String>, BertError> {
+/// Checks the values of known keys, and returns the unknown ones.
+fn check_keys(path: &Path, json: &Map<String, Value>) -> Result<Vec<String>, ConfigError> {
     let mut unknown = Vec::new();
     for (key, value) in json {
         match KEYS.iter().find(|(name, _)| name == key) {
@@ -201,7 +198,7 @@ fn check_keys(path: &Path, json: &Map<String, Value>) -> Result<Vec<String>, Ber
     Ok(unknown)
 }
 
-/// What Google's code calls `gelu` is the tanh approximation.
+/// `gelu` is the tanh approximation in Google's code.
 ///
 /// <https://github.com/google-research/bert/blob/eedf5716ce1268e56f0a50264a88cafad334ac61/modeling.py#L264>
 fn google_format(config: BertConfig) -> BertConfig {
@@ -212,8 +209,8 @@ fn google_format(config: BertConfig) -> BertConfig {
     BertConfig { hidden_act, ..config }
 }
 
-fn wrong(path: &Path, key: &str, found: &Value, expected: &str) -> BertError {
-    /// Characters of a value in a message.
+fn wrong(path: &Path, key: &str, found: &Value, expected: &str) -> ConfigError {
+    /// The most characters of a value in a message.
     const LONGEST: usize = 80;
     let text = match found {
         Value::String(text) => text.clone(),
@@ -223,7 +220,7 @@ fn wrong(path: &Path, key: &str, found: &Value, expected: &str) -> BertError {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     };
-    BertError::ConfigKey {
+    ConfigError::FileValue {
         path: path.to_owned(),
         key: key.to_owned(),
         found,

@@ -1,9 +1,9 @@
-//! What can go wrong when a BERT is read, said in sentences.
+//! The errors of this crate: reading files, configurations, weights and inputs.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// Why a BERT could not be read or run.
+/// Why a BERT could not be loaded or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BertError {
@@ -12,54 +12,8 @@ pub enum BertError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: std::io::Error,
-    },
-    /// `config.json` is not what it should be.
-    #[error("{path} is not a BERT configuration in Hugging Face's form")]
-    ConfigJson {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        source: serde_json::Error,
-    },
-    /// The index of a sharded checkpoint is not what it should be.
-    #[error("{path} is not the index of a sharded checkpoint")]
-    IndexJson {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        source: serde_json::Error,
-    },
-    /// An index that names something else than a file beside it.
-    #[error("{path} names the file {shard}, expected one in its own directory")]
-    Shard {
-        /// The index.
-        path: PathBuf,
-        /// What it names.
-        shard: String,
-    },
-    /// A configuration that describes something else than a BERT.
-    #[error("the configuration has {key} {found}, expected {expected}")]
-    Config {
-        /// The key in `config.json`.
-        key: &'static str,
-        /// Its value.
-        found: String,
-        /// What it may be.
-        expected: String,
-    },
-    /// A key of a configuration file with a value that is not supported.
-    #[error("{path} has {key} {found}, expected {expected}")]
-    ConfigKey {
-        /// The file.
-        path: PathBuf,
-        /// The key.
-        key: String,
-        /// Its value.
-        found: String,
-        /// What it may be.
-        expected: String,
     },
     /// A file that is larger than any of its kind.
     #[error("{path} has {bytes} bytes, expected at most {limit}")]
@@ -68,27 +22,94 @@ pub enum BertError {
         path: PathBuf,
         /// Its size.
         bytes: u64,
-        /// The largest that is read.
+        /// The largest size that is read.
         limit: u64,
     },
+    /// A configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The files of the weights.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The input of a forward pass.
+    #[error(transparent)]
+    Input(#[from] InputError),
+}
+
+/// A configuration that is not one of a BERT.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A file that is not the JSON of a configuration.
+    #[error("{path} is not a BERT configuration in Hugging Face's format")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// A setting with a value that is not supported.
+    #[error("the configuration has {key} {found}, expected {expected}")]
+    Value {
+        /// The key in `config.json`.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// The supported values.
+        expected: String,
+    },
+    /// A key of a configuration file with a value that is not supported.
+    #[error("{path} has {key} {found}, expected {expected}")]
+    FileValue {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Its value.
+        found: String,
+        /// The supported values.
+        expected: String,
+    },
+}
+
+/// Files of weights that cannot be loaded into a BERT.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WeightsError {
     /// A directory without weights.
     #[error(
         "{directory} holds no weights: expected model.safetensors, model.safetensors.index.json, pytorch_model.bin or bert_model.ckpt.index"
     )]
-    NoWeights {
+    None {
         /// The directory.
         directory: PathBuf,
     },
-    /// A file of weights that is damaged or of another kind.
-    #[error("{path} is not a whole file of weights ({reason}); fetch it again")]
-    Weights {
+    /// The index of a sharded checkpoint is not valid JSON.
+    #[error("{path} is not the index of a sharded checkpoint")]
+    IndexJson {
         /// The file.
         path: PathBuf,
-        /// What its reader says.
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// An index that names a file outside of its directory.
+    #[error("{path} names the file {shard}, expected one in its own directory")]
+    Shard {
+        /// The index.
+        path: PathBuf,
+        /// The name in it.
+        shard: String,
+    },
+    /// A file of weights that is damaged or of another kind.
+    #[error("{path} is not a complete file of weights ({reason}); download it again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The error of its reader.
         reason: String,
     },
-    /// The tensors in the files are not those of the configuration.
-    #[error("the weights in {directory} are not those of its config.json:{}", list(.problems))]
+    /// The tensors in the files do not match the configuration.
+    #[error("the weights in {directory} do not match its config.json:{}", list(.problems))]
     Tensors {
         /// The directory.
         directory: PathBuf,
@@ -97,17 +118,17 @@ pub enum BertError {
     },
     /// Weights without the tensors of a BERT.
     #[error(
-        "the weights in {directory} hold no BERT: none of their {count} tensors is named embeddings.word_embeddings.weight; the first are {first}"
+        "the weights in {directory} contain no BERT: none of their {count} tensors is named embeddings.word_embeddings.weight; the first are {first}"
     )]
     NoEncoder {
         /// The directory.
         directory: PathBuf,
-        /// How many tensors there are.
+        /// Number of tensors.
         count: usize,
         /// The names of some.
         first: String,
     },
-    /// Weights with encoders under other names than BERT's.
+    /// Weights with several encoders, or an encoder under an unknown prefix.
     #[error(
         "the weights in {directory} hold the tensors of an encoder under {found}, expected one encoder, under no prefix or one of `bert.`, `model.` and `module.`; rename the tensors"
     )]
@@ -119,60 +140,66 @@ pub enum BertError {
     },
     /// Weights with another number of layers than the configuration.
     #[error(
-        "the weights in {directory} hold {found} layers, expected {expected}: num_hidden_layers in its configuration"
+        "the weights in {directory} have {found} layers, expected {expected}: num_hidden_layers in the configuration"
     )]
     Layers {
         /// The directory.
         directory: PathBuf,
-        /// Layers of which there are tensors.
+        /// Layers with tensors.
         found: usize,
         /// Layers in the configuration.
         expected: usize,
     },
-    /// Weights that would take far more memory than their files have bytes.
+    /// Weights that need far more memory than their files have bytes.
     #[error(
-        "the weights in {directory} would take {numbers} bytes, though their files have {bytes}; they are damaged"
+        "the weights in {directory} need {needed} bytes of memory, but their files have {bytes} bytes; they are damaged"
     )]
     Expansion {
         /// The directory.
         directory: PathBuf,
         /// Bytes in memory.
-        numbers: u128,
+        needed: u128,
         /// Bytes of the files.
         bytes: u64,
     },
+}
+
+/// An input that a BERT cannot embed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputError {
     /// A text of length 0.
     #[error("a text has no tokens, expected at least one")]
     NoTokens,
-    /// An input that BERT has no embedding for.
+    /// A token id, position or token type without an embedding.
     #[error("{what} {found} is out of range: this BERT has {count}")]
-    Input {
+    OutOfRange {
         /// Token id, position or token type.
         what: &'static str,
         /// The value.
         found: usize,
-        /// How many there are.
+        /// Number of embeddings.
         count: usize,
     },
 }
 
-impl BertError {
-    /// The same about the file that a configuration was read from.
+impl ConfigError {
+    /// The same error with the file of the configuration.
     pub(crate) fn in_file(self, path: &Path) -> Self {
         match self {
-            Self::Config { key, found, expected } => {
-                Self::ConfigKey { path: path.to_owned(), key: key.to_owned(), found, expected }
+            Self::Value { key, found, expected } => {
+                Self::FileValue { path: path.to_owned(), key: key.to_owned(), found, expected }
             }
             other => other,
         }
     }
 }
 
-/// What is wrong with one tensor of a checkpoint.
+/// A problem with one tensor of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TensorProblem {
-    /// It is not there.
+    /// It is missing.
     #[error("{name} {expected:?} is missing")]
     Missing {
         /// Its name in the checkpoint.
@@ -180,25 +207,25 @@ pub enum TensorProblem {
         /// Its shape, as in the checkpoint.
         expected: Vec<usize>,
     },
-    /// It is there, and nothing wants it.
-    #[error("{name} {found:?} is left over")]
-    LeftOver {
+    /// It is not a tensor of the encoder.
+    #[error("{name} {found:?} is unexpected")]
+    Unexpected {
         /// Its name in the checkpoint.
         name: String,
         /// Its shape.
         found: Vec<usize>,
     },
-    /// Its shape is another.
+    /// It has another shape.
     #[error("{name} is {found:?}, expected {expected:?}")]
     Shape {
         /// Its name in the checkpoint.
         name: String,
         /// Its shape.
         found: Vec<usize>,
-        /// What the configuration asks for.
+        /// The shape by the configuration.
         expected: Vec<usize>,
     },
-    /// Its numbers are of another type.
+    /// A TensorFlow checkpoint has it in another type.
     #[error("{name} is of TensorFlow's number type {found}, expected {expected} (32-bit floats)")]
     Number {
         /// Its name in the checkpoint.
@@ -222,15 +249,15 @@ pub enum TensorProblem {
         /// Its name in the checkpoint.
         name: String,
     },
-    /// Two tensors stand for one.
-    #[error("{name} is there twice, once under another spelling")]
-    Twice {
+    /// Two names in the checkpoint are those of one parameter.
+    #[error("{name} appears twice, once under another name")]
+    Duplicate {
         /// Its name in the checkpoint.
         name: String,
     },
 }
 
-/// How many problems an error names.
+/// The most problems that an error lists.
 const MAX_PROBLEMS: usize = 100;
 
 fn list(problems: &[TensorProblem]) -> String {

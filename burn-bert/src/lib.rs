@@ -22,7 +22,7 @@ pub use bert::Bert;
 pub use checkpoint::{load, load_weights};
 pub use config::{BertConfig, HiddenActivation};
 pub use encoder::{EmbeddingSizes, Encoder};
-pub use error::{BertError, TensorProblem};
+pub use error::{BertError, ConfigError, InputError, TensorProblem, WeightsError};
 pub use input::BertInput;
 pub use insertion::{EncoderPart, Insertions, Prefix, Projection, Site};
 pub use paths::ModulePaths;

@@ -1,5 +1,5 @@
-//! The precision in which a BERT's matrices are kept and multiplied. Norms, softmax, sums and the pooler stay in single
-//! precision, and so does everything that is inserted (mixed precision, Micikevicius et al. 2018).
+//! The precision of a BERT's matrices. LayerNorms, softmax, sums, the pooler and everything that is inserted stay in
+//! single precision (mixed precision, Micikevicius et al. 2018).
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,24 +10,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::bert::Bert;
 
-/// How the numbers of a base's matrices are kept.
+/// The precision of a base's matrices.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// Half of the bytes, with single precision's range.
+    /// Half precision with the range of single precision.
     Bf16,
-    /// Half of the bytes, with three more bits for the digits and a range that ends at 65504.
+    /// Half precision with three more bits for the digits and a range up to 65504.
     F16,
 }
 
 impl Precision {
-    /// All, the default first.
+    /// All precisions, the default first.
     pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::F16];
 
-    /// Its name on the command line and in files.
+    /// The name on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -36,7 +36,7 @@ impl Precision {
         }
     }
 
-    /// Burn's name for it.
+    /// Burn's data type.
     pub fn dtype(self) -> DType {
         match self {
             Self::F32 => DType::F32,
@@ -45,8 +45,8 @@ impl Precision {
         }
     }
 
-    /// What a loss is multiplied by before going back, and gradients divided by afterwards: without it small gradients
-    /// would be 0 in a range as narrow as [`F16`](Self::F16)'s.
+    /// The factor of the loss before the backward pass, by which gradients are divided afterwards: without it, small
+    /// gradients would underflow in [`F16`](Self::F16).
     pub fn loss_scale(self) -> f64 {
         match self {
             Self::F32 | Self::Bf16 => 1.0,
@@ -71,7 +71,7 @@ impl FromStr for Precision {
 }
 
 impl Bert {
-    /// The same with the matrices of its embeddings and layers in another precision; for a base that does not train.
+    /// Converts the matrices of embeddings and layers to another precision, for a base that is not trained.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         struct Cast {
@@ -103,7 +103,7 @@ impl Bert {
         self.map(&mut Cast { dtype: precision.dtype(), path: Vec::new() })
     }
 
-    /// The precision of its matrices.
+    /// The precision of the matrices.
     pub fn precision(&self) -> Precision {
         let dtype = self.embeddings.word_embeddings.weight.val().dtype();
         let found = Precision::ALL.into_iter().find(|precision| precision.dtype() == dtype);

@@ -413,12 +413,12 @@ fn wrong_tensors_are_listed_together() {
         name => Some(name.to_owned()),
     });
     insta::assert_snapshot!(said, @r"
-    the weights in [directory] are not those of its config.json:
+    the weights in [directory] do not match its config.json:
       embeddings.position_embeddings.weight is [2, 32], expected [24, 32]
       embeddings.token_type_embeddings.weight is [24, 32], expected [2, 32]
       encoder.layer.0.attention.self.query.bias [32] is missing
       encoder.layer.1.intermediate.dense.bias [64] is missing
-      encoder.layer.1.intermediate.extra [64] is left over
+      encoder.layer.1.intermediate.extra [64] is unexpected
     ");
 }
 

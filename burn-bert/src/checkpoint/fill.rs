@@ -1,4 +1,4 @@
-//! Puts the tensors of a checkpoint into a BERT, whoever wrote them; what they are called there is not known here.
+//! Loads the tensors of a checkpoint into a BERT, for every format; the names in a format are defined by its module.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,35 +8,35 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::bert::Bert;
 use crate::config::BertConfig;
-use crate::error::{BertError, TensorProblem};
+use crate::error::{BertError, TensorProblem, WeightsError};
 use crate::insertion::EncoderPart;
 
-/// The tensors of a checkpoint and its way of naming and laying them out.
+/// The tensors of a checkpoint, with the names and the layout of its format.
 pub(super) struct Checkpoint {
-    /// The encoder's tensors, those of heads left out.
+    /// The encoder's tensors, without those of heads.
     pub(super) tensors: Vec<Stored>,
-    /// Bytes of the files that they are in.
+    /// Bytes of the files.
     pub(super) bytes: u64,
-    /// The usual name of the parameter at a path.
+    /// The name of the parameter at a path.
     pub(super) name_of: fn(&str) -> String,
-    /// Whether the tensor at a path is a matrix that lies there the other way round.
+    /// Whether the tensor at a path is stored transposed.
     pub(super) is_transposed: fn(&str) -> bool,
 }
 
-/// A tensor that was found in a file, not read yet.
+/// A tensor in a file that is not read yet.
 pub(super) struct Stored {
-    /// The path of the parameter it stands for.
+    /// The path of its parameter.
     pub(super) path: String,
     pub(super) name: String,
     pub(super) shape: Vec<usize>,
-    /// The type of its numbers, if they are not floats.
+    /// Its type, if that is not a float.
     pub(super) not_floats: Option<String>,
     pub(super) read: Box<dyn FnOnce() -> Result<TensorData, BertError>>,
 }
 
 /// A BERT of the given configuration with all tensors of a checkpoint.
 ///
-/// Tensors are read one by one straight into their parameters, so that the weights are in memory once.
+/// Tensors are read one by one into their parameters, so that memory holds the weights once.
 pub(super) fn fill(
     config: &BertConfig,
     directory: &Path,
@@ -52,8 +52,8 @@ pub(super) fn fill(
         if let Some(found) = tensor.not_floats.clone() {
             problems.push(TensorProblem::NotFloats { name: tensor.name.clone(), found });
         }
-        if let Some(twice) = stored.insert(tensor.path.clone(), tensor) {
-            problems.push(TensorProblem::Twice { name: twice.name });
+        if let Some(duplicate) = stored.insert(tensor.path.clone(), tensor) {
+            problems.push(TensorProblem::Duplicate { name: duplicate.name });
         }
     }
 
@@ -77,13 +77,13 @@ pub(super) fn fill(
             Some(_) => {}
         }
     }
-    let left_over = stored.iter().filter(|(path, _)| !shapes.found.contains_key(*path));
-    problems.extend(left_over.map(|(_, Stored { name, shape, .. })| TensorProblem::LeftOver {
+    let unexpected = stored.iter().filter(|(path, _)| !shapes.found.contains_key(*path));
+    problems.extend(unexpected.map(|(_, Stored { name, shape, .. })| TensorProblem::Unexpected {
         name: name.clone(),
         found: shape.clone(),
     }));
     if !problems.is_empty() {
-        return Err(BertError::Tensors { directory: directory.to_owned(), problems });
+        return Err(WeightsError::Tensors { directory: directory.to_owned(), problems }.into());
     }
 
     let mut filler =
@@ -94,32 +94,32 @@ pub(super) fn fill(
     }
     if !filler.problems.is_empty() {
         let (directory, problems) = (directory.to_owned(), filler.problems);
-        return Err(BertError::Tensors { directory, problems });
+        return Err(WeightsError::Tensors { directory, problems }.into());
     }
     Ok(bert)
 }
 
-/// Refuses tensors that would take far more memory than their files have bytes: a view in a pickle, or overlapping
-/// tensors of a bundle, can be of any size.
-fn check_expansion(directory: &Path, tensors: &[Stored], bytes: u64) -> Result<(), BertError> {
-    /// Single precision takes twice the bytes of half precision, and a file may be compressed.
-    const MOST: u128 = 16;
+/// Refuses tensors that need far more memory than their files have bytes: a view in a pickle, or overlapping tensors of
+/// a bundle, can have any size.
+fn check_expansion(directory: &Path, tensors: &[Stored], bytes: u64) -> Result<(), WeightsError> {
+    /// Single precision needs twice the bytes of half precision, and a file may be compressed.
+    const MAX_FACTOR: u128 = 16;
     let count = |shape: &[usize]| {
         shape.iter().fold(1_u128, |count, side| count.saturating_mul(*side as u128))
     };
     let numbers =
         tensors.iter().fold(0_u128, |sum, stored| sum.saturating_add(count(&stored.shape)));
-    let numbers = numbers.saturating_mul(size_of::<f32>() as u128);
-    if numbers > MOST * u128::from(bytes) {
-        return Err(BertError::Expansion { directory: directory.to_owned(), numbers, bytes });
+    let needed = numbers.saturating_mul(size_of::<f32>() as u128);
+    if needed > MAX_FACTOR * u128::from(bytes) {
+        return Err(WeightsError::Expansion { directory: directory.to_owned(), needed, bytes });
     }
     Ok(())
 }
 
-/// Refuses another number of layers than there are tensors for, before memory is taken for them.
-fn check_layers(directory: &Path, tensors: &[Stored], expected: usize) -> Result<(), BertError> {
-    /// Half of a layer's 16 tensors: with fewer the layer is not there.
-    const FEWEST: usize = 8;
+/// Refuses another number of layers than the tensors have, before memory is allocated for them.
+fn check_layers(directory: &Path, tensors: &[Stored], expected: usize) -> Result<(), WeightsError> {
+    /// Half of a layer's 16 tensors: with fewer, the layer counts as missing.
+    const MIN_TENSORS: usize = 8;
     let layer = |stored: &Stored| match Bert::PARAMETER_PATHS.part(&stored.path) {
         Some(EncoderPart::Layer(layer)) => Some(layer),
         _ => None,
@@ -128,20 +128,20 @@ fn check_layers(directory: &Path, tensors: &[Stored], expected: usize) -> Result
     for layer in tensors.iter().filter_map(layer) {
         *counts.entry(layer).or_default() += 1;
     }
-    let found = counts.values().filter(|count| **count >= FEWEST).count();
+    let found = counts.values().filter(|count| **count >= MIN_TENSORS).count();
     if found != expected {
-        return Err(BertError::Layers { directory: directory.to_owned(), found, expected });
+        return Err(WeightsError::Layers { directory: directory.to_owned(), found, expected });
     }
     Ok(())
 }
 
-/// A matrix the other way round, in memory too: a transposed view would be put in order again in every forward.
-pub(super) fn transposed(matrix: &TensorData) -> TensorData {
+/// The transpose of a matrix, in memory order: a transposed view would be copied in every forward pass.
+pub fn transposed(matrix: &TensorData) -> TensorData {
     let [rows, columns] = [matrix.shape()[0], matrix.shape()[1]];
     let values: Vec<f32> = matrix.iter::<f32>().collect();
-    let turned =
+    let transposed =
         (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied());
-    TensorData::new(turned.collect::<Vec<_>>(), [columns, rows])
+    TensorData::new(transposed.collect::<Vec<_>>(), [columns, rows])
 }
 
 /// The values of every parameter by its path, in single precision.
@@ -172,7 +172,7 @@ pub(super) fn parameters(bert: &Bert) -> Vec<(String, TensorData)> {
     values.found
 }
 
-/// Collects the shape of every parameter without drawing its weights.
+/// Collects the shape of every parameter without initializing it.
 #[derive(Default)]
 struct Shapes {
     path: Vec<String>,
@@ -193,7 +193,7 @@ impl ModuleVisitor for Shapes {
     }
 }
 
-/// Puts the stored tensors into the parameters, one after the other.
+/// Reads the stored tensors into the parameters, one after the other.
 struct Filler {
     stored: BTreeMap<String, Stored>,
     is_transposed: fn(&str) -> bool,
@@ -213,7 +213,7 @@ impl ModuleMapper for Filler {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let path = self.path.join(".");
-        // Every parameter was found in the files before; after an error nothing more is read.
+        // Every parameter has a stored tensor, as checked before. After an error nothing more is read.
         let Some(stored) = self.stored.remove(&path).filter(|_| self.error.is_none()) else {
             return param;
         };
@@ -231,7 +231,7 @@ impl ModuleMapper for Filler {
         let device = param.lazy_device();
         let data = if (self.is_transposed)(&path) { transposed(&data) } else { data };
         let tensor = Tensor::<D>::from_data(data, &device);
-        // A fresh parameter can be trained; where nothing can be differentiated there is nothing to say.
+        // A new parameter is trainable; only a tensor of an autodiff device can require a gradient.
         let tensor = if device.is_autodiff() { tensor.require_grad() } else { tensor };
         Param::initialized(param.id, tensor)
     }

@@ -1,5 +1,5 @@
 //! Checkpoints in Hugging Face's layout: `model.safetensors`, whole or in shards, or `pytorch_model.bin`.
-//! Prefix, old LayerNorm names and heads are dealt with by one rename table.
+//! One table of renames covers prefixes, old LayerNorm names and heads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -11,9 +11,9 @@ use serde::Deserialize;
 
 use super::fill::{Checkpoint, Stored, parameters, transposed};
 use crate::bert::Bert;
-use crate::error::BertError;
+use crate::error::{BertError, WeightsError};
 
-/// The weights of a BERT by their names in a checkpoint without prefix, laid out as there.
+/// The weights of a BERT by their names in a checkpoint without prefix, in the checkpoint's layout.
 pub fn tensors(bert: &Bert) -> BTreeMap<String, TensorData> {
     parameters(bert)
         .into_iter()
@@ -24,10 +24,10 @@ pub fn tensors(bert: &Bert) -> BTreeMap<String, TensorData> {
         .collect()
 }
 
-/// What a directory holds of an encoder.
+/// Reads the tensors of the encoder in a directory.
 ///
 /// # Errors
-/// Weights that are missing or damaged, or hold no single encoder.
+/// If weights are missing or damaged, or are not those of one encoder.
 pub(super) fn read(directory: &Path) -> Result<Checkpoint, BertError> {
     let mut tensors = Vec::new();
     let mut bytes = 0;
@@ -52,7 +52,7 @@ const WHOLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 const PICKLE: &str = "pytorch_model.bin";
 
-/// Whether there are such weights in a directory.
+/// Whether a directory has weights in this layout.
 pub(super) fn is_in(directory: &Path) -> bool {
     [WHOLE, INDEX, PICKLE].iter().any(|file| directory.join(file).is_file())
 }
@@ -67,17 +67,17 @@ pub(super) fn files(directory: &Path) -> Result<Vec<PathBuf>, BertError> {
     } else if pickle.is_file() {
         Ok(vec![pickle])
     } else {
-        Err(BertError::NoWeights { directory: directory.to_owned() })
+        Err(WeightsError::None { directory: directory.to_owned() }.into())
     }
 }
 
-/// What stands before the names of the encoder's tensors.
-fn prefix(directory: &Path, tensors: &[Stored]) -> Result<String, BertError> {
-    /// What models are wrapped in: BERT with a head, on several devices, compiled, or by another library.
+/// The prefix of the names of the encoder's tensors.
+fn prefix(directory: &Path, tensors: &[Stored]) -> Result<String, WeightsError> {
+    /// Modules around an encoder: a model with a head, of several devices, compiled, or of another library.
     const WRAPPERS: [&str; 7] =
         ["bert", "model", "module", "base_model", "_orig_mod", "auto_model", "0"];
     const TABLE: &str = "embeddings.word_embeddings.weight";
-    /// Names in a message.
+    /// The most names in a message.
     const SHOWN: usize = 3;
     let prefixes: BTreeSet<&str> = tensors
         .iter()
@@ -88,7 +88,7 @@ fn prefix(directory: &Path, tensors: &[Stored]) -> Result<String, BertError> {
     if prefixes.is_empty() {
         let first: Vec<&str> =
             tensors.iter().take(SHOWN).map(|stored| stored.name.as_str()).collect();
-        return Err(BertError::NoEncoder {
+        return Err(WeightsError::NoEncoder {
             directory,
             count: tensors.len(),
             first: first.join(", "),
@@ -101,15 +101,15 @@ fn prefix(directory: &Path, tensors: &[Stored]) -> Result<String, BertError> {
         _ => {
             let found: Vec<String> =
                 prefixes.iter().take(SHOWN).map(|prefix| format!("`{prefix}`")).collect();
-            Err(BertError::Prefix { directory, found: found.join(", ") })
+            Err(WeightsError::Prefix { directory, found: found.join(", ") })
         }
     }
 }
 
-/// The largest index that is read; that of a model of a hundred layers has 200 kB.
+/// The largest index that is read, in bytes; that of a model of a hundred layers has 200 kB.
 const LARGEST_INDEX: u64 = 16 << 20;
 
-/// The files that an index names, each once.
+/// The files in an index, without duplicates.
 fn shards(index_path: &Path) -> Result<Vec<String>, BertError> {
     #[derive(Deserialize)]
     struct Index {
@@ -123,18 +123,20 @@ fn shards(index_path: &Path) -> Result<Vec<String>, BertError> {
     }
     let text = std::fs::read_to_string(index_path).map_err(unreadable)?;
     let index: Index = serde_json::from_str(&text)
-        .map_err(|source| BertError::IndexJson { path: index_path.to_owned(), source })?;
+        .map_err(|source| WeightsError::IndexJson { path: index_path.to_owned(), source })?;
     let mut shards: Vec<_> = index.weight_map.into_values().collect();
     shards.sort();
     shards.dedup();
-    // A file beside the index, and nothing else on the machine.
+    // Only files in the directory of the index may be read.
     match shards.iter().find(|shard| Path::new(shard).file_name() != Some(OsStr::new(shard))) {
-        Some(shard) => Err(BertError::Shard { path: index_path.to_owned(), shard: shard.clone() }),
+        Some(shard) => {
+            Err(WeightsError::Shard { path: index_path.to_owned(), shard: shard.clone() }.into())
+        }
         None => Ok(shards),
     }
 }
 
-/// Adds the tensors of a file; their paths are not known yet.
+/// Adds the tensors of a file; their paths are filled in later.
 fn read_file<S: ModuleStore>(
     store: &mut S,
     path: &Path,
@@ -156,28 +158,29 @@ fn read_file<S: ModuleStore>(
     Ok(())
 }
 
-/// Quantized weights have scales beside them, without which they mean nothing.
+/// Quantized weights are meaningless without their scales, which are separate tensors.
 fn is_float(dtype: DType) -> bool {
     matches!(dtype, DType::F64 | DType::F32 | DType::F16 | DType::BF16)
 }
 
 fn damaged(path: &Path, error: impl std::fmt::Display) -> BertError {
-    BertError::Weights { path: path.to_owned(), reason: error.to_string() }
+    WeightsError::Damaged { path: path.to_owned(), reason: error.to_string() }.into()
 }
 
-/// A checkpoint's spellings and ours; applied to whole segments of a name.
+/// Segments of a name in the checkpoint and in the parameter path.
 const RENAMES: [(&str, &str); 2] =
     [(".self.", ".self_attention."), (".LayerNorm.", ".layer_norm.")];
 
-/// The parameter that a checkpoint's name without prefix stands for; `None` for what is not part of the encoder: heads, and the
-/// position ids that old checkpoints hold.
+/// The parameter path of a name without prefix; `None` if it is not part of the encoder: heads, and the position ids of
+/// old checkpoints.
 fn path_of(name: &str) -> Option<String> {
-    let ours = ["embeddings.", "encoder.", "pooler."].iter().any(|part| name.starts_with(part));
-    if !ours || name == "embeddings.position_ids" {
+    let is_encoder =
+        ["embeddings.", "encoder.", "pooler."].iter().any(|part| name.starts_with(part));
+    if !is_encoder || name == "embeddings.position_ids" {
         return None;
     }
     let path =
-        RENAMES.iter().fold(name.to_owned(), |path, (theirs, ours)| path.replace(theirs, ours));
+        RENAMES.iter().fold(name.to_owned(), |path, (name, in_path)| path.replace(name, in_path));
     Some(match path.rsplit_once(".layer_norm.") {
         Some((site, "weight")) => format!("{site}.layer_norm.gamma"),
         Some((site, "bias")) => format!("{site}.layer_norm.beta"),
@@ -185,14 +188,14 @@ fn path_of(name: &str) -> Option<String> {
     })
 }
 
-/// The checkpoint's usual name of a parameter.
+/// The name of a parameter in the checkpoint.
 fn name_of(path: &str) -> String {
     let name =
-        RENAMES.iter().fold(path.to_owned(), |name, (theirs, ours)| name.replace(ours, theirs));
+        RENAMES.iter().fold(path.to_owned(), |name, (in_name, path)| name.replace(path, in_name));
     name.replace(".gamma", ".weight").replace(".beta", ".bias")
 }
 
-/// The matrix of a linear layer is stored as `[d_output, d_input]`; Burn has it the other way round.
+/// The matrix of a linear layer is stored as `[d_output, d_input]`, the transpose of Burn's.
 fn is_transposed(path: &str) -> bool {
     path.ends_with(".weight") && !path.contains("_embeddings.")
 }
@@ -202,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_a_name_is_understood() {
+    fn old_and_new_names_are_understood() {
         let query = Some("encoder.layer.0.attention.self_attention.query.weight".to_owned());
         assert_eq!(path_of("encoder.layer.0.attention.self.query.weight"), query);
         let gamma = Some("encoder.layer.0.output.layer_norm.gamma".to_owned());

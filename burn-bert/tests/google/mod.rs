@@ -68,7 +68,11 @@ fn a_tensor_with_a_changed_bit_is_named() {
             std::fs::write(path, bytes).unwrap();
         },
         // The first by the alphabet.
-        &[DATA, "the tensor bert/embeddings/LayerNorm/beta has a wrong checksum", "fetch it again"],
+        &[
+            DATA,
+            "the tensor bert/embeddings/LayerNorm/beta has a wrong checksum",
+            "download it again",
+        ],
     );
 }
 
@@ -83,7 +87,7 @@ fn a_checkpoint_that_was_cut_short_is_told() {
     };
     for part in [|_| 0, |length| length / 2, |length: usize| length - 1] as [fn(usize) -> usize; 3]
     {
-        check_refused(cut(INDEX, part), &[INDEX, "is not a whole file of weights"]);
+        check_refused(cut(INDEX, part), &[INDEX, "is not a complete file of weights"]);
     }
     check_refused(cut(DATA, |length| length / 2), &[DATA, "ends behind the file's"]);
     check_refused(|directory| std::fs::remove_file(directory.join(DATA)).unwrap(), &[DATA]);
@@ -102,9 +106,9 @@ fn tensors_that_do_not_fit_are_named_as_google_names_them() {
     };
     check_refused(
         configured("num_hidden_layers", 3),
-        &["hold 2 layers, expected 3: num_hidden_layers in its configuration"],
+        &["have 2 layers, expected 3: num_hidden_layers in the configuration"],
     );
-    check_refused(configured("num_hidden_layers", 1), &["hold 2 layers, expected 1"]);
+    check_refused(configured("num_hidden_layers", 1), &["have 2 layers, expected 1"]);
     check_refused(
         configured("intermediate_size", 48),
         &["bert/encoder/layer_0/intermediate/dense/kernel is [32, 64], expected [32, 48]"],

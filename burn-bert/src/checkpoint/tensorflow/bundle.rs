@@ -1,4 +1,4 @@
-//! A checkpoint of TensorFlow's, version 2: an index that says which tensor lies where, and files of plain numbers.
+//! A TensorFlow checkpoint, version 2: an index of tensors, and data files with their numbers.
 //!
 //! <https://github.com/tensorflow/tensorflow/blob/v2.20.0/tensorflow/core/protobuf/tensor_bundle.proto>
 
@@ -11,9 +11,9 @@ use burn::tensor::TensorData;
 use prost::Message;
 
 use super::table::{self, masked};
-use crate::error::{BertError, TensorProblem};
+use crate::error::{BertError, TensorProblem, WeightsError};
 
-/// The largest index that is read; that of BERT-large with an optimizer's moments has 60 kB.
+/// The largest index that is read, in bytes; that of BERT-large with an optimizer's moments has 60 kB.
 const LARGEST_INDEX: u64 = 16 << 20;
 
 /// `DT_FLOAT`
@@ -42,7 +42,7 @@ struct BundleEntry {
     size: i64,
     #[prost(fixed32, tag = "6")]
     crc32c: u32,
-    /// Parts of a tensor that several machines hold; what is in them does not matter, since they are refused.
+    /// Parts of a tensor that is split over several machines, which is not supported.
     #[prost(bytes = "vec", repeated, tag = "7")]
     slices: Vec<Vec<u8>>,
 }
@@ -68,14 +68,14 @@ pub struct TensorBundle {
 }
 
 impl TensorBundle {
-    /// Reads the index of a checkpoint, which is named as TensorFlow names it: `bert_model.ckpt` for
-    /// `bert_model.ckpt.index` and the files beside it.
+    /// Reads the index of a checkpoint by its TensorFlow name: `bert_model.ckpt` for `bert_model.ckpt.index` and its data
+    /// files.
     ///
     /// # Errors
-    /// An index that is not there, damaged, of another kind, or for another kind of machine.
+    /// If the index is missing, damaged, of another kind, or big-endian.
     pub fn open(checkpoint: &Path) -> Result<Self, BertError> {
         let index = with_suffix(checkpoint, ".index");
-        let damaged = |reason: String| BertError::Weights { path: index.clone(), reason };
+        let damaged = |reason: String| WeightsError::Damaged { path: index.clone(), reason };
         let unreadable = |source| BertError::Read { path: index.clone(), source };
         let bytes = std::fs::metadata(&index).map_err(unreadable)?.len();
         if bytes > LARGEST_INDEX {
@@ -87,7 +87,7 @@ impl TensorBundle {
         let header = BundleHeader::decode(&header[..])
             .map_err(|error| damaged(format!("its header: {error}")))?;
         if header.endianness != 0 {
-            return Err(damaged("its numbers are big-endian".to_owned()));
+            return Err(damaged("its numbers are big-endian".to_owned()).into());
         }
         let entries = found.into_iter().map(|(name, entry)| {
             let name = String::from_utf8(name).map_err(|_| damaged("a name in it".to_owned()))?;
@@ -99,7 +99,7 @@ impl TensorBundle {
         Ok(Self { checkpoint: checkpoint.to_owned(), shards: header.num_shards, entries })
     }
 
-    /// The files with the numbers of its tensors, in their order.
+    /// The data files, in order.
     pub fn data_files(&self) -> Vec<PathBuf> {
         let shards: BTreeSet<i32> = self.entries.values().map(|entry| entry.shard_id).collect();
         shards.into_iter().map(|shard| self.data_file(shard)).collect()
@@ -117,18 +117,20 @@ impl TensorBundle {
     /// The shape of a tensor, if there is such a tensor.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
         let shape = self.entries.get(name)?.shape.iter().flat_map(|shape| &shape.dim);
-        // No file holds a tensor with a negative side or one that does not fit into memory: its size will not fit.
+        // A negative side, or one that does not fit into memory, fails the check of the size on reading.
         Some(shape.map(|dim| usize::try_from(dim.size).unwrap_or(usize::MAX)).collect())
     }
 
-    /// The numbers of a tensor.
+    /// Reads a tensor.
     ///
     /// # Errors
-    /// A tensor that is not there, not whole, or not made of 32-bit floats.
+    /// If the tensor is missing, damaged, or not of 32-bit floats.
     pub fn read(&self, name: &str) -> Result<TensorData, BertError> {
         let directory = self.checkpoint.parent().unwrap_or(Path::new("")).to_owned();
-        let problem =
-            |problem| BertError::Tensors { directory: directory.clone(), problems: vec![problem] };
+        let problem = |problem| {
+            let (directory, problems) = (directory.clone(), vec![problem]);
+            BertError::from(WeightsError::Tensors { directory, problems })
+        };
         let Some((entry, shape)) = self.entries.get(name).zip(self.shape(name)) else {
             let missing = TensorProblem::Missing { name: name.to_owned(), expected: Vec::new() };
             return Err(problem(missing));
@@ -138,18 +140,18 @@ impl TensorBundle {
             return Err(problem(TensorProblem::Number { name, found, expected: FLOAT }));
         }
         let path = self.data_file(entry.shard_id);
-        let damaged = |reason: &str| BertError::Weights {
-            path: path.clone(),
-            reason: format!("the tensor {name} {reason}"),
+        let damaged = |reason: &str| {
+            let reason = format!("the tensor {name} {reason}");
+            BertError::from(WeightsError::Damaged { path: path.clone(), reason })
         };
         if !entry.slices.is_empty() {
-            return Err(damaged("is in parts, as a checkpoint of several machines has them"));
+            return Err(damaged("is split into parts, as in a checkpoint of several machines"));
         }
         let numbers = shape.iter().try_fold(1_usize, |product, side| product.checked_mul(*side));
         let bytes = numbers.and_then(|numbers| numbers.checked_mul(size_of::<f32>()));
         let offset = u64::try_from(entry.offset).ok();
         let (Some(bytes), Some(offset)) = (bytes, offset) else {
-            return Err(damaged("has an impossible place or shape"));
+            return Err(damaged("has an impossible offset or shape"));
         };
         if usize::try_from(entry.size).ok() != Some(bytes) {
             return Err(damaged(&format!("has {} bytes, expected {bytes}", entry.size)));
@@ -157,10 +159,10 @@ impl TensorBundle {
 
         let read = |source| BertError::Read { path: path.clone(), source };
         let mut file = File::open(&path).map_err(read)?;
-        // Before memory is asked for: the index may be anybody's.
+        // Checked before memory is allocated, because the index is not trusted.
         let length = file.metadata().map_err(read)?.len();
         if offset.checked_add(bytes as u64).is_none_or(|end| end > length) {
-            return Err(damaged(&format!("ends behind the file's {length} bytes")));
+            return Err(damaged(&format!("ends after the file's {length} bytes")));
         }
         file.seek(SeekFrom::Start(offset)).map_err(read)?;
         let mut data = vec![0; bytes];

@@ -1,5 +1,5 @@
-//! Google's own checkpoints: `bert_model.ckpt.index` with its data files, and `bert_config.json` beside them.
-//! Names and layout are here; the files themselves are [`TensorBundle`]'s.
+//! Google's checkpoints: `bert_model.ckpt.index` with its data files and `bert_config.json`.
+//! Names and layout are here; [`TensorBundle`] reads the files.
 //!
 //! <https://github.com/google-research/bert/blob/eedf5716ce1268e56f0a50264a88cafad334ac61/modeling.py>
 
@@ -14,20 +14,20 @@ mod table;
 
 pub use bundle::TensorBundle;
 
-/// The published checkpoints' name.
+/// The name of the published checkpoints.
 const CHECKPOINT: &str = "bert_model.ckpt";
 
-/// Whether there is such a checkpoint in a directory.
+/// Whether a directory has a checkpoint in this layout.
 pub(super) fn is_in(directory: &Path) -> bool {
     directory.join(format!("{CHECKPOINT}.index")).is_file()
 }
 
-/// The files with the numbers of the checkpoint in a directory, in their order.
+/// The data files of the checkpoint in a directory, in order.
 pub(super) fn files(directory: &Path) -> Result<Vec<PathBuf>, BertError> {
     Ok(TensorBundle::open(&directory.join(CHECKPOINT))?.data_files())
 }
 
-/// What a directory holds of an encoder.
+/// Reads the tensors of the encoder in a directory.
 pub(super) fn read(directory: &Path) -> Result<Checkpoint, BertError> {
     let bundle = Arc::new(TensorBundle::open(&directory.join(CHECKPOINT))?);
     let mut bytes = 0;
@@ -40,7 +40,7 @@ pub(super) fn read(directory: &Path) -> Result<Checkpoint, BertError> {
         Some(Stored {
             path: path_of(&name)?,
             shape: bundle.shape(&name)?,
-            // The bundle says it itself, with TensorFlow's number of the type.
+            // The bundle checks the type itself.
             not_floats: None,
             read: Box::new({
                 let name = name.clone();
@@ -50,29 +50,29 @@ pub(super) fn read(directory: &Path) -> Result<Checkpoint, BertError> {
         })
     });
     let tensors = stored.collect();
-    // A kernel is `[d_input, d_output]`, as Burn's.
+    // A kernel is `[d_input, d_output]`, as in Burn.
     Ok(Checkpoint { tensors, bytes, name_of, is_transposed: |_| false })
 }
 
-/// Whether a tensor belongs to training, and to no model: the optimizer's moments and the count of steps.
+/// Whether a tensor is part of the training state, not of a model: the optimizer's moments and the step counter.
 pub fn is_of_training(name: &str) -> bool {
     name == "global_step" || name.ends_with("/adam_m") || name.ends_with("/adam_v")
 }
 
-/// A checkpoint's spellings and ours; applied to whole segments of a name.
+/// Segments of a name in the checkpoint and in the parameter path.
 const RENAMES: [(&str, &str); 3] = [
     (".self.", ".self_attention."),
     (".LayerNorm.", ".layer_norm."),
     ("encoder.layer_", "encoder.layer."),
 ];
 
-/// The parameter that a checkpoint's name stands for; `None` for what is not part of the encoder.
+/// The parameter path of a name; `None` if it is not part of the encoder.
 fn path_of(name: &str) -> Option<String> {
     if is_of_training(name) {
         return None;
     }
     let name = name.strip_prefix("bert/")?.replace('/', ".");
-    let path = RENAMES.iter().fold(name, |path, (theirs, ours)| path.replace(theirs, ours));
+    let path = RENAMES.iter().fold(name, |path, (in_name, in_path)| path.replace(in_name, in_path));
     Some(match path.strip_suffix(".kernel") {
         Some(layer) => format!("{layer}.weight"),
         None if path.ends_with("_embeddings") => format!("{path}.weight"),
@@ -80,10 +80,10 @@ fn path_of(name: &str) -> Option<String> {
     })
 }
 
-/// The checkpoint's name of the parameter at a path of a [`Bert`](crate::Bert).
+/// The name in the checkpoint of the parameter at a path of a [`Bert`](crate::Bert).
 pub fn name_of(path: &str) -> String {
     let name =
-        RENAMES.iter().fold(path.to_owned(), |name, (theirs, ours)| name.replace(ours, theirs));
+        RENAMES.iter().fold(path.to_owned(), |name, (in_name, path)| name.replace(path, in_name));
     let name = match name.strip_suffix(".weight") {
         Some(table) if table.ends_with("_embeddings") => table.to_owned(),
         Some(layer) => format!("{layer}.kernel"),
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_and_a_path_stand_for_each_other() {
+    fn names_and_paths_convert_both_ways() {
         for (name, path) in [
             (
                 "bert/encoder/layer_11/attention/self/query/kernel",
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_and_moments_are_no_part_of_the_encoder() {
+    fn heads_and_moments_are_not_part_of_the_encoder() {
         for name in [
             "cls/predictions/transform/dense/kernel",
             "output_weights",

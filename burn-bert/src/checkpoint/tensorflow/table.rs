@@ -1,8 +1,8 @@
-//! The table that a checkpoint's index is: sorted keys with values, in blocks with checksums, as LevelDB writes it.
+//! The table format of a checkpoint's index: sorted keys with values, in blocks with checksums, as LevelDB writes it.
 //!
 //! <https://github.com/google/leveldb/blob/1.23/doc/table_format.md>; TensorFlow has a copy of that code.
-//! The crates that read such tables (`sstable`, `rusty-leveldb`) panic on a file that was cut short, and a checkpoint
-//! that was fetched may be.
+//! The crates that read such tables (`sstable`, `rusty-leveldb`) panic on a truncated file, which an interrupted download
+//! leaves behind.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use std::collections::BTreeMap;
 const MAGIC: [u8; 8] = 0xdb47_7524_8b80_fb57_u64.to_le_bytes();
 /// Two handles of at most 20 bytes, and the magic number.
 const FOOTER: usize = 48;
-/// The longest key that is read. TensorFlow's names are a variable's scopes; BERT's have at most 90 bytes.
+/// The longest key that is read, in bytes. Keys are names of variables; BERT's have at most 90 bytes.
 const LONGEST_KEY: usize = 512;
-/// What follows a block: how it is compressed, and its checksum.
+/// Bytes after a block: its compression and its checksum.
 const TRAILER: usize = 5;
 
 /// A key and its value.
 type Entry = (Vec<u8>, Vec<u8>);
 
-/// All values of a table by their keys, or what is wrong with it.
+/// All values of a table by key; the error is the reason.
 pub(super) fn entries(table: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, String> {
     let cut_short = || "it was cut short".to_owned();
     let footer = table.len().checked_sub(FOOTER).ok_or_else(cut_short)?;
@@ -26,14 +26,14 @@ pub(super) fn entries(table: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, String
     if !footer.ends_with(&MAGIC) {
         return Err("it does not end as a table does".to_owned());
     }
-    // The meta index says nothing of a checkpoint; that it is whole says that the table is.
+    // The meta index is not used, but a truncated table has no valid one.
     Handle::read(&mut footer)?.block(table)?;
     let index = Handle::read(&mut footer)?;
     let mut found = BTreeMap::new();
     let mut bytes = 0_usize;
     for (_, handle) in index.block(table)? {
         let handle = Handle::read(&mut &handle[..])?;
-        // Blocks lie one after the other; an index that names one again and again would take for ever.
+        // Blocks do not overlap; an index that repeats one would take very long to read.
         bytes = bytes.saturating_add(handle.size);
         if bytes > table.len() {
             return Err("its blocks overlap".to_owned());
@@ -43,7 +43,7 @@ pub(super) fn entries(table: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, String
     Ok(found)
 }
 
-/// Where a block is.
+/// The position of a block.
 struct Handle {
     offset: usize,
     size: usize,
@@ -54,7 +54,7 @@ impl Handle {
         Ok(Self { offset: varint(bytes)?, size: varint(bytes)? })
     }
 
-    /// The entries of the block in their order.
+    /// The entries of the block, in order.
     fn block(&self, table: &[u8]) -> Result<Vec<Entry>, String> {
         let outside = || format!("it has no block of {} bytes at {}", self.size, self.offset);
         let end = self.offset.checked_add(self.size).ok_or_else(outside)?;
@@ -67,7 +67,7 @@ impl Handle {
         }
         if compression != 0 {
             return Err(format!(
-                "its block at {} is compressed, which TensorFlow's checkpoints are not",
+                "its block at {} is compressed, which is not supported",
                 self.offset
             ));
         }
@@ -75,8 +75,8 @@ impl Handle {
     }
 }
 
-/// Entries share the beginning of their keys; behind them is a list of the places where they do not, for a search that
-/// is not needed here.
+/// Entries share prefixes of their keys. After them is a list of the offsets of complete keys for binary search, which is
+/// not used.
 fn entries_of_block(contents: &[u8]) -> Result<Vec<Entry>, String> {
     let damaged = || "a block of it is damaged".to_owned();
     let (rest, restarts) = contents.split_last_chunk::<4>().ok_or_else(damaged)?;
@@ -93,7 +93,7 @@ fn entries_of_block(contents: &[u8]) -> Result<Vec<Entry>, String> {
         }
         key.truncate(shared);
         key.extend(rest.split_off(..own).ok_or_else(damaged)?);
-        // A few bytes can repeat the whole key before them.
+        // A few bytes of a damaged block can repeat a long key many times.
         if key.len() > LONGEST_KEY {
             return Err(format!("a name in it is longer than {LONGEST_KEY} bytes"));
         }
@@ -106,7 +106,7 @@ fn varint(bytes: &mut &[u8]) -> Result<usize, String> {
     prost::decode_length_delimiter(bytes).map_err(|error| format!("a length in it: {error}"))
 }
 
-/// A checksum as it is stored: turned and moved, because the checksum of bytes that hold their checksum is worth little.
+/// A checksum as it is stored: rotated and shifted, because a checksum over bytes with their own checksum is weak.
 pub(super) fn masked(checksum: u32) -> u32 {
     checksum.rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -181,13 +181,13 @@ mod tests {
         }
 
         #[test]
-        fn a_table_with_any_byte_changed_is_read_alike_or_refused(
+        fn a_table_with_a_changed_bit_is_refused_or_gives_the_same_entries(
             found in any_entries(), place in any::<prop::sample::Index>(), bit in 0..8_u32
         ) {
             let mut bytes = table(&found, 5, 0);
             let place = place.index(bytes.len());
             bytes[place] ^= 1 << bit;
-            // The padding says nothing.
+            // Padding has no checksum.
             if let Ok(read) = entries(&bytes) {
                 prop_assert_eq!(read, found);
                 prop_assert!(place >= bytes.len() - FOOTER);
@@ -195,7 +195,7 @@ mod tests {
         }
 
         #[test]
-        fn a_table_that_was_cut_short_is_refused(
+        fn a_truncated_table_is_refused(
             found in any_entries(), end in any::<prop::sample::Index>()
         ) {
             let bytes = table(&found, 5, 0);
@@ -203,15 +203,15 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_are_too_strange_to_be_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn random_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = entries(&[&bytes[..], &MAGIC].concat());
             let _ = entries_of_block(&bytes);
         }
     }
 
-    /// Entries share the beginning of their keys, so that 3 bytes could stand for as many as a block has.
+    /// Entries share prefixes of their keys, so that 3 bytes can repeat a key as long as a block.
     #[test]
-    fn memory_does_not_grow_with_what_keys_share() {
+    fn memory_does_not_grow_with_shared_prefixes() {
         let long: Vec<Vec<u8>> =
             (0..2_u8).map(|last| [vec![b'k'; 600], vec![last]].concat()).collect();
         let found: BTreeMap<_, _> = long.into_iter().map(|key| (key, Vec::new())).collect();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_names_a_block_again_and_again_is_refused() {
+    fn an_index_that_repeats_a_block_is_refused() {
         let mut table = Vec::new();
         let value = vec![b'v'; 300];
         let handle = append(&mut table, &[(b"a", &value)], 0);
@@ -234,9 +234,6 @@ mod tests {
     fn compressed_blocks_are_refused() {
         let found = BTreeMap::from([(b"a".to_vec(), b"b".to_vec())]);
         let refused = entries(&table(&found, 1, 1)).unwrap_err();
-        assert!(
-            refused.ends_with("is compressed, which TensorFlow's checkpoints are not"),
-            "{refused}"
-        );
+        assert!(refused.ends_with("is compressed, which is not supported"), "{refused}");
     }
 }
