@@ -1,6 +1,6 @@
-//! What a base's files may hold: every key of `config.json` is used or refused, and weights are whole.
+//! The files of a base: every key of `config.json` is used or refused, and weights are complete.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ fn config() -> Value {
     serde_json::from_slice(&std::fs::read(fixture("base/config.json")).unwrap()).unwrap()
 }
 
-/// What reading a configuration gives after some keys were set.
+/// Reads the configuration with some keys changed.
 fn read(keys: &Value) -> Result<BertConfig, String> {
     let mut json = config();
     for (key, value) in keys.as_object().unwrap() {
@@ -54,7 +54,7 @@ fn every_key_that_transformers_writes_is_known() {
 }
 
 #[test]
-fn a_setting_that_changes_numbers_is_refused_by_name() {
+fn an_unsupported_setting_is_refused_by_name() {
     for (keys, expected) in [
         (json!({ "is_decoder": true }), "is_decoder true, expected false"),
         (json!({ "add_cross_attention": true }), "add_cross_attention true"),
@@ -74,21 +74,21 @@ fn a_setting_that_changes_numbers_is_refused_by_name() {
         (json!({ "layer_norm_eps": 0.0 }), "layer_norm_eps 0"),
         (json!({ "num_attention_heads": 7 }), "config.json has hidden_size 32"),
     ] {
-        let said = read(&keys).unwrap_err();
-        assert!(said.contains(expected), "{expected}: {said}");
+        let error = read(&keys).unwrap_err();
+        assert!(error.contains(expected), "{expected}: {error}");
     }
 }
 
 #[test]
-fn the_kind_of_model_is_named_before_anything_else() {
+fn the_model_type_is_checked_first() {
     let distil =
         json!({ "model_type": "distilbert", "dim": 32, "n_layers": 2, "is_decoder": true });
-    let said = read_json(&distil).unwrap_err();
-    assert!(said.contains("model_type distilbert, expected bert"), "{said}");
-    // Before there was a model_type.
+    let error = read_json(&distil).unwrap_err();
+    assert!(error.contains("model_type distilbert, expected bert"), "{error}");
+    // A file without model_type.
     let roberta = json!({ "architectures": ["RobertaForMaskedLM"] });
-    let said = read_json(&roberta).unwrap_err();
-    assert!(said.contains("architectures [\"RobertaForMaskedLM\"]"), "{said}");
+    let error = read_json(&roberta).unwrap_err();
+    assert!(error.contains("architectures [\"RobertaForMaskedLM\"]"), "{error}");
     let mut old = config();
     old.as_object_mut().unwrap().remove("model_type").unwrap();
     old["architectures"] = json!(["BertForMaskedLM"]);
@@ -96,13 +96,13 @@ fn the_kind_of_model_is_named_before_anything_else() {
 }
 
 #[test]
-fn keys_that_are_not_known_are_listed() {
+fn unknown_keys_are_listed() {
     let config = read(&json!({ "alibi_starting_size": 512, "use_cache": true })).unwrap();
     assert_eq!(config.unknown_keys, ["alibi_starting_size"]);
 }
 
 #[test]
-fn names_of_one_activation_are_alike() {
+fn every_name_of_an_activation_is_supported() {
     for (name, expected) in [
         ("gelu", HiddenActivation::Gelu),
         ("gelu_python", HiddenActivation::Gelu),
@@ -116,7 +116,7 @@ fn names_of_one_activation_are_alike() {
     }
 }
 
-/// Tensors of the fixture as a base, changed.
+/// A base with changed tensors of the fixture.
 struct Changed {
     directory: tempfile::TempDir,
 }
@@ -146,15 +146,15 @@ impl Changed {
 }
 
 #[test]
-fn a_wrapped_model_is_read_and_a_foreign_prefix_is_named() {
+fn known_prefixes_are_read_and_others_are_refused() {
     for prefix in ["bert.", "module.", "module.bert.", "model.", "0.auto_model.", "_orig_mod."] {
         let changed = Changed::new(|name| format!("{prefix}{name}"));
         assert!(load(changed.directory.path(), &Device::flex()).is_ok(), "{prefix}");
     }
-    let said = Changed::new(|name| format!("roberta.{name}")).refused();
-    assert!(said.contains("an encoder under `roberta.`, expected one encoder"), "{said}");
-    let said = Changed::new(|name| name.replace("embeddings.", "embed.")).refused();
-    assert!(said.contains("contain no BERT: none of their 39 tensors"), "{said}");
+    let error = Changed::new(|name| format!("roberta.{name}")).refused();
+    assert!(error.contains("an encoder under `roberta.`, expected one encoder"), "{error}");
+    let error = Changed::new(|name| name.replace("embeddings.", "embed.")).refused();
+    assert!(error.contains("contain no BERT: none of their 39 tensors"), "{error}");
 }
 
 #[test]
@@ -167,22 +167,22 @@ fn two_encoders_in_a_file_are_refused() {
     let changed = Changed::new(str::to_owned);
     let path = changed.directory.path().join("model.safetensors");
     safetensors::serialize_to_file(both, None, &path).unwrap();
-    let said = changed.refused();
-    assert!(said.contains("under `context.`, `question.`, expected one encoder"), "{said}");
+    let error = changed.refused();
+    assert!(error.contains("under `context.`, `question.`, expected one encoder"), "{error}");
 }
 
 #[test]
-fn more_layers_than_weights_are_refused_before_they_take_memory() {
+fn more_layers_than_weights_are_refused_before_memory_is_allocated() {
     for layers in [3, 40_000, 1_000_000_000] {
-        let said =
+        let error =
             Changed::new(str::to_owned).configured("num_hidden_layers", json!(layers)).refused();
-        assert!(said.contains(&format!("have 2 layers, expected {layers}")), "{said}");
+        assert!(error.contains(&format!("have 2 layers, expected {layers}")), "{error}");
     }
     // A width of which one matrix would not fit into memory.
     let huge = 1_u64 << 40;
     for key in ["vocab_size", "intermediate_size", "max_position_embeddings", "hidden_size"] {
-        let said = Changed::new(str::to_owned).configured(key, json!(huge)).refused();
-        assert!(said.contains("expected ["), "{key}: {said}");
+        let error = Changed::new(str::to_owned).configured(key, json!(huge)).refused();
+        assert!(error.contains("expected ["), "{key}: {error}");
     }
 }
 
@@ -205,14 +205,14 @@ fn numbers_that_are_not_finite_floats_are_refused_by_name() {
     let name = "encoder.layer.1.attention.output.dense.bias";
     let mut numbers = vec![0_u8; 4 * 32];
     numbers[40..44].copy_from_slice(&f32::NAN.to_le_bytes());
-    let said = with_tensor(name, Dtype::F32, vec![32], &numbers).refused();
-    assert!(said.contains(&format!("{name} holds numbers that are NaN or infinite")), "{said}");
-    let said = with_tensor(name, Dtype::I8, vec![32], &[1; 32]).refused();
-    assert!(said.contains(&format!("{name} is of type I8, expected floats")), "{said}");
+    let error = with_tensor(name, Dtype::F32, vec![32], &numbers).refused();
+    assert!(error.contains(&format!("{name} holds numbers that are NaN or infinite")), "{error}");
+    let error = with_tensor(name, Dtype::I8, vec![32], &[1; 32]).refused();
+    assert!(error.contains(&format!("{name} is of type I8, expected floats")), "{error}");
 }
 
 #[test]
-fn the_files_are_those_that_are_read() {
+fn files_lists_the_files_that_are_read() {
     let names = |directory: &Path| -> Vec<String> {
         let files = checkpoint::files(directory).unwrap();
         files.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()

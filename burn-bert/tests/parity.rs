@@ -1,8 +1,8 @@
-//! The encoder against PyTorch, and the laws it keeps.
+//! Parity of the encoder with PyTorch, and its invariants.
 //!
-//! The numbers were computed with torch 2.9.1 and transformers 4.57.6; those that end in `.f64` in double precision.
+//! The expected values were computed with torch 2.9.1 and transformers 4.57.6; those that end in `.f64` in double precision.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod google;
 
@@ -103,7 +103,7 @@ fn every_hidden_state_is_pytorchs() {
 }
 
 #[test]
-fn every_hidden_state_is_pytorchs_where_gradients_are_kept() {
+fn every_hidden_state_is_pytorchs_with_autodiff() {
     let device = Device::flex().autodiff();
     check_encoder(
         &load(&fixture("base"), &device).unwrap(),
@@ -159,7 +159,7 @@ fn logits_of_a_classifier_are_pytorchs() {
     check_near(logits, "seqcls/outputs.safetensors", "logits.f64", TOLERANCE);
 }
 
-/// The same weights, stored as checkpoints of different times store them.
+/// The same weights in the formats of old and new checkpoints.
 #[test]
 fn every_kind_of_checkpoint_gives_the_same_bits() {
     let expected = numbers(base().forward(&texts()));
@@ -204,13 +204,13 @@ fn shards_give_the_same_bits_as_one_file() {
 }
 
 #[test]
-fn plain_forward_is_forward_with_nothing() {
+fn forward_is_forward_with_no_insertions() {
     let bert = base();
     assert_eq!(numbers(bert.forward(&texts())), numbers(bert.forward_with(&texts(), &())));
 }
 
 #[test]
-fn padding_changes_no_token() {
+fn padding_does_not_change_tokens() {
     let bert = base();
     let BertInput { input_ids, token_type_ids, attention_mask } = texts();
     let row = 1..2;
@@ -231,10 +231,10 @@ fn padding_changes_no_token() {
     }
 }
 
-/// Writes down who asks for what.
+/// Records the calls of the encoder.
 #[derive(Default)]
 struct Spy {
-    asked: RefCell<Vec<String>>,
+    calls: RefCell<Vec<String>>,
 }
 
 impl Insertions for Spy {
@@ -249,12 +249,12 @@ impl Insertions for Spy {
         output: Tensor<3>,
         norm: &LayerNorm,
     ) -> Tensor<3> {
-        self.asked.borrow_mut().push(format!("{site:?}"));
+        self.calls.borrow_mut().push(format!("{site:?}"));
         norm.forward([output, residual])
     }
 
     fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
-        self.asked.borrow_mut().push(format!("{site:?}"));
+        self.calls.borrow_mut().push(format!("{site:?}"));
         norm.forward(hidden)
     }
 
@@ -265,70 +265,70 @@ impl Insertions for Spy {
         _input: &Tensor<3>,
         output: Tensor<3>,
     ) -> Tensor<3> {
-        self.asked.borrow_mut().push(format!("{projection:?} {layer}"));
+        self.calls.borrow_mut().push(format!("{projection:?} {layer}"));
         output
     }
 
     fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {
-        self.asked.borrow_mut().push(format!("what {projection:?} {layer} reads"));
+        self.calls.borrow_mut().push(format!("input of {projection:?} {layer}"));
         input
     }
 
     fn project_pooler(&self, _input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
-        self.asked.borrow_mut().push("pooler".to_owned());
+        self.calls.borrow_mut().push("pooler".to_owned());
         output
     }
 
     fn prefix(&self, layer: usize, _hidden: &Tensor<3>) -> Option<Prefix> {
-        self.asked.borrow_mut().push(format!("prefix {layer}"));
+        self.calls.borrow_mut().push(format!("prefix {layer}"));
         None
     }
 }
 
 #[test]
-fn every_place_is_asked_once_and_in_order() {
+fn every_method_is_called_once_and_in_order() {
     let spy = Spy::default();
     let bert = base();
     let hidden = bert.forward_with(&texts(), &spy);
     assert_eq!(numbers(hidden.clone()), numbers(bert.forward(&texts())));
     assert_eq!(numbers(bert.pool_with(hidden.clone(), &spy)), numbers(bert.pool(hidden)));
-    insta::assert_snapshot!(spy.asked.take().join("\n"), @r"
+    insta::assert_snapshot!(spy.calls.take().join("\n"), @r"
     Embeddings
-    what Query 0 reads
+    input of Query 0
     Query 0
-    what Key 0 reads
+    input of Key 0
     Key 0
-    what Value 0 reads
+    input of Value 0
     Value 0
     prefix 0
-    what AttentionOutput 0 reads
+    input of AttentionOutput 0
     AttentionOutput 0
     Attention(0)
-    what FeedForwardIn 0 reads
+    input of FeedForwardIn 0
     FeedForwardIn 0
-    what FeedForwardOut 0 reads
+    input of FeedForwardOut 0
     FeedForwardOut 0
     FeedForward(0)
-    what Query 1 reads
+    input of Query 1
     Query 1
-    what Key 1 reads
+    input of Key 1
     Key 1
-    what Value 1 reads
+    input of Value 1
     Value 1
     prefix 1
-    what AttentionOutput 1 reads
+    input of AttentionOutput 1
     AttentionOutput 1
     Attention(1)
-    what FeedForwardIn 1 reads
+    input of FeedForwardIn 1
     FeedForwardIn 1
-    what FeedForwardOut 1 reads
+    input of FeedForwardOut 1
     FeedForwardOut 1
     FeedForward(1)
     pooler
     ");
 }
 
-/// Puts the keys and values of all tokens before themselves.
+/// A prefix of the keys and values of all tokens.
 struct Twice<'a>(&'a Bert);
 
 impl Insertions for Twice<'_> {
@@ -343,7 +343,7 @@ impl Insertions for Twice<'_> {
 }
 
 #[test]
-fn keys_that_are_there_twice_weigh_as_much_as_once() {
+fn duplicated_keys_do_not_change_the_result() {
     let bert = base();
     // A prefix is never masked, so that this holds for texts without padding.
     let texts = texts();
@@ -374,7 +374,7 @@ impl Insertions for Doubler {
 }
 
 #[test]
-fn a_corrected_projection_is_a_corrected_weight() {
+fn a_changed_projection_output_equals_changed_weights() {
     let inserted = base().forward_with(&texts(), &Doubler);
     let mut bert = base();
     let query = bert.projection_mut(1, Projection::Query);
@@ -383,8 +383,8 @@ fn a_corrected_projection_is_a_corrected_weight() {
     assert_eq!(numbers(inserted), numbers(bert.forward(&texts())));
 }
 
-/// The tensors of the base, changed, as a checkpoint; what loading it says.
-fn loading_says(change: impl Fn(&str) -> Option<String>) -> String {
+/// The error of loading a checkpoint with changed tensors of the base.
+fn loading_error(change: impl Fn(&str) -> Option<String>) -> String {
     let bytes = std::fs::read(fixture("base/model.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let kept: Vec<_> =
@@ -398,8 +398,8 @@ fn loading_says(change: impl Fn(&str) -> Option<String>) -> String {
 }
 
 #[test]
-fn wrong_tensors_are_listed_together() {
-    let said = loading_says(|name| match name {
+fn all_wrong_tensors_are_listed() {
+    let error = loading_error(|name| match name {
         "encoder.layer.0.attention.self.query.bias" => None,
         "encoder.layer.1.intermediate.dense.bias" => {
             Some("encoder.layer.1.intermediate.extra".to_owned())
@@ -412,7 +412,7 @@ fn wrong_tensors_are_listed_together() {
         }
         name => Some(name.to_owned()),
     });
-    insta::assert_snapshot!(said, @r"
+    insta::assert_snapshot!(error, @r"
     the weights in [directory] do not match its config.json:
       embeddings.position_embeddings.weight is [2, 32], expected [24, 32]
       embeddings.token_type_embeddings.weight is [24, 32], expected [2, 32]
@@ -452,8 +452,8 @@ fn a_shard_outside_of_the_directory_is_refused() {
         let index =
             format!(r#"{{"weight_map": {{"embeddings.word_embeddings.weight": "{shard}"}}}}"#);
         std::fs::write(target.join("model.safetensors.index.json"), index).unwrap();
-        let said = load(&target, &Device::flex()).unwrap_err().to_string();
-        assert!(said.contains("expected one in its own directory"), "{said}");
+        let error = load(&target, &Device::flex()).unwrap_err().to_string();
+        assert!(error.contains("expected one in its own directory"), "{error}");
     }
 }
 
@@ -467,13 +467,13 @@ fn a_hundred_thousand_tensors_are_an_error_that_can_be_read() {
     let directory = tempfile::tempdir().unwrap();
     safetensors::serialize_to_file(all, None, &directory.path().join("model.safetensors")).unwrap();
     std::fs::copy(fixture("base/config.json"), directory.path().join("config.json")).unwrap();
-    let said = load(directory.path(), &Device::flex()).unwrap_err().to_string();
-    assert!(said.len() < 20_000, "{} bytes", said.len());
-    assert!(said.contains("and 99900 more"), "{said}");
+    let error = load(directory.path(), &Device::flex()).unwrap_err().to_string();
+    assert!(error.len() < 20_000, "{} bytes", error.len());
+    assert!(error.contains("and 99900 more"), "{error}");
 }
 
 #[test]
-fn a_directory_without_weights_is_told_what_to_hold() {
+fn a_directory_without_weights_is_an_error_with_the_expected_files() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::copy(fixture("base/config.json"), directory.path().join("config.json")).unwrap();
     let error = load(directory.path(), &Device::flex()).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Checkpoints as TensorFlow itself wrote them, whole and damaged.
+//! Checkpoints written by TensorFlow, complete and damaged.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::{TOLERANCE, check_encoder, check_near, fixture, numbers, texts};
 const INDEX: &str = "bert_model.ckpt.index";
 const DATA: &str = "bert_model.ckpt.data-00000-of-00001";
 
-/// A copy of the checkpoint, changed.
+/// A changed copy of the checkpoint.
 fn changed(change: impl FnOnce(&Path)) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for file in ["bert_config.json", INDEX, DATA] {
@@ -35,7 +35,7 @@ fn a_checkpoint_of_tensorflows_is_the_same_bert_with_googles_gelu() {
     let bert = load(&fixture("google"), &Device::flex()).unwrap();
     let golden = "base/outputs_other_activations.safetensors";
     check_near(bert.forward(&texts()), golden, "last_hidden_state.gelu_new", TOLERANCE);
-    // Read as transformers' configuration, the same file means the error function.
+    // In transformers' configuration the same name is the error function.
     let config = BertConfig::from_directory(&fixture("base")).unwrap();
     let bert = load_weights(&config, &fixture("google"), &Device::flex()).unwrap();
     check_encoder(&bert, &texts());
@@ -44,7 +44,7 @@ fn a_checkpoint_of_tensorflows_is_the_same_bert_with_googles_gelu() {
 }
 
 #[test]
-fn a_bundle_tells_names_and_shapes() {
+fn a_bundle_has_names_and_shapes() {
     let bundle = TensorBundle::open(&fixture("google").join("bert_model.ckpt")).unwrap();
     assert_eq!(bundle.names().count(), 41);
     assert_eq!(bundle.shape("bert/encoder/layer_0/output/dense/kernel"), Some(vec![64, 32]));
@@ -67,7 +67,7 @@ fn a_tensor_with_a_changed_bit_is_named() {
             bytes[0] ^= 1;
             std::fs::write(path, bytes).unwrap();
         },
-        // The first by the alphabet.
+        // The first in alphabetical order.
         &[
             DATA,
             "the tensor bert/embeddings/LayerNorm/beta has a wrong checksum",
@@ -77,7 +77,7 @@ fn a_tensor_with_a_changed_bit_is_named() {
 }
 
 #[test]
-fn a_checkpoint_that_was_cut_short_is_told() {
+fn a_truncated_checkpoint_is_refused() {
     let cut = |file: &'static str, part: fn(usize) -> usize| {
         move |directory: &Path| {
             let path = directory.join(file);
@@ -89,12 +89,12 @@ fn a_checkpoint_that_was_cut_short_is_told() {
     {
         check_refused(cut(INDEX, part), &[INDEX, "is not a complete file of weights"]);
     }
-    check_refused(cut(DATA, |length| length / 2), &[DATA, "ends behind the file's"]);
+    check_refused(cut(DATA, |length| length / 2), &[DATA, "ends after the file's"]);
     check_refused(|directory| std::fs::remove_file(directory.join(DATA)).unwrap(), &[DATA]);
 }
 
 #[test]
-fn tensors_that_do_not_fit_are_named_as_google_names_them() {
+fn wrong_tensors_have_googles_names_in_the_error() {
     let configured = |key: &'static str, value: usize| {
         move |directory: &Path| {
             let path = directory.join("bert_config.json");
@@ -116,13 +116,13 @@ fn tensors_that_do_not_fit_are_named_as_google_names_them() {
 }
 
 #[test]
-fn googles_configuration_is_read_where_there_is_no_other() {
+fn googles_configuration_is_read_if_there_is_no_other() {
     let config = BertConfig::from_directory(&fixture("google")).unwrap();
     assert_eq!(config.hidden_act, HiddenActivation::GeluNew);
     let hidden_act = HiddenActivation::Gelu;
     let base = BertConfig::from_directory(&fixture("base")).unwrap();
     assert_eq!(BertConfig { hidden_act, ..config }, base);
-    // Google's weights are read with Google's configuration where both are there; others with transformers'.
+    // With both configurations, Google's weights are read with Google's and others with transformers'.
     let both = changed(|directory| {
         std::fs::copy(fixture("base/config.json"), directory.join("config.json")).unwrap();
     });
