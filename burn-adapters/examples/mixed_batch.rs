@@ -13,7 +13,9 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
-use burn_adapters::{AdaptedBert, Method, MixedBatch, Pooling, StackedTasks, TaskAdapterConfig};
+use burn_adapters::{
+    AdaptedBert, HeadKind, Method, MixedBatch, Pooling, StackedTasks, TaskAdapterConfig,
+};
 use burn_bert::BertInput;
 
 const ROWS: usize = 64;
@@ -28,15 +30,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bert = burn_bert::load(Path::new(&base), &device)?.valid();
     let mut models = Vec::new();
     for seed in 0..64 {
-        let config = TaskAdapterConfig {
-            plan: Method::Houlsby.plan(64),
-            outputs: 2,
-            pooling: Pooling::Mean,
-            head_dropout: 0.1,
-            head_hidden: None,
-            seed,
-            fused: Vec::new(),
-        };
+        let config = TaskAdapterConfig::new(Method::Houlsby.plan(64), HeadKind::unnamed(2))
+            .with_pooling(Pooling::Mean)
+            .with_seed(seed);
         let task = config.init(&bert)?;
         models.push(AdaptedBert::new(bert.clone(), task)?.valid());
     }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::bottleneck::MAX_DEPTH;
-use crate::method::Method;
+use crate::methods::bottleneck::MAX_DEPTH;
+use crate::methods::method::Method;
 
 /// Everything this crate refuses, and why.
 #[derive(Debug, thiserror::Error)]

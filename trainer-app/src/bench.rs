@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
-use burn_adapters::{AdaptedBert, Method, Pooling, TaskAdapterConfig};
+use burn_adapters::{AdaptedBert, HeadKind, Method, TaskAdapterConfig};
 use burn_bert::{BertConfig, Precision};
 use clap::ValueEnum;
 use glue_data::batching::training_batches;
@@ -272,16 +272,10 @@ pub fn measure(job: &BenchJob) -> Result<Measurement> {
         }
     };
     let bert = bert.with_precision(*precision);
-    let task = TaskAdapterConfig {
-        plan: method.plan(job.size),
-        outputs: 2,
-        pooling: Pooling::Pooler,
-        head_dropout: config.hidden_dropout_prob,
-        head_hidden: None,
-        seed: SEED,
-        fused: Vec::new(),
-    }
-    .init(&bert)?;
+    let task = TaskAdapterConfig::new(method.plan(job.size), HeadKind::unnamed(2))
+        .with_head_dropout(config.hidden_dropout_prob)
+        .with_seed(SEED)
+        .init(&bert)?;
     let mut trainable = TrainableModel { model: AdaptedBert::new(bert, task)? };
     let training = RunConfig::defaults(method).training;
     let mut optimizer = build_optimizer(&training, &trainable);

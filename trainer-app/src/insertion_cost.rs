@@ -2,7 +2,7 @@
 //! by its numbers, and does not end the program when memory runs out.
 
 use anyhow::{Result, ensure};
-use burn_adapters::{Plan, Sites};
+use burn_adapters::{AdapterPlan, Sites};
 use burn_bert::BertConfig;
 
 /// A parameter has its value, its gradient and the two moments of the optimizer, each in single precision.
@@ -12,11 +12,11 @@ const BYTES_PER_PARAMETER: f64 = 16.0;
 ///
 /// # Errors
 /// The number of parameters and what they need, where that is more than the machine has.
-pub fn check(plan: &Plan, base: &BertConfig) -> Result<()> {
+pub fn check(plan: &AdapterPlan, base: &BertConfig) -> Result<()> {
     check_against(plan, base, memory_of_this_machine())
 }
 
-fn check_against(plan: &Plan, base: &BertConfig, memory: Option<u64>) -> Result<()> {
+fn check_against(plan: &AdapterPlan, base: &BertConfig, memory: Option<u64>) -> Result<()> {
     let Some(memory) = memory else { return Ok(()) };
     let parameters = parameters(plan, base);
     let bytes = parameters * BYTES_PER_PARAMETER;
@@ -39,7 +39,7 @@ fn memory_of_this_machine() -> Option<u64> {
 }
 
 /// About how many parameters are inserted; never fewer than half of them, nor more than twice as many.
-fn parameters(plan: &Plan, base: &BertConfig) -> f64 {
+fn parameters(plan: &AdapterPlan, base: &BertConfig) -> f64 {
     let (hidden, layers) = (base.hidden_size as f64, base.num_hidden_layers as f64);
     let mut parameters = 0.0;
     if let Some(bottleneck) = &plan.bottleneck {
@@ -47,9 +47,9 @@ fn parameters(plan: &Plan, base: &BertConfig) -> f64 {
         let (size, between) = (bottleneck.size as f64, (bottleneck.depth.max(1) - 1) as f64);
         parameters += layers * sites * size * (2.0 * hidden + between * size);
     }
-    if let Some(low_rank) = &plan.low_rank {
-        let projections = low_rank.projections.len() as f64;
-        parameters += layers * projections * low_rank.rank as f64 * 2.0 * hidden;
+    if let Some(lora) = &plan.lora {
+        let projections = lora.projections.len() as f64;
+        parameters += layers * projections * lora.rank as f64 * 2.0 * hidden;
     }
     if let Some(prefix) = &plan.prefix {
         let keys_and_values = layers * 2.0 * hidden;
@@ -64,7 +64,7 @@ fn parameters(plan: &Plan, base: &BertConfig) -> f64 {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
-    use burn_adapters::{Method, Pooling, TaskAdapterConfig};
+    use burn_adapters::{HeadKind, Method, Pooling, TaskAdapterConfig};
 
     use super::*;
     use crate::base::Base;
@@ -94,15 +94,8 @@ mod tests {
             [Method::Houlsby, Method::Pfeiffer, Method::Lora, Method::PrefixFlat, Method::Prefix]
         {
             let plan = method.plan(64);
-            let task = TaskAdapterConfig {
-                plan: plan.clone(),
-                outputs: 2,
-                pooling: Pooling::FirstToken,
-                head_dropout: 0.0,
-                head_hidden: None,
-                seed: 0,
-                fused: Vec::new(),
-            };
+            let task = TaskAdapterConfig::new(plan.clone(), HeadKind::unnamed(2))
+                .with_pooling(Pooling::FirstToken);
             let made = burn::module::Module::num_params(&task.init(&bert).unwrap()) as f64;
             let reckoned = parameters(&plan, &config);
             assert!((0.5..=2.0).contains(&(reckoned / made)), "{method}: {reckoned} and {made}");

@@ -170,8 +170,8 @@ impl ResourceCache {
     /// If they are to be cached and cannot be: there is no layer below, or an adapter reads padding.
     pub fn cached_layer(&mut self, config: &RunConfig) -> Result<Option<usize>> {
         let layer = self.lowest_layer(config)?;
-        let sees_padding = config.plan().sees_padding();
-        let gains_nothing = layer == 0 || sees_padding || config.model.adapt_layers.is_none();
+        let depends_on_padding = config.plan().depends_on_padding();
+        let gains_nothing = layer == 0 || depends_on_padding || config.model.adapt_layers.is_none();
         match config.training.cache {
             StateCache::Off => return Ok(None),
             StateCache::Auto if gains_nothing => return Ok(None),
@@ -183,7 +183,7 @@ impl ResourceCache {
             config.model.method
         );
         ensure!(
-            !sees_padding,
+            !depends_on_padding,
             "batch norms and gates inside adapters read padding, which cached activations do not contain; use --cache off"
         );
         Ok(Some(layer))

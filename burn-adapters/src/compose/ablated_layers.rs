@@ -1,7 +1,6 @@
-//! A trained task without the adapters of some layers, and its logits for every such span: which adapters matter.
+//! Ablation: a trained task without the adapters of some layers, and its logits for every contiguous span of layers.
 //!
-//! Houlsby et al. 2019, section 3.6 and figure 6 (left): the adapters are removed after training, nothing is trained
-//! again.
+//! Houlsby et al. 2019, section 3.6 and figure 6 (left): the adapters are removed after training, without retraining.
 
 use std::ops::Range;
 
@@ -9,16 +8,15 @@ use burn::tensor::Tensor;
 use burn_bert::{BertInput, Encoder, EncoderPart, Insertions, Site};
 use burn_fused::LayerNorm;
 
-use crate::adapted::AdaptedBert;
-use crate::task_adapter::TaskAdapter;
+use crate::model::adapted::AdaptedBert;
+use crate::model::task_adapter::TaskAdapter;
 
-/// A task without what it inserts in `layers`: bottlenecks, low-rank corrections, scales, prefixes; its norms stay,
-/// there too.
+/// A task without the modules that it inserts in `layers`; its norms stay there.
 #[derive(Debug, Clone)]
 pub struct AblatedLayers<'a> {
     /// The task.
     pub task: &'a TaskAdapter,
-    /// The layers in which nothing is inserted, counted from 0.
+    /// The ablated layers, counted from 0.
     pub layers: Range<usize>,
 }
 
@@ -46,20 +44,19 @@ impl Insertions for AblatedLayers<'_> {
     }
 }
 
-/// The logits of a batch for every contiguous span of layers without bottlenecks, each `[batch, outputs]`, bit for bit
+/// The logits of a batch for every contiguous span of layers without adapters, each `[batch, outputs]`, bit for bit
 /// those of a forward pass with [`AblatedLayers`] and that span.
 ///
 /// `report` gets the spans by their first layer, then by their end: `0..1`, `0..2`, …, `0..n`, `1..2`, … for `n`
 /// layers, `n(n + 1)/2` in all.
 ///
-/// What spans have in common is computed once: the intact layers below those that start at one layer, and the layers
-/// without bottlenecks of those that go on from one another.
-/// So `n(n + 1)(n + 2)/6` layers run from the first one left out upwards (364 of 12), and `n - 1` intact ones below
-/// (11 of 12): 375 instead of 936, which is 12 for each of 78 spans.
+/// Work that spans share is done once: the intact layers below spans with the same start, and the ablated layers of spans
+/// that extend each other.
+/// That runs `n(n + 1)(n + 2)/6` layers from the first ablated one upwards (364 for 12 layers), and `n - 1` intact ones
+/// below (11 for 12): 375 instead of 936, which is 12 for each of 78 spans.
 /// Three hidden states are kept at a time.
 ///
-/// The model should be one for inference ([`valid`](burn::module::Module::valid)): with dropout no two passes are
-/// alike.
+/// The model should be in inference mode ([`valid`](burn::module::Module::valid)), since dropout makes passes differ.
 ///
 /// # Panics
 /// If the tensors of the input differ in shape.
@@ -76,9 +73,9 @@ pub fn ablate_spans(
     walk_spans(
         bert.n_layers(),
         bert.embed(input, task),
-        |layer, bottlenecks, hidden| match bottlenecks {
-            Bottlenecks::Present => run(layer, hidden, task),
-            Bottlenecks::LeftOut => {
+        |layer, adapters, hidden| match adapters {
+            Adapters::Present => run(layer, hidden, task),
+            Adapters::Ablated => {
                 run(layer, hidden, &AblatedLayers { task, layers: layer..layer + 1 })
             }
         },
@@ -86,34 +83,34 @@ pub fn ablate_spans(
     );
 }
 
-/// What of a layer runs.
+/// Whether a layer runs with its adapters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bottlenecks {
+enum Adapters {
     Present,
-    LeftOut,
+    Ablated,
 }
 
-/// The order of [`ablate_spans`], whatever a state of the layers is: `start` is that below the first, `run` takes one
-/// through a layer, and `report` gets the one above the last for every span.
+/// The order of [`ablate_spans`] for any kind of state: `start` is the state before the first layer, `run` takes a state
+/// through a layer, and `report` gets the state after the last layer for every span.
 fn walk_spans<State: Clone>(
     n_layers: usize,
     start: State,
-    run: impl Fn(usize, Bottlenecks, State) -> State,
+    run: impl Fn(usize, Adapters, State) -> State,
     mut report: impl FnMut(Range<usize>, State),
 ) {
     let mut intact = start;
     for first in 0..n_layers {
         let mut ablated = intact.clone();
         for last in first..n_layers {
-            ablated = run(last, Bottlenecks::LeftOut, ablated);
+            ablated = run(last, Adapters::Ablated, ablated);
             let above = last + 1..n_layers;
             let top =
-                above.fold(ablated.clone(), |state, layer| run(layer, Bottlenecks::Present, state));
+                above.fold(ablated.clone(), |state, layer| run(layer, Adapters::Present, state));
             report(first..last + 1, top);
         }
-        // Nothing starts above the last layer.
+        // No span starts after the last layer.
         if first + 1 < n_layers {
-            intact = run(first, Bottlenecks::Present, intact);
+            intact = run(first, Adapters::Present, intact);
         }
     }
 }
@@ -125,15 +122,15 @@ mod tests {
     use super::*;
 
     /// The layers a state went through.
-    type Passed = Vec<(usize, Bottlenecks)>;
+    type Passed = Vec<(usize, Adapters)>;
 
     /// The spans with the layers each went through, and how many layers ran.
     fn walk(n_layers: usize) -> (Vec<(Range<usize>, Passed)>, usize) {
         let runs = Cell::new(0);
         let mut spans = Vec::new();
-        let run = |layer, bottlenecks, mut passed: Passed| {
+        let run = |layer, adapters, mut passed: Passed| {
             runs.set(runs.get() + 1);
-            passed.push((layer, bottlenecks));
+            passed.push((layer, adapters));
             passed
         };
         walk_spans(n_layers, Vec::new(), run, |span, passed| spans.push((span, passed)));
@@ -148,7 +145,7 @@ mod tests {
                 (first + 1..=n_layers).map(move |end| {
                     let passed = (0..n_layers).map(|layer| {
                         let left_out = (first..end).contains(&layer);
-                        (layer, if left_out { Bottlenecks::LeftOut } else { Bottlenecks::Present })
+                        (layer, if left_out { Adapters::Ablated } else { Adapters::Present })
                     });
                     (first..end, passed.collect::<Passed>())
                 })

@@ -1,19 +1,17 @@
-//! Layers without a task: `AdapterDrop` at inference, Rücklé et al. 2021, section 3.
+//! AdapterDrop at inference: layers without a task, Rücklé et al. 2021, section 3.
 //!
-//! Unlike [`AblatedLayers`](super::ablated_layers::AblatedLayers), which leaves a task's norms where they are to ask what the bottlenecks
-//! do, this leaves nothing of a task: the states up to the first layer that is not dropped are plain BERT's, and may be
-//! shared by many tasks.
+//! Unlike [`AblatedLayers`](super::AblatedLayers), which keeps a task's norms, this removes everything of the task from
+//! a layer: the states up to the first layer that is not dropped are plain BERT's, and many tasks can share them.
 
 use burn_bert::{EncoderPart, Insertions};
 
-use crate::layers::Layers;
+use crate::methods::layers::Layers;
 
-/// Insertions that are left out in some layers, with all they have there; where the lowest layer is among these, also at
-/// the embeddings.
+/// Insertions without those of some layers; if the lowest layer is dropped, so is the norm of the embeddings.
 pub struct AdapterDrop<'a> {
-    /// What is inserted elsewhere.
+    /// The insertions of the other layers.
     pub insertions: &'a dyn Insertions,
-    /// The layers in which nothing is.
+    /// The dropped layers.
     pub layers: &'a Layers,
 }
 

@@ -1,10 +1,10 @@
-//! The mean of several tasks: of their weights, which is one task again, or of what they make at each site.
+//! The mean of several tasks: of their weights, which gives one task, or of their outputs at each site.
 //!
 //! Weights: `average_adapter` of `AdapterHub`, and Chronopoulou et al. 2023.
 //! Outputs: `compose_average` in
-//! <https://github.com/adapter-hub/adapters/blob/v1.3.0/src/adapters/methods/adapter_layer_base.py>, but for a fault
-//! there: after it has weighted the outputs it divides by their number once more, so that the sub-layer's own output is
-//! halved for two adapters. Here it is not.
+//! <https://github.com/adapter-hub/adapters/blob/v1.3.0/src/adapters/methods/adapter_layer_base.py>, without an error
+//! there: after weighting the outputs it divides by their number again, which halves the sub-layer's own output for two
+//! adapters.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use burn::tensor::{Tensor, TensorData};
 use burn_bert::{EncoderPart, Insertions, Prefix, Projection, Site};
 use burn_fused::LayerNorm;
 
-use crate::adapted::AdaptedBert;
 use crate::error::AdapterError;
-use crate::file::native::{put_weights, saved_weights};
-use crate::task_adapter::TaskAdapter;
+use crate::model::adapted::AdaptedBert;
+use crate::model::task_adapter::TaskAdapter;
+use crate::model::weights::{put_weights, saved_weights};
 
-/// The model whose trained tensors are the weighted means of those of some models, head and running statistics
-/// included; everything else is the first one's.
+/// The model whose trainable tensors are the weighted means of those of several models, head and running statistics
+/// included; the rest is the first one's.
 ///
 /// The weights are relative: they are divided by their sum.
 ///
@@ -30,12 +30,12 @@ pub fn average_weights(models: &[(AdaptedBert, f64)]) -> Result<AdaptedBert, Ada
         let weights = models.iter().map(|(_, weight)| *weight).collect();
         return Err(AdapterError::AverageWeights { weights });
     };
-    let alike = |model: &AdaptedBert| {
+    let same_shape = |model: &AdaptedBert| {
         let (model, first) = (model.task.config(), first.task.config());
-        (&model.plan, &model.fused, model.pooling, model.outputs, model.head_hidden)
-            == (&first.plan, &first.fused, first.pooling, first.outputs, first.head_hidden)
+        (&model.plan, &model.fused, model.pooling, model.head.outputs(), model.head_hidden)
+            == (&first.plan, &first.fused, first.pooling, first.head.outputs(), first.head_hidden)
     };
-    if let Some(index) = models.iter().position(|(model, _)| !alike(model)) {
+    if let Some(index) = models.iter().position(|(model, _)| !same_shape(model)) {
         return Err(AdapterError::AverageOfUnlike { index });
     }
     let mut means: BTreeMap<String, (Vec<f64>, Vec<usize>)> = BTreeMap::new();
@@ -56,9 +56,9 @@ pub fn average_weights(models: &[(AdaptedBert, f64)]) -> Result<AdaptedBert, Ada
     Ok(put_weights(first.clone(), means.collect()))
 }
 
-/// Some tasks side by side: what they make of a sub-layer's output is averaged at each site.
+/// Tasks side by side: their outputs are averaged at each site.
 ///
-/// Norms of their own close the same sum, and the results are averaged: the norm of the mean γ and β.
+/// The tasks' own norms are applied to the same sum and their results averaged, which is the norm of the mean γ and β.
 #[derive(Debug, Clone)]
 pub struct Average<'a> {
     /// The tasks, one or more, with weights that sum to 1.
@@ -66,10 +66,10 @@ pub struct Average<'a> {
 }
 
 impl Average<'_> {
-    /// The weighted sum of what each task says; `None` where none says anything.
+    /// The weighted sum of the tasks' tensors; `None` if no task has one.
     fn mean(&self, of: impl Fn(&TaskAdapter) -> Option<Tensor<3>>) -> Option<Tensor<3>> {
         let weighted =
-            self.tasks.iter().filter_map(|(task, weight)| of(task).map(|said| said * *weight));
+            self.tasks.iter().filter_map(|(task, weight)| of(task).map(|tensor| tensor * *weight));
         weighted.reduce(|sum, next| sum + next)
     }
 }
@@ -88,12 +88,12 @@ impl Insertions for Average<'_> {
         norm: &LayerNorm,
     ) -> Tensor<3> {
         let output = match self.mean(|task| task.delta(site, &residual, &output, norm)) {
-            Some(change) => output + change,
+            Some(delta) => output + delta,
             None => output,
         };
-        let closed = self
+        let normed = self
             .mean(|task| Some(task.norm_after_delta(site, residual.clone(), output.clone(), norm)));
-        closed.unwrap_or(output)
+        normed.unwrap_or(output)
     }
 
     fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
@@ -116,7 +116,6 @@ impl Insertions for Average<'_> {
         input: &Tensor<3>,
         output: Tensor<3>,
     ) -> Tensor<3> {
-        // A task that corrects nothing gives back what it was given.
         let mean = self.mean(|task| Some(task.project(layer, projection, input, output.clone())));
         mean.unwrap_or(output)
     }
@@ -129,7 +128,7 @@ impl Insertions for Average<'_> {
         weighted.reduce(|sum, next| sum + next).unwrap_or(output)
     }
 
-    /// Prefixes cannot be averaged; they stand one after the other.
+    /// Prefixes cannot be averaged; they are concatenated.
     fn prefix(&self, layer: usize, hidden: &Tensor<3>) -> Option<Prefix> {
         let prefixes = self.tasks.iter().filter_map(|(task, _)| task.prefix(layer, hidden));
         prefixes.reduce(Prefix::followed_by)

@@ -1,11 +1,11 @@
 //! One forward pass for rows of different tasks, and of none.
 //!
-//! The weights of a [`StackedTasks`] are stacked once, padded with zeros to the widest; a batch gathers its rows' and runs
-//! them as batched matrix products, so that there is no loop over tasks. What tasks do differently without weights –
-//! activations, placements, poolings – is computed once for each of the few kinds in a batch, and each row keeps its own.
+//! The weights of a [`StackedTasks`] are stacked once, padded with zeros to the widest; a batch gathers those of its rows
+//! and runs them as batched matrix products, without a loop over tasks. Differences without weights (activations,
+//! placements, poolings) are computed once for each variant in a batch, and each row selects its own.
 //!
-//! A factor before an answer, an inner batch norm, and γ and β of an inner LayerNorm are folded into the matrices next to
-//! them. Prefixes, gates and the like, which [`mixes`] names, have no place here; such tasks run in batches of their own.
+//! Output factors, inner batch norms, and γ and β of inner LayerNorms are folded into the adjacent matrices. Prefixes,
+//! gates and others, which [`check_mixable`] rejects, are not supported; such tasks run in batches of their own.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,14 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burn_bert::{BertInput, Encoder, EncoderPart, Insertions, Projection, Site};
 use burn_fused::LayerNorm;
 
-use super::stacked::{Matrices, Norms, Vectors};
-use crate::bottleneck::{Activation, Bottleneck};
-use crate::bottleneck_plan::{
-    BottleneckPlan, Closing, Combine, OuterNorm, Placement, ResidualSource, Scaling,
-};
+use super::stacked_weights::{Matrices, Norms, Vectors};
 use crate::error::{AdapterError, BaseShape};
-use crate::head::{Pooling, first_token, mean_of_tokens};
-use crate::inner_norm::InnerNorm;
-use crate::plan::{Plan, TrainableBase};
-use crate::task_adapter::{TaskAdapter, TaskAdapterConfig};
+use crate::methods::kind::KindConfig;
+use crate::methods::{
+    Activation, Bottleneck, BottleneckConfig, Combine, InnerNorm, Placement, Scaling,
+};
+use crate::model::layer::site_of;
+use crate::model::{Pooling, TaskAdapter, TaskAdapterConfig, first_token, mean_of_tokens};
 
 /// Tasks of one base, ready to share batches.
 #[derive(Debug)]
@@ -35,24 +33,24 @@ pub struct StackedTasks {
     heads: Vec<(Pooling, usize)>,
 }
 
-/// What the tasks of a set have in a layer.
+/// The stacked modules of a layer.
 #[derive(Debug)]
 struct LayerSet {
     attention: SiteSet,
     feed_forward: SiteSet,
-    low_rank: BTreeMap<Projection, MatrixPair>,
+    lora: BTreeMap<Projection, MatrixPair>,
     scale_output: BTreeMap<Projection, Vectors>,
     scale_input: BTreeMap<Projection, Vectors>,
 }
 
-/// Two matrices with something narrow between them.
+/// A down- and an up-projection.
 #[derive(Debug)]
 struct MatrixPair {
     down: Matrices,
     up: Matrices,
 }
 
-/// What the tasks of a set have at a site.
+/// The stacked modules of a site.
 #[derive(Debug)]
 struct SiteSet {
     norms: Option<Norms>,
@@ -61,17 +59,17 @@ struct SiteSet {
     kinds: Vec<Option<LayerKind>>,
 }
 
-/// What a bottleneck does without weights.
+/// The properties of a bottleneck that are not weights.
 #[derive(Debug, Clone, Copy)]
 struct LayerKind {
-    reads: InputSource,
-    /// ε of a LayerNorm on what it reads.
-    normed: Option<f64>,
+    input: InputSource,
+    /// ε of a LayerNorm on the input.
+    norm_epsilon: Option<f64>,
     activation: Activation,
     combine: Combine,
 }
 
-/// What a bottleneck reads.
+/// A bottleneck's input.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum InputSource {
     Output,
@@ -82,41 +80,29 @@ enum InputSource {
 /// Checks that a task can share a batch with others.
 ///
 /// # Errors
-/// What of the task stands against it, by name.
-pub fn mixes(config: &TaskAdapterConfig) -> Result<(), AdapterError> {
-    let Plan { bottleneck, low_rank, scale: _, prefix, tuned } = &config.plan;
-    let bottleneck = |is: fn(&BottleneckPlan) -> bool| bottleneck.as_ref().is_some_and(is);
-    let obstacles = [
-        (
-            matches!(tuned, TrainableBase::TopLayers(_) | TrainableBase::Everything),
-            "layers of the base that are tuned",
-        ),
-        (!config.fused.is_empty(), "a fusion"),
-        (prefix.is_some(), "prefixes"),
-        (bottleneck(|plan| plan.depth > 1), "bottlenecks deeper than 1"),
-        (bottleneck(|plan| plan.gate), "bottlenecks with gates"),
-        (
-            bottleneck(|plan| plan.skip != ResidualSource::SublayerOutput),
-            "bottlenecks with a `skip`",
-        ),
-        (bottleneck(|plan| plan.outer_norm != OuterNorm::None), "bottlenecks with an `outer_norm`"),
-        (bottleneck(|plan| plan.closing != Closing::Norm), "bottlenecks with a `closing`"),
-        (low_rank.as_ref().is_some_and(|plan| plan.gate), "low-rank corrections with gates"),
-        (config.head_hidden.is_some(), "a head with a hidden layer"),
-    ];
-    match obstacles.into_iter().find(|(stands, _)| *stands) {
-        Some((_, found)) => Err(AdapterError::WillNotMix { found }),
+/// If it cannot; the error names the obstacle.
+pub fn check_mixable(config: &TaskAdapterConfig) -> Result<(), AdapterError> {
+    let obstacle = if config.plan.trains_base() {
+        Some("layers of the base that are tuned")
+    } else if !config.fused.is_empty() {
+        Some("a fusion")
+    } else {
+        let of_head = config.head_hidden.map(|_| "a head with a hidden layer");
+        config.plan.kinds().find_map(KindConfig::mixing_obstacle).or(of_head)
+    };
+    match obstacle {
+        Some(found) => Err(AdapterError::WillNotMix { found }),
         None => Ok(()),
     }
 }
 
 impl StackedTasks {
-    /// Stacks the weights of some tasks on one base; none at all is a set as well.
+    /// Stacks the weights of any number of tasks on one base.
     ///
-    /// The set has copies of the weights, on the base's device.
+    /// The weights are copied to the base's device.
     ///
     /// # Errors
-    /// If a task was made for another base, or is one that [`mixes`] refuses.
+    /// If a task was made for another base, or is rejected by [`check_mixable`].
     pub fn new(bert: &dyn Encoder, tasks: &[&TaskAdapter]) -> Result<Self, AdapterError> {
         let base = BaseShape { n_layers: bert.n_layers(), d_model: bert.d_model() };
         for task in tasks {
@@ -128,17 +114,17 @@ impl StackedTasks {
             if task.config().pooling == Pooling::Pooler && bert.pooler().is_none() {
                 return Err(AdapterError::NoPooler);
             }
-            mixes(task.config())?;
+            check_mixable(task.config())?;
         }
         let tasks: Vec<TaskAdapter> = tasks.iter().map(|task| task.valid()).collect();
         let site = |site| SiteSet::new(&tasks, site, bert.norm(site));
         let layers = (0..bert.n_layers()).map(|index| LayerSet {
             attention: site(Site::Attention(index)),
             feed_forward: site(Site::FeedForward(index)),
-            low_rank: at_projections(|projection| {
+            lora: at_projections(|projection| {
                 let of = |task: &TaskAdapter| {
-                    let low_rank = task.layers[index].low_rank.get(projection)?;
-                    Some((low_rank.a.val(), low_rank.b.val() * low_rank.factor))
+                    let lora = task.layers[index].low_rank.get(projection)?;
+                    Some((lora.a.val(), lora.b.val() * lora.factor))
                 };
                 Some(MatrixPair {
                     down: Matrices::new(tasks.iter().map(|task| Some((of(task)?.0, None))))?,
@@ -160,7 +146,7 @@ impl StackedTasks {
         let pooler = |of: fn(&TaskAdapter) -> Option<Tensor<2>>| {
             Matrices::new(tasks.iter().map(|task| Some((of(task)?, None))))
         };
-        // The product of the two is small beside the base's own pooler, and saves a kind of pair.
+        // The product is small compared to the base's own pooler.
         let pooler = pooler(|task| task.pooler.as_ref()?.weight());
         Ok(Self {
             layers,
@@ -175,17 +161,17 @@ impl StackedTasks {
             })),
             heads: tasks
                 .iter()
-                .map(|task| (task.config().pooling, task.config().outputs))
+                .map(|task| (task.config().pooling, task.config().head.outputs()))
                 .collect(),
         })
     }
 
-    /// How many tasks there are.
+    /// The number of tasks.
     pub fn len(&self) -> usize {
         self.heads.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no tasks.
     pub fn is_empty(&self) -> bool {
         self.heads.is_empty()
     }
@@ -207,7 +193,7 @@ impl SiteSet {
     fn new(tasks: &[TaskAdapter], site: Site, base_norm: &LayerNorm) -> Self {
         let of = |task: &TaskAdapter| {
             let plan = task.config().plan.bottleneck.clone()?;
-            let own = crate::task_adapter::site_of(&task.layers, site)?;
+            let own = site_of(&task.layers, site)?;
             Some((plan, own.bottleneck.clone()?))
         };
         let found: Vec<_> = tasks.iter().map(of).collect();
@@ -221,21 +207,21 @@ impl SiteSet {
             bottlenecks: down.zip(up).map(|(down, up)| MatrixPair { down, up }),
             kinds: found
                 .iter()
-                .map(|found| found.as_ref().map(|found| LayerKind::of(&found.0, &found.1)))
+                .map(|found| found.as_ref().map(|found| LayerKind::new(&found.0, &found.1)))
                 .collect(),
         }
     }
 }
 
 impl LayerKind {
-    fn of(plan: &BottleneckPlan, bottleneck: &Bottleneck) -> Self {
+    fn new(plan: &BottleneckConfig, bottleneck: &Bottleneck) -> Self {
         Self {
-            reads: match plan.placement {
+            input: match plan.placement {
                 Placement::Serial => InputSource::Output,
                 Placement::AfterNorm => InputSource::NormedSum,
                 Placement::Parallel { .. } => InputSource::Residual,
             },
-            normed: match plan.inner_norm {
+            norm_epsilon: match plan.inner_norm {
                 InnerNorm::Layer => bottleneck.layer_norm.as_ref().map(|norm| norm.epsilon),
                 InnerNorm::None | InnerNorm::Batch => None,
             },
@@ -245,7 +231,7 @@ impl LayerKind {
     }
 }
 
-/// The way down with the inner norm's scale and shift in it: `(x ⊙ s + t) W + b` is `x (s ⊙ W) + (t W + b)`.
+/// The down-projection with the inner norm's scale and shift folded in: `(x ⊙ s + t) W + b` is `x (s ⊙ W) + (t W + b)`.
 fn down(bottleneck: &Bottleneck) -> (Tensor<2>, Option<Tensor<1>>) {
     let linear = &bottleneck.down;
     let (weight, bias) = (linear.weight.val(), linear.bias.as_ref().map(Param::val));
@@ -266,8 +252,8 @@ fn down(bottleneck: &Bottleneck) -> (Tensor<2>, Option<Tensor<1>>) {
     })
 }
 
-/// The way up with every factor in it.
-fn up(plan: &BottleneckPlan, bottleneck: &Bottleneck) -> (Tensor<2>, Option<Tensor<1>>) {
+/// The up-projection with every factor folded in.
+fn up(plan: &BottleneckConfig, bottleneck: &Bottleneck) -> (Tensor<2>, Option<Tensor<1>>) {
     let linear = &bottleneck.up;
     let (weight, bias) = (linear.weight.val(), linear.bias.as_ref().map(Param::val));
     let fixed = match plan.scaling {
@@ -288,18 +274,18 @@ fn up(plan: &BottleneckPlan, bottleneck: &Bottleneck) -> (Tensor<2>, Option<Tens
     }
 }
 
-/// The tasks of a batch's rows: what stands at each place is each row's own.
+/// The tasks of a batch's rows: each row gets its own task's modules.
 #[derive(Debug)]
 pub struct MixedBatch<'a> {
     set: &'a StackedTasks,
-    /// The task of each row; a row without one has the number after the last.
+    /// The task of each row; rows without one have the index after the last.
     slots: Vec<usize>,
-    /// The same, to gather with, `[batch]`.
+    /// The same as a tensor, `[batch]`.
     index: Tensor<1, Int>,
 }
 
 impl<'a> MixedBatch<'a> {
-    /// Rows with the tasks of these indices in the set, `None` for plain BERT.
+    /// Rows with the tasks of these indices in the set; `None` is plain BERT.
     ///
     /// # Panics
     /// If an index is not in the set.
@@ -311,17 +297,17 @@ impl<'a> MixedBatch<'a> {
         Self { set, slots, index }
     }
 
-    /// The logits of each row, as many as its own task has outputs; none for a row without a task.
+    /// The logits of each row, one for each output of its task; none for a row without a task.
     ///
     /// # Shapes
     /// - input: `[batch, sequence]` each
     ///
     /// # Panics
-    /// If there is another number of rows than of tasks.
+    /// If the input has another number of rows.
     pub fn forward(&self, bert: &dyn Encoder, input: &BertInput) -> Vec<Vec<f32>> {
         let hidden = bert.forward_with(input, self); // [batch, sequence, d_model]
         let Some(head) = &self.set.head else { return vec![Vec::new(); self.slots.len()] };
-        let pooled = self.choose(
+        let pooled = self.select(
             |slot| Some(self.set.heads.get(slot)?.0),
             |pooling| {
                 let pooled = match pooling {
@@ -344,11 +330,12 @@ impl<'a> MixedBatch<'a> {
         .collect()
     }
 
-    /// What each row's kind makes; a row without a kind has whatever the others have. `None` where no row has one.
+    /// For each row, what `make` returns for its kind; rows without a kind get that of another row. `None` if no row has
+    /// a kind.
     ///
     /// # Shapes
-    /// - result: that of what is made, `[batch, …, …]`
-    fn choose<K: PartialEq + Copy>(
+    /// - result: that of `make`, `[batch, …, …]`
+    fn select<K: PartialEq + Copy>(
         &self,
         kind: impl Fn(usize) -> Option<K>,
         make: impl Fn(K) -> Tensor<3>,
@@ -369,16 +356,16 @@ impl<'a> MixedBatch<'a> {
         }))
     }
 
-    /// The site's norm, each row with its own γ and β.
+    /// The site's final norm, with each row's own γ and β.
     fn norm_after_delta(
         &self,
         norms: Option<&Norms>,
-        summands: impl Into<burn_fused::ResidualInputs>,
+        inputs: impl Into<burn_fused::ResidualInputs>,
         base: &LayerNorm,
     ) -> Tensor<3> {
         match norms {
-            Some(norms) => norms.forward(summands, &self.index),
-            None => base.forward(summands),
+            Some(norms) => norms.forward(inputs, &self.index),
+            None => base.forward(inputs),
         }
     }
 }
@@ -398,9 +385,9 @@ impl Insertions for MixedBatch<'_> {
         let Some(own) = self.set.site(site) else { return norm.forward([output, residual]) };
         let norms = own.norms.as_ref();
         let kind = |slot: usize| own.kinds.get(slot).copied().flatten();
-        let read = self.choose(
-            |slot| Some(kind(slot)?.reads),
-            |reads| match reads {
+        let input = self.select(
+            |slot| Some(kind(slot)?.input),
+            |input| match input {
                 InputSource::Output => output.clone(),
                 InputSource::NormedSum => {
                     self.norm_after_delta(norms, [output.clone(), residual.clone()], norm)
@@ -408,33 +395,33 @@ impl Insertions for MixedBatch<'_> {
                 InputSource::Residual => residual.clone(),
             },
         );
-        let Some((read, weights)) = read.zip(own.bottlenecks.as_ref()) else {
+        let Some((input, weights)) = input.zip(own.bottlenecks.as_ref()) else {
             return self.norm_after_delta(norms, [output, residual], norm);
         };
-        let normed = self.choose(
-            |slot| Some(kind(slot)?.normed),
+        let normed = self.select(
+            |slot| Some(kind(slot)?.norm_epsilon),
             |epsilon| match epsilon {
-                // γ and β are in the way down.
+                // γ and β are folded into the down-projection.
                 Some(epsilon) => {
-                    LayerNorm::new(read.dims()[2], epsilon, &read.device()).forward(read.clone())
+                    LayerNorm::new(input.dims()[2], epsilon, &input.device()).forward(input.clone())
                 }
-                None => read.clone(),
+                None => input.clone(),
             },
         );
-        let low = weights.down.forward(normed.unwrap_or(read), &self.index); // [batch, sequence, bottleneck]
-        let active = self.choose(
+        let low = weights.down.forward(normed.unwrap_or(input), &self.index); // [batch, sequence, bottleneck]
+        let active = self.select(
             |slot| Some(kind(slot)?.activation),
             |activation| activation.forward(low.clone()),
         );
-        let answer = weights.up.forward(active.unwrap_or(low), &self.index); // [batch, sequence, d_model]
-        let change = self.choose(
+        let adapted = weights.up.forward(active.unwrap_or(low), &self.index); // [batch, sequence, d_model]
+        let delta = self.select(
             |slot| Some(kind(slot)?.combine),
             |combine| match combine {
-                Combine::Add => answer.clone(),
-                Combine::Multiply => answer.clone() * output.clone(),
+                Combine::Add => adapted.clone(),
+                Combine::Multiply => adapted.clone() * output.clone(),
             },
         );
-        self.norm_after_delta(norms, [change.unwrap_or(answer), output, residual], norm)
+        self.norm_after_delta(norms, [delta.unwrap_or(adapted), output, residual], norm)
     }
 
     fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
@@ -458,19 +445,19 @@ impl Insertions for MixedBatch<'_> {
         output: Tensor<3>,
     ) -> Tensor<3> {
         let layer = &self.set.layers[layer];
-        let low_rank = layer.low_rank.get(&projection);
-        let output = low_rank.into_iter().fold(output, |output, low_rank| {
-            let low = low_rank.down.forward(input.clone(), &self.index);
-            output + low_rank.up.forward(low, &self.index)
+        let lora = layer.lora.get(&projection);
+        let output = lora.into_iter().fold(output, |output, lora| {
+            let low = lora.down.forward(input.clone(), &self.index);
+            output + lora.up.forward(low, &self.index)
         });
         let scale = layer.scale_output.get(&projection);
         scale.into_iter().fold(output, |output, scale| output * scale.rows(&self.index))
     }
 
     fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
-        self.set.pooler.iter().fold(output, |output, change| {
-            let change = change.forward(input.clone().unsqueeze_dim(1), &self.index);
-            output + change.squeeze_dim(1)
+        self.set.pooler.iter().fold(output, |output, update| {
+            let delta = update.forward(input.clone().unsqueeze_dim(1), &self.index);
+            output + delta.squeeze_dim(1)
         })
     }
 }

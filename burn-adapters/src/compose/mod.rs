@@ -1,10 +1,17 @@
-//! Insertions made of tasks: one after the other, averaged, fused, of another task for each row, or with some
-//! layers left out.
+//! Insertions made of several tasks, and of parts of one: stacked, averaged, fused, another task for each row of a
+//! batch, and tasks without their modules in some layers.
 
-pub mod ablated_layers;
-pub mod adapter_drop;
-pub mod average;
-pub mod fusion;
-pub mod mixed_batch;
-pub mod stack;
-mod stacked;
+mod ablated_layers;
+mod adapter_drop;
+mod average;
+mod fuse;
+mod mixed_batch;
+mod stack;
+mod stacked_weights;
+
+pub use ablated_layers::{AblatedLayers, ablate_spans};
+pub use adapter_drop::AdapterDrop;
+pub use average::{Average, average_weights};
+pub use fuse::fuse;
+pub use mixed_batch::{MixedBatch, StackedTasks, check_mixable};
+pub use stack::Stack;

@@ -1,5 +1,4 @@
-//! Tasks one upon the other at each site, as `AdapterHub`'s `Stack`: what one made of a sub-layer's output is what the
-//! next one reads.
+//! Stacked tasks, as `AdapterHub`'s `Stack`: at each site, a task's output is the next one's input.
 //!
 //! <https://github.com/adapter-hub/adapters/blob/v1.3.0/src/adapters/methods/adapter_layer_base.py>, `compose_stack`.
 
@@ -7,19 +6,19 @@ use burn::tensor::Tensor;
 use burn_bert::{EncoderPart, Insertions, Prefix, Projection, Site};
 use burn_fused::LayerNorm;
 
-use crate::task_adapter::TaskAdapter;
+use crate::model::task_adapter::TaskAdapter;
 
-/// Some tasks, one after the other at each site; the norms that close the sites are the last one's.
+/// Tasks one after the other at each site; the final norms are the last one's.
 ///
-/// With `h` what a sub-layer made and `x` what it read, the first makes `h₁ = h + A₁`, the second `h₂ = h₁ + A₂`, where
-/// each `A` reads as its placement says: `h` or `h₁` for serial adapters, `LN(h + x)` or `LN(h₁ + x)` after the norm, and
-/// always `x` in parallel.
+/// With `x` a sub-layer's input and `h` its output, the first computes `h₁ = h + A₁`, the second `h₂ = h₁ + A₂`, where the
+/// input of each `A` depends on its placement: `h` or `h₁` for serial adapters, `LN(h + x)` or `LN(h₁ + x)` after the
+/// norm, and always `x` for parallel ones.
 /// (`AdapterHub` keeps only the last of stacked parallel adapters.)
 #[derive(Debug, Clone)]
 pub struct Stack<'a> {
     /// All but the last, lowest first.
     pub below: &'a [TaskAdapter],
-    /// The last, whose head should read the result.
+    /// The last, whose head should be used.
     pub task: &'a TaskAdapter,
 }
 
@@ -43,7 +42,7 @@ impl Insertions for Stack<'_> {
     ) -> Tensor<3> {
         let output = self.tasks().fold(output, |output, task| {
             match task.delta(site, &residual, &output, norm) {
-                Some(change) => output + change,
+                Some(delta) => output + delta,
                 None => output,
             }
         });

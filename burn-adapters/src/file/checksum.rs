@@ -1,7 +1,7 @@
-//! The checksums of an adapter file, by which any byte that was changed after it was written is noticed.
+//! The checksums of an adapter file, which detect any byte that changed after writing.
 //!
 //! The header's JSON holds two SHA-256 digests in hexadecimal digits: that of the tensors' bytes, and that of all bytes
-//! before them with the header's own digest read as zeros.
+//! before them, with zeros in place of the header's own digest.
 //! The header can thus be checked without reading the tensors.
 
 use std::ops::Range;
@@ -9,7 +9,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Bytes of the number that a file begins with: the length of its header.
+/// Bytes of the header's length, with which a file begins.
 pub(super) const PREFIX: usize = 8;
 /// Digits of a digest.
 const DIGITS: usize = 64;
@@ -18,7 +18,7 @@ const DIGITS: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checksums {
-    /// Of everything before the tensors, with these digits as zeros.
+    /// Of everything before the tensors, with zeros in place of these digits.
     pub header: String,
     /// Of the tensors.
     pub tensors: String,
@@ -30,31 +30,30 @@ impl Checksums {
         Self { header: "0".repeat(DIGITS), tensors: "0".repeat(DIGITS) }
     }
 
-    /// Whether these are the bytes before the tensors that were written.
+    /// Whether the bytes before the tensors are unchanged.
     pub(super) fn fits_header(&self, header: &[u8]) -> bool {
-        let Some(place) = find(header, &self.header) else { return false };
+        let Some(range) = find(header, &self.header) else { return false };
         let digest = Sha256::new()
-            .chain_update(&header[..place.start])
+            .chain_update(&header[..range.start])
             .chain_update([b'0'; DIGITS])
-            .chain_update(&header[place.end..])
+            .chain_update(&header[range.end..])
             .finalize();
         hexadecimal(&digest) == self.header
     }
 
-    /// Whether these are the tensors that were written.
+    /// Whether the tensors are unchanged.
     pub(super) fn fits_tensors(&self, tensors: &[u8]) -> bool {
         hexadecimal(&Sha256::digest(tensors)) == self.tensors
     }
 }
 
-/// Puts the digests into a file whose header has [unset](Checksums::unset) ones; it begins at `tensors`, counted in
-/// bytes, what is no header.
+/// Writes the digests into a file whose header has [unset](Checksums::unset) ones; the tensors begin at byte `tensors`.
 ///
-/// `None` if there are none in the header.
+/// `None` if the header has no unset digests.
 pub(super) fn seal(bytes: &mut [u8], tensors: usize) -> Option<()> {
     let (header, data) = bytes.split_at_mut_checked(tensors)?;
     let Checksums { header: zeros, .. } = Checksums::unset();
-    // They come first in the JSON, so that the first zeros are theirs.
+    // The digests come first in the JSON, so that the first zeros are theirs.
     let own = find(header, &zeros)?;
     let other = find(&header[own.end..], &zeros)?;
     let other = own.end + other.start..own.end + other.end;
@@ -64,7 +63,7 @@ pub(super) fn seal(bytes: &mut [u8], tensors: usize) -> Option<()> {
     Some(())
 }
 
-/// Where the digits of a digest are first.
+/// The first occurrence of a digest's digits.
 fn find(bytes: &[u8], digits: &str) -> Option<Range<usize>> {
     if digits.len() != DIGITS {
         return None;

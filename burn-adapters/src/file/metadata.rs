@@ -1,4 +1,4 @@
-//! What an adapter file says about the adapter beside its weights: the task, the labels, the score and the base.
+//! The metadata of an adapter file: the task, the labels, the score and the base.
 
 use std::fmt;
 use std::path::Path;
@@ -6,26 +6,25 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AdapterError;
-use crate::head::HeadKind;
+use crate::model::head::HeadKind;
 
-/// What whoever trained an adapter says about it.
+/// The metadata of an adapter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterMetadata {
-    /// The method by its name, as chosen.
+    /// The method's name.
     pub method: String,
-    /// Name of the task.
+    /// The task's name.
     pub task: String,
-    /// Whose rows it was trained on; files written before version 2 and imported adapters do not say it.
+    /// The source of its training data; unknown in files before version 2 and for imported adapters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataSource>,
-    /// Whether it was trained on single texts or on pairs; files written before version 2 and imported adapters do not
-    /// say it.
+    /// Whether it was trained on single texts or on pairs; unknown in files before version 2 and for imported adapters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<TextInput>,
-    /// What the outputs mean.
+    /// What the head predicts.
     pub head: HeadKind,
-    /// The score it reached, if it was scored.
+    /// Its score on validation data, if it was evaluated.
     pub score: Option<Score>,
     /// The longest text it was trained on, in tokens.
     pub max_length: usize,
@@ -33,17 +32,17 @@ pub struct AdapterMetadata {
     pub base: BaseIdentity,
 }
 
-/// Whose rows an adapter was trained on.
+/// The source of an adapter's training data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DataSource {
-    /// The published rows of the task of that name.
+    /// The published data set of the task.
     Published,
-    /// A user's own files, whatever the name of the task: it is that of a file.
+    /// A user's own files; the task's name is that of a file.
     Own,
 }
 
-/// What an adapter reads at a time.
+/// An adapter's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TextInput {
@@ -76,26 +75,26 @@ pub struct Score {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BaseIdentity {
-    /// The name it was asked for by.
+    /// The name under which it was requested.
     pub name: String,
-    /// SHA-256 of its weights, as the caller computes it; compared as text.
+    /// SHA-256 of its weights, computed by the caller; compared as text.
     pub fingerprint: String,
-    /// Names of the files that the fingerprint covers; empty in files written before version 2.
+    /// Names of the files that the fingerprint covers; empty in files before version 2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
-    /// A fingerprint of what its tokenizer computes; files written before version 2 have none.
+    /// A fingerprint of its tokenizer; absent in files before version 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<String>,
 }
 
 impl BaseIdentity {
-    /// A base whose tokenizer is not known.
+    /// A base with an unknown tokenizer.
     pub fn new(name: impl Into<String>, fingerprint: impl Into<String>) -> Self {
         let (name, fingerprint) = (name.into(), fingerprint.into());
         Self { name, fingerprint, files: Vec::new(), tokenizer: None }
     }
 
-    /// Checks that a tokenizer is the one with which the adapter at `path` was trained, where both are known.
+    /// Checks that a tokenizer is the one with which the adapter at `path` was trained, if both are known.
     ///
     /// # Errors
     /// If their fingerprints differ.

@@ -1,8 +1,8 @@
-//! Our own file: one safetensors file for one task, holding what trained and nothing of the base that did not.
+//! The adapter file: a safetensors file with the trained parameters of one task, without the rest of the base.
 //!
 //! The tensors are `f32`, named by their path in a [`TaskAdapter`](crate::TaskAdapter), such as
-//! `layers.3.attention.bottleneck.down.weight`; where the base trained too, its tensors carry the prefix `bert.`.
-//! Adapters with a batch norm inside have its running statistics in the file as well.
+//! `layers.3.attention.bottleneck.down.weight`; trained tensors of the base have the prefix `bert.`.
+//! The running statistics of inner batch norms are in the file as well.
 //! Matrices of linear layers are `[d_input, d_output]`, the transpose of `PyTorch`'s.
 //! The header's only entry, `burn_adapters`, is the JSON of an [`AdapterHeader`], with the file's [`Checksums`].
 
@@ -11,8 +11,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::module::Module;
+use burn::tensor::TensorData;
 use burn_bert::{Bert, Encoder};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use safetensors::{SafeTensorError, serialize};
@@ -22,17 +22,18 @@ use super::atomic;
 pub use super::checksum::Checksums;
 use super::checksum::{PREFIX, seal};
 pub use super::metadata::{AdapterMetadata, BaseIdentity, DataSource, Score, TextInput};
-use super::probe::Probe;
-use crate::adapted::AdaptedBert;
+pub use super::probe::Probe;
 use crate::error::{AdapterError, TensorProblems};
-use crate::task_adapter::TaskAdapterConfig;
+use crate::model::AdaptedBert;
+use crate::model::TaskAdapterConfig;
+use crate::model::weights::{is_finite, name_in_file, put_weights, saved_weights};
 
-/// The version of the layout described above. Version 1, which is read as well, has no checksums.
+/// The version of this format. Version 1, which can be read as well, has no checksums.
 pub const FORMAT_VERSION: u32 = 2;
 
 const HEADER_KEY: &str = "burn_adapters";
 
-/// Everything in a file but the numbers.
+/// Everything in a file except the tensors' values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdapterHeader {
     /// See [`FORMAT_VERSION`].
@@ -40,27 +41,27 @@ pub struct AdapterHeader {
     /// Checksums of the file; version 1 has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Checksums>,
-    /// What was said about the adapter.
+    /// The adapter's metadata.
     pub metadata: AdapterMetadata,
-    /// What it was built from.
+    /// The adapter's configuration.
     pub config: TaskAdapterConfig,
     /// Width of the base's hidden states.
     pub d_model: usize,
     /// Layers of the base.
     pub n_layers: usize,
-    /// What it computed when it was saved.
+    /// Logits from when it was saved.
     pub probe: Probe,
-    /// Shapes of the tensors by name; taken from the file, not from the JSON.
+    /// Shapes of the tensors by name; from the file, not from the JSON.
     #[serde(skip)]
     pub tensors: BTreeMap<String, Vec<usize>>,
 }
 
-/// Writes what trained of a model, with a probe of what it computes.
+/// Writes a model's trained parameters, with a probe of its logits.
 ///
-/// The file is written beside its place and then renamed, so that a file under this name is always whole.
+/// The file is written under a temporary name and then renamed, so that it is never incomplete.
 ///
 /// # Errors
-/// If the metadata describes another head or has a label twice, a weight or the score is not finite, or the file cannot
+/// If the metadata describes another head or has a duplicate label, a weight or the score is not finite, or the file cannot
 /// be written.
 pub fn save(
     path: &Path,
@@ -69,7 +70,7 @@ pub fn save(
 ) -> Result<(), AdapterError> {
     let config = model.task.config();
     check_head(metadata, config)?;
-    // The running statistics of a training model are one step behind; `valid` brings them up.
+    // The running statistics of a training model are one step behind; `valid` updates them.
     let model = &model.valid();
     let weights = saved_weights(model);
     let probe = Probe::of(model);
@@ -111,14 +112,13 @@ pub fn save(
         .map_err(|source| AdapterError::Write { path: path.to_owned(), source })
 }
 
-/// Reads a task and joins it with its base, as it was when it was saved.
+/// Reads a task and joins it with its base.
 ///
-/// `fingerprint` is that of the base given.
+/// `fingerprint` is that of `bert`.
 ///
 /// # Errors
-/// If the file is not whole or a byte of it was changed; if it is of another format version or for another base; if a
-/// tensor is missing, left over, of another shape or not finite (all such tensors are named); or if the probe does not
-/// come out.
+/// If the file is incomplete or changed, has another format version or belongs to another base; if a tensor is missing,
+/// unexpected, of another shape or not finite (all such tensors are named); or if the probe's logits differ.
 pub fn load(
     path: &Path,
     bert: Bert,
@@ -129,7 +129,7 @@ pub fn load(
     load_bytes(path, &bytes, bert, fingerprint)
 }
 
-/// The same from the bytes of a file; `path` is where they are from, for the errors.
+/// The same from the bytes of a file; `path` is for error messages.
 ///
 /// # Errors
 /// As [`load`].
@@ -163,19 +163,19 @@ pub fn load_bytes(
     Ok((model, metadata))
 }
 
-/// Checks a file as far as that needs no base: that it is whole, and that no byte of it was changed.
+/// Checks without a base that a file is complete and unchanged.
 ///
-/// A file of version 1 has no checksums: whether a byte of its tensors was changed cannot be told.
+/// A file of version 1 has no checksums, so that changed values cannot be detected.
 ///
 /// # Errors
-/// If the file cannot be read, is not whole, is of another kind or version, or a byte of it was changed.
+/// If the file cannot be read, is incomplete, of another format or version, or changed.
 pub fn check(path: &Path) -> Result<AdapterHeader, AdapterError> {
     let bytes = std::fs::read(path)
         .map_err(|source| AdapterError::Read { path: path.to_owned(), source })?;
     check_bytes(path, &bytes)
 }
 
-/// The same from the bytes of a file; `path` is where they are from, for the errors.
+/// The same from the bytes of a file; `path` is for error messages.
 ///
 /// # Errors
 /// As [`check`].
@@ -190,10 +190,10 @@ pub fn check_bytes(path: &Path, bytes: &[u8]) -> Result<AdapterHeader, AdapterEr
     Ok(header)
 }
 
-/// Reads what a file says about itself, without its numbers.
+/// Reads a file's header, without the tensors' values.
 ///
 /// # Errors
-/// If the file cannot be read, is not whole, is of another kind or version, or a byte of its header was changed.
+/// If the file cannot be read, is incomplete, of another format or version, or its header was changed.
 pub fn read_header(path: &Path) -> Result<AdapterHeader, AdapterError> {
     let read = |source| AdapterError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(read)?;
@@ -201,7 +201,7 @@ pub fn read_header(path: &Path) -> Result<AdapterHeader, AdapterError> {
     header_from(path, file, file_len)
 }
 
-/// The same from where a file of so many bytes begins; `path` is where that is, for the errors.
+/// The same from a reader at the beginning of a file of `file_len` bytes; `path` is for error messages.
 pub(super) fn header_from(
     path: &Path,
     mut file: impl Read,
@@ -243,7 +243,7 @@ fn parse_header(
     let json =
         json.ok_or_else(|| AdapterError::NotAnAdapter { path: path.to_owned(), key: HEADER_KEY })?;
     let unreadable = |source| AdapterError::Header { path: path.to_owned(), source };
-    // The version first: the rest of another version may look like anything.
+    // The version first: the rest may differ in other versions.
     let Version { format_version } = serde_json::from_str(json).map_err(unreadable)?;
     if !(1..=FORMAT_VERSION).contains(&format_version) {
         return Err(AdapterError::FormatVersion {
@@ -261,60 +261,21 @@ fn parse_header(
         return Err(AdapterError::Damaged { path: path.to_owned(), part: "header" });
     }
     check_head(&header.metadata, &header.config)?;
+    header.config.head = header.metadata.head.clone();
     header.tensors =
         table.tensors().into_iter().map(|(name, info)| (name, info.shape.clone())).collect();
     Ok(header)
 }
 
 fn check_head(metadata: &AdapterMetadata, config: &TaskAdapterConfig) -> Result<(), AdapterError> {
-    let (described, found) = (metadata.head.outputs(), config.outputs);
+    let (described, found) = (metadata.head.outputs(), config.head.outputs());
     if described != found {
         return Err(AdapterError::HeadKind { described, found });
     }
     metadata.head.check()
 }
 
-/// The name in a file of the parameter at a path of an [`AdaptedBert`].
-pub(crate) fn name_in_file(path: &str) -> &str {
-    path.strip_prefix("task.").unwrap_or(path)
-}
-
-pub(super) fn is_finite(data: &TensorData) -> bool {
-    data.iter::<f32>().all(f32::is_finite)
-}
-
-/// The tensors of a model that its file holds, by their names in the file.
-pub(crate) fn saved_weights(model: &AdaptedBert) -> BTreeMap<String, TensorData> {
-    struct Reader<'a> {
-        model: &'a AdaptedBert,
-        path: Vec<String>,
-        weights: BTreeMap<String, TensorData>,
-    }
-
-    impl ModuleVisitor for Reader<'_> {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.path.push(name.to_owned());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let path = self.path.join(".");
-            if self.model.is_saved(&path) {
-                let data = param.val().into_data().convert_dtype(DType::F32);
-                self.weights.insert(name_in_file(&path).to_owned(), data);
-            }
-        }
-    }
-
-    let mut reader = Reader { model, path: Vec::new(), weights: BTreeMap::new() };
-    model.visit(&mut reader);
-    reader.weights
-}
-
-/// The file's tensors by name, when they are exactly those that `model` keeps.
+/// The file's tensors by name, if they are exactly those that `model` saves.
 fn read_weights(
     path: &Path,
     file: &SafeTensors<'_>,
@@ -355,38 +316,4 @@ fn read_weights(
         return Err(AdapterError::NotFinite { path: path.to_owned(), tensors });
     }
     Ok(weights)
-}
-
-/// The model with these tensors in the place of its own; names without a parameter are passed over.
-pub(crate) fn put_weights(
-    model: AdaptedBert,
-    weights: BTreeMap<String, TensorData>,
-) -> AdaptedBert {
-    struct Writer {
-        path: Vec<String>,
-        weights: BTreeMap<String, TensorData>,
-    }
-
-    impl ModuleMapper for Writer {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.path.push(name.to_owned());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.path.pop();
-        }
-
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let path = self.path.join(".");
-            match self.weights.remove(name_in_file(&path)) {
-                Some(data) => {
-                    let (id, tensor) = (param.id, Tensor::from_data(data, &param.lazy_device()));
-                    param.transform_for_load(tensor, id)
-                }
-                None => param,
-            }
-        }
-    }
-
-    model.map(&mut Writer { path: Vec::new(), weights })
 }

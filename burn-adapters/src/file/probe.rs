@@ -1,5 +1,5 @@
-//! The probe in an adapter file: two made-up texts and what the model made of them.
-//! It tells whether base, adapter and code still compute the same together, which no shape and no checksum can.
+//! The probe in an adapter file: two synthetic texts and the model's logits for them.
+//! It detects that base, adapter and code no longer compute the same, which shapes and checksums cannot.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use burn::tensor::{Bool, Int, Tensor, TensorData};
 use burn_bert::{BertInput, Encoder, Precision};
 use serde::{Deserialize, Serialize};
 
-use crate::adapted::AdaptedBert;
 use crate::error::AdapterError;
+use crate::model::adapted::AdaptedBert;
 
 const TEXTS: usize = 2;
 /// Tokens a text, fewer where the base has fewer positions.
@@ -25,25 +25,25 @@ pub struct Probe {
     pub token_type_ids: Vec<Vec<u64>>,
     /// One row a text, computed without dropout.
     pub logits: Vec<Vec<f32>>,
-    /// In which the base computed them.
+    /// The base's precision when they were computed.
     #[serde(default, skip_serializing_if = "is_single")]
     pub precision: Precision,
 }
 
 impl Probe {
-    /// A probe of a model: ids from all over its vocabulary; the second text has two segments.
+    /// A probe of a model: ids from its whole vocabulary; the second text has two segments.
     pub fn of(model: &AdaptedBert) -> Self {
         let (input_ids, token_type_ids) = texts(&model.bert);
         let logits = logits(model, &input_ids, &token_type_ids);
         Self { input_ids, token_type_ids, logits, precision: model.bert.precision() }
     }
 
-    /// Checks that a model still gives these logits.
+    /// Checks that a model still computes these logits.
     ///
     /// # Errors
-    /// If the texts are not made for this base, or a logit differs.
+    /// If the texts are not those for this base, or a logit differs.
     pub fn check(&self, path: &Path, model: &AdaptedBert) -> Result<(), AdapterError> {
-        // Ids of a hostile file could reach beyond the tables; the texts follow from the base alone.
+        // Ids of a malicious file could be out of range; the texts depend on the base alone.
         let (input_ids, token_type_ids) = texts(&model.bert);
         let differs = |difference, tolerance| AdapterError::Probe {
             path: path.to_owned(),
@@ -64,7 +64,7 @@ impl Probe {
     }
 }
 
-/// The largest difference between logits of one shape, relative to those above 1; NaN where one of them is no number.
+/// The largest difference between logits of one shape, relative to values above 1; NaN if a logit is not finite.
 fn largest_difference(found: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
     let pairs = found.iter().flatten().zip(expected.iter().flatten());
     let differences =

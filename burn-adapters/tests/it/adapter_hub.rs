@@ -2,9 +2,9 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_adapters::{
-    Activation, AdaptedBert, BottleneckPlan, Closing, Ia3Plan, InnerNorm, LoraPlan, Method,
-    OuterNorm, Plan, Pooling, PrefixGate, PrefixPlan, ResidualSource, Scaling, TaskAdapterConfig,
-    TrainableBase,
+    Activation, AdaptedBert, AdapterPlan, BottleneckConfig, FinalNorm, Ia3Config, InnerNorm,
+    LoraConfig, Method, OuterNorm, Pooling, PrefixConfig, PrefixGate, ResidualSource, Scaling,
+    TaskAdapterConfig, TrainableBase,
 };
 use burn_bert::{BertInput, Projection};
 
@@ -17,13 +17,13 @@ use crate::reference_parity::{load_adapter_hub, load_peft};
 pub(crate) const TOLERANCE: f32 = 2e-5;
 
 /// A plan that tunes nothing of BERT: `AdapterHub` leaves the norms frozen.
-fn frozen() -> Plan {
-    Plan::without_insertions(TrainableBase::Nothing)
+fn frozen() -> AdapterPlan {
+    AdapterPlan::new(TrainableBase::Nothing)
 }
 
-fn plan(method: Method, activation: Activation) -> Plan {
-    let bottleneck = method.plan(8).bottleneck.map(|plan| BottleneckPlan { activation, ..plan });
-    Plan { bottleneck, ..frozen() }
+fn plan(method: Method, activation: Activation) -> AdapterPlan {
+    let bottleneck = method.plan(8).bottleneck.map(|plan| BottleneckConfig { activation, ..plan });
+    AdapterPlan { bottleneck, ..frozen() }
 }
 
 fn outputs(name: &str) -> Tensors {
@@ -58,14 +58,14 @@ fn assert_close(what: &str, found: Tensor<2>, expected: &TensorData) {
 }
 
 /// The pooler and classifier of the sequence classification model.
-pub(crate) fn static_model(name: &str, plan: &Plan) -> AdaptedBert {
+pub(crate) fn static_model(name: &str, plan: &AdapterPlan) -> AdaptedBert {
     let mut tensors = files(name, &["adapter"]);
     tensors.extend(read(path("train/houlsby.init.safetensors")));
     model(&config(plan.clone()), |path| load_adapter_hub(path, name, &tensors))
 }
 
 /// The head of two layers on the first token.
-fn flexible_model(name: &str, plan: &Plan) -> AdaptedBert {
+fn flexible_model(name: &str, plan: &AdapterPlan) -> AdaptedBert {
     let tensors = files(name, &["adapter", "model_head"]);
     let config = TaskAdapterConfig {
         pooling: Pooling::FirstToken,
@@ -75,7 +75,7 @@ fn flexible_model(name: &str, plan: &Plan) -> AdaptedBert {
     model(&config, |path| load_adapter_hub(path, name, &tensors))
 }
 
-fn check_both(name: &str, plan: &Plan) {
+fn check_both(name: &str, plan: &AdapterPlan) {
     let expected = outputs(name);
     let found = static_model(name, plan).forward(&texts());
     assert_close(name, found, &expected["static_logits.f64"]);
@@ -96,15 +96,15 @@ fn pfeiffer_adapters_give_the_same_logits() {
 
 #[test]
 fn norms_inside_and_behind_give_the_same_logits() {
-    let bottleneck = Method::Pfeiffer.plan(8).bottleneck.map(|plan| BottleneckPlan {
+    let bottleneck = Method::Pfeiffer.plan(8).bottleneck.map(|plan| BottleneckConfig {
         inner_norm: InnerNorm::Layer,
         inner_norm_epsilon: 1e-5,
         outer_norm: OuterNorm::Sum,
         skip: ResidualSource::BottleneckInput,
-        closing: Closing::None,
+        final_norm: FinalNorm::Omitted,
         ..plan
     });
-    check_both("pfeiffer_ln", &Plan { bottleneck, ..frozen() });
+    check_both("pfeiffer_ln", &AdapterPlan { bottleneck, ..frozen() });
 }
 
 #[test]
@@ -113,15 +113,15 @@ fn parallel_adapters_give_the_same_logits() {
     check_both("scaled_parallel", &Method::ScaledParallel.plan(8));
 }
 
-fn low_rank(projections: &[Projection], alpha: f64) -> LoraPlan {
-    LoraPlan::new(projections.iter().copied().collect(), 4, alpha)
+fn low_rank(projections: &[Projection], alpha: f64) -> LoraConfig {
+    LoraConfig::new(projections.iter().copied().collect(), 4, alpha)
 }
 
 /// `AdapterHub`'s fixtures that weights of BERT's can hold.
-pub(crate) fn hub_corrections() -> [(&'static str, Plan); 3] {
+pub(crate) fn hub_corrections() -> [(&'static str, AdapterPlan); 3] {
     use Projection::{FeedForwardIn, FeedForwardOut, Key, Query, Value};
     let plan =
-        |projections, alpha| Plan { low_rank: Some(low_rank(projections, alpha)), ..frozen() };
+        |projections, alpha| AdapterPlan { lora: Some(low_rank(projections, alpha)), ..frozen() };
     [
         ("lora", plan(&[Query, Value], 16.0)),
         ("lora_all", plan(&[Query, Key, Value, FeedForwardIn, FeedForwardOut], 8.0)),
@@ -138,25 +138,25 @@ fn low_rank_corrections_and_scales_give_the_same_logits() {
 
 #[test]
 fn prefixes_give_the_same_logits() {
-    let plan = |width| Plan { prefix: Some(PrefixPlan::new(5, width)), ..frozen() };
+    let plan = |width| AdapterPlan { prefix: Some(PrefixConfig::new(5, width)), ..frozen() };
     check_both("prefix_tuning", &plan(Some(16)));
     check_both("prefix_tuning_flat", &plan(None));
 }
 
 #[test]
 fn several_kinds_together_give_the_same_logits() {
-    let prefix = PrefixPlan::new(5, Some(16));
-    let mam = Plan { prefix: Some(prefix.clone()), ..Method::Parallel.plan(8) };
+    let prefix = PrefixConfig::new(5, Some(16));
+    let mam = AdapterPlan { prefix: Some(prefix.clone()), ..Method::Parallel.plan(8) };
     check_both("mam", &mam);
 
     let bottleneck =
-        Method::Pfeiffer.plan(8).bottleneck.map(|plan| BottleneckPlan { gate: true, ..plan });
+        Method::Pfeiffer.plan(8).bottleneck.map(|plan| BottleneckConfig { gate: true, ..plan });
     let low_rank =
-        LoraPlan { gate: true, ..low_rank(&[Projection::Query, Projection::Value], 2.0) };
-    let unipelt = Plan {
+        LoraConfig { gate: true, ..low_rank(&[Projection::Query, Projection::Value], 2.0) };
+    let unipelt = AdapterPlan {
         bottleneck,
-        low_rank: Some(low_rank),
-        prefix: Some(PrefixPlan { gate: PrefixGate::Shared, ..prefix }),
+        lora: Some(low_rank),
+        prefix: Some(PrefixConfig { gate: PrefixGate::Shared, ..prefix }),
         ..frozen()
     };
     check_both("unipelt", &unipelt);
@@ -171,24 +171,24 @@ fn a_static_head_gives_the_same_logits() {
     assert_close(name, model.forward(&texts()), &outputs(name)["logits.f64"]);
 }
 
-pub(crate) fn peft_model(name: &str, plan: Plan) -> (AdaptedBert, Tensors) {
+pub(crate) fn peft_model(name: &str, plan: AdapterPlan) -> (AdaptedBert, Tensors) {
     let file = |file: &str| read(path(&format!("peft/{name}/{file}.safetensors")));
     let tensors = file("adapter_model");
     (model(&config(plan), |path| load_peft(path, &tensors)), file("outputs"))
 }
 
 /// What `PEFT` calls `all-linear` has the pooler among them.
-pub(crate) fn peft_plans() -> [(&'static str, Plan); 3] {
+pub(crate) fn peft_plans() -> [(&'static str, AdapterPlan); 3] {
     use Projection::{AttentionOutput, FeedForwardOut, Key, Query, Value};
-    let all = LoraPlan { pooler: true, ..low_rank(&Projection::ALL, 8.0) };
-    let scale = Ia3Plan {
+    let all = LoraConfig { pooler: true, ..low_rank(&Projection::ALL, 8.0) };
+    let scale = Ia3Config {
         inputs: [AttentionOutput, FeedForwardOut].into(),
-        ..Ia3Plan::new([Key, Value].into())
+        ..Ia3Config::new([Key, Value].into())
     };
     [
-        ("lora_qv", Plan { low_rank: Some(low_rank(&[Query, Value], 16.0)), ..frozen() }),
-        ("lora_all_linear", Plan { low_rank: Some(all), ..frozen() }),
-        ("ia3", Plan { scale: Some(scale), ..frozen() }),
+        ("lora_qv", AdapterPlan { lora: Some(low_rank(&[Query, Value], 16.0)), ..frozen() }),
+        ("lora_all_linear", AdapterPlan { lora: Some(all), ..frozen() }),
+        ("ia3", AdapterPlan { ia3: Some(scale), ..frozen() }),
     ]
 }
 
@@ -204,8 +204,8 @@ fn what_peft_trained_gives_the_same_logits() {
 fn a_fixed_factor_is_that_factor_in_the_way_up() {
     let scaled = |scaling| {
         let bottleneck = Method::Houlsby.plan(8).bottleneck;
-        let bottleneck = bottleneck.map(|plan| BottleneckPlan { scaling, init_std: 0.5, ..plan });
-        adapted(base(&Device::flex()), &config(Plan { bottleneck, ..frozen() }))
+        let bottleneck = bottleneck.map(|plan| BottleneckConfig { scaling, init_std: 0.5, ..plan });
+        adapted(base(&Device::flex()), &config(AdapterPlan { bottleneck, ..frozen() }))
     };
     let fixed = scaled(Scaling::Fixed(0.25)).forward(&texts());
     let mut folded = scaled(Scaling::None);

@@ -29,7 +29,7 @@ fn adapter(
     fingerprint: &str,
 ) -> (PathBuf, AdaptedBert) {
     let config = TaskAdapterConfig {
-        outputs: labels,
+        head: HeadKind::unnamed(labels),
         seed: labels as u64,
         ..config(method.plan(2 + labels))
     };

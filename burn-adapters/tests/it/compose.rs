@@ -4,11 +4,11 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::tanh;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
-use burn_adapters::head::first_token;
+use burn_adapters::first_token;
 use burn_adapters::{
-    AblatedLayers, AdaptedBert, AdapterDrop, AdapterError, Average, BottleneckPlan, Closing,
-    HeadKind, InnerNorm, Layers, Method, OuterNorm, Plan, Pooling, ResidualSource, Sites, Stack,
-    TaskAdapter, TaskAdapterConfig, TrainableBase, TrainableParameter, average_weights,
+    AblatedLayers, AdaptedBert, AdapterDrop, AdapterError, AdapterPlan, Average, BottleneckConfig,
+    FinalNorm, HeadKind, InnerNorm, Layers, Method, OuterNorm, Pooling, ResidualSource, Sites,
+    Stack, TaskAdapter, TaskAdapterConfig, TrainableBase, TrainableParameter, average_weights,
     classification_loss, fuse,
 };
 use burn_bert::{Encoder, EncoderPart, Insertions, Site};
@@ -142,7 +142,7 @@ fn adapters_dropped_from_a_layer_give_adapter_hubs_logits() {
     let (adapter, head) = (file("adapter"), file("model_head"));
     let mut plan = Method::Houlsby.plan(8);
     plan.bottleneck.as_mut().unwrap().activation = burn_adapters::Activation::Swish;
-    plan.tuned = TrainableBase::Nothing;
+    plan.trainable_base = TrainableBase::Nothing;
     let model = adapted(base(&Device::flex()), &config(plan));
     let tensors = model.trainable_parameters().into_iter().map(|parameter| {
         let hub = hub_name(&parameter.path, "houlsby_static");
@@ -165,7 +165,7 @@ fn adapters_dropped_from_a_layer_give_adapter_hubs_logits() {
 }
 
 /// A task whose bottlenecks and norms are far from what they started as.
-fn strong(plan: &burn_adapters::Plan, seed: u64) -> AdaptedBert {
+fn strong(plan: &burn_adapters::AdapterPlan, seed: u64) -> AdaptedBert {
     let mut plan = plan.clone();
     if let Some(bottleneck) = &mut plan.bottleneck {
         bottleneck.init_std = 0.5;
@@ -212,7 +212,7 @@ fn below_a_layer_that_is_not_dropped_there_is_plain_bert() {
 fn a_task_alone_is_its_own_stack_and_its_own_average() {
     let input = some_input(&Device::flex());
     let mut open = Method::Houlsby.plan(4);
-    open.bottleneck.as_mut().unwrap().closing = Closing::None;
+    open.bottleneck.as_mut().unwrap().final_norm = FinalNorm::Omitted;
     for (name, plan) in plans(4).into_iter().chain([("closed by nothing".to_owned(), open)]) {
         let model = strong(&plan, 3);
         let expected = model.forward(&input);
@@ -263,7 +263,7 @@ fn fused(device: &Device) -> AdaptedBert {
         (Sites::FeedForward, TrainableBase::Nothing, 2),
     ];
     let tasks = tasks.map(|(sites, tuned, seed)| {
-        let mut plan = Plan { tuned, ..Method::Houlsby.plan(4) };
+        let mut plan = AdapterPlan { trainable_base: tuned, ..Method::Houlsby.plan(4) };
         let bottleneck = plan.bottleneck.as_mut().unwrap();
         (bottleneck.init_std, bottleneck.sites) = (0.5, sites);
         adapted(bert.clone(), &TaskAdapterConfig { seed, ..config(plan) }).task
@@ -360,19 +360,19 @@ fn a_fusion_is_one_file() {
 fn what_cannot_stay_as_it_is_is_not_fused() {
     let bert = base(&Device::flex());
     let mut with_batch_norm = Method::Houlsby.plan(4);
-    let batch = |bottleneck: &mut BottleneckPlan| bottleneck.inner_norm = InnerNorm::Batch;
+    let batch = |bottleneck: &mut BottleneckConfig| bottleneck.inner_norm = InnerNorm::Batch;
     with_batch_norm.bottleneck.as_mut().map(batch).unwrap();
     for (plan, sentence) in [
-        (Method::Full.plan(4), "tuned: Everything"),
+        (Method::Full.plan(4), "its base was trained: Everything"),
         (Method::LayerNorm.plan(4), "it has no bottlenecks"),
-        (with_batch_norm, "it has a batch norm inside"),
+        (with_batch_norm, "it has an inner batch norm"),
     ] {
         let task = adapted(bert.clone(), &config(plan)).task;
         let error = fuse(&config(Method::Fusion.plan(0)), vec![task], &bert).unwrap_err();
         assert!(error.to_string().contains(sentence), "{error}");
     }
     let serial = || Method::Houlsby.plan(4);
-    let changed = |change: fn(&mut BottleneckPlan)| {
+    let changed = |change: fn(&mut BottleneckConfig)| {
         let mut plan = serial();
         change(plan.bottleneck.as_mut().unwrap());
         plan
@@ -384,7 +384,7 @@ fn what_cannot_stay_as_it_is_is_not_fused() {
     };
     for (plans, sentence) in [
         ([serial(), Method::Pfeiffer.plan(4)], "its placement is not that of the first"),
-        ([Method::Parallel.plan(4), Method::Parallel.plan(4)], "in parallel to the sub-layer"),
+        ([Method::Parallel.plan(4), Method::Parallel.plan(4)], "parallel to the sub-layer"),
         ([serial(), changed(|plan| plan.gate = true)], "it has a gate"),
         ([serial(), changed(|plan| plan.outer_norm = OuterNorm::Sum)], "it has an outer norm"),
         (
@@ -392,24 +392,26 @@ fn what_cannot_stay_as_it_is_is_not_fused() {
                 after_norm(ResidualSource::SublayerOutput),
                 after_norm(ResidualSource::BottleneckInput),
             ],
-            "is added to something else",
+            "its output is not added to the sub-layer's output",
         ),
         (
             [after_norm(ResidualSource::Sum), after_norm(ResidualSource::SublayerOutput)],
-            "is added to something else",
+            "its output is not added to the sub-layer's output",
         ),
     ] {
         let tasks = plans.clone().map(|plan| adapted(bert.clone(), &config(plan)).task).to_vec();
         let error = fuse(&config(Method::Fusion.plan(0)), tasks, &bert).unwrap_err();
         assert!(error.to_string().contains(sentence), "{error}");
         // A file may hold such a fusion from before it was refused.
-        let fused = plans.map(|plan| Plan { tuned: TrainableBase::Nothing, ..plan }).to_vec();
+        let fused = plans
+            .map(|plan| AdapterPlan { trainable_base: TrainableBase::Nothing, ..plan })
+            .to_vec();
         let of_file = TaskAdapterConfig { fused, ..config(Method::Fusion.plan(0)) };
         of_file.init(&bert).unwrap();
     }
     let task = adapted(bert.clone(), &config(Method::Pfeiffer.plan(4))).task;
     let error = fuse(&config(Method::Houlsby.plan(4)), vec![task], &bert).unwrap_err();
-    assert!(error.to_string().contains("adapters of the task's own"), "{error}");
+    assert!(error.to_string().contains("adapters of its own"), "{error}");
     let error = fuse(&config(Method::Fusion.plan(0)), vec![], &bert).unwrap_err();
     assert!(matches!(error, AdapterError::NothingToFuse));
 }
@@ -419,7 +421,7 @@ fn a_fusion_pools_and_counts_as_any_task() {
     let model = fused(&Device::flex());
     assert_eq!(model.task.config().pooling, Pooling::Pooler);
     // The first task's norms are averaged with those of the base, which the second has.
-    assert_eq!(model.task.config().plan.tuned, TrainableBase::LayerNorms);
+    assert_eq!(model.task.config().plan.trainable_base, TrainableBase::LayerNorms);
     let table = model.trainable_table().to_string();
     // 4 sites: query and key with biases, value without.
     assert!(table.contains("fusion                20       12,544"), "{table}");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, TensorData};
-use burn_adapters::file::{Imported, adapter_hub, merged, peft};
+use burn_adapters::interchange::{Imported, adapter_hub, merged, peft};
 use burn_adapters::{
     AdapterError, HeadKind, Layers, Method, Pooling, TaskAdapterConfig, TrainableBase,
 };
@@ -116,7 +116,7 @@ fn labels_are_those_of_a_classification_and_fit_its_head() {
     assert!(matches!(read(&["x", "y"]), Err(AdapterError::LabelCount { outputs: 3, .. })));
     assert!(matches!(read(&["x", "y", "x"]), Err(AdapterError::DuplicateLabel { .. })));
 
-    let config = TaskAdapterConfig { outputs: 1, ..config(Method::Lora.plan(2)) };
+    let config = TaskAdapterConfig { head: HeadKind::Regression, ..config(Method::Lora.plan(2)) };
     let model = adapted(base(&Device::flex()), &config);
     let written = tempfile::tempdir().unwrap();
     peft::write_directory(written.path(), &model, &HeadKind::Regression, "tiny").unwrap();
@@ -222,7 +222,7 @@ fn what_is_written_for_peft_is_read_again() {
     let HeadKind::Classification { labels } = three_labels() else { unreachable!() };
     peft::write_directory(written.path(), &norms, &three_labels(), "tiny").unwrap();
     let again = peft::read(written.path(), base(&Device::flex()), Some(labels)).unwrap();
-    assert_eq!(again.model.task.config().plan.tuned, TrainableBase::LayerNorms);
+    assert_eq!(again.model.task.config().plan.trainable_base, TrainableBase::LayerNorms);
     let expected = norms.forward(&texts()).into_data();
     assert_eq!(again.model.forward(&texts()).into_data(), expected);
 }
@@ -230,7 +230,7 @@ fn what_is_written_for_peft_is_read_again() {
 #[test]
 fn layers_that_peft_names_apart_from_modules_are_the_ones_that_are_changed() {
     let mut plan = Method::Lora.plan(1);
-    plan.low_rank.as_mut().unwrap().layers = Layers::Only([1].into());
+    plan.lora.as_mut().unwrap().layers = Layers::Only([1].into());
     let model = with_noise(adapted(base(&Device::flex()), &config(plan)));
     let written = tempfile::tempdir().unwrap();
     peft::write_directory(written.path(), &model, &three_labels(), "tiny").unwrap();
@@ -316,7 +316,8 @@ fn trained_norms_are_left_out_with_a_warning_or_written_with_another() {
         adapter_hub::write_directory(written.path(), &model, "mine", &three_labels(), norms)
     };
     assert!(write(false).unwrap()[0].contains("left out"));
-    let read = |directory: &Path| read_hub(directory).unwrap().model.task.config().plan.tuned;
+    let read =
+        |directory: &Path| read_hub(directory).unwrap().model.task.config().plan.trainable_base;
     assert_eq!(read(written.path()), TrainableBase::Nothing);
     assert!(write(true).unwrap()[0].contains("overwrites those of the base"));
     assert_eq!(read(written.path()), TrainableBase::LayerNorms);
@@ -374,7 +375,7 @@ fn old_files_mean_what_they_meant() {
     let settings = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, settings.replace("adapters.1.3.0", "adapters.1.0.1")).unwrap();
     let plan = read_hub(directory.path()).unwrap().model.task.config().plan.clone();
-    assert!((plan.low_rank.unwrap().alpha - 4.0).abs() < 1e-9);
+    assert!((plan.lora.unwrap().alpha - 4.0).abs() < 1e-9);
 
     let directory = copy(&path("adapters/houlsby_gelu_m8"));
     let file = directory.path().join("adapter_config.json");

@@ -5,8 +5,8 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Int, Tensor};
 use burn_adapters::file::native::{AdapterMetadata, BaseIdentity, load, save};
 use burn_adapters::{
-    Activation, AdaptedBert, BottleneckConfig, Combine, Group, HeadKind, InnerNorm, Method,
-    OuterNorm, Placement, Plan, Scaling, Sites, classification_loss,
+    Activation, AdaptedBert, AdapterPlan, BottleneckConfig, Combine, Group, HeadKind, InnerNorm,
+    Method, OuterNorm, Placement, Scaling, Sites, classification_loss,
 };
 use burn_bert::{Encoder, Insertions, Projection, Site};
 
@@ -41,7 +41,7 @@ fn adapters_are_counted_by_formula() {
     }
 }
 
-fn inserted_parameters(plan: &Plan, layer: usize) -> usize {
+fn inserted_parameters(plan: &AdapterPlan, layer: usize) -> usize {
     let width = |projection, wide| if projection == wide { D_WIDE } else { D_MODEL };
     let d_input = |projection: &Projection| width(*projection, Projection::FeedForwardOut);
     let d_output = |projection: &Projection| width(*projection, Projection::FeedForwardIn);
@@ -60,13 +60,13 @@ fn inserted_parameters(plan: &Plan, layer: usize) -> usize {
         };
         sum += one * if plan.sites == Sites::Both { 2 } else { 1 };
     }
-    if let Some(plan) = plan.low_rank.as_ref().filter(|plan| plan.layers.contains(layer)) {
+    if let Some(plan) = plan.lora.as_ref().filter(|plan| plan.layers.contains(layer)) {
         for projection in &plan.projections {
             sum += plan.rank * (d_input(projection) + d_output(projection));
             sum += if plan.gate { d_input(projection) + 1 } else { 0 };
         }
     }
-    if let Some(plan) = plan.scale.as_ref().filter(|plan| plan.layers.contains(layer)) {
+    if let Some(plan) = plan.ia3.as_ref().filter(|plan| plan.layers.contains(layer)) {
         sum += plan.inputs.iter().map(d_input).sum::<usize>();
         sum += plan.outputs.iter().map(d_output).sum::<usize>();
     }
@@ -77,11 +77,11 @@ fn inserted_parameters(plan: &Plan, layer: usize) -> usize {
     sum
 }
 
-fn shared_parameters(plan: &Plan) -> usize {
+fn shared_parameters(plan: &AdapterPlan) -> usize {
     let width =
         plan.prefix.as_ref().and_then(|plan| plan.reparameterization.zip(Some(plan.length)));
     let source = width.map_or(0, |(width, length)| length * D_MODEL + (D_MODEL + 1) * width);
-    let pooler = plan.low_rank.as_ref().filter(|plan| plan.pooler);
+    let pooler = plan.lora.as_ref().filter(|plan| plan.pooler);
     source + pooler.map_or(0, |plan| plan.rank * 2 * D_MODEL)
 }
 
@@ -91,7 +91,7 @@ fn every_parameter_gets_a_gradient_that_is_not_zero() {
     for activation in Activation::ALL {
         // Wide enough that no relu is dead for every token.
         for (name, mut plan) in plans(16) {
-            if plan.low_rank.is_some() {
+            if plan.lora.is_some() {
                 // A correction starts at nothing, and so does the gradient of its first half.
                 continue;
             }
@@ -148,13 +148,14 @@ fn a_product_is_that_of_the_formula() {
 #[test]
 fn a_deeper_bottleneck_is_that_of_the_formula() {
     let device = Device::flex();
-    let stream = burn_adapters::init::NamedRng::new(3);
-    let config = BottleneckConfig::new(6, 4)
-        .with_activation(Activation::Tanh)
-        .with_init_std(0.5)
-        .with_depth(3)
-        .with_inner_norm(InnerNorm::Layer);
-    let bottleneck = config.init(&stream, &device);
+    let rng = burn_adapters::NamedRng::new(3);
+    let config = BottleneckConfig {
+        init_std: 0.5,
+        depth: 3,
+        inner_norm: InnerNorm::Layer,
+        ..BottleneckConfig::new(Placement::Serial, 4, Activation::Tanh)
+    };
+    let bottleneck = config.init(0, 6, &rng, &device);
     assert_eq!(bottleneck.hidden.len(), 2);
     let x = Tensor::<3>::from_data(
         [[[1.0, -2.0, 0.5, 3.0, 0.0, 1.0], [2.0, 2.0, -1.0, 0.0, 4.0, 0.5]]],
@@ -175,10 +176,14 @@ fn a_deeper_bottleneck_is_that_of_the_formula() {
 #[test]
 fn batch_norm_norms_by_all_positions_and_then_by_running_statistics() {
     let device = Device::flex();
-    let config = BottleneckConfig::new(2, 3).with_inner_norm(InnerNorm::Batch).with_init_std(0.5);
-    let stream = burn_adapters::init::NamedRng::new(3);
-    let with = config.init(&stream, &device.clone().autodiff());
-    let without = BottleneckConfig::new(2, 3).with_init_std(0.5).init(&stream, &device);
+    let plain = BottleneckConfig {
+        init_std: 0.5,
+        ..BottleneckConfig::new(Placement::Serial, 3, Activation::GeluNew)
+    };
+    let config = BottleneckConfig { inner_norm: InnerNorm::Batch, ..plain.clone() };
+    let rng = burn_adapters::NamedRng::new(3);
+    let with = config.init(0, 2, &rng, &device.clone().autodiff());
+    let without = plain.init(0, 2, &rng, &device);
     let values = [[[1.0, 10.0], [3.0, 20.0]], [[5.0, 30.0], [7.0, 40.0]]];
     let x = Tensor::<3>::from_data(values, &device);
 

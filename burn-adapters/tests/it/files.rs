@@ -9,7 +9,7 @@ use burn_adapters::file::native::{
     AdapterMetadata, BaseIdentity, FORMAT_VERSION, Score, check, load, read_header, save,
 };
 use burn_adapters::{
-    AdaptedBert, AdapterError, HeadKind, Method, Plan, Pooling, TaskAdapterConfig,
+    AdaptedBert, AdapterError, AdapterPlan, HeadKind, Method, Pooling, TaskAdapterConfig,
 };
 use burn_bert::{Bert, Encoder, Site};
 use proptest::prelude::*;
@@ -27,9 +27,7 @@ pub(crate) fn metadata(method: Method) -> AdapterMetadata {
         task: "colors".to_owned(),
         data: None,
         input: None,
-        head: HeadKind::Classification {
-            labels: ["red", "green", "blue"].map(str::to_owned).to_vec(),
-        },
+        head: head(),
         score: Some(Score { metric: "accuracy".to_owned(), value: 0.875 }),
         max_length: 128,
         base: BaseIdentity::new("tiny", FINGERPRINT),
@@ -40,10 +38,14 @@ fn trained_model(method: Method) -> AdaptedBert {
     trained_with(method.plan(4))
 }
 
+fn head() -> HeadKind {
+    HeadKind::Classification { labels: ["red", "green", "blue"].map(str::to_owned).to_vec() }
+}
+
 /// A model whose every trained number differs from what `init` makes.
-fn trained_with(plan: Plan) -> AdaptedBert {
-    let model =
-        adapted(base(&Device::flex()), &TaskAdapterConfig { head_dropout: 0.1, ..config(plan) });
+fn trained_with(plan: AdapterPlan) -> AdaptedBert {
+    let config = TaskAdapterConfig { head: head(), head_dropout: 0.1, ..config(plan) };
+    let model = adapted(base(&Device::flex()), &config);
     let tensors = all_tensors(&model).into_iter().filter(|(path, _)| model.is_saved(path));
     let tensors = tensors.map(|(path, data)| {
         let shape = data.shape().clone();
@@ -62,7 +64,7 @@ fn saved(method: Method) -> (TempDir, PathBuf, AdaptedBert) {
     saved_with(method, method.plan(4))
 }
 
-fn saved_with(method: Method, plan: Plan) -> (TempDir, PathBuf, AdaptedBert) {
+fn saved_with(method: Method, plan: AdapterPlan) -> (TempDir, PathBuf, AdaptedBert) {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("colors.safetensors");
     let model = trained_with(plan);
@@ -176,7 +178,11 @@ fn a_regression_and_other_poolings_survive() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("score.safetensors");
     for pooling in Pooling::ALL {
-        let config = TaskAdapterConfig { pooling, outputs: 1, ..config(Method::Houlsby.plan(4)) };
+        let config = TaskAdapterConfig {
+            pooling,
+            head: HeadKind::Regression,
+            ..config(Method::Houlsby.plan(4))
+        };
         let model = adapted(base(&Device::flex()), &config);
         save(
             &path,

@@ -10,7 +10,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_adapters::{
-    Activation, AdaptedBert, Method, Plan, Pooling, TaskAdapterConfig, TrainableBase,
+    Activation, AdaptedBert, AdapterPlan, HeadKind, Method, TaskAdapterConfig, TrainableBase,
 };
 use burn_bert::{Bert, BertInput};
 use safetensors::SafeTensors;
@@ -67,16 +67,8 @@ pub(crate) fn labels(tensors: &Tensors, prefix: &str, device: &Device) -> Tensor
 }
 
 /// A task of 3 classes on the paper's pooler, without dropout.
-pub(crate) fn config(plan: Plan) -> TaskAdapterConfig {
-    TaskAdapterConfig {
-        plan,
-        outputs: 3,
-        pooling: Pooling::Pooler,
-        head_dropout: 0.0,
-        head_hidden: None,
-        seed: 1,
-        fused: Vec::new(),
-    }
+pub(crate) fn config(plan: AdapterPlan) -> TaskAdapterConfig {
+    TaskAdapterConfig::new(plan, HeadKind::unnamed(3)).with_head_dropout(0.0).with_seed(1)
 }
 
 pub(crate) fn adapted(bert: Bert, config: &TaskAdapterConfig) -> AdaptedBert {
@@ -92,7 +84,7 @@ pub(crate) fn training_start(tuned: TrainableBase, device: &Device) -> AdaptedBe
     if tuned == TrainableBase::Everything {
         plan.bottleneck = None;
     }
-    plan.tuned = tuned;
+    plan.trainable_base = tuned;
     let model = adapted(base(device), &config(plan));
     // All three start from the same numbers.
     let start = read(path("train/houlsby.init.safetensors"));

@@ -3,11 +3,11 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor};
-use burn_adapters::head::{first_token, mean_of_tokens};
 use burn_adapters::{
-    AdaptedBert, AdapterError, BottleneckPlan, Closing, Method, OuterNorm, Plan, Pooling,
-    PrefixGate, ResidualSource, TaskAdapterConfig, classification_loss,
+    AdaptedBert, AdapterError, AdapterPlan, BottleneckConfig, FinalNorm, HeadKind, Method,
+    OuterNorm, Pooling, PrefixGate, ResidualSource, TaskAdapterConfig, classification_loss,
 };
+use burn_adapters::{first_token, mean_of_tokens};
 use burn_bert::{Bert, BertConfig, BertInput, Encoder};
 
 use crate::fixtures::{
@@ -61,9 +61,9 @@ fn a_zero_adapter_changes_nothing() {
     let device = Device::flex();
     // A prefix is seen whatever it holds, and some of the peers' switches change BERT's own sum.
     let plans = plans(4).into_iter().filter(|(_, plan)| {
-        let changes_the_sum = |plan: &BottleneckPlan| {
+        let changes_the_sum = |plan: &BottleneckConfig| {
             plan.skip != ResidualSource::SublayerOutput
-                || plan.closing != Closing::Norm
+                || plan.final_norm != FinalNorm::Applied
                 || plan.outer_norm == OuterNorm::Sum
         };
         plan.prefix.is_none() && !plan.bottleneck.as_ref().is_some_and(changes_the_sum)
@@ -89,7 +89,7 @@ fn a_zero_adapter_changes_nothing() {
 fn corrections_and_scales_start_at_nothing() {
     let device = Device::flex();
     let starts_at_nothing =
-        |plan: &Plan| plan.bottleneck.is_none() && plan.prefix.is_none() && plan.inserts();
+        |plan: &AdapterPlan| plan.bottleneck.is_none() && plan.prefix.is_none() && plan.inserts();
     let plans: Vec<_> = plans(4).into_iter().filter(|(_, plan)| starts_at_nothing(plan)).collect();
     assert!(plans.len() >= 4);
     for (name, plan) in plans {
@@ -260,9 +260,9 @@ fn a_layer_starts_alike_whatever_stands_elsewhere() {
 fn padding_does_not_reach_the_logits() {
     let device = Device::flex();
     // A gate is a mean over padding too, as its inventors have it.
-    let sees_padding = |(_, plan): &(String, Plan)| {
+    let sees_padding = |(_, plan): &(String, AdapterPlan)| {
         plan.bottleneck.as_ref().is_some_and(|plan| plan.gate)
-            || plan.low_rank.as_ref().is_some_and(|plan| plan.gate)
+            || plan.lora.as_ref().is_some_and(|plan| plan.gate)
             || plan.prefix.as_ref().is_some_and(|plan| plan.gate != PrefixGate::None)
     };
     for (name, plan) in plans(4).into_iter().filter(|plan| !sees_padding(plan)) {
@@ -299,7 +299,7 @@ fn configurations_that_cannot_be_are_refused() {
     let refused = |config: TaskAdapterConfig| config.init(&bert).unwrap_err();
     let good = config(Method::Houlsby.plan(4));
     assert!(matches!(
-        refused(TaskAdapterConfig { outputs: 0, ..good.clone() }),
+        refused(TaskAdapterConfig { head: HeadKind::unnamed(0), ..good.clone() }),
         AdapterError::NoOutputs
     ));
     for head_dropout in [1.0, -0.1, f64::NAN] {

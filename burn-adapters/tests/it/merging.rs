@@ -34,7 +34,7 @@ fn merged_weights_give_the_logits_of_the_peers() {
 #[test]
 fn a_merged_task_keeps_what_no_weights_can_hold_and_the_base_stays() {
     for (name, plan) in plans(4) {
-        let gated = plan.low_rank.as_ref().is_some_and(|plan| plan.gate);
+        let gated = plan.lora.as_ref().is_some_and(|plan| plan.gate);
         let model = with_noise(adapted(base(&Device::flex()), &config(plan)));
         let before = all_tensors(&model.bert);
         let merged = model.merged();
@@ -45,7 +45,7 @@ fn a_merged_task_keeps_what_no_weights_can_hold_and_the_base_stays() {
         }
         let merged = merged.unwrap();
         let plan = &merged.task.config().plan;
-        assert!(plan.low_rank.is_none() && plan.scale.is_none(), "{name}");
+        assert!(plan.lora.is_none() && plan.ia3.is_none(), "{name}");
         let own_norm = |path: &str| path.starts_with("task.") && path.contains("norm.");
         let paths: Vec<_> =
             merged.trainable_parameters().into_iter().map(|parameter| parameter.path).collect();

@@ -1,10 +1,9 @@
 //! Rows of different tasks in one batch: each answers as it does alone.
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
-use burn_adapters::compose::mixed_batch::mixes;
 use burn_adapters::{
-    Activation, AdaptedBert, AdapterError, Layers, Method, MixedBatch, Plan, Pooling, Scaling,
-    StackedTasks, TaskAdapterConfig,
+    Activation, AdaptedBert, AdapterError, AdapterPlan, HeadKind, Layers, Method, MixedBatch,
+    Pooling, Scaling, StackedTasks, TaskAdapterConfig, check_mixable,
 };
 use burn_bert::{BertInput, Encoder};
 
@@ -97,7 +96,7 @@ fn different_tasks() -> Vec<AdaptedBert> {
     scaled.bottleneck.as_mut().unwrap().scaling = Scaling::Fixed(0.5);
     let mut both = Method::Lora.plan(2);
     both.bottleneck = Method::Parallel.plan(4).bottleneck;
-    let kinds: [(Plan, usize, Pooling); 8] = [
+    let kinds: [(AdapterPlan, usize, Pooling); 8] = [
         (serial, 2, Pooling::Pooler),
         (partial, 5, Pooling::Mean),
         (scaled, 1, Pooling::FirstToken),
@@ -108,7 +107,7 @@ fn different_tasks() -> Vec<AdaptedBert> {
         (Method::HoulsbyCode.plan(6), 7, Pooling::Mean),
     ];
     let configs = kinds.into_iter().map(|(plan, outputs, pooling)| TaskAdapterConfig {
-        outputs,
+        head: HeadKind::unnamed(outputs),
         pooling,
         ..config(plan)
     });
@@ -132,7 +131,7 @@ fn every_method_and_switch_that_mixes_answers_as_it_does_alone() {
     let mut mixed = 0;
     for (number, (name, plan)) in plans(4).into_iter().enumerate() {
         let config = config(plan);
-        if mixes(&config).is_err() {
+        if check_mixable(&config).is_err() {
             continue;
         }
         let models = [
@@ -140,7 +139,7 @@ fn every_method_and_switch_that_mixes_answers_as_it_does_alone() {
             task(
                 99,
                 &TaskAdapterConfig {
-                    outputs: 2,
+                    head: HeadKind::unnamed(2),
                     ..crate::fixtures::config(Method::Houlsby.plan(6))
                 },
             ),
@@ -153,7 +152,7 @@ fn every_method_and_switch_that_mixes_answers_as_it_does_alone() {
 
 #[test]
 fn what_does_not_mix_is_named() {
-    let refused = |plan: Plan, change: fn(&mut TaskAdapterConfig)| {
+    let refused = |plan: AdapterPlan, change: fn(&mut TaskAdapterConfig)| {
         let mut config = config(plan);
         change(&mut config);
         let model = adapted(base(&Device::flex()), &config);

@@ -2,8 +2,8 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor};
 use burn_adapters::{
-    BottleneckPlan, Closing, Combine, InnerNorm, Layers, LoraPlan, Method, OuterNorm, Plan,
-    PrefixGate, RankScaling, ResidualSource, Scaling, Sites,
+    AdapterPlan, BottleneckConfig, Combine, FinalNorm, InnerNorm, Layers, LoraConfig, Method,
+    OuterNorm, PrefixGate, RankScaling, ResidualSource, Scaling, Sites,
 };
 use burn_bert::{BertInput, Projection};
 
@@ -25,13 +25,13 @@ pub(crate) const METHODS: [Method; 13] = [
 ];
 
 /// Every method, every extension of the paper's section 3.6 and every switch of the peers: each alone, and together.
-pub(crate) fn plans(size: usize) -> Vec<(String, Plan)> {
+pub(crate) fn plans(size: usize) -> Vec<(String, AdapterPlan)> {
     let methods = METHODS.map(|method| (method.to_string(), small(method.plan(size))));
     methods.into_iter().chain(extended_plans(size)).chain(peers_plans(size)).collect()
 }
 
 /// The plan with a network for its prefixes that fits a small base.
-fn small(mut plan: Plan) -> Plan {
+fn small(mut plan: AdapterPlan) -> AdapterPlan {
     if let Some(prefix) = &mut plan.prefix {
         prefix.length = 3;
         prefix.reparameterization = prefix.reparameterization.map(|_| 16);
@@ -40,26 +40,26 @@ fn small(mut plan: Plan) -> Plan {
 }
 
 /// What `AdapterHub` and `PEFT` can switch on.
-pub(crate) fn peers_plans(size: usize) -> Vec<(String, Plan)> {
-    type Switch = fn(&mut Plan, usize);
-    fn bottleneck(plan: &mut Plan) -> &mut BottleneckPlan {
+pub(crate) fn peers_plans(size: usize) -> Vec<(String, AdapterPlan)> {
+    type Switch = fn(&mut AdapterPlan, usize);
+    fn bottleneck(plan: &mut AdapterPlan) -> &mut BottleneckConfig {
         plan.bottleneck.as_mut().unwrap()
     }
-    fn low_rank(plan: &mut Plan) -> &mut LoraPlan {
-        plan.low_rank.as_mut().unwrap()
+    fn low_rank(plan: &mut AdapterPlan) -> &mut LoraConfig {
+        plan.lora.as_mut().unwrap()
     }
     let switches: [(&str, Method, Switch); 12] = [
         ("skip sum", Method::Pfeiffer, |plan, _| bottleneck(plan).skip = ResidualSource::Sum),
         ("skip read", Method::Pfeiffer, |plan, _| {
             bottleneck(plan).skip = ResidualSource::BottleneckInput
         }),
-        ("outer norm", Method::Houlsby, |plan, _| bottleneck(plan).outer_norm = OuterNorm::Answer),
+        ("outer norm", Method::Houlsby, |plan, _| bottleneck(plan).outer_norm = OuterNorm::Output),
         ("outer norm of the sum", Method::Houlsby, |plan, _| {
             bottleneck(plan).outer_norm = OuterNorm::Sum;
         }),
         ("Adapter+", Method::Pfeiffer, |plan, _| {
             let plan = bottleneck(plan);
-            (plan.skip, plan.closing) = (ResidualSource::BottleneckInput, Closing::None);
+            (plan.skip, plan.final_norm) = (ResidualSource::BottleneckInput, FinalNorm::Omitted);
             plan.scaling = Scaling::PerChannel;
         }),
         ("gate", Method::Houlsby, |plan, _| bottleneck(plan).gate = true),
@@ -76,7 +76,7 @@ pub(crate) fn peers_plans(size: usize) -> Vec<(String, Plan)> {
             plan.scaling = RankScaling::RankStabilized;
         }),
         ("PEFT", Method::Ia3, |plan, _| {
-            let plan = plan.scale.as_mut().unwrap();
+            let plan = plan.ia3.as_mut().unwrap();
             plan.outputs = [Projection::Key, Projection::Value].into();
             plan.inputs = [Projection::AttentionOutput, Projection::FeedForwardOut].into();
         }),
@@ -85,7 +85,7 @@ pub(crate) fn peers_plans(size: usize) -> Vec<(String, Plan)> {
         }),
         ("UniPELT", Method::Pfeiffer, |plan, size| {
             bottleneck(plan).gate = true;
-            plan.low_rank = Method::Lora.plan(size).low_rank;
+            plan.lora = Method::Lora.plan(size).lora;
             low_rank(plan).gate = true;
             plan.prefix = Method::Prefix.plan(size).prefix;
             plan.prefix.as_mut().unwrap().gate = PrefixGate::Shared;
@@ -100,8 +100,8 @@ pub(crate) fn peers_plans(size: usize) -> Vec<(String, Plan)> {
 }
 
 /// Methods with extensions switched on.
-pub(crate) fn extended_plans(size: usize) -> Vec<(String, Plan)> {
-    type Switch = fn(&mut BottleneckPlan);
+pub(crate) fn extended_plans(size: usize) -> Vec<(String, AdapterPlan)> {
+    type Switch = fn(&mut BottleneckConfig);
     let switches: [(&str, Method, Switch); 11] = [
         ("layer norm", Method::Houlsby, |plan| plan.inner_norm = InnerNorm::Layer),
         ("batch norm", Method::Houlsby, |plan| plan.inner_norm = InnerNorm::Batch),

@@ -1,7 +1,7 @@
 //! A head that reads every token computes what `BertForQuestionAnswering` of transformers computes.
 
 use burn::tensor::{Device, Int, Tensor};
-use burn_adapters::{Method, Pooling, TaskAdapterConfig, TrainableBase, span_loss};
+use burn_adapters::{HeadKind, Method, Pooling, TaskAdapterConfig, TrainableBase, span_loss};
 
 use crate::fixtures::{
     Tensors, adapted, base, config, from_torch, input, max_abs_difference, path, read, with_tensors,
@@ -14,8 +14,9 @@ const TOLERANCE: f32 = 2e-5;
 fn spans_and_their_loss_are_those_of_transformers() {
     let device = Device::flex();
     let mut plan = Method::LayerNorm.plan(8);
-    plan.tuned = TrainableBase::Nothing;
-    let config = TaskAdapterConfig { outputs: 2, pooling: Pooling::FirstToken, ..config(plan) };
+    plan.trainable_base = TrainableBase::Nothing;
+    let config =
+        TaskAdapterConfig { head: HeadKind::Span, pooling: Pooling::FirstToken, ..config(plan) };
     let head = read(path("qa/head.safetensors"));
     let tensors: Tensors = ["weight", "bias"]
         .into_iter()

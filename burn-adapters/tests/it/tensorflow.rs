@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{Device, TensorData};
-use burn_adapters::file::tensorflow::read;
+use burn_adapters::interchange::tensorflow::read;
 use burn_adapters::{AdaptedBert, AdapterError, Method, Pooling};
 use burn_bert::BertConfig;
 

@@ -1,7 +1,7 @@
 //! What trains, by name and number.
 
 use burn::tensor::Device;
-use burn_adapters::{Group, Method, Pooling, TaskAdapterConfig};
+use burn_adapters::{Group, HeadKind, Method, Pooling, TaskAdapterConfig};
 use burn_bert::BertConfig;
 
 use crate::fixtures::{adapted, base, config};
@@ -10,7 +10,8 @@ use crate::samples::plans;
 /// Two classes on BERT-base, as MRPC; nothing as large as BERT is allocated.
 fn bert_base_table(method: Method, pooling: Pooling) -> String {
     let bert = BertConfig::bert_base().init(&Device::flex());
-    let config = TaskAdapterConfig { outputs: 2, pooling, ..config(method.plan(64)) };
+    let config =
+        TaskAdapterConfig { head: HeadKind::unnamed(2), pooling, ..config(method.plan(64)) };
     adapted(bert, &config).trainable_table().to_string()
 }
 

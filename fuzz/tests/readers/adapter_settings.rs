@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn_adapters::BaseShape;
-use burn_adapters::file::{adapter_hub, peft};
+use burn_adapters::interchange::{adapter_hub, peft};
 use fuzz::Harness;
 
 use crate::files::adapter_fixtures;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
-use burn_adapters::{AdaptedBert, HeadKind, Method, Pooling, TaskAdapterConfig};
+use burn_adapters::{AdaptedBert, HeadKind, Method, TaskAdapterConfig};
 use burn_bert::checkpoint::hugging_face;
 use burn_bert::{Bert, BertConfig};
 use fuzz::Harness;
@@ -107,15 +107,7 @@ pub(crate) fn adapter_base() -> AssertUnwindSafe<Bert> {
 }
 
 fn model(method: Method, bert: &Bert) -> AdaptedBert {
-    let config = TaskAdapterConfig {
-        plan: method.plan(1),
-        outputs: 2,
-        pooling: Pooling::Pooler,
-        head_dropout: 0.1,
-        head_hidden: None,
-        seed: 1,
-        fused: Vec::new(),
-    };
+    let config = TaskAdapterConfig::new(method.plan(1), HeadKind::unnamed(2)).with_seed(1);
     AdaptedBert::new(bert.clone(), config.init(bert).unwrap()).unwrap()
 }
 

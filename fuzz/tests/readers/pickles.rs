@@ -1,7 +1,7 @@
 //! Weights as pickles of PyTorch: of a base, and of adapters of other packages.
 
 use burn::tensor::Device;
-use burn_adapters::file::read_tensors;
+use burn_adapters::interchange::read_tensors;
 use burn_bert::load_weights;
 use fuzz::Harness;
 

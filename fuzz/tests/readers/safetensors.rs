@@ -1,7 +1,7 @@
 //! Weights as safetensors: of a base, and of adapters of other packages.
 
 use burn::tensor::Device;
-use burn_adapters::file::{adapter_hub, peft, read_tensors};
+use burn_adapters::interchange::{adapter_hub, peft, read_tensors};
 use burn_bert::checkpoint::hugging_face;
 use burn_bert::load_weights;
 use fuzz::Harness;

@@ -1,6 +1,6 @@
 //! Checkpoints of TensorFlow: a base in Google's layout, and results of the paper's own code.
 
-use burn_adapters::file::tensorflow;
+use burn_adapters::interchange::tensorflow;
 use burn_bert::checkpoint::tensorflow::TensorBundle;
 use fuzz::Harness;
 

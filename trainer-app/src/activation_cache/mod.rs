@@ -1,5 +1,6 @@
 //! Cached activations: the hidden states that enter the lowest trained layer
-//! ([`Plan::lowest_layer`](burn_adapters::Plan::lowest_layer)), computed once without dropout and read in every epoch.
+//! ([`AdapterPlan::lowest_layer`](burn_adapters::AdapterPlan::lowest_layer)), computed once without dropout and read in
+//! every epoch.
 
 pub mod files;
 

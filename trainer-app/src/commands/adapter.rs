@@ -6,8 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
+use burn_adapters::file::atomic;
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
-use burn_adapters::file::{adapter_hub, atomic, merged, peft, tensorflow};
+use burn_adapters::interchange::{adapter_hub, merged, peft, tensorflow};
 use burn_adapters::{AdaptedBert, HeadKind, average_weights};
 use burn_bert::{Bert, BertConfig, Encoder, HiddenActivation};
 use glue_data::TextEncoder;
@@ -243,7 +244,7 @@ pub fn import_tensorflow(args: &ImportTensorflowArgs) -> Result<()> {
         )]);
     }
     let model = tensorflow::read(&args.checkpoint, bert)?;
-    let head = match model.task.config().outputs {
+    let head = match model.task.config().head.outputs() {
         1 if args.labels.is_empty() => HeadKind::Regression,
         outputs => HeadKind::with_labels(args.labels.clone(), outputs)?,
     };

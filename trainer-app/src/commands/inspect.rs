@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use burn::module::Module;
 use burn_adapters::file::native::{self, DataSource};
-use burn_adapters::{BottleneckPlan, Plan};
+use burn_adapters::{AdapterPlan, BottleneckConfig};
 use burn_bert::{Encoder, Projection};
 use serde_json::{Value, json};
 
@@ -127,7 +127,7 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
 }
 
 /// Tells what a plan inserts.
-fn inserted(plan: &Plan) -> Result<()> {
+fn inserted(plan: &AdapterPlan) -> Result<()> {
     if let Some(bottleneck) = &plan.bottleneck {
         outln!("adapters  size {}, {}", bottleneck.size, bottleneck.activation.name());
         outln!("          {} in a layer, layers {}", bottleneck.sites.name(), bottleneck.layers);
@@ -138,14 +138,14 @@ fn inserted(plan: &Plan) -> Result<()> {
             outln!("          {}", switches.join(", "));
         }
     }
-    if let Some(low_rank) = &plan.low_rank {
-        let gate = if low_rank.gate { ", gated" } else { "" };
-        outln!("low rank  rank {}, alpha {}{gate}", low_rank.rank, low_rank.alpha);
-        let pooler = if low_rank.pooler { ", pooler" } else { "" };
-        let projections = names(&low_rank.projections);
-        outln!("          {projections}{pooler}, layers {}", low_rank.layers);
+    if let Some(lora) = &plan.lora {
+        let gate = if lora.gate { ", gated" } else { "" };
+        outln!("low rank  rank {}, alpha {}{gate}", lora.rank, lora.alpha);
+        let pooler = if lora.pooler { ", pooler" } else { "" };
+        let projections = names(&lora.projections);
+        outln!("          {projections}{pooler}, layers {}", lora.layers);
     }
-    if let Some(scale) = &plan.scale {
+    if let Some(scale) = &plan.ia3 {
         outln!("scales    results of {}, layers {}", names(&scale.outputs), scale.layers);
         if !scale.inputs.is_empty() {
             outln!("          inputs of {}", names(&scale.inputs));
@@ -161,7 +161,7 @@ fn inserted(plan: &Plan) -> Result<()> {
 }
 
 /// What is switched on besides what every bottleneck has: a plan in JSON leaves out what is off.
-fn switches(bottleneck: &BottleneckPlan) -> Result<Vec<String>> {
+fn switches(bottleneck: &BottleneckConfig) -> Result<Vec<String>> {
     const OF_EVERY_ONE: [&str; 9] = [
         "layers",
         "sites",

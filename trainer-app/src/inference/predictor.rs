@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
-use burn_adapters::compose::ablated_layers::ablate_spans;
+use burn_adapters::ablate_spans;
 use burn_adapters::file::native::{self, AdapterMetadata};
 use burn_adapters::{AdapterDrop, HeadOutput, Layers, Stack, TaskAdapter};
 use burn_bert::{BertConfig, Encoder, Insertions};

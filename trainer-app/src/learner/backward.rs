@@ -83,7 +83,7 @@ fn layer_by_layer(
         above = state.grad_remove(&mut gradients);
         sum.accumulate(trainable, GradientsParams::from_grads(gradients, trainable));
     }
-    if let Some(gradient) = above.filter(|_| reads_text && trainable.model.tunes_embeddings()) {
+    if let Some(gradient) = above.filter(|_| reads_text && trainable.model.trains_embeddings()) {
         reseed("embeddings");
         let gradients = pulled_back(bert.embed(&input, task), gradient).backward();
         sum.accumulate(trainable, GradientsParams::from_grads(gradients, trainable));
@@ -100,7 +100,7 @@ fn pulled_back(output: Tensor<3>, gradient: Tensor<3>) -> Tensor<1> {
 mod tests {
     use burn::module::{Module, ModuleVisitor, Param};
     use burn::tensor::Device;
-    use burn_adapters::{Layers, Method, Plan, Pooling, TaskAdapterConfig, TrainableBase};
+    use burn_adapters::{AdapterPlan, HeadKind, Layers, Method, TaskAdapterConfig, TrainableBase};
     use burn_bert::BertConfig;
     use glue_data::{Encoded, Label, TokenizedDataset};
 
@@ -111,7 +111,7 @@ mod tests {
     const SEED: u64 = 7;
 
     /// Four layers.
-    fn trainable(plan: Plan, dropout: f64, device: &Device) -> TrainableModel {
+    fn trainable(plan: AdapterPlan, dropout: f64, device: &Device) -> TrainableModel {
         device.seed(1);
         let config = BertConfig {
             vocab_size: 30,
@@ -126,17 +126,11 @@ mod tests {
             ..BertConfig::bert_base()
         };
         let bert = config.init(device);
-        let task = TaskAdapterConfig {
-            plan,
-            outputs: 3,
-            pooling: Pooling::Pooler,
-            head_dropout: dropout,
-            head_hidden: None,
-            seed: 2,
-            fused: Vec::new(),
-        }
-        .init(&bert)
-        .unwrap();
+        let task = TaskAdapterConfig::new(plan, HeadKind::unnamed(3))
+            .with_head_dropout(dropout)
+            .with_seed(2)
+            .init(&bert)
+            .unwrap();
         // Its weights are drawn when first read, from the stream that dropout draws from as well.
         bert.pool(bert.forward(&bert_input(&batch(device))));
         TrainableModel { model: AdaptedBert::new(bert, task).unwrap() }
@@ -212,7 +206,7 @@ mod tests {
             Method::LayerNorm.plan(1),
             Method::TopLayers(2).plan(1),
             Method::Full.plan(1),
-            Plan { tuned: TrainableBase::LayerNormsFrom(2), ..upper },
+            AdapterPlan { trainable_base: TrainableBase::LayerNormsFrom(2), ..upper },
         ];
         for plan in plans {
             let name = format!("{plan:?}");

@@ -73,15 +73,10 @@ impl Run {
         let base = resources.base(&config.model)?;
         let bert = base.bert();
         insertion_cost::check(&config.plan(), &base.config)?;
-        let task_config = TaskAdapterConfig {
-            plan: config.plan(),
-            outputs: data.source.kind().outputs(),
-            pooling: config.model.pooling,
-            head_dropout: base.config.hidden_dropout_prob,
-            head_hidden: None,
-            seed: glue_data::derive_seed(config.seed, "task"),
-            fused: Vec::new(),
-        };
+        let task_config = TaskAdapterConfig::new(config.plan(), head_kind(&data.source.kind()))
+            .with_pooling(config.model.pooling)
+            .with_head_dropout(base.config.hidden_dropout_prob)
+            .with_seed(glue_data::derive_seed(config.seed, "task"));
         let adapter = if config.model.fuse.is_empty() {
             task_config.init(&bert)?
         } else {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use burn_adapters::{
-    Activation, BottleneckPlan, Combine, InnerNorm, Layers, Method, Plan, Pooling, Sites,
+    Activation, AdapterPlan, BottleneckConfig, Combine, InnerNorm, Layers, Method, Pooling, Sites,
     TrainableBase,
 };
 use burn_bert::Precision;
@@ -281,13 +281,13 @@ impl RunConfig {
     }
 
     /// What stands at each site, and what trains.
-    pub fn plan(&self) -> Plan {
+    pub fn plan(&self) -> AdapterPlan {
         let mut plan = self.model.method.plan(self.model.size);
         let model = &self.model;
         if let Some(layers) = &model.adapt_layers {
             plan = plan.in_layers(layers);
         }
-        plan.bottleneck = plan.bottleneck.map(|method| BottleneckPlan {
+        plan.bottleneck = plan.bottleneck.map(|method| BottleneckConfig {
             sites: model.sites.unwrap_or(method.sites),
             activation: model.activation.unwrap_or(method.activation),
             init_std: model.init_std.unwrap_or(method.init_std),
@@ -297,10 +297,11 @@ impl RunConfig {
             ..method
         });
         // Where the lower layers have no adapters they are left alone altogether, so that their states can be kept.
-        if let (Some(bottleneck), TrainableBase::LayerNorms) = (&plan.bottleneck, plan.tuned)
+        if let (Some(bottleneck), TrainableBase::LayerNorms) =
+            (&plan.bottleneck, plan.trainable_base)
             && bottleneck.layers.lowest() > 0
         {
-            plan.tuned = TrainableBase::LayerNormsFrom(bottleneck.layers.lowest());
+            plan.trainable_base = TrainableBase::LayerNormsFrom(bottleneck.layers.lowest());
         }
         plan
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_adapters::compose::mixed_batch::mixes;
+use burn_adapters::check_mixable;
 use burn_adapters::file::bank::{Bank, Entry};
 use burn_adapters::file::native::AdapterMetadata;
 use burn_adapters::{AdaptedBert, MixedBatch, StackedTasks};
@@ -166,7 +166,7 @@ fn load(
             log(&format!("`{name}` is not served: it predicts {}", metadata.head));
             continue;
         }
-        let place = if mixes(model.task.config()).is_ok() {
+        let place = if check_mixable(model.task.config()).is_ok() {
             mixed += 1;
             BatchSlot::Mixed(mixed - 1)
         } else {

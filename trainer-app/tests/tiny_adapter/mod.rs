@@ -19,15 +19,9 @@ pub(crate) fn write_adapter(
     if let Some(prefix) = &mut plan.prefix {
         prefix.length = 3;
     }
-    let config = TaskAdapterConfig {
-        plan,
-        outputs,
-        pooling: Pooling::Mean,
-        head_dropout: 0.1,
-        head_hidden: None,
-        seed: outputs as u64,
-        fused: Vec::new(),
-    };
+    let config = TaskAdapterConfig::new(plan, HeadKind::unnamed(outputs))
+        .with_pooling(Pooling::Mean)
+        .with_seed(outputs as u64);
     let task_adapter = config.init(&bert).unwrap();
     let model = AdaptedBert::new(bert, task_adapter).unwrap();
     let labels = ["a", "b", "c", "d"][..outputs].iter().map(ToString::to_string).collect();

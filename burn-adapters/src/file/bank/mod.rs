@@ -40,8 +40,8 @@ use self::slots::{SLOT, START, append, change, lock, read_index, read_slots, slo
 use super::atomic;
 use super::checksum::hexadecimal;
 use super::native::{self, AdapterHeader, AdapterMetadata, BaseIdentity};
-use crate::adapted::AdaptedBert;
 use crate::error::AdapterError;
+use crate::model::adapted::AdaptedBert;
 
 /// The version of the layout described above. In version 1, which is read as well, less is known of the base.
 pub const BANK_VERSION: u32 = 2;

@@ -1,0 +1,138 @@
+//! `AdapterHub`'s heads: its own heads of one or two linear layers, or a model's `classifier`.
+//!
+//! <https://github.com/adapter-hub/adapters/blob/v1.3.0/src/adapters/heads/base.py>
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::FORMAT;
+use super::config::{ACTIVATIONS, activation, unsupported};
+use crate::error::AdapterError;
+use crate::interchange::settings::{Harmless, Settings};
+use crate::methods::Activation;
+use crate::model::adapted::AdaptedBert;
+use crate::model::head::{HeadKind, Pooling};
+
+/// The model class whose own head can be read.
+const STATIC: &str = "BertForSequenceClassification";
+const HARMLESS: &[Harmless] = &[("dropout_prob", "of training")];
+
+/// A head as described by its settings.
+pub(super) struct HubHead {
+    /// Its name; `None` for the model's own `classifier`.
+    pub(super) name: Option<String>,
+    /// What it predicts.
+    pub(super) kind: HeadKind,
+    /// How texts are pooled for it.
+    pub(super) pooling: Pooling,
+    /// Activation of its hidden layer.
+    pub(super) hidden: Option<Activation>,
+}
+
+impl HubHead {
+    /// The head in a `head_config.json`.
+    pub(super) fn from_settings(mut file: Settings) -> Result<Self, AdapterError> {
+        let old = !matches!(file.take("version"), Some(Value::String(_)));
+        let Some(mut config) = file.object("config")? else {
+            // Without settings, the head is the one of the model's class.
+            let class = file.text("model_class", STATIC)?;
+            if class != STATIC {
+                return Err(file.refuse("model_class", &json!(class), STATIC));
+            }
+            let outputs = file.size("num_labels", 2)?;
+            let kind = kind(&mut file, outputs)?;
+            return Ok(Self { name: None, kind, pooling: Pooling::Pooler, hidden: None });
+        };
+        let name = file.text("name", "default")?;
+        let head_type = config.text("head_type", "classification")?;
+        if head_type != "classification" {
+            return Err(config.refuse("head_type", &json!(head_type), "classification"));
+        }
+        let outputs = config.size("num_labels", 2)?;
+        let kind = kind(&mut config, outputs)?;
+        let activation_name = config.take("activation_function").unwrap_or(Value::Null);
+        let hidden = match config.size("layers", 2)? {
+            1 => None,
+            2 => {
+                let known = activation_name.as_str().and_then(|name| activation(name, old));
+                let refuse = || config.refuse("activation_function", &activation_name, ACTIVATIONS);
+                Some(known.ok_or_else(refuse)?)
+            }
+            layers => return Err(config.refuse("layers", &json!(layers), "1 or 2")),
+        };
+        if !config.flag("bias", true)? {
+            return Err(config.refuse("bias", &json!(false), "true"));
+        }
+        let pooling =
+            if config.flag("use_pooler", false)? { Pooling::Pooler } else { Pooling::FirstToken };
+        config.skip(HARMLESS);
+        config.finish()?;
+        Ok(Self { name: Some(name), kind, pooling, hidden })
+    }
+}
+
+/// The labels in the order of their ids; one output is a regression.
+fn kind(settings: &mut Settings, outputs: usize) -> Result<HeadKind, AdapterError> {
+    const LABELS: &str = "label2id";
+    let label_ids = settings.take(LABELS).unwrap_or(json!({}));
+    if outputs == 1 {
+        return Ok(HeadKind::Regression);
+    }
+    let refuse = || {
+        let expected = format!("the numbers from 0 to {} for {outputs} labels", outputs.max(1) - 1);
+        settings.refuse(LABELS, &label_ids, &expected)
+    };
+    let map = label_ids.as_object().ok_or_else(refuse)?;
+    if map.is_empty() {
+        // A malicious file may give billions of outputs without names.
+        return (outputs <= HeadKind::MAX_UNNAMED)
+            .then(|| HeadKind::unnamed(outputs))
+            .ok_or_else(|| settings.refuse("num_labels", &json!(outputs), "fewer labels"));
+    }
+    let by_id: Option<BTreeMap<u64, &String>> =
+        map.iter().map(|(label, id)| Some((id.as_u64()?, label))).collect();
+    let by_id = by_id.ok_or_else(refuse)?;
+    let in_order = by_id.keys().copied().eq(0..outputs as u64);
+    if !in_order || map.len() != outputs {
+        return Err(refuse());
+    }
+    Ok(HeadKind::Classification { labels: by_id.into_values().cloned().collect() })
+}
+
+/// `label2id` of a head.
+fn label_ids(kind: &HeadKind) -> Map<String, Value> {
+    let HeadKind::Classification { labels } = kind else {
+        return [("LABEL_0".to_owned(), json!(0))].into_iter().collect();
+    };
+    labels.iter().enumerate().map(|(id, label)| (label.clone(), json!(id))).collect()
+}
+
+/// The `config` for a model's head.
+pub(super) fn settings(model: &AdaptedBert, kind: &HeadKind) -> Result<Value, AdapterError> {
+    let config = model.task.config();
+    let pooler = match (config.pooling, kind) {
+        (_, HeadKind::Span) => {
+            return Err(unsupported("a head that finds answers in texts"));
+        }
+        (Pooling::Pooler, _) => true,
+        (Pooling::FirstToken, _) => false,
+        (Pooling::Mean, _) => {
+            return Err(AdapterError::NoPlace {
+                format: FORMAT,
+                what: "a head that reads the mean over the tokens".to_owned(),
+                remedy: "train with the pooling `first-token` or `pooler`",
+            });
+        }
+    };
+    Ok(json!({
+        "head_type": "classification",
+        "num_labels": config.head.outputs(),
+        "layers": if config.head_hidden.is_some() { 2 } else { 1 },
+        "activation_function": config.head_hidden.map(Activation::name),
+        "label2id": label_ids(kind),
+        "use_pooler": pooler,
+        "bias": true,
+        "dropout_prob": config.head_dropout,
+    }))
+}

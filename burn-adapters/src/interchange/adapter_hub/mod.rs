@@ -1,0 +1,282 @@
+//! `AdapterHub`'s directories, which `save_adapter` of the Python package `adapters` writes and `load_adapter` reads.
+//!
+//! `adapter_config.json` with `adapter.safetensors` or `pytorch_adapter.bin`, and, with a head, `head_config.json` with
+//! `model_head.safetensors` or `pytorch_model_head.bin`.
+//! The package is <https://github.com/adapter-hub/adapters/tree/v1.3.0>.
+
+mod config;
+mod head;
+mod names;
+
+use std::path::Path;
+
+use burn_bert::{Bert, Encoder};
+use serde_json::{Value, json};
+
+use self::config::Version;
+use self::head::HubHead;
+use self::names::Names;
+use super::directory::{
+    Imported, Tensors, check_sizes, fill, find, make_directory, read_tensors, tensors_of, write,
+    write_json, write_safetensors,
+};
+use super::pickle;
+use super::settings::Settings;
+use crate::error::{AdapterError, BaseShape, TensorProblems};
+use crate::methods::bottleneck::InnerNorm;
+use crate::methods::plan::{AdapterPlan, TrainableBase};
+use crate::model::TaskAdapterConfig;
+use crate::model::adapted::AdaptedBert;
+use crate::model::head::HeadKind;
+
+pub(super) const FORMAT: &str = "AdapterHub";
+/// The version whose format is written.
+const VERSION: &str = "adapters.1.3.0";
+const CONFIG: &str = "adapter_config.json";
+const FUSION_CONFIG: &str = "adapter_fusion_config.json";
+const HEAD_CONFIG: &str = "head_config.json";
+/// The paper's and BERT's; files do not have the base's.
+const HEAD_DROPOUT: f64 = 0.1;
+
+/// Reads an adapter and its head, and joins them with their base.
+///
+/// A directory without a head gets an untrained one with these `labels`; if there is a head, they replace its own.
+///
+/// # Errors
+/// If a file is missing or damaged, a setting is not supported (the error names it, and supported values), or a tensor is
+/// missing, unexpected, of another shape or not finite (all are named).
+pub fn read(
+    directory: &Path,
+    bert: Bert,
+    labels: Option<Vec<String>>,
+) -> Result<Imported, AdapterError> {
+    let base = BaseShape { n_layers: bert.n_layers(), d_model: bert.d_model() };
+    let config_path = directory.join(CONFIG);
+    let fusion = directory.join(FUSION_CONFIG);
+    if fusion.is_file() && !config_path.is_file() {
+        return Err(AdapterError::IsFusion { path: fusion });
+    }
+    let (name, mut plan) = plan_of(Settings::read(&config_path)?, base)?;
+
+    let path = find(directory, &["adapter.safetensors", "pytorch_adapter.bin"])?;
+    let mut tensors = renamed(&path, read_tensors(&path)?)?;
+    if tensors.keys().any(|name| name.contains("LayerNorm.")) {
+        plan.trainable_base = TrainableBase::LayerNorms;
+    }
+    let mut warnings = Vec::new();
+    let head_config = directory.join(HEAD_CONFIG);
+    let head = if head_config.is_file() {
+        let head = HubHead::from_settings(Settings::read(&head_config)?)?;
+        let head_path = find(directory, &["model_head.safetensors", "pytorch_model_head.bin"])?;
+        tensors.extend(renamed(&head_path, read_tensors(&head_path)?)?);
+        Some(head)
+    } else {
+        None
+    };
+    let fresh = head.is_none().then_some("head.");
+    let head = match (head, labels) {
+        (Some(mut head), Some(labels)) => {
+            head.kind = HeadKind::with_labels(labels, head.kind.outputs())?;
+            head
+        }
+        (Some(head), None) => head,
+        (None, Some(labels)) => {
+            warnings.push("the directory holds no head: this one is untrained".to_owned());
+            let outputs = labels.len();
+            HubHead {
+                name: None,
+                kind: HeadKind::with_labels(labels, outputs)?,
+                pooling: crate::model::head::Pooling::FirstToken,
+                hidden: None,
+            }
+        }
+        (None, None) => return Err(AdapterError::NoHead { directory: directory.to_owned() }),
+    };
+
+    if fresh.is_none() {
+        check_sizes(&path, &plan, head.kind.outputs(), &tensors)?;
+    } else {
+        check_sizes(&path, &plan, 1, &tensors)?;
+    }
+    let naming = names(&plan, base, name.clone(), head.name.clone(), head.hidden.is_some());
+    drop_copies(&mut tensors, base.n_layers);
+    let config = TaskAdapterConfig::new(plan, head.kind.clone())
+        .with_pooling(head.pooling)
+        .with_head_dropout(HEAD_DROPOUT)
+        .with_head_hidden(head.hidden);
+    let model = fill(&path, bert, &config, tensors, |path| naming.locate(path), fresh)?;
+    Ok(Imported { model, name, head: head.kind, warnings })
+}
+
+/// An adapter's name and plan from the bytes of an `adapter_config.json`; `path` is for error messages.
+///
+/// # Errors
+/// If they are not JSON, or a setting is not supported.
+pub fn parse_settings(
+    path: &Path,
+    bytes: &[u8],
+    base: BaseShape,
+) -> Result<(String, AdapterPlan), AdapterError> {
+    plan_of(Settings::parse(path, bytes)?, base)
+}
+
+/// What a head predicts, from the bytes of a `head_config.json`.
+///
+/// # Errors
+/// If they are not JSON, or a setting is not supported.
+pub fn parse_head(path: &Path, bytes: &[u8]) -> Result<HeadKind, AdapterError> {
+    HubHead::from_settings(Settings::parse(path, bytes)?).map(|head| head.kind)
+}
+
+fn plan_of(mut file: Settings, base: BaseShape) -> Result<(String, AdapterPlan), AdapterError> {
+    let version = file.take("version");
+    let version = Version::parse(version.as_ref().and_then(Value::as_str));
+    let name = file.text("name", "default")?;
+    let model_type = file.text("model_type", "bert")?;
+    if model_type != "bert" {
+        return Err(file.refuse("model_type", &json!(model_type), "bert"));
+    }
+    let width = file.size("hidden_size", base.d_model)?;
+    if width != base.d_model {
+        return Err(file.refuse("hidden_size", &json!(width), &base.d_model.to_string()));
+    }
+    // Other entries are the description that was given to `save_adapter`.
+    let Some(settings) = file.object("config")? else {
+        return Err(file.refuse("config", &Value::Null, "the adapter's settings"));
+    };
+    Ok((name, config::plan(settings, version, base)?))
+}
+
+fn names(
+    plan: &AdapterPlan,
+    base: BaseShape,
+    adapter: String,
+    head: Option<String>,
+    hidden: bool,
+) -> Names {
+    let prefix = plan.prefix.as_ref();
+    let has_prefix = |layer: &usize| prefix.is_some_and(|plan| plan.layers.contains(*layer));
+    let bottleneck = plan.bottleneck.as_ref();
+    Names {
+        adapter,
+        head,
+        hidden,
+        inner_norm: bottleneck.is_some_and(|plan| plan.inner_norm == InnerNorm::Layer),
+        prefix_layers: (0..base.n_layers).filter(has_prefix).collect(),
+    }
+}
+
+/// Replaces names of 2020, and removes the prefix of models with heads.
+fn renamed(path: &Path, tensors: Tensors) -> Result<Tensors, AdapterError> {
+    const OLD: [(&str, &str); 4] = [
+        ("attention_text_task_adapters", "adapters"),
+        ("attention_text_lang_adapters", "adapters"),
+        ("layer_text_task_adapters", "adapters"),
+        ("layer_text_lang_adapters", "adapters"),
+    ];
+    let mut renamed = Tensors::new();
+    for (name, data) in tensors {
+        let new = name.strip_prefix("bert.").unwrap_or(&name);
+        let new = OLD.iter().fold(new.to_owned(), |new, (old, now)| new.replace(old, now));
+        if renamed.insert(new.clone(), data).is_some() {
+            let problems = TensorProblems {
+                wrong: vec![format!("{new} is there twice")],
+                ..Default::default()
+            };
+            return Err(AdapterError::Tensors { path: path.to_owned(), problems });
+        }
+    }
+    Ok(renamed)
+}
+
+/// Removes identical copies of shared tensors.
+fn drop_copies(tensors: &mut Tensors, n_layers: usize) {
+    let all: Vec<String> = tensors.keys().cloned().collect();
+    for name in all {
+        for copy in names::copies(&name, n_layers) {
+            if tensors.get(&copy).is_some_and(|copy| Some(copy) == tensors.get(&name)) {
+                tensors.remove(&copy);
+            }
+        }
+    }
+}
+
+/// Writes a model as a directory that the package's `load_adapter` reads; returns warnings about lossy conversions.
+///
+/// The package does not support trained `LayerNorm`s.
+/// With `layer_norms` they are written nevertheless, and loading the adapter overwrites those of the base there.
+///
+/// # Errors
+/// If the format does not support something of the task, a weight is not finite, or a file cannot be written.
+pub fn write_directory(
+    directory: &Path,
+    model: &AdaptedBert,
+    name: &str,
+    head: &HeadKind,
+    layer_norms: bool,
+) -> Result<Vec<String>, AdapterError> {
+    if name.is_empty() || name.contains('.') {
+        return Err(AdapterError::NoPlace {
+            format: FORMAT,
+            what: format!("an adapter named `{name}`"),
+            remedy: "give it a name without dots",
+        });
+    }
+    let base = BaseShape { n_layers: model.bert.n_layers(), d_model: model.bert.d_model() };
+    let task = model.task.config();
+    let adapter_settings = config::settings(&task.plan, base)?;
+    let head_settings = head::settings(model, head)?;
+    let hidden = task.head_hidden.is_some();
+    let naming = names(&task.plan, base, name.to_owned(), Some(name.to_owned()), hidden);
+    let mut all = tensors_of(directory, FORMAT, model, |path| naming.locate(path))?;
+
+    let mut warnings = Vec::new();
+    let norms: Vec<String> =
+        all.keys().filter(|name| name.contains("LayerNorm.")).cloned().collect();
+    if !norms.is_empty() && layer_norms {
+        warnings.push(
+            "the trained LayerNorms are written: loading this adapter overwrites those of the base, also for every other adapter on it".to_owned(),
+        );
+    } else if !norms.is_empty() {
+        warnings.push(
+            "the trained LayerNorms are left out, for which AdapterHub has no place: the logits will be others; write them with --with-layer-norms, or train with a method that keeps them".to_owned(),
+        );
+        for name in norms {
+            all.remove(&name);
+        }
+    }
+    let copies: Vec<_> = all
+        .iter()
+        .flat_map(|(name, data)| {
+            names::copies(name, base.n_layers).into_iter().map(|copy| (copy, data.clone()))
+        })
+        .collect();
+    all.extend(copies);
+    let (heads, adapter): (Tensors, Tensors) =
+        all.into_iter().partition(|(name, _)| name.starts_with("heads."));
+    let adapter: Tensors =
+        adapter.into_iter().map(|(name, data)| (format!("bert.{name}"), data)).collect();
+
+    let outer = |config: Value| {
+        json!({
+            "config": config,
+            "hidden_size": base.d_model,
+            "model_class": "BertAdapterModel",
+            "model_name": "",
+            "model_type": "bert",
+            "name": name,
+            "version": VERSION,
+        })
+    };
+    make_directory(directory)?;
+    for (file, tensors) in [("adapter", &adapter), ("model_head", &heads)] {
+        write_safetensors(&directory.join(format!("{file}.safetensors")), tensors)?;
+        let path = directory.join(format!("pytorch_{file}.bin"));
+        let bytes = pickle::state_dict(tensors)
+            .map_err(|source| AdapterError::Write { path: path.clone(), source })?;
+        write(&path, &bytes)?;
+    }
+    write_json(&directory.join(CONFIG), &outer(adapter_settings))?;
+    write_json(&directory.join(HEAD_CONFIG), &outer(head_settings))?;
+    Ok(warnings)
+}

@@ -1,0 +1,114 @@
+//! `PEFT`'s directories: `adapter_config.json` with `adapter_model.safetensors` or `adapter_model.bin`.
+//!
+//! They can hold LoRA, (IA)³ and trained norms, and the `classifier` of a BERT with its pooler, but no bottlenecks and
+//! no prefixes with a head.
+//! <https://github.com/huggingface/peft/tree/v0.18.1/src/peft/tuners>
+
+mod config;
+mod names;
+mod targets;
+
+use std::path::Path;
+
+use burn::tensor::TensorData;
+use burn_bert::{Bert, Encoder};
+
+use self::names::locate;
+use super::directory::{
+    Imported, Tensors, check_sizes, fill, find, make_directory, read_tensors, tensors_of,
+    write_json, write_safetensors,
+};
+use super::settings::Settings;
+use crate::error::{AdapterError, TensorProblems};
+use crate::methods::plan::AdapterPlan;
+use crate::model::TaskAdapterConfig;
+use crate::model::adapted::AdaptedBert;
+use crate::model::head::{HeadKind, Pooling};
+
+const FORMAT: &str = "PEFT";
+const CONFIG: &str = "adapter_config.json";
+const PREFIX: &str = "base_model.model.";
+/// BERT's; files do not have the base's.
+const HEAD_DROPOUT: f64 = 0.1;
+
+/// Reads an adapter with its classifier, and joins them with their base; `labels` are the names of the classes, which
+/// `PEFT`'s directories do not have.
+///
+/// # Errors
+/// As [`adapter_hub::read`](super::adapter_hub::read).
+pub fn read(
+    directory: &Path,
+    bert: Bert,
+    labels: Option<Vec<String>>,
+) -> Result<Imported, AdapterError> {
+    let settings = Settings::read(&directory.join(CONFIG))?;
+    let plan = config::plan(settings, bert.n_layers())?;
+    let path = find(directory, &["adapter_model.safetensors", "adapter_model.bin"])?;
+    let mut tensors = Tensors::new();
+    for (name, data) in read_tensors(&path)? {
+        let Some(inside) = name.strip_prefix(PREFIX) else {
+            let problems = TensorProblems { left_over: vec![name], ..Default::default() };
+            return Err(AdapterError::Tensors { path, problems });
+        };
+        let inside = inside.strip_prefix("bert.").unwrap_or(inside);
+        tensors.insert(inside.to_owned(), data);
+    }
+    let outputs = tensors.get("classifier.bias").map(TensorData::num_elements);
+    let outputs = outputs.ok_or(AdapterError::NoHead { directory: directory.to_owned() })?;
+    let head = match labels {
+        Some(labels) => HeadKind::with_labels(labels, outputs)?,
+        None => HeadKind::unnamed(outputs),
+    };
+    check_sizes(&path, &plan, outputs, &tensors)?;
+    let config = TaskAdapterConfig::new(plan, head.clone()).with_head_dropout(HEAD_DROPOUT);
+    let model = fill(&path, bert, &config, tensors, locate, None)?;
+    Ok(Imported { model, name: "default".to_owned(), head, warnings: Vec::new() })
+}
+
+/// The plan in the bytes of an `adapter_config.json`, for a base with this many layers; `path` is for error messages.
+///
+/// # Errors
+/// If they are not JSON, or a setting is not supported.
+pub fn parse_settings(
+    path: &Path,
+    bytes: &[u8],
+    n_layers: usize,
+) -> Result<AdapterPlan, AdapterError> {
+    config::plan(Settings::parse(path, bytes)?, n_layers)
+}
+
+/// Writes a model as a directory that `PeftModel.from_pretrained` reads on a `BertForSequenceClassification`.
+///
+/// # Errors
+/// If the format does not support something of the task, a weight is not finite, or a file cannot be written.
+pub fn write_directory(
+    directory: &Path,
+    model: &AdaptedBert,
+    head: &HeadKind,
+    base: &str,
+) -> Result<(), AdapterError> {
+    let task = model.task.config();
+    let unsupported = |what: &str, remedy| AdapterError::NoPlace {
+        format: FORMAT,
+        what: what.to_owned(),
+        remedy,
+    };
+    if *head == HeadKind::Span {
+        return Err(unsupported("a head that finds answers in texts", "keep our own file"));
+    }
+    if task.pooling != Pooling::Pooler || task.head_hidden.is_some() {
+        let remedy = "train with the pooling `pooler`, which BertForSequenceClassification has";
+        return Err(unsupported("a head that is not one layer on the pooler", remedy));
+    }
+    let settings = config::settings(&task.plan, base, model.bert.n_layers())?;
+    let tensors: Tensors = tensors_of(directory, FORMAT, model, locate)?
+        .into_iter()
+        .map(|(name, data)| {
+            let encoder = if name.starts_with("classifier.") { "" } else { "bert." };
+            (format!("{PREFIX}{encoder}{name}"), data)
+        })
+        .collect();
+    make_directory(directory)?;
+    write_safetensors(&directory.join("adapter_model.safetensors"), &tensors)?;
+    write_json(&directory.join(CONFIG), &settings)
+}

@@ -1,0 +1,63 @@
+//! Which projections of a BERT have an (IA)³.
+
+use std::collections::BTreeSet;
+
+use burn_bert::Projection;
+use serde::{Deserialize, Serialize};
+
+use crate::error::AdapterError;
+use crate::methods::kind::KindConfig;
+use crate::methods::layers::Layers;
+
+/// Configuration of the (IA)³ factors of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ia3Config {
+    /// The layers with factors.
+    pub layers: Layers,
+    /// The projections whose outputs are scaled in each of these layers.
+    pub outputs: BTreeSet<Projection>,
+    /// The projections whose inputs are scaled.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub inputs: BTreeSet<Projection>,
+}
+
+impl Ia3Config {
+    /// Factors of the outputs of some projections, in every layer.
+    pub fn new(outputs: BTreeSet<Projection>) -> Self {
+        Self { layers: Layers::All, outputs, inputs: BTreeSet::new() }
+    }
+}
+
+impl KindConfig for Ia3Config {
+    fn name(&self) -> &'static str {
+        "scales"
+    }
+
+    fn layers(&self) -> &Layers {
+        &self.layers
+    }
+
+    fn layers_mut(&mut self) -> &mut Layers {
+        &mut self.layers
+    }
+
+    fn check(&self) -> Result<(), AdapterError> {
+        if self.outputs.is_empty() && self.inputs.is_empty() {
+            return Err(AdapterError::NoProjections { what: self.name() });
+        }
+        Ok(())
+    }
+
+    fn sizes(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    fn is_mergeable(&self) -> bool {
+        true
+    }
+
+    fn mixing_obstacle(&self) -> Option<&'static str> {
+        None
+    }
+}

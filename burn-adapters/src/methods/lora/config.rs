@@ -1,0 +1,131 @@
+//! Which projections of a BERT have a LoRA, and its rank and scaling.
+
+use std::collections::BTreeSet;
+
+use burn_bert::Projection;
+use serde::{Deserialize, Serialize};
+
+use crate::error::AdapterError;
+use crate::methods::kind::KindConfig;
+use crate::methods::layers::Layers;
+
+/// Configuration of the LoRAs of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoraConfig {
+    /// The layers with LoRAs.
+    pub layers: Layers,
+    /// The projections with a LoRA in each of these layers.
+    pub projections: BTreeSet<Projection>,
+    /// Whether the pooler's projection has one too, if the pooler is used.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pooler: bool,
+    /// The rank, 1 or more.
+    pub rank: usize,
+    /// α, the numerator of the scaling factor.
+    pub alpha: f64,
+    /// How the scaling factor depends on the rank.
+    #[serde(default, skip_serializing_if = "RankScaling::is_default")]
+    pub scaling: RankScaling,
+    /// Whether a gate for each text replaces the scaling factor; α then has no effect.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gate: bool,
+}
+
+/// The scaling factor, from α and the rank.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RankScaling {
+    /// `α / rank`, as in the paper.
+    #[default]
+    Rank,
+    /// `α / √rank`: Kalajdzievski 2023, *A Rank Stabilization Scaling Factor*.
+    #[serde(rename = "root-rank")]
+    RankStabilized,
+}
+
+impl RankScaling {
+    /// The factor.
+    pub fn factor(self, alpha: f64, rank: usize) -> f64 {
+        match self {
+            Self::Rank => alpha / rank as f64,
+            Self::RankStabilized => alpha / (rank as f64).sqrt(),
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl LoraConfig {
+    /// LoRAs in every layer, with the scaling factor `alpha / rank` and no gate.
+    pub fn new(projections: BTreeSet<Projection>, rank: usize, alpha: f64) -> Self {
+        Self {
+            layers: Layers::All,
+            projections,
+            pooler: false,
+            rank,
+            alpha,
+            scaling: RankScaling::Rank,
+            gate: false,
+        }
+    }
+}
+
+impl KindConfig for LoraConfig {
+    fn name(&self) -> &'static str {
+        "low-rank corrections"
+    }
+
+    fn layers(&self) -> &Layers {
+        &self.layers
+    }
+
+    fn layers_mut(&mut self) -> &mut Layers {
+        &mut self.layers
+    }
+
+    fn check(&self) -> Result<(), AdapterError> {
+        if self.rank == 0 {
+            return Err(AdapterError::Zero { what: "the rank of the low-rank corrections" });
+        }
+        if !self.alpha.is_finite() {
+            let what = "the low-rank corrections' alpha";
+            return Err(AdapterError::Factor { what, found: self.alpha });
+        }
+        if self.projections.is_empty() && !self.pooler {
+            return Err(AdapterError::NoProjections { what: self.name() });
+        }
+        Ok(())
+    }
+
+    fn sizes(&self) -> Vec<usize> {
+        vec![self.rank]
+    }
+
+    fn depends_on_padding(&self) -> bool {
+        self.gate
+    }
+
+    fn is_mergeable(&self) -> bool {
+        true
+    }
+
+    fn mixing_obstacle(&self) -> Option<&'static str> {
+        self.gate.then_some("low-rank corrections with gates")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_factor_is_made_of_alpha_and_rank() {
+        for (scaling, factor) in [(RankScaling::Rank, 4.0), (RankScaling::RankStabilized, 8.0)] {
+            assert!((scaling.factor(16.0, 4) - factor).abs() < 1e-12);
+        }
+    }
+}

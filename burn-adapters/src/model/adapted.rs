@@ -1,0 +1,253 @@
+//! A BERT with a task: one module to train, evaluate and save.
+//! [`TaskAdapter`] is what the task inserts; [`file`](crate::file) describes saved files.
+
+use burn::module::{Module, ModuleMapper, Param, ParamGroup};
+use burn::tensor::{Bool, Tensor};
+use burn_bert::{Bert, BertInput, Encoder, Insertions, ModulePaths};
+
+use crate::error::{AdapterError, BaseShape};
+use crate::methods::TrainableBase;
+use crate::model::head::{Pooling, first_token, mean_of_tokens};
+use crate::model::losses::{HeadOutput, Targets};
+use crate::model::task_adapter::TaskAdapter;
+use crate::model::trainable::{TrainableParameter, is_fused, is_running_statistic, trains};
+
+/// A base with a task.
+///
+/// Parameters that the task's plan does not train have no gradient. In training, dropout is active everywhere, also in
+/// the frozen base, as in the paper's setup.
+#[derive(Module, Debug)]
+pub struct AdaptedBert {
+    /// The base.
+    pub bert: Bert,
+    /// The modules inserted into it, and the head.
+    pub task: TaskAdapter,
+}
+
+impl AdaptedBert {
+    /// Joins a base and a task, and marks the parameters that train.
+    ///
+    /// # Errors
+    /// If the task was built for a base of another shape, or pools with a pooler this base does not have.
+    pub fn new(bert: Bert, task: TaskAdapter) -> Result<Self, AdapterError> {
+        let base = BaseShape { n_layers: bert.n_layers(), d_model: bert.d_model() };
+        let made_for = BaseShape {
+            n_layers: task.layers.len(),
+            d_model: task.head.linear.weight.lazy_shape()[0],
+        };
+        if made_for != base {
+            return Err(AdapterError::OtherShape { task: made_for, base });
+        }
+        if task.config().pooling == Pooling::Pooler && bert.pooler().is_none() {
+            return Err(AdapterError::NoPooler);
+        }
+        Ok(Self { bert, task }.set_requires_grad())
+    }
+
+    /// Logits of a batch of texts; for a regression, the predicted number.
+    ///
+    /// # Shapes
+    /// - input: `[batch, sequence]` each
+    /// - result: `[batch, outputs]`
+    pub fn forward(&self, input: &BertInput) -> Tensor<2> {
+        self.forward_with(input, &self.task)
+    }
+
+    /// The same with other insertions than the task's own, such as [`Stack`](crate::Stack), and the task's head.
+    ///
+    /// # Shapes
+    /// - input: `[batch, sequence]` each
+    /// - result: `[batch, outputs]`
+    pub fn forward_with(&self, input: &BertInput, insertions: &dyn Insertions) -> Tensor<2> {
+        let hidden = self.bert.forward_with(input, insertions); // [batch, sequence, d_model]
+        self.classify_hidden(hidden, &input.attention_mask)
+    }
+
+    /// Hidden states after the last layer, from those before a layer below which the task has nothing
+    /// ([`AdapterPlan::lowest_layer`](crate::AdapterPlan::lowest_layer)).
+    ///
+    /// # Shapes
+    /// - hidden, result: `[batch, sequence, d_model]`
+    /// - attention_mask: `[batch, sequence]`
+    pub fn forward_from_layer(
+        &self,
+        layer: usize,
+        hidden: Tensor<3>,
+        attention_mask: &Tensor<2, Bool>,
+    ) -> Tensor<3> {
+        self.bert.run_layers(layer..self.bert.n_layers(), hidden, attention_mask, &self.task)
+    }
+
+    /// Logits of hidden states after the last layer.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch, sequence, d_model]`
+    /// - attention_mask: `[batch, sequence]`
+    /// - result: `[batch, outputs]`
+    pub fn classify_hidden(
+        &self,
+        hidden: Tensor<3>,
+        attention_mask: &Tensor<2, Bool>,
+    ) -> Tensor<2> {
+        let pooled = match self.task.config().pooling {
+            Pooling::Pooler => self.bert.pool_with(hidden, &self.task),
+            Pooling::FirstToken => first_token(hidden),
+            Pooling::Mean => mean_of_tokens(hidden, attention_mask.clone()),
+        }; // [batch, d_model]
+        self.task.head.forward(pooled)
+    }
+
+    /// Logits of every token, for spans.
+    ///
+    /// # Shapes
+    /// - input: `[batch, sequence]` each
+    /// - result: `[batch, sequence, outputs]`
+    pub fn forward_tokens(&self, input: &BertInput) -> Tensor<3> {
+        self.token_logits(self.bert.forward_with(input, &self.task))
+    }
+
+    /// Logits of every token from hidden states after the last layer.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch, sequence, d_model]`
+    /// - result: `[batch, sequence, outputs]`
+    pub fn token_logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+        self.task.head.forward_tokens(hidden)
+    }
+
+    /// Logits of hidden states above the last layer, and their loss.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch, sequence, d_model]`
+    /// - attention_mask: `[batch, sequence]`
+    pub fn head_output(
+        &self,
+        hidden: Tensor<3>,
+        attention_mask: &Tensor<2, Bool>,
+        targets: Option<&Targets>,
+    ) -> HeadOutput {
+        match targets {
+            Some(targets) if targets.are_of_tokens() => {
+                targets.token_output(self.token_logits(hidden), attention_mask)
+            }
+            Some(targets) => targets.text_output(self.classify_hidden(hidden, attention_mask)),
+            None => {
+                let logits = self.classify_hidden(hidden, attention_mask);
+                HeadOutput { loss: Tensor::zeros([1], &logits.device()), logits }
+            }
+        }
+    }
+
+    /// The same model whose output `i` is the output `order[i]` of this one.
+    ///
+    /// # Panics
+    /// If there is no such output.
+    #[must_use]
+    pub fn with_outputs(mut self, order: &[usize]) -> Self {
+        self.task.head = self.task.head.with_outputs(order);
+        self
+    }
+
+    /// The same model without gradients: dropout stays active, and the forward pass keeps nothing for a backward pass.
+    ///
+    /// `no_grad` on a clone would also remove the gradients of the original's parameters that were never read.
+    #[must_use]
+    pub fn untracked(&self) -> Self {
+        struct NoGradMapper;
+
+        impl ModuleMapper for NoGradMapper {
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                // `detach` would keep it a parameter with a gradient.
+                param.map(|tensor| tensor.set_require_grad(false))
+            }
+        }
+
+        self.clone().map(&mut NoGradMapper)
+    }
+
+    /// The lowest layer with anything of the task; no gradient is needed below it unless the
+    /// [embeddings](Self::trains_embeddings) train.
+    pub fn lowest_layer(&self) -> usize {
+        let config = self.task.config();
+        // Fused adapters are not in the plan.
+        if config.fused.is_empty() { config.plan.lowest_layer(self.bert.n_layers()) } else { 0 }
+    }
+
+    /// Whether parameters of the embeddings train.
+    pub fn trains_embeddings(&self) -> bool {
+        matches!(
+            self.task.config().plan.trainable_base,
+            TrainableBase::LayerNorms | TrainableBase::Everything
+        )
+    }
+
+    /// Whether the parameter at a path of this module trains.
+    pub fn trains(&self, path: &str) -> bool {
+        let config = self.task.config();
+        trains(
+            path,
+            self.bert.parameter_paths(),
+            config.plan.trainable_base,
+            config.pooling,
+            self.task.layers.len(),
+        )
+    }
+
+    /// Whether adapter files and checkpoints hold the tensor at a path of this module: it trains, is a running statistic
+    /// of a batch norm, or belongs to a fused adapter.
+    pub fn is_saved(&self, path: &str) -> bool {
+        self.trains(path) || is_running_statistic(path) || is_fused(path)
+    }
+
+    /// The trained parameters to which weight decay applies, for
+    /// [`ModuleOptimizer::with_group`](burn::optim::ModuleOptimizer::with_group).
+    pub fn weight_decay_group(&self) -> ParamGroup {
+        let decaying = self.trainable_parameters().into_iter().filter(TrainableParameter::decays);
+        ParamGroup::from_ids(decaying.map(|parameter| parameter.id).collect())
+    }
+
+    /// All saved parameters, for records that omit the rest.
+    ///
+    /// Running statistics are one step behind until [`valid`](Module::valid) is called.
+    pub fn saved_group(&self) -> ParamGroup {
+        ParamGroup::from_ids(
+            self.saved_parameters().into_iter().map(|parameter| parameter.id).collect(),
+        )
+    }
+
+    fn set_requires_grad(self) -> Self {
+        struct RequiresGradMapper {
+            paths: &'static ModulePaths,
+            trainable_base: TrainableBase,
+            pooling: Pooling,
+            n_layers: usize,
+            path: Vec<String>,
+        }
+
+        impl ModuleMapper for RequiresGradMapper {
+            fn enter_module(&mut self, name: &str, _container_type: &str) {
+                self.path.push(name.to_owned());
+            }
+
+            fn exit_module(&mut self, _name: &str, _container_type: &str) {
+                self.path.pop();
+            }
+
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                param.set_require_grad(trains(
+                    &self.path.join("."),
+                    self.paths,
+                    self.trainable_base,
+                    self.pooling,
+                    self.n_layers,
+                ))
+            }
+        }
+
+        let config = self.task.config();
+        let (trainable_base, pooling) = (config.plan.trainable_base, config.pooling);
+        let (paths, n_layers) = (self.bert.parameter_paths(), self.task.layers.len());
+        let path = Vec::new();
+        self.map(&mut RequiresGradMapper { paths, trainable_base, pooling, n_layers, path })
+    }
+}

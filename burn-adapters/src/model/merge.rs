@@ -1,0 +1,73 @@
+//! Merging: a task's modules at projections and its norms in the base's own weights, so that they cost nothing at
+//! inference.
+//!
+//! Hu et al. 2022, section 4.1, *No Additional Inference Latency*.
+
+use burn::module::Param;
+use burn::nn::Linear;
+use burn::tensor::DType;
+use burn_bert::{Encoder, Projection, Site};
+use burn_fused::LayerNorm;
+
+use super::adapted::AdaptedBert;
+use crate::error::AdapterError;
+use crate::methods::kind::{ProjectionModule, Weights};
+
+impl AdaptedBert {
+    /// The same model with the modules at projections and the task's norms merged into its base, and a task without
+    /// them.
+    ///
+    /// Bottlenecks, prefixes, fused adapters and the head stay in the task: BERT's weights cannot hold them.
+    /// The base is a copy with another fingerprint; other tasks cannot use it.
+    /// Half-precision matrices that change are rounded once more.
+    ///
+    /// # Errors
+    /// If a LoRA has a gate, which depends on the text.
+    pub fn merged(&self) -> Result<Self, AdapterError> {
+        let mut bert = self.bert.clone();
+        for site in Site::all(bert.n_layers()) {
+            set_norm(bert.norm_mut(site), self.task.own_norm(site));
+        }
+        for (layer, adapter) in self.task.layers.iter().enumerate() {
+            for projection in Projection::ALL {
+                let modules = adapter.at_projection(projection);
+                merge_into(bert.projection_mut(layer, projection), modules)?;
+            }
+        }
+        if let Some(pooler) = bert.pooler_mut() {
+            merge_into(pooler, self.task.pooler.iter().map(|lora| lora as &dyn ProjectionModule))?;
+        }
+        Self::new(bert, self.task.clone().without_mergeable())
+    }
+}
+
+/// Replaces the base's norm by a task's, as a parameter of its own.
+fn set_norm(base: &mut LayerNorm, own: Option<&LayerNorm>) {
+    if let Some(own) = own {
+        base.gamma = Param::from_tensor(own.gamma.val().detach());
+        base.beta = Param::from_tensor(own.beta.val().detach());
+    }
+}
+
+/// Merges the modules at a projection into its weights, in single precision and rounded once.
+///
+/// What changes gets a parameter id of its own: an optimizer works by id, and the original base has the old one.
+fn merge_into<'a>(
+    dense: &mut Linear,
+    modules: impl Iterator<Item = &'a dyn ProjectionModule>,
+) -> Result<(), AdapterError> {
+    let mut modules = modules.peekable();
+    if modules.peek().is_none() {
+        return Ok(());
+    }
+    let (weight, bias) = (dense.weight.val(), dense.bias.as_ref().map(Param::val));
+    let (weight_type, bias_type) =
+        (weight.dtype(), bias.as_ref().map_or(DType::F32, |bias| bias.dtype()));
+    let weights =
+        Weights { weight: weight.cast(DType::F32), bias: bias.map(|bias| bias.cast(DType::F32)) };
+    let Weights { weight, bias } =
+        modules.try_fold(weights, |weights, module| module.merge(weights))?;
+    dense.weight = Param::from_tensor(weight.cast(weight_type).detach());
+    dense.bias = bias.map(|bias| Param::from_tensor(bias.cast(bias_type).detach()));
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! A base model with a task on it: what is inserted, the head, the trainable parameters, and merging.
+
+pub(crate) mod adapted;
+mod config;
+pub(crate) mod fusion;
+pub(crate) mod head;
+pub(crate) mod layer;
+mod losses;
+mod merge;
+pub(crate) mod norm;
+pub(crate) mod task_adapter;
+pub(crate) mod trainable;
+pub(crate) mod weights;
+
+pub use adapted::AdaptedBert;
+pub use config::TaskAdapterConfig;
+pub use fusion::{FusedAdapter, Fusion, LayerFusion, SiteFusion};
+pub use head::{Head, HeadConfig, HeadKind, Pooling, first_token, mean_of_tokens};
+pub use layer::LayerAdapter;
+pub use losses::{HeadOutput, Targets, classification_loss, regression_loss, span_loss};
+pub use norm::task_norm;
+pub use task_adapter::TaskAdapter;
+pub use trainable::{Group, TrainableParameter, TrainableRow, TrainableTable};

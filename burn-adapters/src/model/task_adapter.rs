@@ -1,0 +1,155 @@
+//! A task as a module: what it inserts into a BERT, and its head.
+//! BERT itself is not part of it; [`AdaptedBert`](crate::AdaptedBert) joins the two.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn_bert::{EncoderPart, Insertions, Prefix, Projection, Site};
+use burn_fused::LayerNorm;
+
+use super::config::TaskAdapterConfig;
+use super::fusion::Fusion;
+use super::head::Head;
+use super::layer::{LayerAdapter, site_of};
+use crate::methods::kind::ProjectionModule;
+use crate::methods::{Lora, PrefixSource};
+
+/// What a task inserts into a BERT, and the head that reads the result.
+///
+/// Parameter paths are `layers.3.attention.bottleneck.down.weight`, `layers.3.feed_forward.norm.gamma`,
+/// `layers.3.low_rank.query.a`, `layers.3.scale_output.key.factors`, `layers.3.prefix.up.weight`,
+/// `prefix.down.weight`, `embeddings_norm.beta`, `head.linear.weight` and so on.
+#[derive(Module, Debug)]
+pub struct TaskAdapter {
+    /// One for each layer of the base.
+    pub layers: Vec<LayerAdapter>,
+    /// The task's own norm of the embeddings.
+    pub embeddings_norm: Option<LayerNorm>,
+    /// The part of the network that generates prefixes which all layers share.
+    pub prefix: Option<PrefixSource>,
+    /// The low-rank update of the pooler.
+    pub pooler: Option<Lora>,
+    /// Trained adapters of other tasks, and the attention over them.
+    pub fusion: Option<Fusion>,
+    /// The head.
+    pub head: Head,
+    #[module(skip)]
+    pub(super) config: TaskAdapterConfig,
+}
+
+impl TaskAdapter {
+    /// What the task was built from.
+    pub fn config(&self) -> &TaskAdapterConfig {
+        &self.config
+    }
+
+    /// The task's own norm at a site, used instead of the base's.
+    pub fn own_norm(&self, site: Site) -> Option<&LayerNorm> {
+        match site {
+            Site::Embeddings => self.embeddings_norm.as_ref(),
+            _ => site_of(&self.layers, site)?.norm.as_ref(),
+        }
+    }
+
+    /// What the task adds to a sub-layer's output, if it has an adapter at the site; `base_norm` is BERT's own.
+    ///
+    /// # Shapes
+    /// - residual, output, result: `[batch, sequence, d_model]`
+    pub fn delta(
+        &self,
+        site: Site,
+        residual: &Tensor<3>,
+        output: &Tensor<3>,
+        base_norm: &LayerNorm,
+    ) -> Option<Tensor<3>> {
+        let norm = self.own_norm(site).unwrap_or(base_norm);
+        site_of(&self.layers, site)
+            .and_then(|own| own.delta(residual, output, norm))
+            .or_else(|| self.fusion.as_ref()?.delta(site, residual, output, norm))
+    }
+
+    /// The site's result from a sub-layer's output to which all deltas were added.
+    ///
+    /// # Shapes
+    /// - residual, output, result: `[batch, sequence, d_model]`
+    pub(crate) fn norm_after_delta(
+        &self,
+        site: Site,
+        residual: Tensor<3>,
+        output: Tensor<3>,
+        base_norm: &LayerNorm,
+    ) -> Tensor<3> {
+        match site_of(&self.layers, site) {
+            Some(own) => own.norm_after_delta(residual, output, base_norm),
+            None => self.norm(site, output + residual, base_norm),
+        }
+    }
+
+    /// The task without its norms and the modules that the base's weights can hold.
+    pub(crate) fn without_mergeable(self) -> Self {
+        let plan = self.config.plan.without_mergeable();
+        Self {
+            layers: self.layers.into_iter().map(LayerAdapter::without_mergeable).collect(),
+            embeddings_norm: None,
+            pooler: None,
+            config: TaskAdapterConfig { plan, ..self.config },
+            ..self
+        }
+    }
+}
+
+impl Insertions for TaskAdapter {
+    fn inner(&self, _part: EncoderPart) -> &dyn Insertions {
+        &()
+    }
+
+    fn add_and_norm(
+        &self,
+        site: Site,
+        residual: Tensor<3>,
+        output: Tensor<3>,
+        norm: &LayerNorm,
+    ) -> Tensor<3> {
+        if let Some(fusion) = &self.fusion {
+            let norm = self.own_norm(site).unwrap_or(norm);
+            return match fusion.delta(site, &residual, &output, norm) {
+                Some(delta) => norm.forward([delta, output, residual]),
+                None => norm.forward([output, residual]),
+            };
+        }
+        match site_of(&self.layers, site) {
+            Some(own) => own.forward(residual, output, norm),
+            None => self.norm(site, output + residual, norm),
+        }
+    }
+
+    fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
+        self.own_norm(site).unwrap_or(norm).forward(hidden)
+    }
+
+    fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {
+        let modules = self.layers[layer].at_projection(projection);
+        modules.fold(input, |input, module| module.transform_input(input))
+    }
+
+    fn project(
+        &self,
+        layer: usize,
+        projection: Projection,
+        input: &Tensor<3>,
+        output: Tensor<3>,
+    ) -> Tensor<3> {
+        let modules = self.layers[layer].at_projection(projection);
+        modules.fold(output, |output, module| module.transform_output(input, output))
+    }
+
+    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
+        let Some(lora) = &self.pooler else { return output };
+        let input = input.clone().unsqueeze_dim(1); // [batch, 1, d_model]
+        lora.transform_output(&input, output.unsqueeze_dim(1)).squeeze_dim(1)
+    }
+
+    fn prefix(&self, layer: usize, hidden: &Tensor<3>) -> Option<Prefix> {
+        let prefix = self.layers[layer].prefix.as_ref()?;
+        Some(prefix.forward(hidden, self.prefix.as_ref()))
+    }
+}

@@ -1,0 +1,322 @@
+//! The trainable parameters by name, and a table of their counts.
+//! Which parameters train follows from the plan and the parameter's path alone.
+
+use std::fmt;
+
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::tensor::Tensor;
+use burn_bert::{Encoder, EncoderPart, ModulePaths};
+
+use crate::methods::plan::TrainableBase;
+use crate::model::adapted::AdaptedBert;
+use crate::model::head::Pooling;
+
+/// A trainable parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrainableParameter {
+    /// Its path in an [`AdaptedBert`], such as `task.layers.3.attention.bottleneck.down.weight`.
+    pub path: String,
+    /// The id that optimizers use.
+    pub id: ParamId,
+    /// Its shape, in Burn's order: a linear layer's weight is `[d_input, d_output]`.
+    pub shape: Vec<usize>,
+    /// Its row in the table.
+    pub group: Group,
+}
+
+impl TrainableParameter {
+    /// Whether weight decay applies: to matrices, not to vectors such as biases, norms and factors.
+    ///
+    /// The value matrices of a fusion are an exception: they start as the identity and should not be drawn to 0.
+    /// Google's code excludes norms and biases by name (`exclude_from_weight_decay` in its `optimization.py`), nanoGPT by
+    /// rank, which gives the same.
+    pub fn decays(&self) -> bool {
+        let is_value = self.group == Group::Fusion && self.path.ends_with(".value.weight");
+        self.shape.len() >= 2 && !is_value
+    }
+}
+
+fn last_segment(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+/// A row of the table of trainable parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Group {
+    /// Inserted modules, such as bottlenecks with their norms, low-rank updates, factors and prefixes.
+    Adapters,
+    /// The attention over fused adapters.
+    Fusion,
+    /// Norms: the task's own, or the base's where the base trains.
+    LayerNorms,
+    /// The task's head.
+    Head,
+    /// The base's embeddings, norm apart.
+    Embeddings,
+    /// The base's layers, norms apart.
+    Layers,
+    /// The base's pooler.
+    Pooler,
+}
+
+impl Group {
+    /// The name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Adapters => "adapters",
+            Self::Fusion => "fusion",
+            Self::LayerNorms => "LayerNorms",
+            Self::Head => "head",
+            Self::Embeddings => "base: embeddings",
+            Self::Layers => "base: layers",
+            Self::Pooler => "base: pooler",
+        }
+    }
+
+    fn new(path: &str, part: Option<EncoderPart>) -> Self {
+        if path.contains(".bottleneck.") {
+            Self::Adapters
+        } else if matches!(last_segment(path), "gamma" | "beta") {
+            Self::LayerNorms
+        } else if path.starts_with("task.fusion.") {
+            Self::Fusion
+        } else if path.starts_with("task.head.") {
+            Self::Head
+        } else {
+            match part {
+                None => Self::Adapters,
+                Some(EncoderPart::Embeddings) => Self::Embeddings,
+                Some(EncoderPart::Layer(_)) => Self::Layers,
+                Some(EncoderPart::Pooler) => Self::Pooler,
+            }
+        }
+    }
+}
+
+/// Whether a tensor is a running statistic of a batch norm, by its path: training updates it without a gradient.
+pub(crate) fn is_running_statistic(path: &str) -> bool {
+    matches!(last_segment(path), "running_mean" | "running_var")
+}
+
+/// Whether a tensor belongs to a fused adapter, by its path: it is saved with the task and does not train.
+pub(crate) fn is_fused(path: &str) -> bool {
+    path.starts_with("task.fusion.adapters.")
+}
+
+/// The part of the base that a parameter belongs to, by its path in an [`AdaptedBert`]; `None` for the task's.
+pub(crate) fn part_of_base(path: &str, paths: &ModulePaths) -> Option<EncoderPart> {
+    paths.part(path.strip_prefix("bert.")?)
+}
+
+/// Whether a parameter trains, by its path in an [`AdaptedBert`] whose base has `n_layers` layers.
+pub(crate) fn trains(
+    path: &str,
+    paths: &ModulePaths,
+    base: TrainableBase,
+    pooling: Pooling,
+    n_layers: usize,
+) -> bool {
+    if is_running_statistic(path) || is_fused(path) {
+        return false;
+    }
+    let Some(part) = part_of_base(path, paths) else {
+        return true;
+    };
+    // A pooler that is not used has no gradient.
+    if part == EncoderPart::Pooler && pooling != Pooling::Pooler {
+        return false;
+    }
+    match base {
+        TrainableBase::Nothing | TrainableBase::LayerNorms | TrainableBase::LayerNormsFrom(_) => {
+            false
+        }
+        TrainableBase::Everything => true,
+        TrainableBase::TopLayers(top) => match part {
+            EncoderPart::Embeddings => false,
+            EncoderPart::Layer(layer) => layer + top >= n_layers,
+            EncoderPart::Pooler => true,
+        },
+    }
+}
+
+/// The trainable parameters of each group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrainableTable {
+    /// The groups with trainable parameters, in the order of [`Group`].
+    pub rows: Vec<TrainableRow>,
+    /// Parameters of the base, trainable or not.
+    pub base_parameters: usize,
+}
+
+/// One group of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrainableRow {
+    /// The group.
+    pub group: Group,
+    /// Number of tensors.
+    pub tensors: usize,
+    /// Number of parameters.
+    pub parameters: usize,
+}
+
+impl TrainableTable {
+    /// Sums up trainable parameters.
+    pub fn new(parameters: &[TrainableParameter], base_parameters: usize) -> Self {
+        let mut rows: Vec<TrainableRow> = Vec::new();
+        for parameter in parameters {
+            let count = parameter.shape.iter().product::<usize>();
+            if let Some(row) = rows.iter_mut().find(|row| row.group == parameter.group) {
+                row.tensors += 1;
+                row.parameters += count;
+            } else {
+                rows.push(TrainableRow { group: parameter.group, tensors: 1, parameters: count });
+            }
+        }
+        rows.sort_by_key(|row| row.group);
+        Self { rows, base_parameters }
+    }
+
+    /// Number of trainable tensors.
+    pub fn tensors(&self) -> usize {
+        self.rows.iter().map(|row| row.tensors).sum()
+    }
+
+    /// Number of trainable parameters.
+    pub fn parameters(&self) -> usize {
+        self.rows.iter().map(|row| row.parameters).sum()
+    }
+
+    /// A count as a fraction of the base's parameters (slightly above 1 if the whole base trains).
+    pub fn share(&self, parameters: usize) -> f64 {
+        parameters as f64 / self.base_parameters as f64
+    }
+}
+
+impl fmt::Display for TrainableTable {
+    /// ```text
+    /// what trains      tensors   parameters   of the base
+    /// adapters              96    2,379,264        2.17 %
+    /// LayerNorms            50       38,400        0.04 %
+    /// head                   2        1,538        0.00 %
+    /// together             148    2,419,202        2.21 %
+    /// ```
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:<16} {:>7} {:>12} {:>12}",
+            "what trains", "tensors", "parameters", "of the base"
+        )?;
+        let rows = self.rows.iter().map(|row| (row.group.name(), row.tensors, row.parameters));
+        for (name, tensors, parameters) in
+            rows.chain([("together", self.tensors(), self.parameters())])
+        {
+            let (count, share) = (with_commas(parameters), 100.0 * self.share(parameters));
+            write!(f, "\n{name:<16} {tensors:>7} {count:>12} {share:>10.2} %")?;
+        }
+        Ok(())
+    }
+}
+
+fn with_commas(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+impl AdaptedBert {
+    /// Every trainable parameter, in the order of the modules.
+    pub fn trainable_parameters(&self) -> Vec<TrainableParameter> {
+        self.parameters(|path| self.trains(path))
+    }
+
+    /// Every parameter that an adapter file holds.
+    pub(crate) fn saved_parameters(&self) -> Vec<TrainableParameter> {
+        self.parameters(|path| self.is_saved(path))
+    }
+
+    fn parameters(&self, chosen: impl Fn(&str) -> bool) -> Vec<TrainableParameter> {
+        struct Collector<F> {
+            paths: &'static ModulePaths,
+            chosen: F,
+            path: Vec<String>,
+            parameters: Vec<TrainableParameter>,
+        }
+
+        impl<F: Fn(&str) -> bool> ModuleVisitor for Collector<F> {
+            fn enter_module(&mut self, name: &str, _container_type: &str) {
+                self.path.push(name.to_owned());
+            }
+
+            fn exit_module(&mut self, _name: &str, _container_type: &str) {
+                self.path.pop();
+            }
+
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                let path = self.path.join(".");
+                if (self.chosen)(&path) {
+                    let group = Group::new(&path, part_of_base(&path, self.paths));
+                    self.parameters.push(TrainableParameter {
+                        path,
+                        id: param.id,
+                        shape: param.lazy_shape().to_vec(),
+                        group,
+                    });
+                }
+            }
+        }
+
+        let paths = self.bert.parameter_paths();
+        let mut collector = Collector { paths, chosen, path: Vec::new(), parameters: Vec::new() };
+        self.visit(&mut collector);
+        collector.parameters
+    }
+
+    /// The table of trainable parameters.
+    pub fn trainable_table(&self) -> TrainableTable {
+        TrainableTable::new(&self.trainable_parameters(), self.bert.num_params())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_bert::Bert;
+
+    use super::*;
+
+    #[test]
+    fn top_layers_are_counted_from_the_top() {
+        let trains = |path| {
+            trains(path, &Bert::PARAMETER_PATHS, TrainableBase::TopLayers(2), Pooling::Pooler, 12)
+        };
+        assert!(trains("bert.encoder.layer.10.output.dense.weight"));
+        assert!(trains("bert.encoder.layer.11.attention.output.layer_norm.gamma"));
+        assert!(trains("bert.pooler.dense.bias"));
+        assert!(trains("task.head.linear.weight"));
+        assert!(!trains("bert.encoder.layer.9.output.dense.weight"));
+        assert!(!trains("bert.encoder.layer.1.output.dense.weight"));
+        assert!(!trains("bert.embeddings.word_embeddings.weight"));
+    }
+
+    #[test]
+    fn a_pooler_that_is_not_used_does_not_train() {
+        let trains = |tuned, pooling| {
+            trains("bert.pooler.dense.weight", &Bert::PARAMETER_PATHS, tuned, pooling, 2)
+        };
+        assert!(trains(TrainableBase::Everything, Pooling::Pooler));
+        assert!(!trains(TrainableBase::Everything, Pooling::Mean));
+        assert!(!trains(TrainableBase::TopLayers(1), Pooling::FirstToken));
+    }
+
+    #[test]
+    fn thousands_are_separated() {
+        for (count, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (2_379_264, "2,379,264")] {
+            assert_eq!(with_commas(count), text);
+        }
+    }
+}
