@@ -7,6 +7,8 @@ pub mod interchange;
 mod methods;
 mod model;
 mod named_rng;
+#[cfg(feature = "train")]
+mod train;
 
 pub use compose::{
     AblatedLayers, AdapterDrop, Average, MixedBatch, Stack, StackedTasks, ablate_spans,
@@ -26,3 +28,5 @@ pub use model::{
     regression_loss, span_loss, task_norm,
 };
 pub use named_rng::NamedRng;
+#[cfg(feature = "train")]
+pub use train::{TrainBatch, TrainBatchOutput};

@@ -1,7 +1,8 @@
 //! Reading and writing the formats of other programs: directories of `AdapterHub` and `PEFT`, merged Hugging Face
-//! checkpoints, and TensorFlow checkpoints of the paper's code.
+//! checkpoints, TensorFlow checkpoints of the paper's code, and Burn's own LoRA.
 
 pub mod adapter_hub;
+pub mod burn_lora;
 mod directory;
 mod hf_names;
 pub mod merged;

@@ -8,6 +8,7 @@
 mod ablation;
 mod adapter_hub;
 mod bank;
+mod burn_lora;
 mod compose;
 mod exchange;
 mod extensions;
