@@ -280,14 +280,6 @@ fn lock_parent(parent: &Path) -> Result<Lock> {
     Ok(lock)
 }
 
-/// Replaces the content of a file, whole or not at all; see [`atomic`].
-///
-/// # Errors
-/// What the file system reports, with the path.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    atomic::write(path, bytes).with_context(|| format!("writing {}", path.display()))
-}
-
 fn directories(parent: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(parent) else { return Vec::new() };
     entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
@@ -298,6 +290,7 @@ mod tests {
     use burn_adapters::Method;
 
     use super::*;
+    use crate::files::write_atomically;
 
     fn create(runs: &Path, chosen: Option<&str>) -> Result<RunDirectory> {
         let config = RunConfig::defaults(Method::Houlsby);

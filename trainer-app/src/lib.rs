@@ -14,6 +14,7 @@ pub mod commands;
 pub mod devices;
 pub mod download;
 pub mod exit;
+pub mod files;
 pub mod hints;
 pub mod inference;
 pub mod insertion_cost;

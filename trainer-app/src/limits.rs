@@ -1,7 +1,11 @@
-//! The ranges of numbers and names that flags and configuration files may have, each with the words for it.
+//! The allowed ranges of numbers and names in flags and configuration files.
 
+use std::ffi::OsStr;
 use std::ops::Bound;
 use std::str::FromStr;
+
+use clap::builder::{StringValueParser, TypedValueParser};
+use clap::{Arg, Command, Error};
 
 /// A range of whole numbers.
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +122,36 @@ impl Real {
     pub fn parse(&self, text: &str) -> Result<f64, String> {
         let value = f64::from_str(text).map_err(|_| format!("expected {}", self.expected))?;
         self.check(value).map(|()| value)
+    }
+}
+
+impl TypedValueParser for Count {
+    type Value = usize;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<usize, Error> {
+        let range = *self;
+        let parser = StringValueParser::new().try_map(move |text| range.parse(&text));
+        parser.parse_ref(command, argument, value)
+    }
+}
+
+impl TypedValueParser for Real {
+    type Value = f64;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<f64, Error> {
+        let range = *self;
+        let parser = StringValueParser::new().try_map(move |text| range.parse(&text));
+        parser.parse_ref(command, argument, value)
     }
 }
 

@@ -463,16 +463,13 @@ fn what_is_wrong_is_said_and_leaves_nothing_behind() {
     check("train --method lora2", "lora2");
     check(
         "train --inner-norm group",
-        "there is no inner norm `group`; choose one of none, layer, batch",
+        "'--inner-norm <NORM>': unknown variant `group`, expected one of `none`, `layer`, `batch`",
     );
     check(
         "train --sites none",
-        "there is no choice of sites `none`; choose one of both, attention, feed-forward",
+        "unknown variant `none`, expected one of `both`, `attention`, `feed-forward`",
     );
-    check(
-        "train --combine divide",
-        "there is no way to combine `divide`; choose one of add, multiply",
-    );
+    check("train --combine divide", "unknown variant `divide`, expected `add` or `multiply`");
     check(
         "train --adapt-layers 4..2",
         "`4..2` names no layers; expected `all`, a range such as `3..`",

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use burn_adapters::Method;
 use clap::{CommandFactory, Parser};
-use trainer_app::cli::{Cli, Command};
-use trainer_app::run_config::{RunConfig, TrainJob};
+use trainer_app::cli::{Cli, Command, TrainJob};
+use trainer_app::run_config::RunConfig;
 
 /// The flags of a command.
 struct Table {
@@ -522,7 +522,7 @@ fn what_depends_on_a_value_is_refused_by_name() {
         ("train --method full --precision bf16", &["--precision", "full"]),
         ("train --method top-2 --precision bf16", &["--precision", "top-2"]),
         ("train --method fusion", &["fusion", "--fuse"]),
-        ("train --method other", &["--method other"]),
+        ("train --method other", &["--method", "`other`"]),
         ("train --optimizer adam --weight-decay 0.1", &["--optimizer adam", "--weight-decay"]),
         ("train --task squad --data d --pooling mean", &["--task squad", "--pooling"]),
         ("train --data glue", &["--data", "helpdesk"]),

@@ -84,7 +84,7 @@ pub struct ImportArgs {
         long,
         value_name = "TOKENS",
         allow_negative_numbers = true,
-        value_parser = |text: &str| limits::MAX_LENGTH.parse(text)
+        value_parser = limits::MAX_LENGTH
     )]
     pub max_length: Option<usize>,
     /// The adapter file to write
@@ -190,7 +190,7 @@ pub struct ImportTensorflowArgs {
         long,
         value_name = "TOKENS",
         allow_negative_numbers = true,
-        value_parser = |text: &str| limits::MAX_LENGTH.parse(text)
+        value_parser = limits::MAX_LENGTH
     )]
     pub max_length: Option<usize>,
     /// The adapter file to write

@@ -47,7 +47,7 @@ pub struct BenchArgs {
         long,
         value_name = "N",
         allow_negative_numbers = true,
-        value_parser = |text: &str| limits::THREADS.parse(text)
+        value_parser = limits::THREADS
     )]
     pub threads: Option<usize>,
     /// Take fewer steps, and one process a case

@@ -162,7 +162,7 @@ pub struct AblateArgs {
         long,
         value_name = "ROWS",
         allow_negative_numbers = true,
-        value_parser = |text: &str| limits::LIMIT.parse(text)
+        value_parser = limits::LIMIT
     )]
     pub limit: Option<usize>,
     /// Directory for ablation.json and ablation.svg [default: that of the
@@ -215,7 +215,7 @@ pub struct InferenceArgs {
         value_name = "ROWS",
         default_value_t = 32,
         allow_negative_numbers = true,
-        value_parser = |text: &str| limits::BATCH_SIZE.parse(text)
+        value_parser = limits::BATCH_SIZE
     )]
     pub batch_size: usize,
     /// Precision of the base's matrices: f32, bf16 or f16

@@ -4,6 +4,7 @@ mod adapter;
 mod bank;
 mod bench;
 mod inference;
+mod overrides;
 mod resources;
 mod sweep;
 mod train;
@@ -19,11 +20,9 @@ pub use inference::{
 };
 pub use resources::{BaseArgs, DataCommand, DevicesArgs};
 pub use sweep::{ReportArgs, SweepArgs};
-pub use train::{TaskArgs, TrainArgs};
+pub use train::{TaskArgs, TrainArgs, TrainJob};
 
 use clap::{Parser, Subcommand};
-
-use crate::run_config::TrainJob;
 
 /// Train small adapters on a frozen BERT, score them, and use them
 #[derive(Debug, Parser)]

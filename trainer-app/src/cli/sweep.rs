@@ -76,7 +76,7 @@ pub struct SweepArgs {
         value_name = "N",
         default_value_t = 16,
         allow_negative_numbers = true,
-        value_parser = |text: &str| limits::SHARDS.parse(text),
+        value_parser = limits::SHARDS,
         requires = "slurm",
         conflicts_with_all = ["dry_run", "shard", "submission"]
     )]

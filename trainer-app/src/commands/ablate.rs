@@ -9,8 +9,8 @@ use glue_data::Example;
 use glue_data::tasks::custom;
 use serde_json::Value;
 
-use crate::artifacts::write_atomically;
 use crate::cli::AblateArgs;
+use crate::files::write_atomically;
 use crate::inference::adapter_task::AdapterTask;
 use crate::inference::predictor::Predictor;
 use crate::inference::texts;

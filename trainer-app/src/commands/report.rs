@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::artifacts::write_atomically;
 use crate::cli::ReportArgs;
+use crate::files::write_atomically;
 use crate::report::ablation::Ablation;
 use crate::report::page;
 use crate::sweep::{entries, summary};

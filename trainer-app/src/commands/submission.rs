@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use glue_data::{Split, submission, tasks};
 
-use crate::artifacts::write_atomically;
+use crate::files::write_atomically;
 use crate::inference::predictor::Predictor;
 
 /// Whether GLUE's server takes answers to a task.

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use crate::artifacts::RunDirectory;
 use crate::base::Base;
-use crate::cli::TrainArgs;
+use crate::cli::{TrainArgs, TrainJob};
 use crate::devices;
 use crate::exit::ExitStatus;
 use crate::hints;
 use crate::learner::log_renderer::LogRenderer;
 use crate::resource_cache::ResourceCache;
 use crate::run::{Run, RunOptions, RunResult};
-use crate::run_config::{RunConfig, TrainJob};
+use crate::run_config::RunConfig;
 use crate::stop::Stop;
 use crate::task_data::rows;
 use crate::terminal;
@@ -31,7 +31,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     let runs = args.runs.as_deref().unwrap_or(Path::new("runs"));
     let (config, resumed) = match TrainJob::of(args)? {
         TrainJob::Start(mut config) => {
-            if args.max_length.is_none() && args.config.is_none() {
+            if !args.model.has("max_length") && args.config.is_none() {
                 fit_length(&mut config)?;
             }
             (*config, None)

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::artifacts::write_atomically;
+use crate::files::write_atomically;
 use crate::learner::progress::{EpochReport, Progress};
 use crate::learner::step::StepOutput;
 

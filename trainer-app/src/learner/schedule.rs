@@ -4,20 +4,7 @@
 //! Houlsby et al. 2019, section 3.1; google-research/adapter-bert `optimization.py` for the decay that is counted
 //! from the first step.
 
-use serde::{Deserialize, Serialize};
-
-/// Where the linear decay starts to be counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Decay {
-    /// From the end of the warm-up: a continuous triangle, as the paper's text reads.
-    Continuous,
-    /// From the first step, as the paper's code does: the rate climbs to the peak, falls at once to the decayed
-    /// value (0.9 of the peak with 10 % warm-up) and runs to 0 from there.
-    FromStart,
-    /// No decay: the peak is held after the warm-up.
-    None,
-}
+use crate::run_config::{Decay, TrainingConfig};
 
 /// Warm-up and decay of one run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,6 +20,18 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// The schedule of a run with this many optimizer steps.
+    pub fn new(training: &TrainingConfig, total_steps: usize) -> Self {
+        // The reference code truncates: int(num_train_steps * warmup_proportion), run_classifier.py.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share in 0..=1 of a step count"
+        )]
+        let warmup_steps = (total_steps as f64 * training.warmup) as usize;
+        Self { peak: training.learning_rate, warmup_steps, total_steps, decay: training.decay }
+    }
+
     /// The learning rate of a step, counted from 0; the first step of a warm-up has rate 0, as in the reference code.
     pub fn at(&self, step: usize) -> f64 {
         if step < self.warmup_steps {

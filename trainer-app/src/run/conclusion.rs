@@ -11,8 +11,9 @@ use serde_json::{Map, Value};
 
 use super::Run;
 use super::result::RunResult;
-use crate::artifacts::{RunDirectory, write_atomically};
+use crate::artifacts::RunDirectory;
 use crate::devices;
+use crate::files::write_atomically;
 use crate::inference::predictor;
 use crate::learner::memory;
 use crate::learner::progress::{EpochReport, median};

@@ -17,14 +17,16 @@ use burn_adapters::{AdaptedBert, InnerNorm, TaskAdapterConfig, TrainableTable, f
 use glue_data::{Batch, PadToLongest, TokenizedDataset};
 
 use crate::activation_cache::SplitActivations;
-use crate::artifacts::{RunDirectory, write_atomically};
+use crate::artifacts::RunDirectory;
 use crate::exit::UsageError;
+use crate::files::write_atomically;
 use crate::insertion_cost;
 use crate::learner::checkpoint::identity::{Identity, RowsIdentity};
 use crate::learner::checkpoint::{Checkpoint, Found};
 use crate::learner::metrics::{Gauge, ScoreMetric};
 use crate::learner::optimizer::build_optimizer;
 use crate::learner::progress::Progress;
+use crate::learner::schedule::Schedule;
 use crate::learner::step::TrainableModel;
 use crate::learner::strategy::{ComputeIdentity, LoopResult, ResumableLoop, SaveBest};
 use crate::resource_cache::{LoadedBase, LoadedData, ResourceCache};
@@ -192,7 +194,7 @@ impl Run {
             evaluator: Arc::clone(&data.evaluator),
             optimizer: optimizer.clone(),
             progress,
-            schedule: self.config.schedule(steps_per_epoch * training.epochs),
+            schedule: Schedule::new(training, steps_per_epoch * training.epochs),
             epochs: training.epochs,
             steps_per_epoch,
             batch_size: training.batch_size,

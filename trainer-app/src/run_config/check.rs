@@ -1,4 +1,4 @@
-//! What a configuration is refused for, before anything is read or computed.
+//! The checks of a configuration, before anything is read or computed.
 
 use anyhow::{Result, anyhow, bail, ensure};
 use burn_adapters::{InnerNorm, Method};
@@ -8,39 +8,38 @@ use super::RunConfig;
 use crate::limits;
 
 impl RunConfig {
-    /// Refuses numbers out of their range, and settings that do not go together.
+    /// Checks that numbers are in their ranges and that settings can be combined.
     ///
     /// # Errors
-    /// The first of them.
+    /// The first that is not.
     pub fn check(&self) -> Result<()> {
         self.check_numbers()?;
         let (model, training) = (&self.model, &self.training);
         let fuses = model.method == Method::Fusion;
         ensure!(
             !fuses || !model.fuse.is_empty(),
-            "the method fusion needs the files of one or more adapters: --fuse A,B,C"
+            "the method fusion needs one or more adapter files: --fuse A,B,C"
         );
         ensure!(
             fuses || model.fuse.is_empty(),
-            "adapters are fused by the method fusion alone, and the method is {}; leave out --fuse",
+            "--fuse is only for the method fusion, and the method is {}; leave out --fuse",
             model.method
         );
         self.check_insertions()?;
         ensure!(
             model.precision == Precision::F32 || !self.plan().trains_base(),
-            "{} trains the base itself, which has to be in single precision for that; leave out --precision {}",
+            "{} trains the base itself, which requires single precision; leave out --precision {}",
             model.method,
             model.precision
         );
         ensure!(
             !training.gradient_checkpointing || model.inner_norm != Some(InnerNorm::Batch),
-            "gradient checkpointing runs every layer twice, and batch norms would count every batch twice; leave out \
-             --gradient-checkpointing or take --inner-norm layer"
+            "gradient checkpointing runs every layer twice, so that batch norms would count every batch twice; leave out \
+             --gradient-checkpointing, or use --inner-norm layer"
         );
         ensure!(
             self.task.custom.is_none() || self.task.data.is_none(),
-            "the task has files of its own and a directory of published ones as well; leave out one of `custom` and \
-             `data`"
+            "the task has both files of its own (`custom`) and a directory of published files (`data`); leave out one"
         );
         Ok(())
     }
@@ -75,12 +74,12 @@ impl RunConfig {
         Ok(())
     }
 
-    /// Settings of what is inserted are for methods that insert such.
+    /// Checks that settings of inserted modules are used with methods that insert them.
     fn check_insertions(&self) -> Result<()> {
         let model = &self.model;
         ensure!(
             model.adapt_layers.is_none() || model.method.has_adapters(),
-            "adapt_layers is a setting of methods that insert something into layers, and {} does not; leave out \
+            "adapt_layers is a setting of methods that insert modules into layers, and {} does not; leave out \
              --adapt-layers",
             model.method
         );

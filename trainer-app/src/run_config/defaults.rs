@@ -1,25 +1,24 @@
-//! What a run does when nobody says.
+//! The default values of a run.
 
 use burn_adapters::{Method, Pooling};
 use burn_bert::Precision;
 
 use super::{
-    ModelConfig, OptimizerKind, RunConfig, StateCache, TaskConfig, TrainingConfig, VERSION,
+    Decay, ModelConfig, OptimizerKind, RunConfig, StateCache, TaskConfig, TrainingConfig, VERSION,
 };
-use crate::learner::schedule::Decay;
 
-/// Longest window of a paragraph, in tokens: the reference code's, `run_squad.py`.
-pub(super) const QUESTION_LENGTH: usize = 384;
+/// Maximum length of a window of a paragraph, in tokens: the reference code's, `run_squad.py`.
+pub(crate) const QUESTION_LENGTH: usize = 384;
 
-/// What the head of questions reads: every token, so that nothing is pooled.
-pub(super) const QUESTION_POOLING: Pooling = Pooling::FirstToken;
+/// The pooling of question answering, whose head takes every token: nothing is pooled.
+pub(crate) const QUESTION_POOLING: Pooling = Pooling::FirstToken;
 
 impl RunConfig {
-    /// What `trainer train` does with a method when nothing else is said.
+    /// The configuration of `trainer train --method METHOD` without other flags.
     pub fn defaults(method: Method) -> Self {
         let (learning_rate, epochs) = match method {
-            // Adapters want more epochs than full fine-tuning, and a higher rate; the rate is the reference code's. At
-            // 1e-3 BERT-Adam, which does not correct its young moments, collapses on CoLA: docs/performance.md.
+            // Adapters need more epochs than full fine-tuning and a higher rate; the rate is the reference code's. At
+            // 1e-3 BERT-Adam, which has no bias correction, collapses on CoLA: docs/performance.md.
             Method::Houlsby
             | Method::HoulsbyCode
             | Method::Pfeiffer
@@ -32,9 +31,10 @@ impl RunConfig {
             Method::Lora => (5e-4, 10),
             // Liu et al. 2022 ((IA)³), section 3.5.
             Method::Ia3 => (3e-3, 10),
-            // Mao et al. 2022 (UniPELT), for a prefix out of a network on BERT-base and GLUE.
+            // Mao et al. 2022 (UniPELT), for a reparameterized prefix on BERT-base and GLUE.
             Method::Prefix => (2e-4, 10),
-            // Liu et al. 2022 (P-tuning v2), `run_script/run_boolq_bert.sh`: what trains as it is, trains slowly.
+            // Liu et al. 2022 (P-tuning v2), `run_script/run_boolq_bert.sh`: a prefix without
+            // reparameterization learns slowly.
             Method::PrefixFlat => (5e-3, 10),
             Method::TopLayers(_) | Method::Full => (1e-4, 3),
         };
@@ -80,9 +80,8 @@ impl RunConfig {
         }
     }
 
-    /// What follows from the task: questions are read in longer windows, unless the length was chosen, and with every
-    /// token.
-    pub(crate) fn fit_to_task_data(&mut self, keeps_length: bool) {
+    /// Sets what the task decides: question answering uses longer windows, unless the length was chosen, and no pooling.
+    pub(crate) fn fit_to_task(&mut self, keeps_length: bool) {
         if self.task.is_question_answering() {
             self.model.pooling = QUESTION_POOLING;
             if !keeps_length {
@@ -92,9 +91,9 @@ impl RunConfig {
     }
 }
 
-/// What the head reads when nobody says.
+/// The default pooling of a base.
 ///
-/// The paper reads the pooler. `MiniLM`'s was left over when its sentence encoder was trained on the mean of the
+/// The paper uses the pooler. `MiniLM`'s pooler was not trained with its sentence encoder, which uses the mean of the
 /// tokens; `docs/decisions/0003-pooling.md` has the measurement.
 pub(crate) fn default_pooling(base: &str) -> Pooling {
     if base == "minilm" { Pooling::Mean } else { Pooling::Pooler }

@@ -1,20 +1,21 @@
-//! Grids: lists of values, of which every combination is a run.
+//! Grids: lists of values, each combination of which is a run.
 
 use std::collections::HashSet;
 
 use anyhow::{Context, Result, ensure};
-use burn_adapters::{Layers, Method, Pooling};
+use burn_adapters::{Layers, Method};
 use glue_data::Split;
 use glue_data::tasks::{self, squad};
 use serde::Deserialize;
+use toml::{Table, Value};
 
 use super::cell::Cell;
-use crate::run_config::{OptimizerKind, RunConfig, StateCache};
+use crate::run_config::RunConfig;
 
 /// The layout of a sweep's file.
 const VERSION: u32 = 1;
 
-/// A file of a few lines can name more combinations than any machine runs or remembers.
+/// A file of a few lines can have more combinations than any machine can run or hold in memory.
 const MAX_CELLS: usize = 100_000;
 
 /// The presets, by name: the paper's experiments, and smaller ones of the same shape.
@@ -42,26 +43,55 @@ struct SweepFile {
     grid: Vec<Grid>,
 }
 
-/// Lists of values; what is left out is the default of `trainer train`.
+/// A grid: tasks, methods and settings. What is left out has the default of `trainer train`.
+///
+/// A setting of [`AXES`] is a list of values. Any other setting of a run is one value for all runs of the grid.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Grid {
     tasks: Vec<String>,
     methods: Vec<Method>,
-    sizes: Option<Vec<usize>>,
-    learning_rates: Option<Vec<f64>>,
-    epochs: Option<Vec<usize>>,
-    init_stds: Option<Vec<f64>>,
-    adapt_layers: Option<Vec<String>>,
-    poolings: Option<Vec<Pooling>>,
-    seeds: Option<Vec<u64>>,
-    optimizer: Option<OptimizerKind>,
-    batch_size: Option<usize>,
-    max_length: Option<usize>,
-    limit: Option<usize>,
-    patience: Option<usize>,
-    cache: Option<StateCache>,
+    #[serde(flatten)]
+    settings: Table,
 }
+
+/// A list of values of a setting.
+struct Axis {
+    /// Name of the list.
+    list: &'static str,
+    /// Name of the setting in a `config.toml`.
+    setting: &'static str,
+    /// Whether a run uses the setting.
+    applies: fn(&RunConfig) -> bool,
+    /// What decides that: `methods` or `tasks`.
+    decided_by: &'static str,
+}
+
+impl Axis {
+    const fn new(
+        list: &'static str,
+        setting: &'static str,
+        applies: fn(&RunConfig) -> bool,
+    ) -> Self {
+        Self { list, setting, applies, decided_by: "methods" }
+    }
+}
+
+/// The lists of a grid besides `tasks` and `methods`, the one that varies fastest last.
+const AXES: [Axis; 7] = [
+    Axis::new("sizes", "size", |config| config.model.method.has_size()),
+    Axis::new("adapt_layers", "adapt_layers", |config| config.model.method.has_adapters()),
+    Axis::new("init_stds", "init_std", |config| config.plan().bottleneck.is_some()),
+    Axis {
+        decided_by: "tasks",
+        ..Axis::new("poolings", "pooling", |config| !config.task.is_question_answering())
+    },
+    Axis::new("learning_rates", "learning_rate", |_| true),
+    Axis::new("epochs", "epochs", |_| true),
+    Axis::new("seeds", "seed", |_| true),
+];
+
+/// Settings that are the same in all cells of a sweep, or follow from the cell.
+const FIXED: [&str; 3] = ["base", "method", "fuse"];
 
 /// The text of a preset.
 ///
@@ -74,8 +104,8 @@ pub fn preset(name: &str) -> Result<&'static str> {
         .with_context(|| format!("there is no preset `{name}`; choose one of {}", preset_names()))
 }
 
-/// The cells of a sweep's file, in its order and each once; `common` decides base, data, device and all that no grid
-/// names.
+/// The cells of a sweep's file, in its order and without duplicates; `common` gives base, data, device and all that no
+/// grid sets.
 ///
 /// # Errors
 /// An unknown key, another version, an empty grid, an unknown task, a value out of its range, a list that no method or
@@ -100,7 +130,7 @@ pub fn cells(text: &str, common: impl Fn(Method) -> RunConfig) -> Result<Vec<Cel
     let mut known = HashSet::new();
     for (number, grid) in file.grid.iter().enumerate() {
         let context = || format!("in the grid number {}", number + 1);
-        grid.check().with_context(context)?;
+        grid.check(&common).with_context(context)?;
         for cell in grid.cells(&common).with_context(context)? {
             if known.insert(cell.id.clone()) {
                 cells.push(cell);
@@ -110,30 +140,23 @@ pub fn cells(text: &str, common: impl Fn(Method) -> RunConfig) -> Result<Vec<Cel
     Ok(cells)
 }
 
-/// The values of an axis, or one that leaves the default.
-fn axis<T: Clone>(values: Option<&Vec<T>>) -> Vec<Option<T>> {
-    values.map_or_else(|| vec![None], |values| values.iter().cloned().map(Some).collect())
-}
-
 impl Grid {
-    /// How many combinations the lists have, whether or not a method uses them.
-    fn combinations(&self) -> usize {
-        let lengths = [
-            Some(self.tasks.len()),
-            Some(self.methods.len()),
-            self.sizes.as_ref().map(Vec::len),
-            self.learning_rates.as_ref().map(Vec::len),
-            self.epochs.as_ref().map(Vec::len),
-            self.init_stds.as_ref().map(Vec::len),
-            self.adapt_layers.as_ref().map(Vec::len),
-            self.poolings.as_ref().map(Vec::len),
-            self.seeds.as_ref().map(Vec::len),
-        ];
-        lengths.into_iter().flatten().fold(1, usize::saturating_mul)
+    /// The values of an axis.
+    fn values(&self, axis: &Axis) -> Result<Option<&Vec<Value>>> {
+        let Some(values) = self.settings.get(axis.list) else { return Ok(None) };
+        let values = values.as_array();
+        Ok(Some(values.with_context(|| format!("`{}` is not a list of values", axis.list))?))
     }
 
-    /// Refuses what would be ignored: empty lists, and lists that nothing in the grid varies with.
-    fn check(&self) -> Result<()> {
+    /// The number of combinations of all lists, whether or not a method uses them.
+    fn combinations(&self) -> usize {
+        let lists = AXES.iter().filter_map(|axis| self.settings.get(axis.list)?.as_array());
+        let lengths = lists.map(Vec::len).chain([self.tasks.len(), self.methods.len()]);
+        lengths.fold(1, usize::saturating_mul)
+    }
+
+    /// Refuses what would have no effect: empty lists, lists that no run of the grid uses, and unknown fields.
+    fn check(&self, common: &impl Fn(Method) -> RunConfig) -> Result<()> {
         ensure!(
             !self.tasks.is_empty() && !self.methods.is_empty(),
             "it is empty: it names no tasks or no methods"
@@ -142,30 +165,22 @@ impl Grid {
             let spec = tasks::lookup(task)?;
             ensure!(spec.has(Split::Train), "the task {task} has no training rows");
         }
-        let any = |uses: fn(Method) -> bool| self.methods.iter().any(|method| uses(*method));
-        let only_questions = self.tasks.iter().all(|task| task == squad::NAME);
-        for (name, length, is_used, what) in [
-            ("sizes", self.sizes.as_ref().map(Vec::len), any(Method::has_size), "methods"),
-            (
-                "adapt_layers",
-                self.adapt_layers.as_ref().map(Vec::len),
-                any(Method::has_adapters),
-                "methods",
-            ),
-            ("init_stds", self.init_stds.as_ref().map(Vec::len), any(has_bottlenecks), "methods"),
-            ("poolings", self.poolings.as_ref().map(Vec::len), !only_questions, "tasks"),
-            ("learning_rates", self.learning_rates.as_ref().map(Vec::len), true, "methods"),
-            ("epochs", self.epochs.as_ref().map(Vec::len), true, "methods"),
-            ("seeds", self.seeds.as_ref().map(Vec::len), true, "methods"),
-        ] {
+        for name in self.settings.keys() {
+            let is_list = AXES.iter().any(|axis| axis.list == name);
+            let is_list_only = AXES.iter().any(|axis| axis.setting == name) && !is_list;
+            ensure!(!is_list_only && !FIXED.contains(&name.as_str()), "unknown field `{name}`");
+        }
+        for axis in &AXES {
+            let Some(values) = self.values(axis)? else { continue };
+            let name = axis.list;
             ensure!(
-                length != Some(0),
+                !values.is_empty(),
                 "the list `{name}` is empty; leave it out for the default, or name values"
             );
-            ensure!(
-                length.is_none() || is_used,
-                "none of the grid's {what} has a use for `{name}`; leave it out"
-            );
+            let is_used = self.methods.iter().any(|method| {
+                self.tasks.iter().any(|task| (axis.applies)(&for_task(common(*method), task)))
+            });
+            ensure!(is_used, "none of the grid's {} uses `{name}`; leave it out", axis.decided_by);
         }
         Ok(())
     }
@@ -174,7 +189,7 @@ impl Grid {
         let mut cells = Vec::new();
         for task in &self.tasks {
             for &method in &self.methods {
-                for config in self.configs(common(method), task)? {
+                for config in self.configs(for_task(common(method), task))? {
                     config.check()?;
                     cells.push(Cell::new(config));
                 }
@@ -183,80 +198,49 @@ impl Grid {
         Ok(cells)
     }
 
-    fn configs(&self, common: RunConfig, task: &str) -> Result<Vec<RunConfig>> {
-        let mut common = common;
-        task.clone_into(&mut common.task.name);
-        common.task.limit = self.limit.or(common.task.limit);
-        common.model.max_length = self.max_length.unwrap_or(common.model.max_length);
-        common.training.optimizer = self.optimizer.unwrap_or(common.training.optimizer);
-        common.training.batch_size = self.batch_size.unwrap_or(common.training.batch_size);
-        common.training.patience = self.patience.or(common.training.patience);
-        common.training.cache = self.cache.unwrap_or(common.training.cache);
-        let layers = self
-            .adapt_layers
-            .as_ref()
-            .map(|texts| texts.iter().map(|text| text.parse()).collect::<Result<Vec<Layers>, _>>());
-        let layers = layers.transpose()?;
-
-        let method = common.model.method;
+    /// All combinations for one task and method.
+    fn configs(&self, mut common: RunConfig) -> Result<Vec<RunConfig>> {
+        for (name, value) in &self.settings {
+            if !AXES.iter().any(|axis| axis.list == name) {
+                common.set(name, value).with_context(|| format!("in `{name}`"))?;
+            }
+        }
         let mut configs = vec![common];
-        // A method without these has nothing to vary.
-        if method.has_size() {
-            vary(&mut configs, &axis(self.sizes.as_ref()), |config, size| config.model.size = size);
+        for axis in &AXES {
+            let Some(values) = self.values(axis)? else { continue };
+            if !(axis.applies)(&configs[0]) {
+                continue;
+            }
+            let mut varied = Vec::with_capacity(configs.len() * values.len());
+            for config in &configs {
+                for value in values {
+                    let mut config = config.clone();
+                    let set = config.set(axis.setting, value);
+                    set.with_context(|| format!("in `{}`", axis.list))?;
+                    varied.push(config);
+                }
+            }
+            configs = varied;
         }
-        if method.has_adapters() {
-            vary(&mut configs, &axis(layers.as_ref()), |config, layers| {
-                config.model.adapt_layers = (layers != Layers::All).then_some(layers);
-            });
-        }
-        if has_bottlenecks(method) {
-            vary(&mut configs, &axis(self.init_stds.as_ref()), |config, std| {
-                config.model.init_std = Some(std);
-            });
-        }
-        vary(&mut configs, &axis(self.poolings.as_ref()), |config, pooling| {
-            config.model.pooling = pooling;
-        });
-        vary(&mut configs, &axis(self.learning_rates.as_ref()), |config, rate| {
-            config.training.learning_rate = rate;
-        });
-        vary(&mut configs, &axis(self.epochs.as_ref()), |config, epochs| {
-            config.training.epochs = epochs;
-        });
-        vary(&mut configs, &axis(self.seeds.as_ref()), |config, seed| config.seed = seed);
         for config in &mut configs {
-            config.fit_to_task_data(self.max_length.is_some());
+            config.fit_to_task(self.settings.contains_key("max_length"));
+            // All layers are the default.
+            config.model.adapt_layers.take_if(|layers| *layers == Layers::All);
         }
         Ok(configs)
     }
 }
 
-fn has_bottlenecks(method: Method) -> bool {
-    method.plan(method.default_size()).bottleneck.is_some()
-}
-
-/// Each configuration once for each value.
-fn vary<T: Clone>(
-    configs: &mut Vec<RunConfig>,
-    values: &[Option<T>],
-    set: impl Fn(&mut RunConfig, T),
-) {
-    *configs = configs
-        .iter()
-        .flat_map(|config| {
-            values.iter().map(|value| {
-                let mut config = config.clone();
-                if let Some(value) = value {
-                    set(&mut config, value.clone());
-                }
-                config
-            })
-        })
-        .collect();
+/// The configuration for a task.
+fn for_task(mut config: RunConfig, task: &str) -> RunConfig {
+    task.clone_into(&mut config.task.name);
+    config
 }
 
 #[cfg(test)]
 mod tests {
+    use burn_adapters::Pooling;
+
     use super::*;
 
     fn read(text: &str) -> Result<Vec<Cell>> {
@@ -346,11 +330,11 @@ mod tests {
         for list in ["sizes = [8]", "init_stds = [1e-2]"] {
             let said = sentence(&format!("{full}{list}"));
             let name = list.split(' ').next().unwrap();
-            assert!(said.contains("none of the grid's methods has a use for"), "{said}");
+            assert!(said.contains("none of the grid's methods uses"), "{said}");
             assert!(said.contains(name), "{said}");
         }
         let said = sentence("tasks = ['squad']\nmethods = ['full']\npoolings = ['mean']");
-        assert!(said.contains("none of the grid's tasks has a use for `poolings`"), "{said}");
+        assert!(said.contains("none of the grid's tasks uses `poolings`"), "{said}");
         let said = sentence("tasks = ['cola']\nmethods = ['houlsby']\nseeds = []");
         assert!(said.contains("the list `seeds` is empty"), "{said}");
     }
@@ -376,7 +360,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn a_setting_of_all_runs_is_named_as_in_a_config_and_has_its_type() {
+        let grid = "version = 1\n[[grid]]\ntasks = ['cola']\nmethods = ['houlsby']\n";
+        let cells = read(&format!("{grid}dropout = 0.2\noptimizer = 'adam-w'")).unwrap();
+        assert_eq!(cells[0].config.model.dropout, Some(0.2));
+        for (line, reason) in [
+            ("colour = 3", "unknown field `colour`"),
+            ("base = 'minilm'", "unknown field `base`"),
+            ("size = 3", "unknown field `size`"),
+            ("sizes = 3", "`sizes` is not a list of values"),
+            ("sizes = ['a']", "in `sizes`: invalid type: string"),
+            ("batch_size = 'a'", "in `batch_size`: invalid type: string"),
+        ] {
+            let error = format!("{:#}", read(&format!("{grid}{line}")).unwrap_err());
+            assert!(error.contains(reason), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_cause() {
         let sentence = |text: &str| format!("{:#}", read(text).unwrap_err());
         assert!(sentence("version = 1\nspeed = 3\ngrid = []").contains("unknown field `speed`"));
         assert!(sentence("version = 1\ngrid = []").contains("the file has no grid"));

@@ -22,7 +22,7 @@ use burn_adapters::file::atomic;
 use super::entries::{self, Entries};
 use super::entry::Entry;
 use super::shard::Shard;
-use crate::artifacts::write_atomically;
+use crate::files::write_atomically;
 use crate::lock::Lock;
 
 /// The ledger that this process adds to, and what all ledgers of its directory hold.

@@ -1,0 +1,272 @@
+//! From the command line to a run: flags override the file of `--config`, which overrides the defaults.
+//! A flag that has no effect beside the others is an error that names it.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use burn_adapters::Method;
+use glue_data::tasks;
+
+use super::{TaskArgs, TrainArgs};
+use crate::exit::UsageError;
+use crate::limits;
+use crate::run_config::{
+    CustomTaskConfig, OptimizerKind, QUESTION_LENGTH, QUESTION_POOLING, RunConfig, StateCache,
+    TaskConfig, default_pooling,
+};
+
+/// What `trainer train` is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TrainJob {
+    /// Start a new run.
+    Start(Box<RunConfig>),
+    /// Resume a stopped run with its own settings.
+    Resume {
+        /// Its directory; `None` for the latest unfinished run.
+        run: Option<PathBuf>,
+        /// The device, if it is not that of the run.
+        device: Option<String>,
+    },
+}
+
+impl TrainJob {
+    /// The job of a command line.
+    ///
+    /// # Errors
+    /// A [`UsageError`] for flags that cannot be combined, an unknown name or a number out of its range; another error
+    /// for a configuration file that cannot be read.
+    pub fn of(args: &TrainArgs) -> Result<Self> {
+        let Some(run) = &args.resume else {
+            return Ok(Self::Start(Box::new(resolve(args)?)));
+        };
+        let settings = [args.model.flags(), args.training.flags()].concat();
+        if !settings.is_empty() {
+            return Err(UsageError::new(format!(
+                "--resume cannot be used with {}: a resumed run keeps its own settings",
+                settings.join(", ")
+            )));
+        }
+        if let (Some(run), Some(_)) = (run, &args.runs) {
+            return Err(UsageError::new(format!(
+                "--runs has no effect with --resume {}, which names the run's directory; leave out --runs",
+                run.display()
+            )));
+        }
+        let device = args.device.clone().or_else(|| args.devices.clone());
+        Ok(Self::Resume { run: run.clone(), device })
+    }
+}
+
+/// The configuration of a new run.
+fn resolve(args: &TrainArgs) -> Result<RunConfig> {
+    let file = args.config.as_deref().map(RunConfig::read).transpose()?;
+    override_with(file, args)
+        .and_then(|config| config.check().map(|()| config))
+        // Any error here is in the flags: the file was checked when it was read.
+        .map_err(|error| match error.downcast::<UsageError>() {
+            Ok(usage) => usage.into(),
+            Err(error) => UsageError::new(format!("{error:#}")),
+        })
+}
+
+/// The settings of a file or the defaults, with those that were given as flags.
+fn override_with(file: Option<RunConfig>, args: &TrainArgs) -> Result<RunConfig> {
+    let mut config = match &file {
+        Some(file) => file.clone(),
+        None => RunConfig::defaults(method(args)?),
+    };
+    config.seed = args.seed.unwrap_or(config.seed);
+    if let Some(device) = args.device.as_ref().or(args.devices.as_ref()) {
+        config.device.clone_from(device);
+    }
+    apply_task(&mut config.task, &args.task)?;
+    args.model.apply(&mut config.model)?;
+    args.training.apply(&mut config.training)?;
+    if args.model.has("fuse") {
+        config.model.method = Method::Fusion;
+    } else if args.model.has("method") && config.model.method != Method::Fusion {
+        config.model.fuse.clear();
+    }
+    if let Some(file) = &file {
+        refuse_foreign_defaults(file, &config, args)?;
+    } else {
+        let pooling = config.model.pooling;
+        config.model.pooling = default_pooling(&config.model.base);
+        config.fit_to_task(args.model.has("max_length"));
+        if args.model.has("pooling") {
+            config.model.pooling = pooling;
+        }
+    }
+    refuse_without_effect(&config, args)?;
+    Ok(config)
+}
+
+/// The method of the flags, which decides the other defaults.
+fn method(args: &TrainArgs) -> Result<Method> {
+    let mut model = RunConfig::defaults(Method::Houlsby).model;
+    args.model.apply(&mut model)?;
+    Ok(if args.model.has("fuse") { Method::Fusion } else { model.method })
+}
+
+/// Applies the flags of the section `[task]`.
+fn apply_task(task: &mut TaskConfig, args: &TaskArgs) -> Result<()> {
+    let limit = args.limit.or(task.limit);
+    task.limit = limit;
+    if let Some(own) = own_task(args)? {
+        *task = TaskConfig { limit, ..own };
+        return Ok(());
+    }
+    if let Some(name) = &args.task {
+        // The data directory of the file holds the other published tasks too.
+        task.name.clone_from(name);
+        task.custom = None;
+    }
+    if let Some(data) = &args.data {
+        if task.custom.is_some() {
+            bail!(
+                "--data has no effect with the custom files of --config; leave it out, or give a --task"
+            );
+        }
+        task.data = Some(data.clone());
+    }
+    if task.custom.is_none() && !task.is_question_answering() {
+        let is_embedded = tasks::lookup(&task.name)?.source.is_none();
+        if is_embedded && args.data.is_some() {
+            bail!(
+                "--data has no effect: the rows of {} are included in the program; leave it out, or give the task \
+                 of these files with --task",
+                task.name
+            );
+        }
+        if is_embedded {
+            task.data = None;
+        }
+    }
+    Ok(())
+}
+
+/// The settings whose defaults depend on other settings: field, flag and default value.
+fn derived(config: &RunConfig) -> Vec<(&'static str, String)> {
+    let defaults = RunConfig::defaults(config.model.method);
+    let (pooling, length) = if config.task.is_question_answering() {
+        (QUESTION_POOLING, QUESTION_LENGTH)
+    } else {
+        (default_pooling(&config.model.base), defaults.model.max_length)
+    };
+    let training = &defaults.training;
+    let mut derived = vec![
+        ("epochs", training.epochs.to_string()),
+        ("learning_rate", format!("{:e}", training.learning_rate)),
+        ("decay", format!("{:?}", training.decay)),
+        ("pooling", pooling.name().to_owned()),
+        ("max_length", length.to_string()),
+    ];
+    if config.model.method.has_size() {
+        derived.push(("size", defaults.model.size.to_string()));
+    }
+    derived
+}
+
+/// A configuration file has every setting. If a flag changes the method, the base or the task, the settings whose
+/// defaults depend on it must be given too.
+fn refuse_foreign_defaults(file: &RunConfig, config: &RunConfig, args: &TrainArgs) -> Result<()> {
+    let is_given = |field: &str| args.model.has(field) || args.training.has(field);
+    let before = derived(file);
+    let changed: Vec<String> = derived(config)
+        .into_iter()
+        .filter(|setting| !before.contains(setting) && !is_given(setting.0))
+        .map(|(field, _)| format!("--{}", field.replace('_', "-")))
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let by = [
+        ("--base", args.model.has("base") && config.model.base != file.model.base),
+        ("--method", args.model.has("method") && config.model.method != file.model.method),
+        ("--fuse", args.model.has("fuse")),
+        ("--task", args.task.task.is_some() && config.task.name != file.task.name),
+        ("--train", args.task.train.is_some()),
+    ];
+    let by: Vec<&str> = by.iter().filter(|(_, changes)| *changes).map(|(flag, _)| *flag).collect();
+    bail!(
+        "the settings of --config depend on another {}; give {} too, or leave out --config",
+        by.join(" and "),
+        changed.join(", ")
+    );
+}
+
+/// Refuses flags that have no effect with the other settings.
+fn refuse_without_effect(config: &RunConfig, args: &TrainArgs) -> Result<()> {
+    let method = config.model.method;
+    let by = if args.model.has("fuse") {
+        "--fuse".to_owned()
+    } else if args.model.has("method") {
+        format!("--method {method}")
+    } else {
+        format!("the method {method}")
+    };
+    let refuse = |flag: &str, why: &str| -> Result<()> {
+        bail!("{flag} has no effect with {by}, which {why}; leave out {flag}")
+    };
+    let keeps = matches!(config.training.cache, StateCache::Memory | StateCache::Disk);
+    let can_keep = method.has_adapters() && config.model.adapt_layers.is_some()
+        || matches!(method, Method::TopLayers(_));
+    if keeps && args.training.has("cache") && !can_keep {
+        refuse(
+            "--cache",
+            "trains the lowest layer, so that there are no layers below to cache (--adapt-layers 3.. starts higher)",
+        )?;
+    }
+    if args.model.has("size") && !method.has_size() {
+        refuse("--size", "has no size")?;
+    }
+    if args.model.has("adapt_layers") && !method.has_adapters() {
+        refuse("--adapt-layers", "inserts no modules into layers")?;
+    }
+    let bottleneck_fields = ["activation", "init_std", "sites", "depth", "inner_norm", "combine"];
+    if config.plan().bottleneck.is_none() {
+        for field in bottleneck_fields.iter().filter(|field| args.model.has(field)) {
+            refuse(&format!("--{}", field.replace('_', "-")), "has no bottlenecks")?;
+        }
+    }
+    if args.training.has("weight_decay") && config.training.optimizer == OptimizerKind::Adam {
+        bail!(
+            "--weight-decay has no effect with --optimizer adam, which has no weight decay; use --optimizer adam-w, \
+             or leave out --weight-decay"
+        );
+    }
+    if config.task.is_question_answering() && config.model.pooling != QUESTION_POOLING {
+        bail!(
+            "--pooling has no effect with --task {}, which uses every token; leave out --pooling",
+            config.task.name
+        );
+    }
+    Ok(())
+}
+
+/// The task of custom files, if `--train` was given.
+fn own_task(args: &TaskArgs) -> Result<Option<TaskConfig>> {
+    let Some(train) = &args.train else { return Ok(None) };
+    let (Some(text), Some(label)) = (args.text.clone(), args.label.clone()) else {
+        bail!("--train needs --text COL and --label COL, the names of the columns");
+    };
+    let stem = train.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let name = stem.unwrap_or_default();
+    // The task's name is a directory below `--runs`.
+    limits::directory_name(&name).map_err(|expected| {
+        UsageError::new(format!(
+            "--train {}: the file's name without its extension, `{name}`, becomes the task's name; {expected}",
+            train.display()
+        ))
+    })?;
+    let custom = CustomTaskConfig {
+        train: train.clone(),
+        validation: args.validation.clone(),
+        test: args.test.clone(),
+        text,
+        text2: args.text2.clone(),
+        label,
+        score: args.score,
+    };
+    Ok(Some(TaskConfig { name, data: None, limit: None, custom: Some(custom) }))
+}

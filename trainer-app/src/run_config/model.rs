@@ -1,0 +1,152 @@
+//! What is trained: the section `[model]` of a configuration, and the flags of `trainer train` under `Model`.
+//!
+//! A field's documentation is the help of its flag.
+
+use std::path::PathBuf;
+
+use burn_adapters::{
+    Activation, AdapterPlan, BottleneckConfig, Combine, InnerNorm, Layers, Method, Pooling, Sites,
+    TrainableBase,
+};
+use burn_bert::Precision;
+use clap::Args;
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// What is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Args)]
+#[serde(deny_unknown_fields)]
+#[command(next_help_heading = "Model")]
+pub struct ModelConfig {
+    /// The pretrained BERT: minilm, a Hugging Face name such as
+    /// bert-base-uncased, or a directory with its files [default: minilm]
+    #[arg(long, value_name = "BASE")]
+    pub base: String,
+    /// What is trained: houlsby, houlsby-code, pfeiffer, parallel,
+    /// scaled-parallel, lora, ia3, prefix, prefix-flat, mam, layer-norm, top-K
+    /// (the top K layers) or full [default: houlsby]
+    #[arg(long, value_name = "METHOD")]
+    pub method: Method,
+    /// Train AdapterFusion: attention over these adapters of the same base,
+    /// given as files separated by commas
+    #[arg(long, value_name = "FILES", value_delimiter = ',', conflicts_with = "method")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fuse: Vec<PathBuf>,
+    /// Width of the bottlenecks, rank of LoRA, or length of the prefix
+    /// [default: 64; lora: 8; prefix, prefix-flat: 30]
+    #[arg(long, value_name = "M", value_parser = limits::SIZE)]
+    pub size: usize,
+    /// Activation in the bottlenecks: relu, gelu, gelu_new, swish, tanh
+    /// [default: the method's]
+    #[arg(long, value_name = "NAME", value_parser = by_name::<Activation>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+    /// Standard deviation of the bottlenecks' initial weights, a normal
+    /// distribution truncated at two [default: the method's]
+    #[arg(long, value_name = "SIGMA", value_parser = limits::INIT_STD)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_std: Option<f64>,
+    /// Where in a layer the bottlenecks are: both, attention or feed-forward
+    /// [default: the method's]
+    #[arg(long, value_name = "SITES", value_parser = by_name::<Sites>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sites: Option<Sites>,
+    /// Layers with adapters, counted from 0: all, 3.. (3 and above), 0..4 (0
+    /// to 3) or a list such as 0,2,5 [default: all]
+    #[arg(long, value_name = "RANGE")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "layers_as_text")]
+    pub adapt_layers: Option<Layers>,
+    /// Depth of each bottleneck: 1 is a down- and an up-projection, each more
+    /// adds a layer between them [default: 1]
+    #[arg(long, value_name = "N", value_parser = limits::DEPTH)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
+    /// Norm of the input of each bottleneck: none, layer or batch
+    /// [default: none]
+    #[arg(long, value_name = "NORM", value_parser = by_name::<InnerNorm>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inner_norm: Option<InnerNorm>,
+    /// How the output a of a bottleneck is combined with the hidden state h:
+    /// add (h + a) or multiply (h * (1 + a)) [default: add]
+    #[arg(long, value_name = "HOW", value_parser = by_name::<Combine>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combine: Option<Combine>,
+    /// Input of the classifier: pooler (the paper), first-token or mean
+    /// [default: mean for minilm, else pooler]
+    #[arg(long, value_name = "POOLING", value_parser = by_name::<Pooling>)]
+    pub pooling: Pooling,
+    /// Maximum length of a text in tokens; longer texts are truncated
+    /// [default: 128; squad: windows of 384]
+    #[arg(long, value_name = "TOKENS", value_parser = limits::MAX_LENGTH)]
+    pub max_length: usize,
+    /// Dropout of hidden states, attention and classifier [default: the
+    /// base's, usually 0.1]
+    #[arg(long, value_name = "RATE", value_parser = limits::DROPOUT)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
+    /// Precision of the frozen base's weight matrices: f32, bf16 or f16;
+    /// trainable parameters are always f32 [default: f32]
+    #[arg(long, value_name = "NAME")]
+    #[serde(default, skip_serializing_if = "is_single")]
+    pub precision: Precision,
+}
+
+impl ModelConfig {
+    /// What is inserted at each site, and what of the base is trainable.
+    pub fn plan(&self) -> AdapterPlan {
+        let mut plan = self.method.plan(self.size);
+        if let Some(layers) = &self.adapt_layers {
+            plan = plan.in_layers(layers);
+        }
+        plan.bottleneck = plan.bottleneck.map(|method| BottleneckConfig {
+            sites: self.sites.unwrap_or(method.sites),
+            activation: self.activation.unwrap_or(method.activation),
+            init_std: self.init_std.unwrap_or(method.init_std),
+            inner_norm: self.inner_norm.unwrap_or(method.inner_norm),
+            depth: self.depth.unwrap_or(method.depth),
+            combine: self.combine.unwrap_or(method.combine),
+            ..method
+        });
+        // Lower layers without adapters are left unchanged altogether, so that their hidden states can be cached.
+        if let (Some(bottleneck), TrainableBase::LayerNorms) = (&plan.bottleneck, plan.trainable_base)
+            && bottleneck.layers.lowest() > 0
+        {
+            plan.trainable_base = TrainableBase::LayerNormsFrom(bottleneck.layers.lowest());
+        }
+        plan
+    }
+}
+
+/// Parses a value by the name that it has in a configuration file.
+fn by_name<T: for<'de> Deserialize<'de>>(name: &str) -> Result<T, serde::de::value::Error> {
+    T::deserialize(name.into_deserializer())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_single(precision: &Precision) -> bool {
+    *precision == Precision::F32
+}
+
+/// Layers as they are given on the command line.
+mod layers_as_text {
+    use burn_adapters::Layers;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(
+        layers: &Option<Layers>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        layers.as_ref().map(Layers::to_string).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Layers>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+    }
+}
