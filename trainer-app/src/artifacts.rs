@@ -1,18 +1,18 @@
-//! The layout of a run's directory: the only place that joins paths of a run, and the one writer of its files.
+//! The directory of a run: its layout, creation and locking.
 //!
 //! ```text
 //! runs/<task>/<name>/
 //!   config.toml           enough to repeat the run
-//!   metrics.jsonl         one line a step, one line an epoch
+//!   metrics.jsonl         one line per step, one line per epoch
 //!   adapter.safetensors   the best on validation so far
 //!   predictions.json, nbest_predictions.json
-//!                         what it answers to SQuAD's validation questions
-//!   checkpoint/           what a stopped run is resumed from; removed when the run has ended
-//!   result.json           written last: a run that has it is finished
-//!   .lock                 held by the process that works on the run
+//!                         its answers to SQuAD's validation questions
+//!   checkpoint/           from which a stopped run is resumed; removed when the run is finished
+//!   result.json           written last: a run with this file is finished
+//!   .lock                 locked by the process that runs it
 //! ```
 //!
-//! A directory appears with its `config.toml`, so that there is no run without one.
+//! A directory is created together with its `config.toml`, so that there is no run without one.
 
 use std::fs;
 use std::io;
@@ -34,11 +34,11 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Makes a new directory `runs/task/name` with its `config.toml`, and locks it; a default name that is taken gets a
-    /// number.
+    /// Creates a new directory `runs/task/name` with its `config.toml`, and locks it; a number is appended to a default
+    /// name that is taken.
     ///
     /// # Errors
-    /// A chosen name that is taken, or a directory that cannot be made.
+    /// A chosen name that is taken, or a directory that cannot be created.
     pub fn create(
         runs: &Path,
         task: &str,
@@ -63,22 +63,22 @@ impl RunDirectory {
                 }
                 State::Run | State::Other if chosen.is_none() => number += 1,
                 State::Run => bail!(
-                    "there is a run at {} already; choose another --name, or resume it: --resume {}",
+                    "there is already a run at {}; choose another --name, or resume it with --resume {}",
                     run.root.display(),
                     run.root.display()
                 ),
                 State::Other => bail!(
-                    "{} is there already and is not a run: it has no config.toml; choose another --name, or remove it",
+                    "{} already exists and is not a run, since it has no config.toml; choose another --name, or remove it",
                     run.root.display()
                 ),
             }
         }
     }
 
-    /// The directory `runs/task/name`, made with this configuration where it is not there yet, and locked.
+    /// The directory `runs/task/name`, locked; it is created with this configuration if it does not exist.
     ///
     /// # Errors
-    /// A run that another process works on, or what the file system reports.
+    /// A run that is in use by another process, or what the file system reports.
     pub fn open_or_create(runs: &Path, task: &str, name: &str, config: &RunConfig) -> Result<Self> {
         let parent = runs.join(task);
         let run = Self::at(parent.join(name));
@@ -99,19 +99,19 @@ impl RunDirectory {
         let run = Self::at(root.to_owned());
         if !run.config().is_file() {
             bail!(
-                "{} is not a run: it has no config.toml; runs are in runs/<task>/<name>",
+                "{} is not a run, since it has no config.toml; runs are in runs/<task>/<name>",
                 root.display()
             );
         }
         Ok(run)
     }
 
-    /// The run below `runs` that was touched last, has not ended, and is not being worked on; locked.
+    /// The most recently modified run below `runs` that is not finished and not in use; locked.
     ///
     /// # Errors
-    /// No such run, or a lock that cannot be asked for.
+    /// No such run, or a lock that cannot be tried.
     pub fn newest_unfinished(runs: &Path) -> Result<Self> {
-        let touched = |run: &Self| {
+        let modified = |run: &Self| {
             fs::metadata(run.metrics())
                 .or_else(|_| fs::metadata(run.config()))
                 .and_then(|metadata| metadata.modified())
@@ -122,9 +122,9 @@ impl RunDirectory {
             .flat_map(|task| directories(task))
             .filter_map(|root| Self::open(&root).ok())
             .filter(|run| !run.is_finished() || run.checkpoints().exists())
-            .map(|run| (touched(&run), run))
+            .map(|run| (modified(&run), run))
             .collect();
-        unfinished.sort_by_key(|(touched, _)| *touched);
+        unfinished.sort_by_key(|(modified, _)| *modified);
         let mut in_progress = Vec::new();
         for (_, run) in unfinished.into_iter().rev() {
             match run.locked() {
@@ -147,10 +147,10 @@ impl RunDirectory {
         Self { root, lock: None }
     }
 
-    /// The same, locked for this process as long as a copy of it lives.
+    /// The same directory, locked by this process until all clones of it are dropped.
     ///
     /// # Errors
-    /// [`InUse`] where another process works on the run.
+    /// [`InUse`] if another process has locked it.
     pub fn locked(self) -> Result<Self> {
         let lock = match self.lock {
             Some(lock) => lock,
@@ -159,7 +159,7 @@ impl RunDirectory {
         Ok(Self { lock: Some(lock), ..self })
     }
 
-    /// Removes what processes that were killed left beside the files of the run.
+    /// Removes temporary files that killed processes left in the directory.
     ///
     /// # Errors
     /// What the file system reports.
@@ -167,7 +167,7 @@ impl RunDirectory {
         let context = || format!("removing leftovers in {}", self.root.display());
         atomic::remove_partial(&self.root).with_context(context)?;
         atomic::remove_partial(&self.checkpoints()).with_context(context)?;
-        // Version 0.1.0 wrote into files of these names.
+        // Temporary files of version 0.1.0.
         for entry in fs::read_dir(&self.root).with_context(context)? {
             let path = entry.with_context(context)?.path();
             let is_temporary =
@@ -179,7 +179,7 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Removes the checkpoints of a run that has its result.
+    /// Removes the checkpoints of a finished run.
     ///
     /// # Errors
     /// What the file system reports.
@@ -191,15 +191,15 @@ impl RunDirectory {
         removed.context("removing the checkpoints")
     }
 
-    /// What is at the place of the run; what a process left that was killed before there was a `config.toml` is
-    /// removed.
+    /// What exists at the path of the run, after removing what a process left that was killed before it wrote
+    /// `config.toml`.
     fn state(&self) -> Result<State> {
         if self.config().exists() {
             return Ok(State::Run);
         }
         if self.root.is_dir() {
             self.remove_leftovers()?;
-            // Only where it is empty.
+            // Succeeds only if it is empty.
             let _ = fs::remove_dir(&self.root);
         }
         Ok(if self.root.exists() { State::Other } else { State::Absent })
@@ -208,7 +208,7 @@ impl RunDirectory {
     fn fill(&self, config: &RunConfig) -> Result<()> {
         let text = config.to_text()?;
         atomic::create_directory(&self.root, |partial| fs::write(partial.join("config.toml"), text))
-            .with_context(|| format!("making the directory {}", self.root.display()))
+            .with_context(|| format!("creating the directory {}", self.root.display()))
     }
 
     /// The directory itself.
@@ -256,13 +256,13 @@ impl RunDirectory {
         self.root.join("trainer.log")
     }
 
-    /// Whether the run has ended.
+    /// Whether the run is finished.
     pub fn is_finished(&self) -> bool {
         self.result().is_file()
     }
 }
 
-/// What is where a run is to be.
+/// What exists at the path of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Absent,
@@ -270,10 +270,10 @@ enum State {
     Other,
 }
 
-/// Makes the directory of a task's runs, and locks it while a run is made in it.
+/// Creates the directory of a task's runs, and locks it while a run is created in it.
 fn lock_parent(parent: &Path) -> Result<Lock> {
     fs::create_dir_all(parent)
-        .with_context(|| format!("making the directory {}", parent.display()))?;
+        .with_context(|| format!("creating the directory {}", parent.display()))?;
     let lock = Lock::wait_beside(parent, || ())?;
     atomic::remove_partial(parent)
         .with_context(|| format!("removing leftovers in {}", parent.display()))?;

@@ -1,5 +1,5 @@
-//! The cases of the benchmark, and how one is measured: the step that a run does, on texts of given lengths.
-//! What is told about it is in [`commands::bench`](crate::commands::bench).
+//! The cases of the benchmark, and their measurement: a training step on texts of given lengths.
+//! The command that runs them is in [`commands::bench`](crate::commands::bench).
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -27,20 +27,20 @@ use crate::process::keep_workers_spinning;
 use crate::run_config::RunConfig;
 use crate::task_data::rows;
 
-/// What is measured of each workload: training by a method, Houlsby's with gradient checkpointing, or inference with it.
+/// The default cases of each workload: training with a method, with gradient checkpointing, or inference.
 pub const METHODS: [&str; 6] = ["houlsby", CHECKPOINTED, "layer-norm", "full", INFERENCE, "lora"];
 /// Houlsby's adapters with gradient checkpointing.
 const CHECKPOINTED: &str = "checkpointed";
 /// The forward pass, with Houlsby's adapters.
 const INFERENCE: &str = "inference";
 
-/// Drives ids, order and dropout.
+/// Seed of token ids, order and dropout.
 const SEED: u64 = 0;
 const SIZE: usize = 64;
 const BATCHES_OF_COLA: usize = 16;
 
-/// How many of CoLA's 8551 training sentences have so many tokens, `[CLS]` and `[SEP]` included: counted with the
-/// tokenizer of `minilm` (BERT's uncased vocabulary).
+/// The distribution of the lengths of CoLA's 8551 training sentences: tokens, including `[CLS]` and `[SEP]`, and number
+/// of sentences; counted with the tokenizer of `minilm` (BERT's uncased vocabulary).
 const COLA_LENGTHS: [(usize, usize); 34] = [
     (4, 7),
     (5, 129),
@@ -78,7 +78,7 @@ const COLA_LENGTHS: [(usize, usize); 34] = [
     (47, 1),
 ];
 
-/// A base with texts of some lengths.
+/// A base, and texts of some lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Workload {
@@ -102,7 +102,7 @@ pub enum Workload {
     BertLarge32x128,
 }
 
-/// One case; both sides read it as JSON.
+/// A case; passed as JSON to the process that measures it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BenchJob {
     /// The base and its texts.
@@ -113,42 +113,42 @@ pub struct BenchJob {
     pub size: usize,
     /// Tokens of each text of each batch of a pass.
     pub batches: Vec<Vec<usize>>,
-    /// Where, and in which precision.
+    /// Device and precision.
     #[serde(flatten)]
     pub setting: BenchSetting,
-    /// Passes that are timed, after one that is not.
+    /// Timed passes, after one for warm-up.
     pub passes: usize,
 }
 
-/// What all cases have in common.
+/// The settings that all cases share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BenchSetting {
     /// The device, by its name.
     pub device: String,
     /// Precision of the base; the peers' matrix products.
     pub precision: Precision,
-    /// Whether the peers' models go through `torch.compile`.
+    /// Whether the peers' models are compiled with `torch.compile`.
     pub compile: bool,
 }
 
-/// What a case cost.
+/// Time and memory of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
-    /// Seconds of a step: each pass's mean, and the median of the passes.
+    /// Seconds per step: the median over passes of their means.
     pub seconds: f64,
-    /// Tokens of a step, padding not counted.
+    /// Tokens per step, without padding.
     pub tokens: f64,
-    /// The most memory that was resident, in MiB; none where the system does not tell.
+    /// Peak resident memory in MiB, if the system reports it.
     pub peak_mib: Option<u64>,
 }
 
 impl Workload {
-    /// What a CPU is measured by.
+    /// The default workloads on a CPU.
     pub const ON_CPUS: [Self; 3] = [Self::Minilm128, Self::MinilmCola, Self::BertBase128];
-    /// What a GPU is measured by.
+    /// The default workloads on a GPU.
     pub const ON_GPUS: [Self; 3] = [Self::MinilmCola, Self::BertBase32x128, Self::BertLarge32x128];
 
-    /// What the table calls it.
+    /// Its name in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Minilm128 => "MiniLM 32x128",
@@ -175,7 +175,7 @@ impl Workload {
         }
     }
 
-    /// The same texts as the peers' own loaders batch them: in a shuffled order, whatever their lengths.
+    /// The same texts as batched by the peers' data loaders: in shuffled order, regardless of length.
     pub fn peers_batches(self) -> Vec<Vec<usize>> {
         match self {
             Self::MinilmCola => lengths_as_of_cola().chunks(32).map(<[usize]>::to_vec).collect(),
@@ -184,14 +184,14 @@ impl Workload {
     }
 }
 
-/// Lengths of texts in a shuffled order, distributed as CoLA's are.
+/// Lengths of texts in shuffled order, with CoLA's distribution.
 fn lengths_as_of_cola() -> Vec<usize> {
     let all: Vec<usize> = COLA_LENGTHS
         .iter()
         .flat_map(|(length, count)| std::iter::repeat_n(*length, *count))
         .collect();
     let texts = 32 * BATCHES_OF_COLA;
-    // Evenly spaced quantiles: as CoLA's distribution as so few texts can be.
+    // Evenly spaced quantiles approximate the distribution best.
     let mut lengths: Vec<usize> =
         (0..texts).map(|text| all[(2 * text + 1) * all.len() / (2 * texts)]).collect();
     lengths.shuffle(&mut ChaCha8Rng::seed_from_u64(SEED));
@@ -199,7 +199,7 @@ fn lengths_as_of_cola() -> Vec<usize> {
 }
 
 impl BenchJob {
-    /// A case of the table; `quick` times fewer steps.
+    /// A case of the table; `quick` runs fewer steps.
     pub fn new(workload: Workload, method: &str, quick: bool, setting: BenchSetting) -> Self {
         let batches = workload.batches();
         let passes = match (quick, batches.len()) {
@@ -208,22 +208,22 @@ impl BenchJob {
             (false, 1) => 10,
             (false, _) => 3,
         };
-        // What is no method is Houlsby's; everything else has its own usual size, LoRA a rank of 8.
+        // Each method has its default size; cases that are not methods use Houlsby's.
         let size = method.parse().map_or(SIZE, Method::default_size);
         Self { workload, method: method.to_owned(), size, batches, setting, passes }
     }
 }
 
 impl Measurement {
-    /// The median time of some processes and the most memory; none of none.
-    pub fn median(figures: &[Self]) -> Option<Self> {
-        let tokens = figures.first()?.tokens;
-        let seconds = median(figures.iter().map(|figure| figure.seconds).collect());
-        let peak_mib = figures.iter().filter_map(|figure| figure.peak_mib).max();
+    /// The median time and the maximum memory of some processes; `None` without any.
+    pub fn median(measurements: &[Self]) -> Option<Self> {
+        let tokens = measurements.first()?.tokens;
+        let seconds = median(measurements.iter().map(|measurement| measurement.seconds).collect());
+        let peak_mib = measurements.iter().filter_map(|measurement| measurement.peak_mib).max();
         Some(Self { seconds, tokens, peak_mib })
     }
 
-    /// Throughput, padding not counted.
+    /// Throughput without padding.
     pub fn tokens_per_second(&self) -> f64 {
         self.tokens / self.seconds
     }
@@ -234,7 +234,7 @@ pub fn is_ours(method: &str) -> bool {
     [CHECKPOINTED, INFERENCE].contains(&method) || method.parse::<Method>().is_ok()
 }
 
-/// Whether a peer can.
+/// Whether the peers can measure a method.
 pub fn has_peer(method: &str) -> bool {
     ["houlsby", "full", "lora", INFERENCE].contains(&method)
 }
@@ -242,7 +242,7 @@ pub fn has_peer(method: &str) -> bool {
 /// Measures one case in this process.
 ///
 /// # Errors
-/// A base or a method that is not there.
+/// A base or a method that does not exist.
 pub fn measure(job: &BenchJob) -> Result<Measurement> {
     ensure!(job.passes > 0 && !job.batches.is_empty(), "the case has no batches or no passes");
     let BenchSetting { device, precision, .. } = &job.setting;
@@ -255,7 +255,7 @@ pub fn measure(job: &BenchJob) -> Result<Measurement> {
     };
     ensure!(
         *precision == Precision::F32 || !method.plan(job.size).trains_base(),
-        "{method} trains the base itself, which has to be in f32 for that"
+        "{method} trains the base itself, which requires f32"
     );
     let (config, bert) = match job.workload {
         Workload::Minilm128 | Workload::MinilmCola => {
@@ -395,9 +395,9 @@ mod tests {
     #[test]
     fn processes_are_told_by_their_median_time_and_their_most_memory() {
         let figure = |seconds, mib| Measurement { seconds, tokens: 6.0, peak_mib: Some(mib) };
-        let figures = [figure(9.0, 1), figure(2.0, 7), figure(3.0, 2)];
-        assert_eq!(Measurement::median(&figures), Some(figure(3.0, 7)));
-        assert!((figures[2].tokens_per_second() - 2.0).abs() < 1e-12);
+        let measurements = [figure(9.0, 1), figure(2.0, 7), figure(3.0, 2)];
+        assert_eq!(Measurement::median(&measurements), Some(figure(3.0, 7)));
+        assert!((measurements[2].tokens_per_second() - 2.0).abs() < 1e-12);
         assert_eq!(Measurement::median(&[]), None);
     }
 }

@@ -1,4 +1,4 @@
-//! One flag becomes one device, or a sentence that says why not.
+//! Devices by their name on the command line.
 
 use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
@@ -12,14 +12,14 @@ use crate::exit::UsageError;
 pub struct DeviceEntry {
     /// What `--device` takes.
     pub name: String,
-    /// What it is.
+    /// Its description.
     pub description: String,
 }
 
 /// The device of a name: `auto`, `cpu`, `wgpu`, `cuda`, the last two with an index as in `cuda:1`.
 ///
 /// # Errors
-/// A name nobody knows, a back-end that is not built in, a GPU that is not there.
+/// An unknown name, a back-end that is not built in, or a GPU that does not exist.
 pub fn resolve(name: &str) -> Result<Device> {
     let (kind, index) = match name.split_once(':') {
         Some((kind, index)) => match index.parse() {
@@ -36,13 +36,13 @@ pub fn resolve(name: &str) -> Result<Device> {
         "auto" => Ok(gpu::find("cuda").or_else(|| gpu::find("wgpu")).unwrap_or_else(Device::flex)),
         "cpu" => Ok(Device::flex()),
         "cuda" | "wgpu" if !gpu::is_built_in(kind) => bail!(
-            "this build has no {kind}; build one that has it with `cargo xtask train --device {kind}`, or choose \
-             --device cpu"
+            "this build does not support {kind}; build with the feature `{kind}` (`cargo xtask train --device {kind}` \
+             does), or use --device cpu"
         ),
         "cuda" | "wgpu" => match gpu::list(kind).into_iter().nth(index) {
             Some(device) => Ok(device),
             None => bail!(
-                "no {kind} device {index} was found (there are {}); look at `trainer devices`, or choose --device cpu",
+                "no {kind} device {index} was found (there are {}); see `trainer devices`, or use --device cpu",
                 gpu::list(kind).len()
             ),
         },
@@ -52,7 +52,7 @@ pub fn resolve(name: &str) -> Result<Device> {
     }
 }
 
-/// The devices of some names with commas between, as `cuda:0,cuda:1`, and the first of them before the rest.
+/// The devices of names separated by commas, such as `cuda:0,cuda:1`: the first and the others.
 ///
 /// # Errors
 /// As [`resolve`].
@@ -62,20 +62,20 @@ pub fn resolve_all(names: &str) -> Result<(Device, Vec<Device>)> {
     Ok((first, names.map(resolve).collect::<Result<_>>()?))
 }
 
-/// Refuses a precision in which a device cannot compute.
+/// Checks that a device supports a precision.
 ///
 /// # Errors
-/// If it cannot.
+/// If it does not.
 pub fn check_precision(device: &Device, precision: Precision) -> Result<()> {
     ensure!(
         device.supports_dtype(precision.dtype()),
-        "{} cannot compute in {precision}; choose another --precision, or leave it out for f32",
+        "{} does not support {precision}; choose another --precision, or leave it out for f32",
         describe(device)
     );
     Ok(())
 }
 
-/// The step in which the lengths of batches grow on a device: a GPU compiles and tunes its kernels for each length.
+/// The multiple to which the length of batches is rounded up on a device: a GPU compiles and tunes kernels per length.
 pub fn length_step(device: &Device) -> usize {
     if is_cpu(device) { 1 } else { 32 }
 }
@@ -89,9 +89,8 @@ pub fn list() -> Vec<DeviceEntry> {
     }];
     for kind in ["cuda", "wgpu"] {
         if !gpu::is_built_in(kind) {
-            let description = format!(
-                "not in this build; `cargo xtask train --device {kind}` makes one that has it"
-            );
+            let description =
+                format!("not in this build; `cargo xtask train --device {kind}` builds with it");
             entries.push(DeviceEntry { name: kind.to_owned(), description });
             continue;
         }
@@ -99,7 +98,7 @@ pub fn list() -> Vec<DeviceEntry> {
         if devices.is_empty() {
             entries.push(DeviceEntry {
                 name: kind.to_owned(),
-                description: "no device was found".to_owned(),
+                description: "no device found".to_owned(),
             });
         }
         for (index, device) in devices.iter().enumerate() {
@@ -107,7 +106,7 @@ pub fn list() -> Vec<DeviceEntry> {
                 name: format!("{kind}:{index}"),
                 description: if gpu::is_software(device) {
                     format!(
-                        "{}: a driver that computes on the CPU; --device cpu is faster",
+                        "{}: a software driver on the CPU; --device cpu is faster",
                         describe(device)
                     )
                 } else {
@@ -119,14 +118,15 @@ pub fn list() -> Vec<DeviceEntry> {
     entries
 }
 
-/// A device in words.
+/// The description of a device.
 pub fn describe(device: &Device) -> String {
     if is_cpu(device) { "cpu".to_owned() } else { format!("{:?}", device.clone().inner()) }
 }
 
 /// Whether a device is the CPU.
 pub fn is_cpu(device: &Device) -> bool {
-    format!("{device:?}").to_lowercase().contains("flex")
+    // Devices are compared by hardware, whether or not they record gradients.
+    *device == Device::flex()
 }
 
 mod gpu {
@@ -138,14 +138,20 @@ mod gpu {
         (kind == "cuda" && cfg!(feature = "cuda")) || (kind == "wgpu" && cfg!(feature = "wgpu"))
     }
 
-    /// The first real one: a graphics driver that computes on the CPU is slower than the CPU.
+    /// The first that is not a software driver, which is slower than the CPU.
     pub(super) fn find(kind: &str) -> Option<Device> {
         list(kind).into_iter().find(|device| !is_software(device))
     }
 
-    /// Whether a graphics device is the CPU in disguise, as Mesa's llvmpipe.
+    /// Whether a graphics device is a software driver on the CPU, such as Mesa's llvmpipe.
+    #[cfg(feature = "wgpu")]
     pub(super) fn is_software(device: &Device) -> bool {
-        format!("{device:?}").contains("kind: Cpu")
+        *device == Device::wgpu(burn::tensor::DeviceKind::Cpu)
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    pub(super) fn is_software(_device: &Device) -> bool {
+        false
     }
 
     #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
@@ -153,7 +159,7 @@ mod gpu {
         Vec::new()
     }
 
-    /// Drivers that are missing make the back-ends panic; this is the one place where that is caught.
+    /// The back-ends panic if a driver is missing, which is caught here.
     #[cfg(any(feature = "cuda", feature = "wgpu"))]
     pub(super) fn list(kind: &str) -> Vec<Device> {
         let device_type = match kind {
@@ -192,7 +198,10 @@ mod tests {
         let several = resolve_all("cpu,tpu").unwrap_err().to_string();
         assert!(several.starts_with("there is no device `tpu`"), "{several}");
         if !gpu::is_built_in("cuda") {
-            assert!(sentence("cuda").starts_with("this build has no cuda; build one that has it"));
+            assert!(
+                sentence("cuda")
+                    .starts_with("this build does not support cuda; build with the feature")
+            );
         }
     }
 }

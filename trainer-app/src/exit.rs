@@ -1,4 +1,4 @@
-//! How a command ends, as the shell sees it: 0 done, 130 stopped by the user, 1 fault, 2 usage.
+//! Exit codes: 0 success, 130 interrupted, 1 error, 2 invalid arguments.
 
 use std::process::ExitCode;
 
@@ -7,13 +7,13 @@ use serde_json::json;
 /// How a command that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// All that was to be done is done.
+    /// The command finished.
     Done,
-    /// The user stopped it; what was done until then is saved.
+    /// The user interrupted it; progress was saved.
     Interrupted,
 }
 
-/// An error in what was typed: nothing was started, and nothing is left behind.
+/// An error in the arguments: nothing was started or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
@@ -36,7 +36,7 @@ pub fn exit_code(result: &anyhow::Result<ExitStatus>) -> ExitCode {
     }
 }
 
-/// The line of JSON that a command with `--json` ends with where it fails.
+/// The last line of JSON that a command with `--json` prints on an error.
 pub fn error_as_json(message: &str) -> String {
     json!({ "status": "error", "error": message }).to_string()
 }

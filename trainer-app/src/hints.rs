@@ -1,11 +1,11 @@
-//! What to type next: the end of a command names the commands that use what it made.
+//! Suggestions of next commands, printed at the end of a command.
 
 use std::path::Path;
 
-/// The variable in which `cargo xtask` passes how it was typed.
+/// The environment variable in which `cargo xtask` passes the command line prefix to suggest.
 const TYPED_AS: &str = "TRAINER_TYPED_AS";
 
-/// This program as it was typed, so that a hint can be copied.
+/// The name with which the program was started, so that suggestions can be copied.
 pub fn program() -> String {
     let typed = std::env::var(TYPED_AS).ok().filter(|typed| !typed.is_empty());
     typed.unwrap_or_else(|| {
@@ -15,12 +15,12 @@ pub fn program() -> String {
     })
 }
 
-/// A path as a shell takes it.
+/// A path, quoted for a shell.
 pub fn path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
 
-/// Says on standard error what to type next: the arguments of this program, and what each command does.
+/// Prints suggested commands on standard error: the arguments of this program, and what each command does.
 pub fn next(commands: &[(String, &str)]) {
     let program = program();
     noteln!("\nnext:");
@@ -30,6 +30,6 @@ pub fn next(commands: &[(String, &str)]) {
 }
 
 fn quoted(word: &str) -> String {
-    // Only a word with a zero byte cannot be quoted, and no argument has one.
+    // Only a word with a zero byte cannot be quoted, which no argument has.
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into)
 }

@@ -1,17 +1,17 @@
-//! What the parameters that a plan inserts need, reckoned before any of them is made: a size that was mistyped is refused
-//! by its numbers, and does not end the program when memory runs out.
+//! Estimates the memory of inserted modules before they are created, so that a mistyped size is an error and does not run
+//! out of memory.
 
 use anyhow::{Result, ensure};
 use burn_adapters::{AdapterPlan, Sites};
 use burn_bert::BertConfig;
 
-/// A parameter has its value, its gradient and the two moments of the optimizer, each in single precision.
+/// A parameter has a value, a gradient and two moments of the optimizer, each in single precision.
 const BYTES_PER_PARAMETER: f64 = 16.0;
 
-/// Checks that this machine has the memory for what a plan inserts into a base.
+/// Checks that this machine has enough memory for the modules that a plan inserts into a base.
 ///
 /// # Errors
-/// The number of parameters and what they need, where that is more than the machine has.
+/// If the machine does not; with the number of parameters and their memory.
 pub fn check(plan: &AdapterPlan, base: &BertConfig) -> Result<()> {
     check_against(plan, base, memory_of_this_machine())
 }
@@ -22,8 +22,8 @@ fn check_against(plan: &AdapterPlan, base: &BertConfig, memory: Option<u64>) -> 
     let bytes = parameters * BYTES_PER_PARAMETER;
     ensure!(
         bytes <= memory as f64,
-        "the adapters have {parameters:.1e} parameters on this base, which need {:.1} GB with their gradients and the \
-         optimizer's state, and this machine has {:.1} GB; choose a smaller --size",
+        "the adapters have {parameters:.1e} parameters on this base and need {:.1} GB with their gradients and the \
+         optimizer's state, but this machine has {:.1} GB; choose a smaller --size",
         bytes / 1e9,
         memory as f64 / 1e9
     );
@@ -34,11 +34,11 @@ fn memory_of_this_machine() -> Option<u64> {
     let memory = sysinfo::MemoryRefreshKind::nothing().with_ram();
     let system =
         sysinfo::System::new_with_specifics(sysinfo::RefreshKind::nothing().with_memory(memory));
-    // A system that cannot be asked has 0.
+    // 0 if the system does not report it.
     Some(system.total_memory()).filter(|bytes| *bytes > 0)
 }
 
-/// About how many parameters are inserted; never fewer than half of them, nor more than twice as many.
+/// The approximate number of inserted parameters, within a factor of two.
 fn parameters(plan: &AdapterPlan, base: &BertConfig) -> f64 {
     let (hidden, layers) = (base.hidden_size as f64, base.num_hidden_layers as f64);
     let mut parameters = 0.0;
@@ -78,13 +78,13 @@ mod tests {
         let plan = Method::Houlsby.plan(1_000_000);
         let error = check_against(&plan, &config, Some(1 << 30)).unwrap_err().to_string();
         assert!(error.starts_with("the adapters have 2.6e8 parameters"), "{error}");
-        assert!(error.contains("and this machine has 1.1 GB"), "{error}");
+        assert!(error.contains("but this machine has 1.1 GB"), "{error}");
         check_against(&Method::Houlsby.plan(64), &config, Some(1 << 30)).unwrap();
         check_against(&plan, &config, None).unwrap();
     }
 
     #[test]
-    fn the_reckoning_is_near_what_is_made() {
+    fn the_estimate_is_close_to_the_actual_number() {
         let directory = tempfile::tempdir().unwrap();
         lay_tiny_base(directory.path());
         let base = Base::locate(directory.path().join("base").to_str().unwrap()).unwrap();
@@ -96,9 +96,12 @@ mod tests {
             let plan = method.plan(64);
             let task = TaskAdapterConfig::new(plan.clone(), HeadKind::unnamed(2))
                 .with_pooling(Pooling::FirstToken);
-            let made = burn::module::Module::num_params(&task.init(&bert).unwrap()) as f64;
-            let reckoned = parameters(&plan, &config);
-            assert!((0.5..=2.0).contains(&(reckoned / made)), "{method}: {reckoned} and {made}");
+            let actual = burn::module::Module::num_params(&task.init(&bert).unwrap()) as f64;
+            let estimate = parameters(&plan, &config);
+            assert!(
+                (0.5..=2.0).contains(&(estimate / actual)),
+                "{method}: {estimate} and {actual}"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
-//! One process at a time in one place: a run, a sweep's ledger, a cache entry, a download.
+//! File locks between processes, for runs, ledgers, cache entries and downloads.
 //!
-//! The operating system holds the lock and frees it when the process ends, however it ends.
-//! The lock file stays: removing it would let two processes lock two files of one name.
+//! The operating system releases a lock when the process ends, in whatever way.
+//! The lock file is not removed, since two processes could then lock two files of one name.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// The lock of something that another process is working on.
+/// An error: another process holds the lock.
 #[derive(Debug, thiserror::Error)]
 #[error("{} is in use by {}", path.display(), holder.as_deref().unwrap_or("another process"))]
 pub struct InUse {
     /// What is locked.
     pub path: PathBuf,
-    /// Who locked it, where that is known: `process 1234`.
+    /// Who locked it, if known: `process 1234`.
     pub holder: Option<String>,
 }
 
@@ -30,12 +30,12 @@ impl Lock {
     /// Locks a directory that exists, by a file `.lock` in it.
     ///
     /// # Errors
-    /// [`InUse`] where another process, or another part of this one, holds it.
+    /// [`InUse`] if another process, or another part of this one, holds it.
     pub fn directory(directory: &Path) -> Result<Self> {
         Self::try_file(&directory.join(".lock"), directory)
     }
 
-    /// The same, waiting for whoever holds it.
+    /// Like [`directory`](Self::directory), but waits for the lock.
     ///
     /// # Errors
     /// What the file system reports.
@@ -43,15 +43,15 @@ impl Lock {
         Self::wait_file(&directory.join(".lock"), || ())
     }
 
-    /// Locks what `path` stands for, by a file `.NAME.lock` beside it; `path` itself need not exist.
+    /// Locks a path by a file `.NAME.lock` next to it; the path itself need not exist.
     ///
     /// # Errors
-    /// [`InUse`] where another process, or another part of this one, holds it.
+    /// [`InUse`] if another process, or another part of this one, holds it.
     pub fn beside(path: &Path) -> Result<Self> {
         Self::try_file(&lock_beside(path)?, path)
     }
 
-    /// The same, waiting for whoever holds it; `on_wait` is called once before waiting.
+    /// Like [`beside`](Self::beside), but waits for the lock; `on_wait` is called once before waiting.
     ///
     /// # Errors
     /// What the file system reports.
@@ -98,18 +98,18 @@ fn lock_beside(path: &Path) -> Result<PathBuf> {
     lock.push(".lock");
     let lock = path.with_file_name(lock);
     if let Some(parent) = lock.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+        fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
     }
     Ok(lock)
 }
 
-/// Writes down which process holds a lock, for the message of another one.
+/// Writes the process id into the lock file, for the messages of other processes.
 fn sign(file: &mut File) {
-    // A courtesy: the lock holds without it, for example on a full disk.
+    // The lock works without it, for example on a full disk.
     let _ = file.set_len(0).and_then(|()| write!(file, "process {}", std::process::id()));
 }
 
-/// Who signed a lock.
+/// The process that holds a lock.
 fn holder(file: &File) -> Option<String> {
     let mut signature = String::new();
     file.take(64).read_to_string(&mut signature).ok()?;

@@ -13,7 +13,7 @@ use trainer_app::{noteln, outln, output, process};
 
 fn main() -> ExitCode {
     process::configure_allocator();
-    // Looked for here and not in what was parsed, so that a mistyped command answers in JSON too.
+    // Searched in the raw arguments, so that errors of parsing are printed as JSON too.
     let json = std::env::args_os().skip(1).any(|argument| argument == "--json");
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
@@ -36,9 +36,9 @@ fn main() -> ExitCode {
     exit_code(&result.and_then(|ending| written.map(|()| ending)))
 }
 
-/// Help, the version, or what is wrong with the arguments.
+/// Prints the help, the version, or the error in the arguments.
 fn usage(error: &clap::Error, json: bool) -> ExitCode {
-    // What cannot be printed has no other place to go.
+    // An error of printing cannot be reported.
     let _ = error.print();
     if !error.use_stderr() {
         return ExitCode::SUCCESS;

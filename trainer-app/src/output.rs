@@ -1,8 +1,8 @@
-//! What the program prints: results on standard output, everything else on standard error.
+//! Printing: results on standard output, everything else on standard error.
 //!
-//! `println!` and `eprintln!` panic where nothing can be written. A reader that has seen enough (`| head`) or a full
-//! disk must not end a command in the middle of its work, so these macros keep the first error of standard output and
-//! print nothing more; [`finish`] returns it at the end. What standard error does not take is dropped.
+//! `println!` and `eprintln!` panic on write errors. A closed pipe (`| head`) or a full disk must not end a command in
+//! the middle of its work, so these macros keep the first error of standard output and print nothing more; [`finish`]
+//! returns it at the end. Errors of standard error are ignored.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -35,7 +35,7 @@ macro_rules! noteln {
     };
 }
 
-/// Writes to standard output, unless that has failed before; the macros call it.
+/// Writes to standard output, unless that failed before; called by the macros.
 pub fn write(text: fmt::Arguments) {
     let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
     if failed.is_none() {
@@ -43,16 +43,16 @@ pub fn write(text: fmt::Arguments) {
     }
 }
 
-/// Writes to standard error, if that can be written to; the macros call it.
+/// Writes to standard error, ignoring errors; called by the macros.
 pub fn note(text: fmt::Arguments) {
-    // There is no other place to report this.
+    // An error could only be reported on standard error.
     let _ = io::stderr().lock().write_fmt(text);
 }
 
 /// Flushes standard output.
 ///
 /// # Errors
-/// The first error since the program started. That the reader closed the pipe is none: it has read what it wanted.
+/// The first error since the program started, except for a closed pipe, whose reader needed no more.
 pub fn finish() -> io::Result<()> {
     let failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner).take();
     match failed.map_or_else(|| io::stdout().lock().flush(), Err) {

@@ -1,4 +1,4 @@
-//! How the program uses the machine: which threads compute, and what becomes of freed memory.
+//! Settings of the process: threads and memory allocator.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -8,39 +8,39 @@ use burn::tensor::Device;
 
 use crate::devices;
 
-/// Makes the calling thread one of rayon's, which all kernels on the CPU share.
+/// Makes the calling thread one of rayon's threads, which all CPU kernels share.
 ///
-/// A thread outside hands each operation in, sleeps, and is woken when it is done; on two cores that is a twentieth of
-/// a step on short texts. It is for a thread that does most of the computing itself: those of a server, whose main
-/// thread waits for connections, would be one fewer.
-/// With a single core nothing changes: other threads would wait for this one, and it for them.
+/// A thread outside the pool submits each operation, sleeps, and is woken when it is done; on two cores that costs a
+/// twentieth of a step on short texts. For a thread that does most of the computing itself; a server, whose main thread
+/// waits for connections, would have one thread fewer.
+/// With a single core nothing changes: other threads and this one would wait for each other.
 pub fn compute_on_this_thread() {
-    let wanted = std::env::var("RAYON_NUM_THREADS").ok().and_then(|count| count.parse().ok());
-    let threads = wanted
+    let requested = std::env::var("RAYON_NUM_THREADS").ok().and_then(|count| count.parse().ok());
+    let threads = requested
         .filter(|count| *count > 0)
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
     if threads > 1 {
-        // An error says that there are threads already, which do as well.
+        // An error means that the pool already exists, which works too.
         let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
     }
 }
 
-/// While it lives, rayon's threads look for work and do not sleep; [`keep_workers_spinning`] makes it.
+/// Keeps rayon's threads from sleeping until it is dropped; created by [`keep_workers_spinning`].
 #[derive(Debug)]
 #[must_use = "threads go to sleep again when it is dropped"]
 pub struct SpinGuard(Arc<AtomicBool>);
 
-/// Keeps rayon's threads awake for a step, where the device is the CPU and the calling thread
-/// [computes](compute_on_this_thread).
+/// Keeps rayon's threads awake for a step, if the device is the CPU and the calling thread
+/// [belongs to the pool](compute_on_this_thread).
 ///
-/// A thread that finds no work for some microseconds goes to sleep, and to wake it takes longer than many an operation
-/// on short texts, of which a step has hundreds. PyTorch's threads wait awake too.
-/// Whoever else wants the core gets it, because the thread offers it over and over; after some milliseconds without
-/// work it sleeps all the same.
+/// A thread that finds no work for some microseconds goes to sleep, and waking it takes longer than many operations on
+/// short texts, of which a step has hundreds. PyTorch's threads spin too.
+/// Other processes get the core, since the threads yield repeatedly; after some milliseconds without work they sleep
+/// anyway.
 pub fn keep_workers_spinning(device: &Device) -> SpinGuard {
     const SPIN_LIMIT: u32 = 10_000;
-    const PAUSES_PER_LOOK: u32 = 20;
-    const LOOKS_PER_OFFER: u32 = 8;
+    const PAUSES_PER_POLL: u32 = 20;
+    const POLLS_PER_YIELD: u32 = 8;
 
     let over = Arc::new(AtomicBool::new(false));
     if let Some(caller) = rayon::current_thread_index().filter(|_| devices::is_cpu(device)) {
@@ -56,8 +56,8 @@ pub fn keep_workers_spinning(device: &Device) -> SpinGuard {
                     continue;
                 }
                 idle_polls += 1;
-                (0..PAUSES_PER_LOOK).for_each(|_| std::hint::spin_loop());
-                if idle_polls.is_multiple_of(LOOKS_PER_OFFER) {
+                (0..PAUSES_PER_POLL).for_each(|_| std::hint::spin_loop());
+                if idle_polls.is_multiple_of(POLLS_PER_YIELD) {
                     std::thread::yield_now();
                 }
             }
@@ -72,11 +72,11 @@ impl Drop for SpinGuard {
     }
 }
 
-/// Has the allocator keep what is freed, for the next tensor.
+/// Makes the allocator keep freed memory for later tensors.
 ///
-/// Between two operations a tensor of megabytes is freed and the next of its size allocated. glibc gives such memory
-/// back to the system at once, which clears every page of it again: a tenth of a step. The most that the program ever
-/// needed stays with it.
+/// Between two operations a tensor of megabytes is freed and another of the same size allocated. By default glibc returns
+/// such memory to the system, which then clears its pages again: a tenth of a step. With this setting the process keeps
+/// its peak memory.
 pub fn configure_allocator() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
@@ -84,11 +84,11 @@ pub fn configure_allocator() {
         for (setting, value) in [
             (libc::M_MMAP_THRESHOLD, KEPT),
             (libc::M_TRIM_THRESHOLD, libc::c_int::MAX),
-            // One heap for all threads: those of others hold 64 MiB at most.
+            // One heap for all threads: those of other threads are limited to 64 MiB.
             (libc::M_ARENA_MAX, 1),
         ] {
-            // SAFETY: it takes two numbers, and locks the allocator while it notes them down.
-            #[expect(unsafe_code, reason = "the C library has no safe way to say it")]
+            // SAFETY: it takes two numbers, and locks the allocator while it stores them.
+            #[expect(unsafe_code, reason = "the C library has no safe interface")]
             unsafe {
                 libc::mallopt(setting, value);
             }

@@ -1,7 +1,7 @@
-//! Signals that stop the program: the step is ended, everything saved, the program left.
+//! Signals that stop the program: training finishes the current step, saves a checkpoint and exits.
 //!
-//! Ctrl-C a second time leaves at once. A terminal that is closed and a system that shuts down may send more than one
-//! signal; they count as one.
+//! A second Ctrl-C exits immediately. A closed terminal and a system that shuts down may send several signals, which
+//! count as one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +11,10 @@ use burn::train::Interrupter;
 
 use crate::terminal;
 
-/// Exit code of a program that was left by Ctrl-C.
+/// Exit code of an interrupted program.
 const INTERRUPTED: i32 = 130;
 
-/// Whether the program is to stop, and the run that has to.
+/// Whether the program has to stop, and the running training.
 #[derive(Clone, Default)]
 pub struct Stop {
     requested: Arc<AtomicBool>,
@@ -22,7 +22,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Handles the signals from now on; once a process.
+    /// Handles the signals from now on; may be called once per process.
     ///
     /// # Errors
     /// Handlers that cannot be set.
@@ -32,20 +32,20 @@ impl Stop {
         Ok(stop)
     }
 
-    /// Whether a signal has come.
-    pub fn is_asked(&self) -> bool {
+    /// Whether a signal was received.
+    pub fn is_requested(&self) -> bool {
         self.requested.load(Ordering::SeqCst)
     }
 
-    /// The run that is to be stopped from now on; one that starts after a signal stops at once.
+    /// Registers the run to stop from now on; a run that starts after a signal stops immediately.
     pub(crate) fn watch(&self, interrupter: &Interrupter) {
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(interrupter.clone());
-        if self.is_asked() {
-            interrupter.stop(Some("asked to stop"));
+        if self.is_requested() {
+            interrupter.stop(Some("interrupted"));
         }
     }
 
-    /// A signal has come; whether it was Ctrl-C.
+    /// Handles a signal; `is_interrupt` is whether it was Ctrl-C.
     fn handle(&self, is_interrupt: bool) {
         if self.requested.swap(true, Ordering::SeqCst) && is_interrupt {
             terminal::restore();
@@ -53,7 +53,7 @@ impl Stop {
         }
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(interrupter) = &*running {
-            interrupter.stop(Some("asked to stop"));
+            interrupter.stop(Some("interrupted"));
         }
     }
 }
@@ -67,7 +67,7 @@ fn handle_signals(stop: Stop) -> std::io::Result<()> {
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             if signal == SIGHUP {
-                terminal::let_go_of_lost();
+                terminal::replace_lost();
             }
             stop.handle(signal == SIGINT);
         }

@@ -1,8 +1,8 @@
-//! The terminal: Ctrl-C while the dashboard is up, its state after every ending, and the live table of a sweep.
+//! The terminal: Ctrl-C with the dashboard, restoring its state, and the progress table of a sweep.
 //!
-//! The dashboard puts the terminal into raw mode, where Ctrl-C is a key like any other and burn-train does not read it.
+//! The dashboard puts the terminal into raw mode, in which Ctrl-C is an ordinary key that burn-train does not handle.
 //! Here it is made a signal again. burn-train restores the terminal when it closes the dashboard and when a thread
-//! panics; [`restore`] is for a process that leaves at once.
+//! panics; [`restore`] is for a process that exits immediately.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 #[cfg(unix)]
-pub use unix::{dashboard_starts, let_go_of_lost, restore};
+pub use unix::{enable_ctrl_c, replace_lost, restore};
 
 #[cfg(unix)]
 mod unix {
@@ -28,21 +28,21 @@ mod unix {
         LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
     };
 
-    /// How long the dashboard may take to come up.
+    /// How often raw mode is looked for; the dashboard may take 5 seconds to start.
     const TRIES: u32 = 100;
     const BETWEEN_TRIES: Duration = Duration::from_millis(50);
-    /// The main screen, no mouse reports, and the cursor: what the dashboard changed.
+    /// Restores what the dashboard changed: main screen, no mouse reports, and the cursor.
     const MAIN_SCREEN: &[u8] =
         b"\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b[?1049l\x1b[?25h";
-    /// A special character that no key gives.
+    /// A special character that no key produces.
     const DISABLED: u8 = 0;
 
     /// The modes before the dashboard.
     static BEFORE: OnceLock<Termios> = OnceLock::new();
 
-    /// Notes how the terminal is, waits for raw mode in the background, and makes Ctrl-C a signal again.
-    pub fn dashboard_starts() {
-        // A terminal that cannot be asked has no modes to restore, and no Ctrl-C.
+    /// Saves the modes of the terminal, waits for raw mode in the background, and makes Ctrl-C a signal again.
+    pub fn enable_ctrl_c() {
+        // Without terminal modes there is nothing to restore, and no Ctrl-C.
         let Ok(before) = tcgetattr(std::io::stdin()) else { return };
         let _ = BEFORE.set(before);
         std::thread::spawn(|| {
@@ -51,10 +51,10 @@ mod unix {
                 let Ok(mut modes) = tcgetattr(&stdin) else { return };
                 if !modes.local_modes.contains(LocalModes::ICANON) {
                     modes.local_modes.insert(LocalModes::ISIG);
-                    // These would leave the terminal raw.
+                    // These signals would leave the terminal in raw mode.
                     modes.special_codes[SpecialCodeIndex::VQUIT] = DISABLED;
                     modes.special_codes[SpecialCodeIndex::VSUSP] = DISABLED;
-                    // What cannot be set leaves `q`.
+                    // If that fails, `q` still stops the run.
                     let _ = tcsetattr(&stdin, OptionalActions::Now, &modes);
                     return;
                 }
@@ -63,21 +63,21 @@ mod unix {
         });
     }
 
-    /// Makes the terminal what it was before the dashboard; nothing where there was none.
+    /// Restores the terminal to its state before the dashboard, if there was one.
     pub fn restore() {
         let Some(before) = BEFORE.get() else { return };
-        // The process is about to end: an error has nowhere to go.
+        // The process is about to exit, so that errors cannot be reported.
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
         let mut stdout = std::io::stdout();
         let _ = stdout.write_all(MAIN_SCREEN).and_then(|()| stdout.flush());
     }
 
-    /// Reads and writes nothing where there was a terminal that is gone, so that nobody fails who writes to it.
-    pub fn let_go_of_lost() {
+    /// Replaces standard streams whose terminal was closed by /dev/null, so that writing to them does not fail.
+    pub fn replace_lost() {
         let Ok(null) = File::options().read(true).write(true).open("/dev/null") else { return };
         let is_lost =
             |stream: &dyn AsFd| tcgetattr(stream.as_fd()).is_err_and(|error| error == Errno::IO);
-        // What cannot be replaced stays as it is.
+        // A stream that cannot be replaced is left unchanged.
         if is_lost(&std::io::stdin()) {
             let _ = dup2_stdin(&null);
         }
@@ -90,30 +90,30 @@ mod unix {
     }
 }
 
-/// Other systems send Ctrl-C in raw mode too, or have `q`.
+/// Other systems send Ctrl-C in raw mode too, or use `q`.
 #[cfg(not(unix))]
-pub fn dashboard_starts() {}
+pub fn enable_ctrl_c() {}
 
-/// Other systems give every program a terminal as it was.
+/// Other systems restore the terminal themselves.
 #[cfg(not(unix))]
 pub fn restore() {}
 
-/// The live table of a sweep: a row for each task and method, the running cell below, what was said above.
+/// The progress table of a sweep: messages above, a row for each task and method, the running cell below.
 pub struct SweepProgress {
     bars: MultiProgress,
     rows: BTreeMap<String, Row>,
     running: ProgressBar,
-    talks: bool,
+    prints: bool,
 }
 
 struct Row {
     bar: ProgressBar,
-    seen: Mutex<Seen>,
+    results: Mutex<RowResults>,
 }
 
-/// What came out of the cells of a row so far.
+/// The results of the finished cells of a row.
 #[derive(Default)]
-struct Seen {
+struct RowResults {
     best: Option<f64>,
     collapsed: usize,
     failed: usize,
@@ -122,7 +122,7 @@ struct Seen {
 /// How a cell of a row ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RowEnd {
-    /// With a score.
+    /// It has a score.
     Score(f64),
     /// Its training collapsed.
     Collapsed,
@@ -130,7 +130,7 @@ pub enum RowEnd {
     Failed,
 }
 
-impl Seen {
+impl RowResults {
     fn add(&mut self, end: RowEnd) {
         match end {
             RowEnd::Score(score) => {
@@ -153,10 +153,10 @@ impl Seen {
 }
 
 impl SweepProgress {
-    /// A board with a row for each different name, as long as often the name occurs. Where there is no terminal only
-    /// what is said appears, and where `talks` is unset not even that.
-    pub fn new(names: impl Iterator<Item = String>, talks: bool) -> Self {
-        let target = if talks && std::io::stderr().is_terminal() {
+    /// A table with a row for each distinct name, whose length is the number of its occurrences. When standard error is
+    /// not a terminal, only messages are printed; without `prints`, nothing is.
+    pub fn new(names: impl Iterator<Item = String>, prints: bool) -> Self {
+        let target = if prints && std::io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
@@ -174,15 +174,15 @@ impl SweepProgress {
             bar.set_style(style("{prefix:24!} {bar:12} {pos:>3}/{len:<3} {wide_msg}"));
             bar.set_prefix(name.clone());
             bar.tick();
-            (name, Row { bar, seen: Mutex::default() })
+            (name, Row { bar, results: Mutex::default() })
         });
         let rows = rows.collect();
         let running = bars.add(ProgressBar::new(1));
         running.set_style(style("{spinner} {wide_msg} {bar:12} {pos}/{len} steps, {eta} left"));
-        Self { bars, rows, running, talks }
+        Self { bars, rows, running, prints }
     }
 
-    /// A cell starts; the line on which it moves.
+    /// Starts a cell, and returns its progress bar.
     pub fn start(&self, cell: &str) -> ProgressBar {
         self.running.reset();
         self.running.set_message(cell.to_owned());
@@ -190,29 +190,29 @@ impl SweepProgress {
         self.running.clone()
     }
 
-    /// A cell of a row has ended.
+    /// Records the end of a cell of a row.
     pub fn finish(&self, row: &str, end: RowEnd) {
         let Some(row) = self.rows.get(row) else { return };
-        let mut seen = row.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        seen.add(end);
-        row.bar.set_message(seen.message());
+        let mut results = row.results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        results.add(end);
+        row.bar.set_message(results.message());
         row.bar.inc(1);
     }
 
-    /// A line that stays.
-    pub fn say(&self, line: &str) {
-        if !self.talks {
+    /// Prints a message above the table.
+    pub fn println(&self, line: &str) {
+        if !self.prints {
             return;
         }
         if self.bars.is_hidden() {
             noteln!("{line}");
         } else {
-            // What cannot be drawn is in the ledger.
+            // An error can be ignored: the result is in the ledger.
             let _ = self.bars.println(line);
         }
     }
 
-    /// The end: the rows stay, the running line goes.
+    /// Finishes the table: the rows remain, the line of the running cell is removed.
     pub fn close(&self) {
         self.running.finish_and_clear();
         for row in self.rows.values() {
@@ -221,12 +221,12 @@ impl SweepProgress {
     }
 }
 
-/// A style whose template is written here and known to be one.
+/// The style of a template; the templates in this file are valid.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// A bar for so many rows, on a terminal.
+/// A progress bar for a number of rows, shown on a terminal.
 pub(crate) fn rows_bar(rows: usize) -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
@@ -246,11 +246,11 @@ mod tests {
 
     #[test]
     fn a_row_shows_its_best_and_what_collapsed_or_failed() {
-        let mut seen = Seen::default();
+        let mut results = RowResults::default();
         for end in [RowEnd::Score(0.8), RowEnd::Score(0.7), RowEnd::Collapsed, RowEnd::Failed] {
-            seen.add(end);
+            results.add(end);
         }
-        assert_eq!(seen.message(), "best 80.0, 1 collapsed, 1 failed");
-        assert_eq!(Seen::default().message(), "");
+        assert_eq!(results.message(), "best 80.0, 1 collapsed, 1 failed");
+        assert_eq!(RowResults::default().message(), "");
     }
 }

@@ -459,7 +459,7 @@ fn what_is_wrong_is_said_and_leaves_nothing_behind() {
         "train --train rows.csv --text body --label colour",
         "has no column `colour`; its columns are id, body, team",
     );
-    check("train --device cuda", "this build has no cuda; build one that has it");
+    check("train --device cuda", "this build does not support cuda; build with the feature");
     check("train --method lora2", "lora2");
     check(
         "train --inner-norm group",

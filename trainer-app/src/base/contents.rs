@@ -1,5 +1,5 @@
-//! What a base's directory holds: configuration and tokenizer, read and checked together.
-//! Libraries return warnings; they are printed here, each once.
+//! Reads the configuration and the tokenizer of a base.
+//! Warnings that the libraries return are printed here, each once.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -13,21 +13,21 @@ use glue_data::TextEncoder;
 use crate::base::Base;
 
 impl Base {
-    /// The configuration of the encoder. Keys of its file that are not known are printed.
+    /// The configuration of the encoder. Prints a warning for unknown keys of its file.
     ///
     /// # Errors
-    /// A file that is missing or malformed, describes another model than BERT, or has a setting that is not supported.
+    /// A file that is missing or malformed, describes a model other than BERT, or has an unsupported setting.
     pub fn config(&self) -> Result<BertConfig> {
         let config = BertConfig::from_directory(self.directory())?;
         for key in &config.unknown_keys {
             self.warn(format_args!(
-                "its configuration has the key `{key}`, which is not BERT's and has no effect"
+                "its configuration has the unknown key `{key}`, which is ignored"
             ));
         }
         Ok(config)
     }
 
-    /// The tokenizer, cutting texts at `max_length` tokens, or at the positions that the base has if they are fewer.
+    /// The tokenizer, which truncates texts to `max_length` tokens, or to the number of positions of the base if lower.
     ///
     /// # Errors
     /// A tokenizer that is missing, damaged, not BERT's, or does not fit the base's word embeddings.
@@ -35,7 +35,7 @@ impl Base {
         let positions = config.max_position_embeddings;
         if positions < max_length {
             self.warn(format_args!(
-                "texts are cut at {positions} tokens instead of {max_length}: the base has no more positions"
+                "texts are truncated to {positions} tokens instead of {max_length}: the base has no more positions"
             ));
         }
         let encoder = TextEncoder::from_directory(self.directory(), max_length.min(positions))?;
@@ -46,19 +46,19 @@ impl Base {
         Ok(encoder)
     }
 
-    /// The positions of a base that is a directory; others are looked at when they are there.
+    /// The number of positions of a base that is a directory; `None` for others, which may not be downloaded yet.
     ///
     /// # Errors
-    /// A directory that is no base, or a configuration that cannot be read.
+    /// A directory that is not a base, or a configuration that cannot be read.
     pub fn positions_in(name: &str) -> Result<Option<usize>> {
         if !Path::new(name).is_dir() {
             return Ok(None);
         }
-        let config = Self::locate(name)?.config().context("looking for its positions")?;
+        let config = Self::locate(name)?.config().context("reading its number of positions")?;
         Ok(Some(config.max_position_embeddings))
     }
 
-    /// Prints a warning, once however often the base is read.
+    /// Prints a warning once, however often the base is read.
     fn warn(&self, warning: impl Display) {
         static PRINTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
         let line = format!("warning: {}: {warning}", self.name());

@@ -1,6 +1,8 @@
-//! The base by its name: a directory, a model of the hub, or `minilm`; found in a cache or fetched once.
+//! Finds a base by its name: a directory, a model of the Hugging Face hub, or `minilm`; downloads it once.
 
 mod contents;
+mod hub;
+mod layout;
 
 use std::path::{Path, PathBuf};
 
@@ -10,69 +12,67 @@ use glue_data::TextEncoder;
 use sha2::{Digest, Sha256};
 
 use crate::download::http;
-use crate::download::hub::{self, Hub};
 use crate::exit::UsageError;
+use hub::Hub;
+pub(crate) use layout::needed;
+use layout::{WEIGHTS, is_base};
 
-/// A base that is on this machine.
+/// A base on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
     name: String,
     directory: PathBuf,
 }
 
-const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
-/// What Google's checkpoints begin with.
-const GOOGLE: &str = "bert_model.ckpt.";
-
 impl Base {
-    /// Finds a base, or fetches it.
+    /// Finds a base, or downloads it.
     ///
-    /// A name is looked for as a directory, in this program's cache, in Hugging Face's, and then on the hub;
+    /// A name is looked up as a directory, in this program's cache, in Hugging Face's cache, and then on the hub;
     /// `minilm` also in a Python package.
     ///
     /// # Errors
-    /// A directory that is no base, or a name that is nowhere and cannot be fetched.
+    /// A directory that is not a base, or a name that is not found and cannot be downloaded.
     pub fn locate(name: &str) -> Result<Self> {
         let base = |directory: PathBuf| Self { name: name.to_owned(), directory };
         let as_directory = Path::new(name);
         if as_directory.is_dir() {
             let directory =
-                as_directory.canonicalize().with_context(|| format!("looking at {name}"))?;
+                as_directory.canonicalize().with_context(|| format!("resolving {name}"))?;
             if !is_base(&directory) {
-                bail!("{name} is no base: expected {} in it", needed());
+                bail!("{name} is not a base; expected {} in it", needed());
             }
             return Ok(base(directory));
         }
         if name.starts_with(['.', '/']) || name.matches('/').count() > 1 {
             bail!(
-                "{name} is not a directory; a base is a directory with {}, a hub name, or minilm",
+                "{name} is not a directory; expected minilm, the name of a model on the hub, or a directory with {}",
                 needed()
             );
         }
-        // What was fetched here comes first: `trainer base NAME --again` replaces what is wrong elsewhere, too.
+        // Own downloads come first, so that `trainer base NAME --again` also replaces damaged files of other caches.
         let own = own_cache()?.join(name.replace('/', "--"));
         if !is_base(&own) {
             let repository = hub::repository(name);
-            let there = in_hugging_face_cache(repository);
-            if let Some(directory) = there.filter(|there| hub::check_pinned(name, there).is_ok()) {
+            let cached = in_hugging_face_cache(repository);
+            if let Some(directory) = cached.filter(|found| hub::check_pinned(name, found).is_ok()) {
                 return Ok(base(directory));
             }
             Hub::from_env().fetch(name, &own, false)?;
         }
         hub::check_pinned(name, &own)
-            .with_context(|| format!("fetch it again with `trainer base {name} --again`"))?;
+            .with_context(|| format!("download it again with `trainer base {name} --again`"))?;
         Ok(base(own))
     }
 
-    /// Fetches a base that is there already; it is replaced when the new one is whole.
+    /// Downloads a base again; the existing files are replaced after the new ones are complete.
     ///
     /// # Errors
-    /// A directory, which is not fetched, or a base that cannot be.
+    /// A directory, or a base that cannot be downloaded.
     pub fn fetch_again(name: &str) -> Result<Self> {
         if Path::new(name).is_dir() || name.starts_with(['.', '/']) || name.matches('/').count() > 1
         {
             return Err(UsageError::new(format!(
-                "--again fetches `minilm` or a model of the hub, and {name} is a directory"
+                "--again downloads `minilm` or a model of the hub, but {name} is a directory"
             )));
         }
         let own = own_cache()?.join(name.replace('/', "--"));
@@ -80,7 +80,7 @@ impl Base {
         Ok(Self { name: name.to_owned(), directory: own })
     }
 
-    /// The name it was asked for by.
+    /// The name by which it was requested.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -90,8 +90,7 @@ impl Base {
         &self.directory
     }
 
-    /// What tells this base from any other: the SHA-256 of its weights, in lower-case hexadecimal digits; of the
-    /// shards' digests where there are several.
+    /// The SHA-256 of its weights in lower-case hexadecimal digits; for several shards, that of their digests.
     ///
     /// # Errors
     /// Weights that cannot be read.
@@ -109,7 +108,7 @@ impl Base {
         Ok(http::hexadecimal(&hasher.finalize()))
     }
 
-    /// What adapter files and banks know this base by: its weights and its tokenizer.
+    /// The identity of the base in adapter files and banks: its weights and its tokenizer.
     ///
     /// # Errors
     /// Weights or a tokenizer that cannot be read.
@@ -122,11 +121,11 @@ impl Base {
     /// # Errors
     /// A tokenizer that cannot be read.
     pub fn tokenizer(&self) -> Result<String> {
-        // The longest length is no part of it.
+        // The maximum length is not part of the fingerprint.
         Ok(TextEncoder::from_directory(&self.directory, 128)?.fingerprint())
     }
 
-    /// The same where both fingerprints are known already.
+    /// The same with fingerprints that are already known.
     ///
     /// # Errors
     /// A directory that cannot be read.
@@ -142,14 +141,14 @@ impl Base {
         })
     }
 
-    /// Bytes of its weights.
+    /// Size of its weights in bytes.
     ///
     /// # Errors
-    /// Weights that cannot be looked at.
+    /// Weights that cannot be found.
     pub fn bytes(&self) -> Result<u64> {
         let bytes = self.weights()?.into_iter().map(|file| {
             let metadata = std::fs::metadata(&file);
-            Ok(metadata.with_context(|| format!("looking at {}", file.display()))?.len())
+            Ok(metadata.with_context(|| format!("reading the size of {}", file.display()))?.len())
         });
         bytes.sum()
     }
@@ -160,26 +159,13 @@ impl Base {
     }
 }
 
-pub(crate) fn is_base(directory: &Path) -> bool {
-    let has = |file: &str| directory.join(file).is_file();
-    let hugging_face = has("config.json")
-        && (WEIGHTS.iter().any(|file| has(file)) || has("model.safetensors.index.json"));
-    let google = (has("config.json") || has("bert_config.json")) && has(&format!("{GOOGLE}index"));
-    (hugging_face || google) && (has("tokenizer.json") || has("vocab.txt"))
-}
-
-pub(crate) fn needed() -> &'static str {
-    "config.json, model.safetensors (or pytorch_model.bin), and tokenizer.json (or vocab.txt); or Google's \
-     bert_config.json, bert_model.ckpt.* and vocab.txt"
-}
-
 fn in_hugging_face_cache(repository: &str) -> Option<PathBuf> {
     let repository = hf_hub::Cache::from_env().model(repository.to_owned());
     let directory = repository.get("config.json")?.parent()?.to_owned();
     is_base(&directory).then_some(directory)
 }
 
-/// Where this program keeps what it fetches: `$TRAINER_CACHE`, or `burn-adapters` in the user's cache directory.
+/// The cache directory of this program: `$TRAINER_CACHE`, or `burn-adapters` in the user's cache directory.
 pub(crate) fn own_cache() -> Result<PathBuf> {
     let from = |variable: &str| {
         std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
@@ -189,7 +175,7 @@ pub(crate) fn own_cache() -> Result<PathBuf> {
         .or_else(|| {
             Some(from("HOME").or_else(|| from("USERPROFILE"))?.join(".cache/burn-adapters"))
         })
-        .context("there is no home directory to cache models in; set TRAINER_CACHE to a directory")
+        .context("there is no home directory for the cache; set TRAINER_CACHE to a directory")
 }
 
 #[cfg(test)]
@@ -197,16 +183,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_that_is_no_base_is_told_what_is_missing() {
+    fn a_directory_that_is_not_a_base_is_an_error_with_what_is_missing() {
         let directory = tempfile::tempdir().unwrap();
         let error = Base::locate(&directory.path().to_string_lossy()).unwrap_err().to_string();
-        assert!(error.contains("is no base: expected config.json, model.safetensors"), "{error}");
+        assert!(
+            error.contains("is not a base; expected config.json, model.safetensors"),
+            "{error}"
+        );
         let error = Base::locate("./no/such/directory").unwrap_err().to_string();
         assert!(error.contains("is not a directory"), "{error}");
     }
 
     #[test]
-    fn a_directory_is_not_fetched_again() {
+    fn a_directory_is_not_downloaded_again() {
         for name in [".", "./no/such/directory", "/no/such/directory", "a/b/c"] {
             let error = Base::fetch_again(name).unwrap_err();
             assert!(error.downcast_ref::<UsageError>().is_some(), "{error:#}");

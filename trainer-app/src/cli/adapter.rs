@@ -1,4 +1,4 @@
-//! What the commands take that look into adapter files and change them.
+//! The arguments of `trainer adapter`.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::limits;
 /// Commands on adapter files.
 #[derive(Debug, Subcommand)]
 pub enum AdapterCommand {
-    /// Show what an adapter file holds: method, sizes, labels, score, base
+    /// Show the method, sizes, labels, score and base of an adapter file
     Inspect {
         /// The adapter file
         adapter: PathBuf,
@@ -18,27 +18,26 @@ pub enum AdapterCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Average the weights of adapters of one method, size and set of labels
+    /// Average the weights of adapters with the same method, size and labels
     Average(AverageArgs),
-    /// Read an adapter that Python's adapters (AdapterHub) or peft has saved
+    /// Import an adapter saved by Python's adapters (AdapterHub) or peft
     Import(ImportArgs),
-    /// Write an adapter for Python: adapters, peft, or transformers alone
+    /// Export an adapter for Python's adapters, peft or transformers
     Export(ExportArgs),
-    /// Read a checkpoint of the paper's code (google-research/adapter-bert)
+    /// Import a checkpoint of the paper's code (google-research/adapter-bert)
     ImportTensorflow(ImportTensorflowArgs),
 }
 
 /// Arguments of `trainer adapter average`.
 #[derive(Debug, Clone, Args)]
 pub struct AverageArgs {
-    /// Adapter files of one method, size and set of labels, on one base
+    /// Adapter files with the same method, size, labels and base
     #[arg(required = true, num_args = 2..)]
     pub adapters: Vec<PathBuf>,
-    /// Weight of each in the mean, with commas between [default: all equal]
+    /// Weight of each in the mean, separated by commas [default: all equal]
     #[arg(long, value_name = "WEIGHTS", value_delimiter = ',')]
     pub weights: Vec<f64>,
-    /// The base they were trained on [default: the one named in the first
-    /// file]
+    /// The base they were trained on [default: as named in the first file]
     #[arg(long, value_name = "BASE")]
     pub base: Option<String>,
     /// The adapter file to write
@@ -46,7 +45,7 @@ pub struct AverageArgs {
     pub out: PathBuf,
 }
 
-/// Whose directories are read and written.
+/// The format of a directory to import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DirectoryFormat {
     /// `save_adapter` and `load_adapter` of the package `adapters`
@@ -63,44 +62,33 @@ Examples:
   trainer adapter import lora-out --base bert-base-uncased \\
     --labels negative,positive --out sst2.safetensors")]
 pub struct ImportArgs {
-    /// The directory, with adapter_config.json in it
+    /// The directory, which contains adapter_config.json
     pub directory: PathBuf,
-    /// The package that saved it [default: peft where there is an
-    /// adapter_model file, else adapter-hub]
+    /// The package that saved it [default: peft if the directory has an
+    /// adapter_model file, otherwise adapter-hub]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<DirectoryFormat>,
-    /// The base it was trained on
-    #[arg(long, value_name = "BASE")]
-    pub base: String,
-    /// Names of the labels, in the order of the head's outputs [default: those that the directory tells]
+    /// Names of the labels, in the order of the head's outputs [default: as in
+    /// the directory]
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     pub labels: Vec<String>,
     /// Name of the task [default: the adapter's name in the directory]
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
-    /// Longest text in tokens; longer ones are cut [default: 128, or what the
-    /// base reads]
-    #[arg(
-        long,
-        value_name = "TOKENS",
-        allow_negative_numbers = true,
-        value_parser = limits::MAX_LENGTH
-    )]
-    pub max_length: Option<usize>,
-    /// The adapter file to write
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
+    /// Base, lengths and file of the adapter.
+    #[command(flatten)]
+    pub target: ImportTargetArgs,
 }
 
-/// For whom an adapter is written.
+/// The format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
     /// A directory for `load_adapter` of the package `adapters`
     AdapterHub,
     /// A directory for `from_pretrained` of the package `peft`
     Peft,
-    /// A checkpoint for transformers alone, with the adapter merged into the
-    /// weights: LoRA, (IA)³, LayerNorms, full
+    /// A checkpoint for transformers, with the adapter merged into the weights:
+    /// LoRA, (IA)³, LayerNorms, full
     Merged,
 }
 
@@ -123,17 +111,17 @@ Examples:
 pub struct ExportArgs {
     /// The adapter file
     pub adapter: PathBuf,
-    /// What is to load it
+    /// The package to export for
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: ExportFormat,
-    /// The base it was trained on [default: the one named in the file]
+    /// The base it was trained on [default: as named in the file]
     #[arg(long, value_name = "BASE")]
     pub base: Option<String>,
-    /// The adapter's name in the directory, for adapter-hub [default: the
-    /// task's]
+    /// Name of the adapter in the directory, for adapter-hub [default: the
+    /// task]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Write trained LayerNorms too, for adapter-hub: loading the adapter then
+    /// Also write trained LayerNorms, for adapter-hub: loading the adapter then
     /// overwrites those of the base
     #[arg(long)]
     pub with_layer_norms: bool,
@@ -143,7 +131,7 @@ pub struct ExportArgs {
 }
 
 impl ExportArgs {
-    /// Refuses flags that the format has no place for.
+    /// Checks that the format supports the flags.
     ///
     /// # Errors
     /// A [`UsageError`] that names both.
@@ -153,7 +141,7 @@ impl ExportArgs {
         for (flag, is_given) in for_adapter_hub {
             if is_given && self.format != ExportFormat::AdapterHub {
                 return Err(UsageError::new(format!(
-                    "{flag} has no effect with this --format: it is for --format adapter-hub alone"
+                    "{flag} has no effect with this --format; it is only for --format adapter-hub"
                 )));
             }
         }
@@ -172,20 +160,29 @@ Examples:
     --base uncased_L-12_H-768_A-12 --task mrpc \\
     --labels not_equivalent,equivalent --out mrpc.safetensors")]
 pub struct ImportTensorflowArgs {
-    /// The checkpoint as TensorFlow names it: out/model.ckpt-5000 for
+    /// The checkpoint without its extension: out/model.ckpt-5000 for
     /// out/model.ckpt-5000.index
     pub checkpoint: PathBuf,
+    /// Name of the task
+    #[arg(long, value_name = "NAME")]
+    pub task: String,
+    /// The labels, in the order of the code's get_labels(); none for regression
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    pub labels: Vec<String>,
+    /// Base, lengths and file of the adapter.
+    #[command(flatten)]
+    pub target: ImportTargetArgs,
+}
+
+/// The base, lengths and file of an imported adapter.
+#[derive(Debug, Clone, Args)]
+pub struct ImportTargetArgs {
     /// The base it was trained on: a Hugging Face name, or a directory with its
     /// files or Google's checkpoint
     #[arg(long, value_name = "BASE")]
     pub base: String,
-    /// Name of the task
-    #[arg(long, value_name = "NAME")]
-    pub task: String,
-    /// The classes, in the order of the code's get_labels(); none for a score
-    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
-    pub labels: Vec<String>,
-    /// Longest text in tokens [default: 128, or what the base reads]
+    /// Maximum length of a text in tokens; longer texts are truncated [default:
+    /// 128, or fewer if the base has fewer positions]
     #[arg(
         long,
         value_name = "TOKENS",

@@ -1,4 +1,4 @@
-//! What `trainer bank` and `trainer serve` take.
+//! The arguments of `trainer bank` and `trainer serve`.
 
 use std::path::PathBuf;
 
@@ -23,15 +23,15 @@ pub enum BankCommand {
         #[arg(long, value_name = "BASE", default_value = "minilm")]
         base: String,
     },
-    /// Add adapter files, each under the name of its task: all of them, or none
+    /// Add adapter files, each under the name of its task; all or none
     Add {
         /// The bank
         bank: PathBuf,
-        /// Adapter files; of several for one task the one with the best score is
-        /// added. NAME=FILE gives one another name
+        /// Adapter files; if several are for one task, the one with the best score
+        /// is added. NAME=FILE adds a file under another name
         #[arg(required = true, value_name = "[NAME=]FILE")]
         adapters: Vec<PathBuf>,
-        /// Another name for the task of a single adapter
+        /// Name of the task, for a single adapter file
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
     },
@@ -39,7 +39,7 @@ pub enum BankCommand {
     Remove {
         /// The bank
         bank: PathBuf,
-        /// Their names
+        /// Names of the tasks
         #[arg(required = true)]
         tasks: Vec<String>,
     },
@@ -52,28 +52,28 @@ pub enum BankCommand {
     List {
         /// The bank
         bank: PathBuf,
-        /// Print JSON, one object a task
+        /// Print JSON, one object per task
         #[arg(long)]
         json: bool,
     },
-    /// Check that every adapter computes what it did when it was saved
+    /// Check that every adapter computes the same as when it was saved
     Verify {
         /// The bank
         bank: PathBuf,
-        /// The base [default: the one named in the bank]
+        /// The base [default: as named in the bank]
         #[arg(long, value_name = "BASE")]
         base: Option<String>,
-        /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1
+        /// Device: auto, cpu, wgpu or cuda, with an index as in cuda:1
         #[arg(long, value_name = "DEVICE", default_value = "auto")]
         device: String,
-        /// Print JSON, one object a task
+        /// Print JSON, one object per task
         #[arg(long)]
         json: bool,
     },
 }
 
 impl BankCommand {
-    /// Refuses flags that do not go together.
+    /// Checks that the flags can be combined.
     ///
     /// # Errors
     /// A [`UsageError`] that names them.
@@ -81,7 +81,7 @@ impl BankCommand {
         match self {
             Self::Add { adapters, name: Some(_), .. } if adapters.len() > 1 => {
                 Err(UsageError::new(format!(
-                    "--name is for one adapter, and {} are given; give each its name with NAME=FILE",
+                    "--name is for a single adapter, and {} are given; use NAME=FILE for each",
                     adapters.len()
                 )))
             }
@@ -98,39 +98,40 @@ Examples:
   curl localhost:8080/v1/predict -d \\
     '{\"inputs\": [{\"task\": \"cola\", \"text\": \"They slept.\"}]}'
 
-Paths: POST /v1/predict, GET /v1/tasks, /healthz, /metrics, and a page to try
-texts at /. Adapters that are added to the bank while it is served are served
-too, without a restart. Ctrl-C ends the server when it has answered the requests
-that it has.")]
+Endpoints: POST /v1/predict, GET /v1/tasks, /healthz, /metrics, and a page to
+try texts at /. Changes of the bank take effect without a restart. Ctrl-C shuts
+the server down after the pending requests are answered.")]
 pub struct ServeArgs {
-    /// The bank
+    /// The bank to serve
     #[arg(long, value_name = "FILE")]
     pub bank: PathBuf,
-    /// The base [default: the one named in the bank]
+    /// The base [default: as named in the bank]
     #[arg(long, value_name = "BASE")]
     pub base: Option<String>,
-    /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1
+    /// Device: auto, cpu, wgpu or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
-    /// Address or name, and port; another than this machine's own needs a --token
+    /// Address and port to listen on; an address that other machines can reach
+    /// requires --token
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: String,
-    /// What requests have to show as `Authorization: Bearer TOKEN`
+    /// Token that requests must send as `Authorization: Bearer TOKEN`
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
-    /// A further name that the server is reached by, as in `Host` and `Origin`
+    /// An additional host name to accept in the headers `Host` and `Origin`
     ///
-    /// AblatedLayers it those are localhost and the address that it listens on: another name may be a site that lets its
-    /// visitors' browsers ask this machine. May be given several times.
+    /// Without it only localhost and the address of --listen are accepted, which
+    /// protects against DNS rebinding. May be given several times.
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
-    /// How many texts may wait; requests beyond that are answered with 429
+    /// Maximum number of queued texts; further requests get status 429
     #[arg(long, value_name = "TEXTS", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub queue: u32,
-    /// How many connections there may be; idle ones are closed for new ones
+    /// Maximum number of connections; idle ones are closed for new ones
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub connections: u32,
-    /// How long a client may take for the head of a request, for its body, and between two requests
+    /// Time limit for a client to send the head and the body of a request, and
+    /// between two requests
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub timeout: u32,
 }

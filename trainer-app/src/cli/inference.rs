@@ -1,4 +1,4 @@
-//! What the commands take that run a trained adapter.
+//! The arguments of the commands that run a trained adapter.
 
 use std::path::PathBuf;
 
@@ -18,39 +18,13 @@ Examples:
 pub struct EvaluateArgs {
     /// The adapter file
     pub adapter: PathBuf,
-    /// Directory with the published files of the adapter's task
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "text", "text2", "label"])]
-    pub data: Option<PathBuf>,
-    /// The published task whose rows are read, labels matched by name
-    /// [default: the one that the adapter was trained on]
-    #[arg(
-        long,
-        value_name = "NAME",
-        conflicts_with_all = ["input", "text", "text2", "label"]
-    )]
-    pub task: Option<String>,
-    /// Rows of the adapter's task: train, validation, validation-mismatched
-    /// or test
-    #[arg(
-        long,
-        value_name = "SPLIT",
-        default_value = "validation",
-        conflicts_with_all = ["input", "text", "text2", "label"]
-    )]
-    pub split: String,
-    /// Your own rows with labels: a .csv, .tsv or .jsonl file
-    #[arg(long, value_name = "FILE", requires_all = ["text", "label"])]
-    pub input: Option<PathBuf>,
-    /// Columns of the input.
+    /// The rows to evaluate on.
     #[command(flatten)]
-    pub columns: ColumnArgs,
-    /// Column of the label
-    #[arg(long, value_name = "COL", requires = "input")]
-    pub label: Option<String>,
-    /// What is put around the adapter.
+    pub rows: LabeledRowsArgs,
+    /// Adapters below it, and layers without it.
     #[command(flatten)]
     pub compose: ComposeArgs,
-    /// How the adapter is run.
+    /// Base, device and batches.
     #[command(flatten)]
     pub inference: InferenceArgs,
 }
@@ -58,10 +32,10 @@ pub struct EvaluateArgs {
 /// Arguments of `trainer predict`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-A line is printed for every text, in their order: label, probability and text
-(of a regression, score and text), separated by tabs; with --json, an object.
-Tabs, line ends and backslashes of a text are printed as \\t, \\n and \\\\.
-A blank text has no label: its line is empty, with --json its label is null.
+One line is printed per text, in input order: label, probability and text (for
+regression, score and text), separated by tabs; with --json, one object. Tabs,
+newlines and backslashes in a text are printed as \\t, \\n and \\\\. A blank
+text has no label: its line is empty; with --json, its label is null.
 
 Examples:
   echo 'The projector stays dark' | trainer predict helpdesk.safetensors
@@ -71,12 +45,12 @@ Examples:
 pub struct PredictArgs {
     /// The adapter file
     pub adapter: PathBuf,
-    /// Texts: a .tsv, .csv or .jsonl with --text COL, or any other file with one
-    /// text a line [default: standard input]
+    /// Texts: a .tsv, .csv or .jsonl file with --text COL, or any other file
+    /// with one text per line [default: standard input]
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
-    /// Each line has the two texts of a pair, separated by a tab [default: as
-    /// the adapter was trained]
+    /// Each line has the two texts of a pair, separated by a tab [default: if
+    /// the adapter was trained on pairs]
     #[arg(long, conflicts_with_all = ["text", "text2"])]
     pub pairs: bool,
     /// Columns of the input.
@@ -90,8 +64,8 @@ pub struct PredictArgs {
         conflicts_with_all = ["input", "text", "text2", "pairs", "json"]
     )]
     pub submission: Option<PathBuf>,
-    /// The GLUE task that is answered, labels matched by name [default: the
-    /// one that the adapter was trained on]
+    /// The GLUE task of the submission; labels are matched by name [default:
+    /// the task of the adapter]
     #[arg(
         long,
         value_name = "NAME",
@@ -108,10 +82,10 @@ pub struct PredictArgs {
         conflicts_with_all = ["input", "text", "text2", "pairs", "json"]
     )]
     pub data: Option<PathBuf>,
-    /// What is put around the adapter.
+    /// Adapters below it, and layers without it.
     #[command(flatten)]
     pub compose: ComposeArgs,
-    /// How the adapter is run.
+    /// Base, device and batches.
     #[command(flatten)]
     pub inference: InferenceArgs,
 }
@@ -119,8 +93,8 @@ pub struct PredictArgs {
 /// Arguments of `trainer ablate`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Nothing is trained again: figure 6, left, of the paper. The map is printed,
-and drawn beside the adapter file.
+Nothing is retrained, as in figure 6 (left) of the paper. The heat map is
+printed, and saved next to the adapter file.
 
 Examples:
   trainer ablate runs/cola/houlsby-64-seed42/adapter.safetensors --data glue
@@ -128,19 +102,42 @@ Examples:
 pub struct AblateArgs {
     /// The adapter file
     pub adapter: PathBuf,
+    /// The rows to evaluate on.
+    #[command(flatten)]
+    pub rows: LabeledRowsArgs,
+    /// Use only the first rows, at most this many
+    #[arg(
+        long,
+        value_name = "ROWS",
+        allow_negative_numbers = true,
+        value_parser = limits::LIMIT
+    )]
+    pub limit: Option<usize>,
+    /// Directory for ablation.json and ablation.svg [default: the directory
+    /// of the adapter file]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Base, device and batches.
+    #[command(flatten)]
+    pub inference: InferenceArgs,
+}
+
+/// Labeled rows: a split of a published task, or your own file.
+#[derive(Debug, Clone, Args)]
+pub struct LabeledRowsArgs {
     /// Directory with the published files of the adapter's task
     #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "text", "text2", "label"])]
     pub data: Option<PathBuf>,
-    /// The published task whose rows are read, labels matched by name
-    /// [default: the one that the adapter was trained on]
+    /// The published task whose rows are used; labels are matched by name
+    /// [default: the task of the adapter]
     #[arg(
         long,
         value_name = "NAME",
         conflicts_with_all = ["input", "text", "text2", "label"]
     )]
     pub task: Option<String>,
-    /// Rows of the adapter's task: train, validation, validation-mismatched
-    /// or test
+    /// Split of the published task: train, validation,
+    /// validation-mismatched or test
     #[arg(
         long,
         value_name = "SPLIT",
@@ -148,7 +145,7 @@ pub struct AblateArgs {
         conflicts_with_all = ["input", "text", "text2", "label"]
     )]
     pub split: String,
-    /// Your own rows with labels: a .csv, .tsv or .jsonl file
+    /// Your own labeled rows: a .csv, .tsv or .jsonl file
     #[arg(long, value_name = "FILE", requires_all = ["text", "label"])]
     pub input: Option<PathBuf>,
     /// Columns of the input.
@@ -157,33 +154,18 @@ pub struct AblateArgs {
     /// Column of the label
     #[arg(long, value_name = "COL", requires = "input")]
     pub label: Option<String>,
-    /// Use this many rows only, the first ones
-    #[arg(
-        long,
-        value_name = "ROWS",
-        allow_negative_numbers = true,
-        value_parser = limits::LIMIT
-    )]
-    pub limit: Option<usize>,
-    /// Directory for ablation.json and ablation.svg [default: that of the
-    /// adapter file]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// How the adapter is run.
-    #[command(flatten)]
-    pub inference: InferenceArgs,
 }
 
-/// What is put under a trained adapter, and what is left out of it.
+/// Adapters below a trained adapter, and layers without it.
 #[derive(Debug, Clone, Args)]
 pub struct ComposeArgs {
-    /// Put the adapter on top of another one of the same base, which is
-    /// applied first in each layer; classifier and LayerNorms are the adapter's
+    /// Stack the adapter on another adapter of the same base, which is applied
+    /// first in each layer; classifier and LayerNorms are those of the adapter
     #[arg(long, value_name = "ADAPTER")]
     pub stack_on: Option<PathBuf>,
-    /// Leave the adapter out of these layers, such as 0..3 (0 to 2): plain BERT
-    /// runs there. `evaluate` also takes `each`: a table of score and time
-    /// without the lowest 0, 1, 2 … layers
+    /// Do not run the adapter in these layers, such as 0..3 (0 to 2), as in
+    /// AdapterDrop. For `evaluate` also `each`: a table of score and time
+    /// without the adapter in the lowest 0, 1, 2 … layers
     #[arg(long, value_name = "RANGE")]
     pub drop_layers: Option<String>,
 }
@@ -199,14 +181,14 @@ pub struct ColumnArgs {
     pub text2: Option<String>,
 }
 
-/// How a trained adapter is run.
+/// Base, device and batches of a trained adapter.
 #[derive(Debug, Clone, Args)]
 pub struct InferenceArgs {
-    /// The base the adapter was trained on [default: the one named in the
-    /// adapter file]
+    /// The base the adapter was trained on [default: as named in the adapter
+    /// file]
     #[arg(long, value_name = "BASE")]
     pub base: Option<String>,
-    /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1
+    /// Device: auto, cpu, wgpu or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
     /// Rows per batch
@@ -218,10 +200,10 @@ pub struct InferenceArgs {
         value_parser = limits::BATCH_SIZE
     )]
     pub batch_size: usize,
-    /// Precision of the base's matrices: f32, bf16 or f16
+    /// Precision of the base's weight matrices: f32, bf16 or f16
     #[arg(long, value_name = "NAME", default_value = "f32")]
     pub precision: Precision,
-    /// Print JSON, one object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     pub json: bool,
 }

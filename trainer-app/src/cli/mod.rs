@@ -1,4 +1,4 @@
-//! What can be typed: arguments and their help. What runs is in `run_config` and `recipes`.
+//! The command line: arguments, their help, and how they become a configuration.
 
 mod adapter;
 mod bank;
@@ -11,12 +11,12 @@ mod train;
 
 pub use adapter::{
     AdapterCommand, AverageArgs, DirectoryFormat, ExportArgs, ExportFormat, ImportArgs,
-    ImportTensorflowArgs,
+    ImportTargetArgs, ImportTensorflowArgs,
 };
 pub use bank::{BankCommand, ServeArgs};
 pub use bench::BenchArgs;
 pub use inference::{
-    AblateArgs, ColumnArgs, ComposeArgs, EvaluateArgs, InferenceArgs, PredictArgs,
+    AblateArgs, ColumnArgs, ComposeArgs, EvaluateArgs, InferenceArgs, LabeledRowsArgs, PredictArgs,
 };
 pub use resources::{BaseArgs, DataCommand, DevicesArgs};
 pub use sweep::{ReportArgs, SweepArgs};
@@ -24,57 +24,57 @@ pub use train::{TaskArgs, TrainArgs, TrainJob};
 
 use clap::{Parser, Subcommand};
 
-/// Train small adapters on a frozen BERT, score them, and use them
+/// Train, evaluate and serve adapters for a frozen BERT
 #[derive(Debug, Parser)]
 #[command(name = "trainer", version, propagate_version = true, max_term_width = 80)]
 #[command(after_help = "\
-Start with `trainer train`: it needs no data of your own and ends with a score
-and an adapter file. `trainer COMMAND --help` explains a command.
+Start with `trainer train`: it requires no data of your own, and produces a
+score and an adapter file. See `trainer COMMAND --help` for each command.
 
-Exit codes: 0 done, 130 stopped by the user, 1 error, 2 wrong arguments.
-With --json, results are JSON on standard output, and a command that fails
-prints {\"status\": \"error\", \"error\": …} there as its last line. Everything
-else is on standard error.")]
+Exit codes: 0 success, 130 interrupted, 1 error, 2 invalid arguments.
+With --json, results are printed as JSON on standard output, and a command that
+fails prints {\"status\": \"error\", \"error\": …} there as its last line.
+Everything else is printed on standard error.")]
 pub struct Cli {
     /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The commands, one module of `recipes` each.
+/// The commands, one module of `commands` each.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train an adapter for one task and keep the best epoch
+    /// Train an adapter for a task, keeping the best epoch
     Train(Box<TrainArgs>),
-    /// Train every combination of a grid of settings, and show the best
+    /// Train every combination of a grid of settings, and compare them
     Sweep(SweepArgs),
-    /// Write an HTML page with the tables and figures of a sweep
+    /// Write an HTML report with the tables and figures of a sweep
     Report(ReportArgs),
-    /// Score an adapter with its insertions left out of each span of layers
+    /// Evaluate an adapter without its modules in each span of layers
     Ablate(AblateArgs),
-    /// Score an adapter on rows with labels
+    /// Evaluate an adapter on labeled rows
     Evaluate(EvaluateArgs),
-    /// Label texts with an adapter
+    /// Predict labels of texts with an adapter
     Predict(PredictArgs),
-    /// Keep the adapters of many tasks in one file, a bank
+    /// Manage a bank: the adapters of many tasks in one file
     Bank {
         /// The command.
         #[command(subcommand)]
         command: BankCommand,
     },
-    /// Serve all tasks of a bank over HTTP
+    /// Serve the tasks of a bank over HTTP
     Serve(ServeArgs),
-    /// Time training steps and inference on this machine
+    /// Benchmark training steps and inference on this machine
     Bench(BenchArgs),
-    /// List the devices that this build can compute on
+    /// List the devices that this build supports
     Devices(DevicesArgs),
-    /// List, download and check the data of the published tasks
+    /// List, download and check the data of published tasks
     Data {
         /// The command.
         #[command(subcommand)]
         command: DataCommand,
     },
-    /// Download a base model and show where it is
+    /// Download and verify a base model, and show its location
     Base(BaseArgs),
     /// Inspect, average, import and export adapter files
     Adapter {
@@ -85,7 +85,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Refuses arguments that do not go together, before anything but a configuration file is read.
+    /// Checks that the arguments can be combined, before anything but a configuration file is read.
     ///
     /// # Errors
     /// A [`UsageError`](crate::exit::UsageError) that names them.

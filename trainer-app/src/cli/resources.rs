@@ -1,4 +1,4 @@
-//! What the commands take that look for devices, data and bases.
+//! The arguments of `trainer devices`, `data` and `base`.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 /// Arguments of `trainer devices`.
 #[derive(Debug, Clone, Args)]
 pub struct DevicesArgs {
-    /// Print JSON, one object a device
+    /// Print JSON, one object per device
     #[arg(long)]
     pub json: bool,
 }
@@ -17,7 +17,7 @@ pub struct DevicesArgs {
 pub enum DataCommand {
     /// List the tasks, with their sizes, labels and metrics
     List {
-        /// Print JSON, one object a task
+        /// Print JSON, one object per task
         #[arg(long)]
         json: bool,
     },
@@ -26,20 +26,20 @@ pub enum DataCommand {
         /// Names from `trainer data list`, or all
         #[arg(required = true)]
         tasks: Vec<String>,
-        /// Directory to put the data in
+        /// Directory to write to
         #[arg(long, value_name = "DIR", default_value = "data")]
         data: PathBuf,
-        /// Download from this address instead of the publishers': a mirror with
-        /// the same file names
+        /// Download from this URL instead of the publisher's: a mirror with the
+        /// same file names
         #[arg(long, value_name = "URL")]
         mirror: Option<String>,
     },
-    /// Compare a task's files with what was published
+    /// Compare a task's files with the published row counts
     Check {
         /// Names from `trainer data list`, or all
         #[arg(required = true)]
         tasks: Vec<String>,
-        /// Directory that holds the data
+        /// Directory of the data
         #[arg(long, value_name = "DIR", default_value = "data")]
         data: PathBuf,
     },
@@ -52,7 +52,7 @@ pub struct BaseArgs {
     /// directory
     #[arg(default_value = "minilm")]
     pub base: String,
-    /// Download it again, and replace the one that is there when the new one is
+    /// Download it again; the existing files are replaced after the new ones are
     /// complete and verified
     #[arg(long)]
     pub again: bool,

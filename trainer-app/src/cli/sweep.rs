@@ -1,4 +1,4 @@
-//! What `trainer sweep` and `trainer report` take.
+//! The arguments of `trainer sweep` and `trainer report`.
 
 use std::path::PathBuf;
 
@@ -16,30 +16,30 @@ Examples:
   trainer sweep mine.toml --data glue --shard 2/4
   trainer sweep --preset glue --data glue --slurm --slurm-shards 40 > sweep.sh
 
-A sweep's file:
+A sweep file:
   version = 1
-  [[grid]]                       # any number; every combination is a run
+  [[grid]]                       # one or more; every combination is a run
   tasks = ['cola', 'rte']
   methods = ['houlsby', 'full']
-  sizes = [8, 64]                # for methods with adapters
+  sizes = [8, 64]                # for methods that have a size
   learning_rates = [3e-4, 1e-3]
   epochs = [3]
   seeds = [0, 1, 2]
-  # also: adapt_layers, init_stds, poolings, optimizer, batch_size, max_length,
-  # limit, patience, cache
+  batch_size = 16                # any other setting of a run's config.toml
+  # further lists: adapt_layers, init_stds, poolings
 
-Killed at any time, the same command continues where it was. A run that ended
-is not repeated: its result is in the sweep's ledger. A fault of the machine (a
-full disk, missing data) stops the sweep and is not recorded.
+A sweep can be interrupted at any time; the same command resumes it. Finished
+runs are not repeated: their results are in the sweep's ledger. An environment
+error (a full disk, missing data) stops the sweep and is not recorded.
 
 With --json, one object on standard output: status (done, failed, open or
-stopped), cells (how many runs of each), settings, adapters and failed.")]
+stopped), cells (number of runs by status), settings, adapters and failed.")]
 pub struct SweepArgs {
-    /// The sweep's file
+    /// The sweep file
     #[arg(value_name = "FILE", conflicts_with = "preset")]
     pub file: Option<PathBuf>,
-    /// A sweep that comes with the program: glue, extra, squad, figure-3,
-    /// figure-4, init-scale, learning-rate, minilm
+    /// A built-in sweep: glue, extra, squad, figure-3, figure-4, init-scale,
+    /// learning-rate, minilm
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// The pretrained BERT: minilm, a Hugging Face name, or a directory
@@ -48,20 +48,19 @@ pub struct SweepArgs {
     /// Directory with the published files of the tasks
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Where to compute: auto, cpu, wgpu or cuda, with an index as in cuda:1
+    /// Device: auto, cpu, wgpu or cuda, with an index as in cuda:1
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
-    /// Directory that holds the sweeps
+    /// Directory of all sweeps
     #[arg(long, value_name = "DIR", default_value = "sweeps")]
     pub sweeps: PathBuf,
-    /// Name of the sweep [default: the file's or the preset's]
+    /// Name of the sweep [default: the name of the file or preset]
     #[arg(long, value_name = "NAME", value_parser = limits::directory_name)]
     pub name: Option<String>,
-    /// Run only part I of N, one for each machine
+    /// Run only part I of N, to share a sweep among N machines
     #[arg(long, value_name = "I/N", default_value = "1/1", conflicts_with = "submission")]
     pub shard: Shard,
-    /// Print the runs that are left and about how long they take; nothing is
-    /// written
+    /// Print the remaining runs and their estimated time, and write nothing
     #[arg(
         long,
         conflicts_with_all = ["keep_all", "submission", "checkpoint_every", "json"]
@@ -70,7 +69,7 @@ pub struct SweepArgs {
     /// Print a Slurm array script that runs this sweep on many machines
     #[arg(long, conflicts_with_all = ["dry_run", "shard", "submission"])]
     pub slurm: bool,
-    /// Jobs of the Slurm array
+    /// Number of jobs in the Slurm array
     #[arg(
         long,
         value_name = "N",
@@ -84,11 +83,11 @@ pub struct SweepArgs {
     /// Repeat the runs that are recorded as failed
     #[arg(long)]
     pub retry_failed: bool,
-    /// Keep the weights of large methods (full, top-K) too
+    /// Also keep the trained weights of large methods (full, top-K)
     #[arg(long)]
     pub keep_all: bool,
-    /// Write GLUE's submission files at the end, with the best adapter of each
-    /// task on the validation rows
+    /// Write GLUE's submission files at the end, with the adapter of each task
+    /// that has the best validation score
     #[arg(long, value_name = "DIR")]
     pub submission: Option<PathBuf>,
     /// Seconds between checkpoints inside an epoch
@@ -106,9 +105,9 @@ Examples:
   trainer report sweeps/minilm
   trainer report sweeps/figure-4 --out figure-4.html")]
 pub struct ReportArgs {
-    /// The sweep's directory: the one with the ledger
+    /// Directory of the sweep, which has the ledger
     pub sweep: PathBuf,
-    /// Where to write the page [default: report.html in that directory]
+    /// The HTML file to write [default: report.html in that directory]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

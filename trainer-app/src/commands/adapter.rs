@@ -1,5 +1,5 @@
-//! `trainer adapter average`, `import`, `export` and `import-tensorflow`: adapter files made without training, and
-//! what other people's packages load.
+//! `trainer adapter average`, `import`, `export` and `import-tensorflow`: adapter files from other adapter files, and
+//! conversions from and to other packages.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,13 +27,13 @@ use crate::task_data::kind::task_kind;
 /// Runs `trainer adapter average`.
 ///
 /// # Errors
-/// Adapters that cannot be read or are not of one kind, or a file that cannot be written.
+/// Adapters that cannot be read or differ in method, size, labels or input, or a file that cannot be written.
 pub fn average(args: &AverageArgs) -> Result<()> {
     let weights =
         if args.weights.is_empty() { vec![1.0; args.adapters.len()] } else { args.weights.clone() };
     ensure!(
         weights.len() == args.adapters.len(),
-        "there are {} weights for {} adapters; give one for each",
+        "there are {} weights for {} adapters; expected one for each",
         weights.len(),
         args.adapters.len()
     );
@@ -41,32 +41,37 @@ pub fn average(args: &AverageArgs) -> Result<()> {
     let name = native::read_header(first)?.metadata.base.name;
     let (bert, base) = load_base(args.base.as_deref().unwrap_or(&name))?;
     let mut models = Vec::new();
-    let mut said: Option<AdapterMetadata> = None;
+    let mut mean: Option<AdapterMetadata> = None;
     for (path, weight) in args.adapters.iter().zip(weights) {
         let (model, metadata) = load(path, &bert, &base)?;
-        let said = said.get_or_insert_with(|| metadata.clone());
-        let model = match outputs_in_order(&said.head, &metadata.head) {
+        let mean = mean.get_or_insert_with(|| metadata.clone());
+        adapter_task::check_same_input(
+            (first.display(), mean.input),
+            (path.display(), metadata.input),
+        )?;
+        let model = match outputs_in_order(&mean.head, &metadata.head) {
             Some(order) => model.with_outputs(&order),
             None => bail!(
-                "{} gives {}, but {} gives {}; only adapters with the same labels have a mean",
+                "{} predicts {}, but {} predicts {}; only adapters with the same labels can be averaged",
                 first.display(),
-                listed(&said.head),
+                listed(&mean.head),
                 path.display(),
                 listed(&metadata.head)
             ),
         };
-        said.max_length = said.max_length.max(metadata.max_length);
-        if (&said.task, said.data) != (&metadata.task, metadata.data) {
-            said.data = None;
+        mean.max_length = mean.max_length.max(metadata.max_length);
+        mean.input = mean.input.or(metadata.input);
+        if (&mean.task, mean.data) != (&metadata.task, metadata.data) {
+            mean.data = None;
         }
         models.push((model, weight));
     }
-    let mean = average_weights(&models)?;
-    let said = said.context("there is no adapter to average")?;
-    write(&args.out, &mean, &AdapterMetadata { score: None, base, ..said })
+    let model = average_weights(&models)?;
+    let metadata = mean.context("there is no adapter to average")?;
+    write(&args.out, &model, &AdapterMetadata { score: None, base, ..metadata })
 }
 
-/// For each output of one head, the output of another that has the same label; `None` where they have others.
+/// For each output of a head, the output of the other head with the same label; `None` if the labels differ.
 fn outputs_in_order(one: &HeadKind, other: &HeadKind) -> Option<Vec<usize>> {
     task_kind(one).permutation_to(&task_kind(other))
 }
@@ -78,12 +83,12 @@ fn listed(head: &HeadKind) -> String {
 /// Runs `trainer adapter import`.
 ///
 /// # Errors
-/// A directory that cannot be read, that says something no plan can say, or that belongs to a base of another shape;
-/// or a file that cannot be written.
+/// A directory that cannot be read, has settings that are not supported, or belongs to a base of another shape; or a
+/// file that cannot be written.
 pub fn import(args: &ImportArgs) -> Result<()> {
-    let (bert, base) = load_base(&args.base)?;
-    let max_length = longest(&bert, args.max_length)?;
-    let directory = Base::locate(&args.base)?.directory().to_owned();
+    let (bert, base) = load_base(&args.target.base)?;
+    let max_length = max_length(&bert, args.target.max_length)?;
+    let directory = Base::locate(&args.target.base)?.directory().to_owned();
     let format = match args.format {
         Some(format) => format,
         None => format_of(&args.directory)?,
@@ -96,7 +101,7 @@ pub fn import(args: &ImportArgs) -> Result<()> {
         DirectoryFormat::Peft => ("peft", peft::read(&args.directory, bert, labels.clone())?),
     };
     if labels.is_none() && imported.head.is_unnamed() {
-        // A directory of PEFT's names no labels; the base was made with those of the task where they are known.
+        // A directory of PEFT has no names of labels; the base's configuration may have those of the task.
         let named = base_labels(&directory, imported.head.outputs())?;
         imported.head = named.unwrap_or(imported.head);
     }
@@ -111,17 +116,17 @@ pub fn import(args: &ImportArgs) -> Result<()> {
         max_length,
         base,
     };
-    write(&args.out, &imported.model, &metadata)
+    write(&args.target.out, &imported.model, &metadata)
 }
 
-/// Whose files a directory has.
+/// The package whose files a directory has.
 fn format_of(directory: &Path) -> Result<DirectoryFormat> {
     let has = |files: [&str; 2]| files.iter().any(|file| directory.join(file).is_file());
     let is_peft = has(["adapter_model.safetensors", "adapter_model.bin"]);
     let is_hub = has(["adapter.safetensors", "pytorch_adapter.bin"]);
     match (is_peft, is_hub) {
         (true, true) => Err(UsageError::new(format!(
-            "{} has the files of an adapter of PEFT's and of one of AdapterHub's; choose with --format",
+            "{} has the files of both a PEFT adapter and an AdapterHub adapter; choose one with --format",
             directory.display()
         ))),
         (true, false) => Ok(DirectoryFormat::Peft),
@@ -129,23 +134,23 @@ fn format_of(directory: &Path) -> Result<DirectoryFormat> {
     }
 }
 
-/// The longest text in tokens: what was typed, or as much as is usual and the base reads.
-fn longest(bert: &Bert, typed: Option<usize>) -> Result<usize> {
-    const USUAL: usize = 128;
+/// The maximum length in tokens: as given, or the default within the base's positions.
+fn max_length(bert: &Bert, given: Option<usize>) -> Result<usize> {
+    const DEFAULT: usize = 128;
     let positions = bert.embedding_sizes().positions;
-    match typed {
+    match given {
         Some(length) if length > positions => Err(UsageError::new(format!(
-            "--max-length is {length}, but the base reads {positions} tokens at most"
+            "--max-length is {length}, but the base has {positions} positions"
         ))),
-        typed => Ok(typed.unwrap_or(USUAL.min(positions))),
+        given => Ok(given.unwrap_or(DEFAULT.min(positions))),
     }
 }
 
 /// Runs `trainer adapter export`.
 ///
 /// # Errors
-/// A directory with something in it, an adapter that cannot be read, something for which the format has no place, or a
-/// file that cannot be written; no directory is left behind then.
+/// A directory that is not empty, an adapter that cannot be read, something that the format does not support, or a file
+/// that cannot be written; no directory is left behind.
 pub fn export(args: &ExportArgs) -> Result<()> {
     check_empty(&args.out)?;
     let header = native::read_header(&args.adapter)?;
@@ -188,25 +193,25 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that files that are written into a directory are alone there.
+/// Checks that a directory is empty or does not exist.
 fn check_empty(directory: &Path) -> Result<()> {
     let is_empty = match std::fs::read_dir(directory) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
         Err(error) => {
-            return Err(error).with_context(|| format!("looking into {}", directory.display()));
+            return Err(error).with_context(|| format!("listing {}", directory.display()));
         }
     };
     if is_empty {
         return Ok(());
     }
     Err(UsageError::new(format!(
-        "{} is not empty, and its files would be mixed with those of the adapter; name another directory with --out",
+        "{} is not empty, and its files would be mixed with those of the adapter; choose another directory with --out",
         directory.display()
     )))
 }
 
-/// Copies the files that a tokenizer is read from, those that are there.
+/// Copies the files of a tokenizer that exist.
 fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {
     const FILES: [&str; 5] = [
         "vocab.txt",
@@ -231,16 +236,16 @@ fn warn(sentences: &[String]) {
 /// Runs `trainer adapter import-tensorflow`.
 ///
 /// # Errors
-/// A checkpoint that cannot be read or belongs to another base, labels that are not as many as the head's outputs, or a
-/// file that cannot be written.
+/// A checkpoint that cannot be read or belongs to another base, a number of labels other than that of the head's outputs,
+/// or a file that cannot be written.
 pub fn import_tensorflow(args: &ImportTensorflowArgs) -> Result<()> {
-    let (bert, base) = load_base(&args.base)?;
-    let max_length = longest(&bert, args.max_length)?;
+    let (bert, base) = load_base(&args.target.base)?;
+    let max_length = max_length(&bert, args.target.max_length)?;
     if bert.hidden_activation() == Some(HiddenActivation::Gelu) {
         warn(&[format!(
-            "the paper's code computes GELU by its tanh approximation, and {} by the error function: hidden states \
-             differ by some 1e-3; the directory of Google's own checkpoint as --base has the former",
-            args.base
+            "the paper's code computes GELU with the tanh approximation, and {} with the error function: hidden states \
+             differ by about 1e-3; use the directory of Google's checkpoint as --base for the former",
+            args.target.base
         )]);
     }
     let model = tensorflow::read(&args.checkpoint, bert)?;
@@ -258,10 +263,10 @@ pub fn import_tensorflow(args: &ImportTensorflowArgs) -> Result<()> {
         max_length,
         base,
     };
-    write(&args.out, &model, &metadata)
+    write(&args.target.out, &model, &metadata)
 }
 
-/// The labels in a base's `config.json`, if they are names for so many outputs.
+/// The labels in a base's `config.json`, if there is one for each output.
 fn base_labels(directory: &Path, outputs: usize) -> Result<Option<HeadKind>> {
     #[derive(Deserialize)]
     struct Config {
@@ -282,7 +287,7 @@ fn base_labels(directory: &Path, outputs: usize) -> Result<Option<HeadKind>> {
     Ok(Some(HeadKind::with_labels(labels.into_values().collect(), outputs)?))
 }
 
-/// On the CPU, whose numbers every machine repeats.
+/// Loads a base on the CPU, whose results are reproducible.
 fn load_base(name: &str) -> Result<(Bert, BaseIdentity)> {
     let base = Base::locate(name)?;
     let device: Device = devices::resolve("cpu")?;
@@ -290,9 +295,9 @@ fn load_base(name: &str) -> Result<(Bert, BaseIdentity)> {
     Ok((bert, base.identity()?))
 }
 
-/// An adapter on its base.
+/// Loads an adapter on its base.
 fn load(path: &Path, bert: &Bert, base: &BaseIdentity) -> Result<(AdaptedBert, AdapterMetadata)> {
-    // The header first: the rest may be large.
+    // The header first, since the rest may be large.
     let header = native::read_header(path)?;
     header.metadata.base.check_tokenizer(path, base.tokenizer.as_deref())?;
     Ok(native::load(path, bert.clone(), &base.fingerprint)?)
@@ -303,8 +308,11 @@ fn write(path: &Path, model: &AdaptedBert, metadata: &AdapterMetadata) -> Result
     outln!("{}", path.display());
     let adapter = hints::path(path);
     hints::next(&[
-        (format!("adapter inspect {adapter}"), "what the file holds: method, labels, score, base"),
-        (format!("predict {adapter}"), "labels the texts you type, one a line; Ctrl-D ends"),
+        (
+            format!("adapter inspect {adapter}"),
+            "show the method, labels, score and base of the adapter file",
+        ),
+        (format!("predict {adapter}"), "label texts that you type, one per line; Ctrl-D ends"),
     ]);
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::exit::UsageError;
 use crate::hints;
 use crate::inference::bank_base;
 
-/// Runs a job of `trainer bank`.
+/// Runs `trainer bank`.
 ///
 /// # Errors
 /// A bank, adapter or base that cannot be read, or adapters that are refused.
@@ -35,7 +35,7 @@ pub fn run(command: &BankCommand) -> Result<()> {
     }
 }
 
-/// Opens a bank and says what is wrong with it.
+/// Opens a bank and prints its warnings.
 fn open(path: &Path) -> Result<Bank> {
     let bank = Bank::open(path)?;
     bank_base::print_warnings(&bank);
@@ -47,7 +47,7 @@ fn create(path: &Path, name: &str) -> Result<()> {
     Bank::create(path, base.identity()?, base.bytes()?)?;
     outln!("{}", path.display());
     let bank = hints::path(path);
-    hints::next(&[(format!("bank add {bank} ADAPTER…"), "adds adapter files, one for each task")]);
+    hints::next(&[(format!("bank add {bank} ADAPTER…"), "add adapter files, one for each task")]);
     Ok(())
 }
 
@@ -69,22 +69,22 @@ fn add(path: &Path, adapters: &[PathBuf], name: Option<&str>) -> Result<()> {
         let header = native::read_header(&file)?;
         if header.sha256.is_none() {
             noteln!(
-                "note: {} has no checksum, because an older version wrote it; `trainer bank verify` finds most damage",
+                "note: {} has no checksum, since an older version wrote it; `trainer bank verify` detects most damage",
                 file.display()
             );
         }
         let named = named.or(name).map(str::to_owned);
         candidates.push(Candidate { file, named, metadata: header.metadata });
     }
-    let (chosen, passed_over) = best_of_each_task(candidates)?;
+    let (chosen, skipped) = best_of_each_task(candidates)?;
     let tasks: Vec<NewTask> = chosen
         .iter()
         .map(|candidate| NewTask { file: &candidate.file, name: candidate.named.as_deref() })
         .collect();
     let bank = Bank::add_all(path, &tasks)?;
-    for candidate in &passed_over {
+    for candidate in &skipped {
         noteln!(
-            "passed over {}: another of these files has the best score for `{}`; to add it too, give it a name: NAME={}",
+            "skipped {}: another of these files has a better score for `{}`; to add it too, use NAME={}",
             candidate.described(),
             candidate.task(),
             candidate.file.display()
@@ -93,8 +93,8 @@ fn add(path: &Path, adapters: &[PathBuf], name: Option<&str>) -> Result<()> {
     chosen.iter().for_each(|candidate| describe(&bank, candidate.task()));
     let bank = hints::path(path);
     hints::next(&[
-        (format!("serve --bank {bank}"), "answers over HTTP, with a page to try texts"),
-        (format!("bank list {bank}"), "lists the tasks and their sizes"),
+        (format!("serve --bank {bank}"), "serve the tasks over HTTP, with a page to try texts"),
+        (format!("bank list {bank}"), "list the tasks and their sizes"),
     ]);
     Ok(())
 }
@@ -102,7 +102,7 @@ fn add(path: &Path, adapters: &[PathBuf], name: Option<&str>) -> Result<()> {
 /// An adapter file that may be added.
 struct Candidate {
     file: PathBuf,
-    /// The name that was typed for it.
+    /// The name given for it on the command line.
     named: Option<String>,
     metadata: AdapterMetadata,
 }
@@ -120,7 +120,7 @@ impl Candidate {
     }
 }
 
-/// `NAME=FILE` in its parts; a file whose own name has such a form is a file.
+/// Splits `NAME=FILE`; an existing file whose own name has this form is a file.
 fn split_name(typed: &Path) -> (Option<&str>, PathBuf) {
     let parts = typed.to_str().and_then(|text| text.split_once('='));
     match parts {
@@ -133,10 +133,10 @@ fn split_name(typed: &Path) -> (Option<&str>, PathBuf) {
     }
 }
 
-/// The adapter with the best score of each task, in the order in which the tasks were typed, and the others. Adapters
-/// whose scores do not compare are refused.
+/// The adapter with the best score of each task, in the order of the command line, and the others. Adapters whose scores
+/// cannot be compared are refused.
 fn best_of_each_task(candidates: Vec<Candidate>) -> Result<(Vec<Candidate>, Vec<Candidate>)> {
-    let (mut chosen, mut passed_over): (Vec<Candidate>, Vec<Candidate>) = (Vec::new(), Vec::new());
+    let (mut chosen, mut skipped): (Vec<Candidate>, Vec<Candidate>) = (Vec::new(), Vec::new());
     for candidate in candidates {
         let same = chosen.iter().position(|known| known.task() == candidate.task());
         let Some(place) = same else {
@@ -144,20 +144,20 @@ fn best_of_each_task(candidates: Vec<Candidate>) -> Result<(Vec<Candidate>, Vec<
             continue;
         };
         let known = &chosen[place];
-        // A name that was typed is meant for one file.
+        // A name that was given is for one file.
         let are_named = known.named.is_some() || candidate.named.is_some();
         match (&known.metadata.score, &candidate.metadata.score) {
             (Some(best), Some(score)) if best.metric == score.metric && !are_named => {
                 if score.value > best.value {
-                    passed_over.push(std::mem::replace(&mut chosen[place], candidate));
+                    skipped.push(std::mem::replace(&mut chosen[place], candidate));
                 } else {
-                    passed_over.push(candidate);
+                    skipped.push(candidate);
                 }
             }
             _ => {
                 return Err(UsageError::new(format!(
-                    "{} and {} are both adapters for the task `{}`, and nothing says which is better; add one of them, \
-                     or give them names: NAME={}",
+                    "{} and {} are both adapters for the task `{}`, and their scores cannot be compared; add one of \
+                     them, or give them names: NAME={}",
                     known.described(),
                     candidate.described(),
                     candidate.task(),
@@ -166,16 +166,16 @@ fn best_of_each_task(candidates: Vec<Candidate>) -> Result<(Vec<Candidate>, Vec<
             }
         }
     }
-    Ok((chosen, passed_over))
+    Ok((chosen, skipped))
 }
 
-/// Prints what a task costs.
+/// Prints the size of a task.
 fn describe(bank: &Bank, task: &str) {
     let (bytes, share) = cost(bank, task);
-    outln!("{task:<20} {bytes:>10} bytes  {share:>6.2} % of the base", share = 100.0 * share);
+    outln!("{task:<20} {bytes:>10} bytes  {share:>6.2} % of base", share = 100.0 * share);
 }
 
-/// Bytes of a task, and their share of the base's.
+/// Size of a task in bytes, and relative to the base.
 fn cost(bank: &Bank, task: &str) -> (u64, f64) {
     let bytes = bank.index().entries.get(task).map_or(0, |entry| entry.bytes);
     (bytes, bytes as f64 / bank.index().base_bytes.max(1) as f64)
@@ -208,7 +208,7 @@ fn list(path: &Path, as_json: bool) -> Result<()> {
             score.map_or(String::new(), |score| format!("{} {:.4}", score.metric, score.value));
         let share = 100.0 * share;
         outln!(
-            "{task:<20} {method:<16} {head:<10} {score:<18} {bytes:>10} bytes  {share:>6.2} % of the base",
+            "{task:<20} {method:<16} {head:<10} {score:<18} {bytes:>10} bytes  {share:>6.2} % of base",
             method = metadata.method
         );
     }
@@ -216,7 +216,7 @@ fn list(path: &Path, as_json: bool) -> Result<()> {
         let index = bank.index();
         let bytes = index.entries.values().map(|entry| entry.bytes).fold(0, u64::saturating_add);
         outln!(
-            "{} tasks on {}: {bytes} bytes, {:.2} % of the base; {} bytes of the file are not in use",
+            "{} tasks on {}: {bytes} bytes, {:.2} % of base; {} bytes of the file are unused",
             index.entries.len(),
             index.base.name,
             100.0 * bytes as f64 / index.base_bytes.max(1) as f64,
@@ -251,12 +251,12 @@ fn verify(path: &Path, base: Option<&str>, device: &str, as_json: bool) -> Resul
                 json!({ "task": task, "sound": error.is_none(), "error": error.map_or(Value::Null, Value::from) })
             );
         } else {
-            outln!("{task:<20} {}", error.as_deref().unwrap_or("sound"));
+            outln!("{task:<20} {}", error.as_deref().unwrap_or("ok"));
         }
     }
     if damaged > 0 {
         bail!(
-            "{damaged} of {} tasks in {} are not sound",
+            "{damaged} of {} tasks in {} are damaged",
             bank.index().entries.len(),
             path.display()
         );
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn of_several_runs_of_a_task_the_best_is_chosen() {
-        let (chosen, passed_over) = best_of_each_task(vec![
+        let (chosen, skipped) = best_of_each_task(vec![
             candidate("a1", None, "a", Some(0.5)),
             candidate("b1", None, "b", None),
             candidate("a2", None, "a", Some(0.7)),
@@ -303,7 +303,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(files(&chosen), ["a2", "b1", "a4"]);
-        assert_eq!(files(&passed_over), ["a1", "a3"]);
+        assert_eq!(files(&skipped), ["a1", "a3"]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `trainer bench`: what a step costs on this machine, each case in a process of its own so that its memory is its own.
-//! What the cases are, and how one is measured, is in `bench.rs`.
+//! `trainer bench`: time and memory of a step on this machine, each case in its own process so that its peak memory can
+//! be measured. The cases and their measurement are in `bench.rs`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::bench::{self, BenchJob, BenchSetting, Measurement, Workload};
 use crate::cli::BenchArgs;
 use crate::devices;
 
-/// The peers' side of the benchmark.
-const PEERS: &str = include_str!("../../../goldens/bench_peers.py");
+/// The program that measures the peers.
+const PEERS: &str = include_str!("../bench_peers.py");
 
-/// Processes of each case; with peers ours and theirs take turns.
+/// Processes per case; with peers, ours and theirs alternate.
 const ROUNDS: usize = 3;
 
-/// What all rounds of a case have in common, in the order of the table.
+/// A row of the table: the medians of all rounds of a case.
 #[derive(Debug, Serialize)]
 struct Row {
     workload: &'static str,
@@ -42,8 +42,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let threads = args.threads.unwrap_or(available);
     ensure!(threads > 0, "--threads is 0, expected at least 1");
     if let Some(case) = &args.case {
-        let figure = bench::measure(&serde_json::from_str(case).context("reading --case")?)?;
-        outln!("{}", serde_json::to_string(&figure)?);
+        let measurement = bench::measure(&serde_json::from_str(case).context("reading --case")?)?;
+        outln!("{}", serde_json::to_string(&measurement)?);
         return Ok(());
     }
     let setting = BenchSetting {
@@ -66,11 +66,11 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     for method in &methods {
         ensure!(
             bench::is_ours(method),
-            "there is nothing called `{method}` to measure; choose among {} and the methods of `trainer train`",
+            "there is no benchmark `{method}`; choose one of {} or a method of `trainer train`",
             bench::METHODS.join(", ")
         );
     }
-    // Fetched before anything is timed.
+    // Downloaded before anything is timed.
     let base = Base::locate("minilm")?;
     let rounds = if args.quick { 1 } else { ROUNDS };
     let mut rows = Vec::new();
@@ -106,7 +106,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let cpus = System::new_with_specifics(
         sysinfo::RefreshKind::nothing().with_cpu(sysinfo::CpuRefreshKind::nothing()),
     );
-    let brand = cpus.cpus().first().map_or("an unknown CPU", |cpu| cpu.brand().trim());
+    let brand = cpus.cpus().first().map_or("unknown CPU", |cpu| cpu.brand().trim());
     outln!(
         "\n{brand}, {threads} of {available} threads, device {}; trainer {}; medians of {rounds} processes, {}, dropout 0.1",
         setting.device,
@@ -120,11 +120,11 @@ pub fn run(args: &BenchArgs) -> Result<()> {
 }
 
 fn own_process(job: &BenchJob, threads: usize) -> Result<Measurement> {
-    let program = std::env::current_exe().context("looking for this program")?;
+    let program = std::env::current_exe().context("finding this program")?;
     let mut command = Command::new(program);
     command.args(["bench", "--case"]).arg(serde_json::to_string(job)?);
     command.env("RAYON_NUM_THREADS", threads.to_string());
-    figure_of(&mut command)
+    measurement_of(&mut command)
 }
 
 fn peer_process(python: &Path, job: &BenchJob, base: &Path, threads: usize) -> Result<Measurement> {
@@ -132,15 +132,15 @@ fn peer_process(python: &Path, job: &BenchJob, base: &Path, threads: usize) -> R
     let mut command = Command::new(python);
     command.args(["-c", PEERS]).arg(serde_json::to_string(&job)?).arg(base);
     command.arg(threads.to_string()).env("OMP_NUM_THREADS", threads.to_string());
-    figure_of(&mut command)
+    measurement_of(&mut command)
 }
 
-/// Versions of what the peers run on, by package.
+/// Versions of the peers' packages.
 fn peer_versions(python: &Path) -> Result<BTreeMap<String, String>> {
     output_of(Command::new(python).args(["-c", PEERS, "--versions"]))
 }
 
-fn figure_of(command: &mut Command) -> Result<Measurement> {
+fn measurement_of(command: &mut Command) -> Result<Measurement> {
     output_of(command)
 }
 
@@ -149,7 +149,7 @@ fn output_of<T: serde::de::DeserializeOwned>(command: &mut Command) -> Result<T>
     let program = command.get_program().to_string_lossy().into_owned();
     let output =
         command.stderr(Stdio::inherit()).output().with_context(|| format!("running {program}"))?;
-    ensure!(output.status.success(), "{program} ended with {}", output.status);
+    ensure!(output.status.success(), "{program} exited with {}", output.status);
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().last().with_context(|| format!("{program} printed nothing"))?;
     serde_json::from_str(line).with_context(|| format!("reading what {program} printed: {line}"))
@@ -160,22 +160,22 @@ fn table(rows: &[Row], with_peers: bool) -> Table {
     table.load_preset(presets::NOTHING);
     let mut header = vec!["", "", "s/step", "tokens/s", "MiB"];
     if with_peers {
-        header.extend(["peer s/step", "tokens/s", "MiB", "times as fast", "of its memory"]);
+        header.extend(["peer s/step", "tokens/s", "MiB", "speed-up", "memory ratio"]);
     }
     table.set_header(header);
-    let figure = |figure: &Option<Measurement>| match figure {
-        Some(figure) => [
-            format!("{:.3}", figure.seconds),
-            format!("{:.0}", figure.tokens_per_second()),
-            figure.peak_mib.map_or_else(String::new, |mib| mib.to_string()),
+    let columns = |measurement: &Option<Measurement>| match measurement {
+        Some(measurement) => [
+            format!("{:.3}", measurement.seconds),
+            format!("{:.0}", measurement.tokens_per_second()),
+            measurement.peak_mib.map_or_else(String::new, |mib| mib.to_string()),
         ],
         None => Default::default(),
     };
     for row in rows {
         let mut cells = vec![row.workload.to_owned(), row.method.clone()];
-        cells.extend(figure(&row.ours));
+        cells.extend(columns(&row.ours));
         if with_peers {
-            cells.extend(figure(&row.peer));
+            cells.extend(columns(&row.peer));
             if let (Some(ours), Some(peer)) = (&row.ours, &row.peer) {
                 cells.push(format!("{:.2}", peer.seconds / ours.seconds));
                 let share = ours

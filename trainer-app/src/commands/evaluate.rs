@@ -1,21 +1,19 @@
-//! `trainer evaluate`: an adapter's scores on labeled rows, and what dropping its lowest layers costs and saves.
+//! `trainer evaluate`: the scores of an adapter on labeled rows, and the cost and speed-up of AdapterDrop.
 
 use anyhow::{Context, Result};
 use burn_adapters::Layers;
-use burn_adapters::file::native;
-use glue_data::{Example, tasks};
+use glue_data::Example;
 use serde_json::{Map, Value, json};
 
 use crate::cli::EvaluateArgs;
-use crate::inference::adapter_task::AdapterTask;
+use crate::commands::labeled_rows;
 use crate::inference::predictor::Predictor;
-use crate::inference::texts;
 use crate::task_data::rows;
 
-/// What `--drop-layers` is given for a table of every number of layers.
+/// The value of `--drop-layers` for a table of every number of layers.
 const EACH: &str = "each";
 
-/// Scores, and the time they took.
+/// Scores of some rows, and their speed.
 struct SplitScores {
     scores: Map<String, Value>,
     seconds_per_text: f64,
@@ -27,8 +25,8 @@ struct SplitScores {
 /// # Errors
 /// An adapter, base or rows that cannot be read, or rows without labels.
 pub fn run(args: &EvaluateArgs) -> Result<()> {
-    // The rows before the base, whose weights take longest.
-    let (task, examples, what) = read(args)?;
+    // The rows before the base, which takes longest to load.
+    let (task, examples, what) = labeled_rows::read(&args.rows, &args.adapter)?;
     let mut predictor = Predictor::load(&args.adapter, &args.inference)?;
     predictor.task = task;
     let each = args.compose.drop_layers.as_deref() == Some(EACH);
@@ -37,7 +35,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         args.compose.drop_layers.as_deref().filter(|_| !each),
     )?;
     if each {
-        return tell_each(&mut predictor, &examples, &what, args.inference.json);
+        return print_each(&mut predictor, &examples, &what, args.inference.json);
     }
     let SplitScores { scores, seconds_per_text, cut } = score_rows(&predictor, &examples)?;
     rows::report_truncation(cut, examples.len(), predictor.metadata.max_length);
@@ -55,15 +53,15 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     } else {
         outln!("{}: {} rows ({what})", predictor.metadata.task, examples.len());
         for (metric, score) in &scores {
-            outln!("  {metric:<10} {:.4}", score.as_f64().unwrap_or(f64::NAN));
+            outln!("  {metric:<11} {:.4}", score.as_f64().unwrap_or(f64::NAN));
         }
-        outln!("  {:<10} {:.2}", "ms a text", 1e3 * seconds_per_text);
+        outln!("  {:<11} {:.2}", "ms per text", 1e3 * seconds_per_text);
     }
     Ok(())
 }
 
-/// Judges the adapter without its lowest 0, 1, … layers.
-fn tell_each(
+/// Evaluates the adapter without its lowest 0, 1, … layers, and prints the scores.
+fn print_each(
     predictor: &mut Predictor,
     examples: &[Example],
     what: &str,
@@ -76,14 +74,14 @@ fn tell_each(
         predictor.drop_layers(Layers::Only((0..layers).collect()));
         by_layers.push((layers, score_rows(predictor, examples)?));
     }
-    // AblatedLayers any layer dropped there is a row at least; all have the same texts.
+    // The first entry, with no layer dropped, always exists; all entries have the same texts.
     rows::report_truncation(by_layers[0].1.cut, examples.len(), predictor.metadata.max_length);
     if as_json {
-        let dropped = by_layers.into_iter().map(|(layers, judged)| {
+        let dropped = by_layers.into_iter().map(|(layers, scored)| {
             json!({
                 "layers": layers,
-                "scores": judged.scores,
-                "seconds_per_text": judged.seconds_per_text,
+                "scores": scored.scores,
+                "seconds_per_text": scored.seconds_per_text,
             })
         });
         let dropped: Vec<_> = dropped.collect();
@@ -99,14 +97,14 @@ fn tell_each(
     for metric in &metrics {
         out!(" {metric:>10}");
     }
-    outln!(" {:>10}", "ms a text");
-    for (layers, judged) in &by_layers {
+    outln!(" {:>11}", "ms per text");
+    for (layers, scored) in &by_layers {
         let dropped = if *layers == 0 { "none".to_owned() } else { format!("0..{layers}") };
         out!("  {dropped:<15}");
         for metric in &metrics {
-            out!(" {:>10.4}", judged.scores[*metric].as_f64().unwrap_or(f64::NAN));
+            out!(" {:>10.4}", scored.scores[*metric].as_f64().unwrap_or(f64::NAN));
         }
-        outln!(" {:>10.2}", 1e3 * judged.seconds_per_text);
+        outln!(" {:>11.2}", 1e3 * scored.seconds_per_text);
     }
     Ok(())
 }
@@ -116,22 +114,7 @@ fn score_rows(predictor: &Predictor, examples: &[Example]) -> Result<SplitScores
     let scores = predictor
         .task
         .scores(&answers.rows)
-        .context("these rows have no labels to be scored by")?;
+        .context("these rows have no labels to evaluate against")?;
     let seconds_per_text = answers.time.as_secs_f64() / examples.len().max(1) as f64;
     Ok(SplitScores { scores, seconds_per_text, cut: answers.cut })
-}
-
-/// The rows that are asked for, with what the adapter is judged as and what the rows are called.
-fn read(args: &EvaluateArgs) -> Result<(AdapterTask, Vec<Example>, String)> {
-    let metadata = native::read_header(&args.adapter)?.metadata;
-    if let (Some(path), Some(text), Some(label)) = (&args.input, &args.columns.text, &args.label) {
-        texts::input_of_columns(&args.columns, metadata.input)?;
-        let task = AdapterTask::of(&metadata)?;
-        let text2 = args.columns.text2.as_deref();
-        let rows = tasks::custom::read_labeled(path, text, text2, label, &task.task.kind)?;
-        return Ok((task, rows, path.display().to_string()));
-    }
-    let task = AdapterTask::of_published(&metadata, args.task.as_deref())?;
-    let rows = task.read(&args.split, args.data.as_deref())?;
-    Ok((task, rows, args.split.clone()))
 }

@@ -1,4 +1,4 @@
-//! What is here: `trainer devices`, `trainer base`, `trainer adapter inspect`.
+//! `trainer devices`, `trainer base` and `trainer adapter inspect`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::hints;
 /// Runs `trainer devices`.
 ///
 /// # Errors
-/// None that is known.
+/// None in practice: the entries are always JSON.
 pub fn devices(args: &DevicesArgs) -> Result<()> {
     for entry in devices::list() {
         if args.json {
@@ -33,12 +33,12 @@ pub fn devices(args: &DevicesArgs) -> Result<()> {
 /// Runs `trainer base`.
 ///
 /// # Errors
-/// A base that cannot be located or fetched, or whose configuration, tokenizer or weights are not whole.
+/// A base that cannot be found or downloaded, or whose configuration, tokenizer or weights are incomplete.
 pub fn base(args: &BaseArgs) -> Result<()> {
     let base = if args.again { Base::fetch_again(&args.base)? } else { Base::locate(&args.base)? };
     let config = base.config()?;
     let encoder = base.encoder(&config, config.max_position_embeddings)?;
-    // Every tensor is read: its shape, its checksum where there is one, and that its numbers are finite.
+    // Loading checks every tensor: its shape, its checksum if there is one, and that its values are finite.
     let bert = burn_bert::load_weights(&config, base.directory(), &devices::resolve("auto")?)?;
     let (directory, fingerprint) = (base.directory().display(), base.fingerprint()?);
     let (parameters, tokenizer) = (bert.num_params(), encoder.fingerprint());
@@ -66,11 +66,11 @@ pub fn base(args: &BaseArgs) -> Result<()> {
             config.vocab_size
         );
         let pooler = if bert.pooler().is_some() { "with" } else { "without" };
-        outln!("weights     whole: {parameters} finite numbers, {pooler} a pooler");
+        outln!("weights     complete: {parameters} parameters, all finite, {pooler} pooler");
         outln!("tokenizer   {} tokens, {tokenizer}", encoder.tokens());
         outln!("fingerprint {fingerprint}");
         let name = hints::path(Path::new(&args.base));
-        hints::next(&[(format!("train --base {name}"), "trains an adapter for it, on helpdesk")]);
+        hints::next(&[(format!("train --base {name}"), "train an adapter for it, on helpdesk")]);
     }
     Ok(())
 }
@@ -78,7 +78,7 @@ pub fn base(args: &BaseArgs) -> Result<()> {
 /// Runs `trainer adapter inspect`.
 ///
 /// # Errors
-/// A file that is no adapter.
+/// A file that is not an adapter.
 pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
     let header = native::read_header(path)?;
     if as_json {
@@ -88,7 +88,7 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
     let metadata = &header.metadata;
     outln!("task      {}", metadata.task);
     match metadata.data {
-        Some(DataSource::Published) => outln!("rows      the published ones of the task"),
+        Some(DataSource::Published) => outln!("rows      the published rows of the task"),
         Some(DataSource::Own) => outln!("rows      your own files"),
         None => {}
     }
@@ -101,12 +101,12 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
         outln!("score     {} {:.4} on the validation rows", score.metric, score.value);
     }
     outln!("method    {}", metadata.method);
-    inserted(&header.config.plan)?;
+    print_plan(&header.config.plan)?;
     if let Some(activation) = header.config.head_hidden {
         outln!("head      a hidden layer with {}", activation.name());
     }
     if !header.config.fused.is_empty() {
-        outln!("fuses     {} adapters, which are in the file", header.config.fused.len());
+        outln!("fuses     {} adapters, included in the file", header.config.fused.len());
     }
     outln!("pooling   {}", header.config.pooling.name());
     outln!("length    {} tokens at most", metadata.max_length);
@@ -126,8 +126,8 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Tells what a plan inserts.
-fn inserted(plan: &AdapterPlan) -> Result<()> {
+/// Prints what a plan inserts.
+fn print_plan(plan: &AdapterPlan) -> Result<()> {
     if let Some(bottleneck) = &plan.bottleneck {
         outln!("adapters  size {}, {}", bottleneck.size, bottleneck.activation.name());
         outln!("          {} in a layer, layers {}", bottleneck.sites.name(), bottleneck.layers);
@@ -140,29 +140,29 @@ fn inserted(plan: &AdapterPlan) -> Result<()> {
     }
     if let Some(lora) = &plan.lora {
         let gate = if lora.gate { ", gated" } else { "" };
-        outln!("low rank  rank {}, alpha {}{gate}", lora.rank, lora.alpha);
+        outln!("LoRA      rank {}, alpha {}{gate}", lora.rank, lora.alpha);
         let pooler = if lora.pooler { ", pooler" } else { "" };
         let projections = names(&lora.projections);
         outln!("          {projections}{pooler}, layers {}", lora.layers);
     }
     if let Some(scale) = &plan.ia3 {
-        outln!("scales    results of {}, layers {}", names(&scale.outputs), scale.layers);
+        outln!("(IA)³     outputs of {}, layers {}", names(&scale.outputs), scale.layers);
         if !scale.inputs.is_empty() {
             outln!("          inputs of {}", names(&scale.inputs));
         }
     }
     if let Some(prefix) = &plan.prefix {
         let network =
-            prefix.reparameterization.map(|width| format!(", by a network of width {width}"));
+            prefix.reparameterization.map(|width| format!(", reparameterized with width {width}"));
         outln!("prefix    length {}{}", prefix.length, network.unwrap_or_default());
         outln!("          layers {}", prefix.layers);
     }
     Ok(())
 }
 
-/// What is switched on besides what every bottleneck has: a plan in JSON leaves out what is off.
+/// The options of a bottleneck that are switched on; the JSON of a plan leaves out those that are off.
 fn switches(bottleneck: &BottleneckConfig) -> Result<Vec<String>> {
-    const OF_EVERY_ONE: [&str; 9] = [
+    const ALWAYS_PRESENT: [&str; 9] = [
         "layers",
         "sites",
         "placement",
@@ -174,7 +174,7 @@ fn switches(bottleneck: &BottleneckConfig) -> Result<Vec<String>> {
         "combine",
     ];
     let Value::Object(fields) = serde_json::to_value(bottleneck)? else { return Ok(Vec::new()) };
-    let switched = fields.iter().filter(|(name, _)| !OF_EVERY_ONE.contains(&name.as_str()));
+    let switched = fields.iter().filter(|(name, _)| !ALWAYS_PRESENT.contains(&name.as_str()));
     let switched = switched.map(|(name, value)| match value {
         Value::Bool(_) => name.clone(),
         Value::String(value) => format!("{name} {value}"),

@@ -1,4 +1,4 @@
-//! What each command of the program does, one file a command; its flags are in [`cli`](crate::cli).
+//! The commands of the program, one file per command; their arguments are in [`cli`](crate::cli).
 
 pub mod ablate;
 pub mod adapter;
@@ -7,6 +7,7 @@ pub mod bench;
 pub mod data;
 pub mod evaluate;
 pub mod inspect;
+mod labeled_rows;
 pub mod predict;
 pub mod report;
 pub mod submission;

@@ -1,4 +1,4 @@
-//! `trainer predict`: labels for texts, or GLUE's submission files.
+//! `trainer predict`: predicted labels of texts, or GLUE's submission files.
 
 use anyhow::{Result, ensure};
 use burn_adapters::file::native::{self, TextInput};
@@ -14,7 +14,7 @@ use crate::task_data::evaluator::RowOutput;
 use crate::task_data::kind::{prediction_columns, prediction_fields};
 use crate::task_data::rows;
 
-/// Lines that a note names.
+/// Maximum number of lines that a note lists.
 const NAMED: usize = 10;
 
 /// Runs `trainer predict`.
@@ -24,20 +24,20 @@ const NAMED: usize = 10;
 pub fn run(args: &PredictArgs) -> Result<()> {
     if let Some(directory) = &args.submission {
         let metadata = native::read_header(&args.adapter)?.metadata;
-        // The task before the base, whose weights take longest.
+        // The task before the base, which takes longest to load.
         let task = AdapterTask::of_published(&metadata, args.task.as_deref())?;
         let mut predictor = load(args)?;
         predictor.task = task;
         return submission::write(&predictor, args.data.as_deref(), directory);
     }
-    // What costs little and may be wrong comes first: flags, texts, and then the base.
+    // Cheap checks first: flags, texts, and then the base.
     texts::check(args)?;
     let metadata = native::read_header(&args.adapter)?.metadata;
     let input = texts::input(args, metadata.input)?;
     let texts = texts::read(args, input)?;
     ensure!(
         !texts.is_empty(),
-        "there are no texts; give some on standard input, one a line, or name a file with --input"
+        "there are no texts; write them to standard input, one per line, or give a file with --input"
     );
     let predictor = load(args)?;
     let examples: Vec<Example> =
@@ -67,7 +67,7 @@ fn load(args: &PredictArgs) -> Result<Predictor> {
     Ok(predictor)
 }
 
-/// What is allowed in the texts and may not be intended.
+/// Notes on texts that are valid, but may not be what was intended.
 fn notes(args: &PredictArgs, texts: &[Text], input: Option<TextInput>) -> Vec<String> {
     let mut notes = Vec::new();
     let blank = texts.iter().filter(|text| text.is_blank());
@@ -82,7 +82,7 @@ fn notes(args: &PredictArgs, texts: &[Text], input: Option<TextInput>) -> Vec<St
         let tabs: Vec<usize> = tabs.map(|text| text.line).collect();
         if !tabs.is_empty() {
             notes.push(format!(
-                "a tab is part of the text in {}; --pairs reads it as the border between the two texts of a pair",
+                "a tab is part of the text in {}; with --pairs it separates the two texts of a pair",
                 named(&tabs)
             ));
         }
@@ -109,8 +109,8 @@ fn plain_line(predictor: &Predictor, example: &Example, row: &RowOutput) -> Stri
         .join("\t")
 }
 
-/// A text as a field of a line: what would end the field or the line, or would move the cursor of a terminal, is
-/// written with a backslash, and so is a backslash.
+/// A text as a field of a line: characters that would end the field or the line, or control a terminal, are escaped with
+/// a backslash, and so is a backslash.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -18,7 +18,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     let entries = entries::read(&args.sweep)?;
     entries.notes.iter().for_each(|note| noteln!("note: {note}"));
     let settings = summary::settings(entries.iter());
-    ensure!(!settings.is_empty(), "no cell of {} has ended with a score", args.sweep.display());
+    ensure!(!settings.is_empty(), "no run in {} has finished with a score", args.sweep.display());
     let name =
         args.sweep.file_name().map_or_else(|| "sweep".to_owned(), |n| n.to_string_lossy().into());
     let ablations = ablations(&args.sweep)?;
@@ -26,7 +26,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     let out = args.out.clone().unwrap_or_else(|| args.sweep.join("report.html"));
     write_atomically(&out, page.as_bytes())?;
     outln!("{}", out.display());
-    noteln!("open it in a browser");
+    noteln!("open the report in a browser");
     Ok(())
 }
 

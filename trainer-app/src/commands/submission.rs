@@ -1,4 +1,4 @@
-//! GLUE's submission files from an adapter: what `predict` and `sweep` share.
+//! GLUE's submission files from an adapter, for `predict` and `sweep`.
 
 use std::path::Path;
 
@@ -8,18 +8,18 @@ use glue_data::{Split, submission, tasks};
 use crate::files::write_atomically;
 use crate::inference::predictor::Predictor;
 
-/// Whether GLUE's server takes answers to a task.
+/// Whether a task has a submission file for GLUE's server.
 pub fn has_one(task: &str) -> bool {
-    let takes = |split: &Split| {
+    let has_file = |split: &Split| {
         tasks::lookup(task)
             .and_then(|spec| spec.part(*split))
             .is_ok_and(|part| part.submission.is_some())
     };
-    Split::ALL.iter().any(takes)
+    Split::ALL.iter().any(has_file)
 }
 
-/// Writes a submission file for every unlabeled part of the adapter's task; an adapter for MNLI answers the
-/// diagnostics too.
+/// Writes a submission file for every unlabeled split of the adapter's task; an adapter for MNLI also for the
+/// diagnostics.
 ///
 /// # Errors
 /// A task that is not GLUE's, rows that cannot be read, or files that cannot be written.
@@ -37,9 +37,9 @@ pub fn write(predictor: &Predictor, data: Option<&Path>, directory: &Path) -> Re
         let Some(file) = part.submission else { continue };
         read.push((file, task.read_split(spec, split, data)?));
     }
-    ensure!(!read.is_empty(), "{} is no task of GLUE's: it has no submission file", spec.name);
+    ensure!(!read.is_empty(), "{} is not a GLUE task: it has no submission file", spec.name);
     std::fs::create_dir_all(directory)
-        .with_context(|| format!("making {}", directory.display()))?;
+        .with_context(|| format!("creating {}", directory.display()))?;
     for (file, examples) in read {
         let outputs = predictor.predict(&examples)?.rows;
         let kind = &task.task.kind;

@@ -1,4 +1,4 @@
-//! `trainer train`: one task on one base, from what was typed to what is told.
+//! `trainer train`: trains an adapter for one task on one base.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -26,7 +26,7 @@ use crate::terminal;
 /// Runs `trainer train`.
 ///
 /// # Errors
-/// Whatever keeps the run from ending with a score; what was saved until then stays.
+/// Whatever keeps the run from finishing with a score; checkpoints that were saved are kept.
 pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     let runs = args.runs.as_deref().unwrap_or(Path::new("runs"));
     let (config, resumed) = match TrainJob::of(args)? {
@@ -57,7 +57,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     let run = Run::prepare(config.clone(), &mut shared)?;
     noteln!("\n{}", run.table());
 
-    // The directory is made only now, so that nothing that was mistyped leaves one behind.
+    // The directory is created only now, so that wrong arguments leave none behind.
     let watch = watch(args)?;
     let directory = if let Some(directory) = resumed {
         directory
@@ -74,23 +74,26 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     if args.json {
         outln!("{}", json!({ "status": "stopped", "run": root.to_string() }));
     }
-    noteln!("stopped; resume it with: {} train --resume {root}", hints::program());
+    noteln!("stopped; resume with: {} train --resume {root}", hints::program());
     Ok(ExitStatus::Interrupted)
 }
 
-/// Cuts texts at as many tokens as the base has positions, where that is less than the default.
+/// Lowers the maximum length to the number of positions of the base, if that is less than the default.
 fn fit_length(config: &mut RunConfig) -> Result<()> {
     let model = &mut config.model;
     if let Some(positions) = Base::positions_in(&model.base)?
         && positions < model.max_length
     {
-        noteln!("texts are cut at {positions} tokens: {} has no more positions", model.base);
+        noteln!(
+            "texts are truncated to {positions} tokens, the number of positions of {}",
+            model.base
+        );
         model.max_length = positions;
     }
     Ok(())
 }
 
-/// The directory of the run that is to be resumed, locked.
+/// The directory of the run to resume, locked.
 fn to_resume(runs: &Path, directory: Option<&Path>) -> Result<RunDirectory> {
     match directory {
         Some(directory) => RunDirectory::open(directory)?.locked(),
@@ -98,26 +101,26 @@ fn to_resume(runs: &Path, directory: Option<&Path>) -> Result<RunDirectory> {
     }
 }
 
-/// The result of a run that has ended, and of which a process that was killed may have left checkpoints.
+/// Prints the result of a finished run, and removes checkpoints that a killed process left.
 fn finish(directory: &RunDirectory, json: bool) -> Result<ExitStatus> {
     directory.remove_leftovers()?;
     directory.remove_checkpoints()?;
     let path = directory.result();
     let result = RunResult::read(&path)?;
-    noteln!("{} has ended: its result is in {}", directory.root().display(), path.display());
+    noteln!("{} is finished; its result is in {}", directory.root().display(), path.display());
     print_summary(&result, directory, json)?;
     Ok(ExitStatus::Done)
 }
 
-/// The dashboard on a terminal with room for it, plain lines elsewhere.
+/// The dashboard on a terminal that is large enough for it, otherwise plain log lines.
 fn watch(args: &TrainArgs) -> Result<RunOptions> {
-    let plain = args.plain || args.json || !has_room_for_the_dashboard();
+    let plain = args.plain || args.json || !has_room_for_dashboard();
     Ok(RunOptions {
         renderer: Box::new(move |interrupter, epochs_done| {
             if plain {
                 Box::new(LogRenderer::default())
             } else {
-                terminal::dashboard_starts();
+                terminal::enable_ctrl_c();
                 default_renderer(interrupter.clone(), Some(epochs_done))
             }
         }),
@@ -128,7 +131,7 @@ fn watch(args: &TrainArgs) -> Result<RunOptions> {
     })
 }
 
-fn has_room_for_the_dashboard() -> bool {
+fn has_room_for_dashboard() -> bool {
     const COLUMNS: u16 = 60;
     const ROWS: u16 = 16;
     let moves_the_cursor = std::env::var("TERM").is_ok_and(|kind| kind != "dumb") || cfg!(windows);
@@ -138,7 +141,9 @@ fn has_room_for_the_dashboard() -> bool {
     let size = terminal_size::terminal_size_of(std::io::stdout());
     let has_room = size.is_some_and(|(width, height)| width.0 >= COLUMNS && height.0 >= ROWS);
     if !has_room {
-        noteln!("plain lines: the dashboard needs a terminal of {COLUMNS} columns and {ROWS} rows");
+        noteln!(
+            "plain log lines: the dashboard needs a terminal of {COLUMNS} columns and {ROWS} rows"
+        );
     }
     has_room
 }
@@ -150,7 +155,8 @@ fn print_summary(result: &RunResult, directory: &RunDirectory, json: bool) -> Re
         outln!("{line}");
         return Ok(());
     }
-    let bytes = std::fs::metadata(&result.adapter).context("looking at the adapter file")?.len();
+    let bytes =
+        std::fs::metadata(&result.adapter).context("reading the size of the adapter file")?.len();
     let percent = |score: f64| format!("{:.1}", 100.0 * score);
     outln!(
         "{} {} {} on the validation rows (epoch {} of {})",
@@ -168,9 +174,9 @@ fn print_summary(result: &RunResult, directory: &RunDirectory, json: bool) -> Re
     }
     let bag = result
         .bag_of_words
-        .map_or(String::new(), |score| format!(", a bag of words {}", percent(score)));
+        .map_or(String::new(), |score| format!(", bag of words {}", percent(score)));
     if let Some(majority) = result.majority {
-        outln!("for comparison: the most frequent label {}{bag}", percent(majority));
+        outln!("for comparison: majority class {}{bag}", percent(majority));
     }
     outln!(
         "adapter {} ({:.1} MB, {:.2} % of the base's parameters)",
@@ -180,16 +186,19 @@ fn print_summary(result: &RunResult, directory: &RunDirectory, json: bool) -> Re
     );
     let adapter = hints::path(&result.adapter);
     if directory.predictions().is_file() {
-        noteln!("\nthe answers: {}", directory.predictions().display());
+        noteln!("\npredictions: {}", directory.predictions().display());
         hints::next(&[(
             format!("adapter inspect {adapter}"),
-            "what the adapter file holds: method, sizes, score, base",
+            "show the method, sizes, score and base of the adapter file",
         )]);
         return Ok(());
     }
     hints::next(&[
-        (format!("predict {adapter}"), "labels the texts you type, one a line; Ctrl-D ends"),
-        (format!("adapter inspect {adapter}"), "what the file holds: method, labels, score, base"),
+        (format!("predict {adapter}"), "label texts that you type, one per line; Ctrl-D ends"),
+        (
+            format!("adapter inspect {adapter}"),
+            "show the method, labels, score and base of the adapter file",
+        ),
     ]);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Unpacks zip archives from elsewhere: bounded, and never outside of one directory.
+//! Unpacks untrusted ZIP archives: with limits, and never outside of the target directory.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
@@ -7,29 +7,29 @@ use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-/// How much an archive may unpack to.
+/// The limits of an archive's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Files and directories.
+    /// Number of files and directories.
     pub entries: usize,
-    /// Bytes of all files together.
+    /// Total size of all files in bytes.
     pub bytes: u64,
 }
 
 impl Limits {
-    /// Bounds for an archive of `bytes` bytes: texts rarely shrink to a tenth, and a hundredth is no text.
+    /// Limits for an archive of `bytes` bytes: texts are rarely compressed to a tenth, and never to a hundredth.
     pub fn of_archive(bytes: u64) -> Self {
         Self { entries: 10_000, bytes: bytes.saturating_mul(100).min(8 << 30) }
     }
 }
 
-/// Why an archive is not unpacked.
+/// Why an archive was not unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// It is damaged, or no zip, or packed in a way that is not supported.
+    /// It is damaged, not a ZIP archive, or has an unsupported compression.
     #[error("this is not a zip archive, or it is damaged")]
     Damaged(#[from] ZipError),
-    /// An entry would be written outside of the directory, or is no file.
+    /// An entry would be written outside of the directory, or is not a file.
     #[error("the entry `{name}` {reason}")]
     Entry {
         /// Its name in the archive.
@@ -37,18 +37,18 @@ pub enum ArchiveError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The archive unpacks to more than it may.
+    /// The content exceeds the limits.
     #[error("it unpacks to more than {} files or {} bytes", limits.entries, limits.bytes)]
     TooLarge {
-        /// The bounds.
+        /// The limits.
         limits: Limits,
     },
-    /// What an entry holds cannot be read: its checksum is wrong, or it is cut.
+    /// The content of an entry cannot be read: the checksum is wrong, or it is truncated.
     #[error("the entry `{name}` is damaged")]
     Content {
         /// Its name in the archive.
         name: String,
-        /// What was found.
+        /// The error.
         source: io::Error,
     },
     /// The disk.
@@ -61,10 +61,10 @@ pub enum ArchiveError {
     },
 }
 
-/// Unpacks an archive into a directory, which is created; all names are checked before anything is written.
+/// Unpacks an archive into a directory, which is created. All names are checked before anything is written.
 ///
 /// # Errors
-/// An archive that is damaged, too large, or has an entry outside of the directory; a disk that is full.
+/// An archive that is damaged, too large, or has an entry outside of the directory; a full disk.
 pub fn unpack(archive: &Path, into: &Path) -> Result<(), ArchiveError> {
     let disk = |path: &Path| {
         let path = path.to_owned();
@@ -77,32 +77,32 @@ pub fn unpack(archive: &Path, into: &Path) -> Result<(), ArchiveError> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(disk(parent))?;
         }
-        // Two entries of one name would leave one of them, and which is not clear.
+        // With two entries of the same name, it would be unclear which one is kept.
         let mut file = File::create_new(&path).map_err(disk(&path))?;
         copy(content, &mut file, name).map_err(|error| match error {
-            Copied::Read(error) => error,
-            Copied::Write(source) => disk(&path)(source),
+            CopyError::Read(error) => error,
+            CopyError::Write(source) => disk(&path)(source),
         })?;
         file.sync_all().map_err(disk(&path))
     })
 }
 
-enum Copied {
+enum CopyError {
     Read(ArchiveError),
     Write(io::Error),
 }
 
-/// Copies, and says which side failed.
-fn copy(from: &mut dyn Read, to: &mut impl io::Write, name: &Path) -> Result<(), Copied> {
+/// Copies; the error tells whether reading or writing failed.
+fn copy(from: &mut dyn Read, to: &mut impl io::Write, name: &Path) -> Result<(), CopyError> {
     let mut buffer = vec![0; 1 << 16];
     loop {
         match from.read(&mut buffer) {
             Ok(0) => return Ok(()),
-            Ok(count) => to.write_all(&buffer[..count]).map_err(Copied::Write)?,
+            Ok(count) => to.write_all(&buffer[..count]).map_err(CopyError::Write)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(source) => {
                 let name = name.display().to_string();
-                return Err(Copied::Read(ArchiveError::Content { name, source }));
+                return Err(CopyError::Read(ArchiveError::Content { name, source }));
             }
         }
     }
@@ -130,7 +130,7 @@ pub fn for_each_file<R: Read + Seek>(
             Err(ArchiveError::Entry { name, reason })
         };
         match entry.enclosed_name() {
-            None => return wrong("climbs out of the directory"),
+            None => return wrong("is outside of the directory"),
             Some(_) if entry.is_symlink() => return wrong("is a symbolic link"),
             Some(_) if entry.is_dir() => {}
             Some(name) if name.as_os_str().is_empty() => return wrong("has no name"),
@@ -139,7 +139,7 @@ pub fn for_each_file<R: Read + Seek>(
     }
     let mut left = limits.bytes;
     for (index, name) in files {
-        // What is read is counted, whatever the archive says of its sizes.
+        // The bytes read are counted; the sizes in the archive are not trusted.
         let mut content = zip.by_index(index)?.take(left.saturating_add(1));
         with(&name, &mut content)?;
         let unread = content.limit();

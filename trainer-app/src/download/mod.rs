@@ -1,5 +1,4 @@
-//! Files of others: over HTTP with resuming and checks, whole repositories of a hub, and members of ZIP archives.
+//! Downloads over HTTP, with resuming and verification, and unpacking of ZIP archives.
 
 pub mod archive;
 pub mod http;
-pub(crate) mod hub;

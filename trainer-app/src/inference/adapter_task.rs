@@ -1,6 +1,7 @@
 //! The task of an adapter: what it predicts, and how it is scored. Its labels are matched by name with those of a
 //! published task.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
@@ -202,6 +203,30 @@ fn mismatch(kind: &TaskKind, spec: &TaskSpec, expected: &TaskKind) -> anyhow::Er
         spec.name,
         listed(expected)
     ))
+}
+
+/// Checks that two adapters have the same kind of input, where their files record it.
+///
+/// # Errors
+/// An adapter for single texts and one for pairs.
+pub(crate) fn check_same_input(
+    (first, input): (impl Display, Option<TextInput>),
+    (second, other): (impl Display, Option<TextInput>),
+) -> Result<()> {
+    let name = |input| match input {
+        TextInput::Single => "single texts",
+        TextInput::Pair => "pairs of texts",
+    };
+    if let (Some(input), Some(other)) = (input, other)
+        && input != other
+    {
+        bail!(
+            "{first} is for {}, but {second} is for {}; expected adapters with the same kind of input",
+            name(input),
+            name(other)
+        );
+    }
+    Ok(())
 }
 
 /// The labels of a kind of task for a message, or what is predicted instead of labels.

@@ -16,7 +16,7 @@ use glue_data::{Batch, Example, TextEncoder, TokenizedDataset};
 use crate::base::Base;
 use crate::cli::InferenceArgs;
 use crate::devices;
-use crate::inference::adapter_task::{AdapterTask, check_finite};
+use crate::inference::adapter_task::{AdapterTask, check_finite, check_same_input};
 use crate::learner::step::{TrainableModel, bert_input, read_output};
 use crate::process::keep_workers_spinning;
 use crate::task_data::evaluator::RowOutput;
@@ -97,6 +97,8 @@ impl Predictor {
             let bert = self.trainable.model.bert.clone();
             let (below, metadata) = native::load(path, bert, &self.metadata.base.fingerprint)?;
             metadata.base.check_tokenizer(path, Some(&self.tokenizer))?;
+            let adapter = format!("the adapter for {}", self.metadata.task);
+            check_same_input((adapter, self.metadata.input), (path.display(), metadata.input))?;
             self.below = vec![below.task];
         }
         if let Some(text) = drop_layers {

@@ -1,4 +1,4 @@
-//! The body of a request: received in bounded time and memory.
+//! The body of a request, received in bounded time and memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,23 +9,23 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::http::ApiError;
+use super::error::ApiError;
 
-/// Bytes of a body.
+/// Maximum size of a body in bytes.
 pub(super) const MAX_BODY: usize = 1 << 20;
-/// A longer body is read so far, and dropped, so that the client is still there for the reason why it is refused.
-const MAX_DROPPED: usize = 128 << 20;
-/// Bytes of all bodies that are in memory at a time.
+/// A longer body is read up to this size and discarded, so that the client receives the error.
+const MAX_DISCARDED: usize = 128 << 20;
+/// Maximum total size of the bodies in memory, in bytes.
 const MAX_BODIES: usize = 64 << 20;
-/// Bytes that a permit stands for.
-const UNIT: usize = 1 << 10;
+/// Bytes per permit of the semaphore.
+const BYTES_PER_PERMIT: usize = 1 << 10;
 
-/// Memory for bodies.
+/// The memory for all bodies.
 pub(super) fn memory() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(MAX_BODIES / UNIT))
+    Arc::new(Semaphore::new(MAX_BODIES / BYTES_PER_PERMIT))
 }
 
-/// A body, and its share of the memory until this is dropped.
+/// A body; its memory is released when this is dropped.
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
     _memory: Option<OwnedSemaphorePermit>,
@@ -54,22 +54,22 @@ async fn read(mut body: Body, memory: &Arc<Semaphore>) -> Result<Received, ApiEr
             .map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, "the body could not be read"))?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
-        if length > MAX_DROPPED {
+        if length > MAX_DISCARDED {
             break;
         }
         if length > MAX_BODY {
             (bytes, permits, held) = (Vec::new(), None, 0);
             continue;
         }
-        let units = length.div_ceil(UNIT);
-        let more = u32::try_from(units - held).unwrap_or(u32::MAX);
+        let needed = length.div_ceil(BYTES_PER_PERMIT);
+        let more = u32::try_from(needed - held).unwrap_or(u32::MAX);
         let Ok(permit) = memory.clone().try_acquire_many_owned(more) else {
             return Err(ApiError::busy(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "too many long requests arrive at once; try again",
+                "too many large requests at once; try again",
             ));
         };
-        held = units;
+        held = needed;
         match &mut permits {
             Some(permits) => permits.merge(permit),
             None => permits = Some(permit),
@@ -79,7 +79,7 @@ async fn read(mut body: Body, memory: &Arc<Semaphore>) -> Result<Received, ApiEr
     if length > MAX_BODY {
         return Err(ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is longer than {MAX_BODY} bytes; send fewer texts at once"),
+            format!("the body is longer than {MAX_BODY} bytes; send fewer texts per request"),
         ));
     }
     Ok(Received { bytes, _memory: permits })

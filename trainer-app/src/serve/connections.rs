@@ -1,8 +1,8 @@
-//! Connections: how many there are, how long they may be idle, and how they end.
+//! Connections: their maximum number, idle time and shutdown.
 //!
-//! A connection is idle unless a request is being answered: a slow head, a client that went away without closing, one
-//! that does not read its answer, and one that is kept for later all look alike, and are closed after a while; the one
-//! that is idle for longest is closed at once where there is no room for another.
+//! A connection is idle unless a request is being answered. A slow client, one that disappeared without closing, one
+//! that does not read its response, and a kept-alive connection cannot be told apart, and are all closed after a time
+//! limit; if there are too many connections, the one that has been idle longest is closed immediately.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -22,29 +22,29 @@ use tokio::time::{sleep, timeout};
 
 use super::log::{RateLimited, log};
 
-/// Bytes of a request's head.
+/// Maximum size of a request's head in bytes.
 const MAX_HEAD: usize = 64 << 10;
-/// How long a connection may be idle when the server is about to end.
-const LAST_IDLE: Duration = Duration::from_millis(500);
-/// After an error of accepting, such as too many open files.
+/// How long a connection may be idle during shutdown.
+const SHUTDOWN_IDLE: Duration = Duration::from_millis(500);
+/// Pause after an error of `accept`, such as too many open files.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// What connections may take.
+/// The limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// How many there may be.
+    /// Maximum number.
     pub(super) connections: usize,
-    /// How long one may be idle.
+    /// Maximum idle time.
     pub(super) idle: Duration,
-    /// How long requests that are being answered may take when the server is about to end.
+    /// How long pending requests may take during shutdown.
     pub(super) grace: Duration,
 }
 
-/// The connections that are open.
+/// The open connections.
 #[derive(Default)]
-struct Open {
+struct OpenConnections {
     activities: Mutex<BTreeMap<u64, Arc<Activity>>>,
-    /// One was closed.
+    /// Notified when one was closed.
     closed: Notify,
 }
 
@@ -52,7 +52,7 @@ struct Open {
 struct Activity {
     /// `None` while a request is being answered.
     idle_since: Mutex<Option<Instant>>,
-    /// It is to be closed, to make room.
+    /// Notified when it must be closed to make room.
     evicted: Notify,
 }
 
@@ -62,7 +62,7 @@ impl Activity {
     }
 }
 
-/// A request that is being answered, until this is dropped.
+/// A request that is being answered; its connection is idle again when this is dropped.
 struct InFlight(Arc<Activity>);
 
 impl InFlight {
@@ -78,20 +78,20 @@ impl Drop for InFlight {
     }
 }
 
-/// An open connection, until this is dropped.
-struct Entry {
-    open: Arc<Open>,
+/// An open connection; removed when this is dropped.
+struct ConnectionGuard {
+    open: Arc<OpenConnections>,
     number: u64,
 }
 
-impl Drop for Entry {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.open.activities().remove(&self.number);
         self.open.closed.notify_one();
     }
 }
 
-impl Open {
+impl OpenConnections {
     fn activities(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Activity>>> {
         self.activities.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,16 +100,16 @@ impl Open {
         self.activities().len()
     }
 
-    fn add(self: &Arc<Self>, number: u64) -> (Entry, Arc<Activity>) {
+    fn add(self: &Arc<Self>, number: u64) -> (ConnectionGuard, Arc<Activity>) {
         let activity = Arc::new(Activity {
             idle_since: Mutex::new(Some(Instant::now())),
             evicted: Notify::new(),
         });
         self.activities().insert(number, activity.clone());
-        (Entry { open: self.clone(), number }, activity)
+        (ConnectionGuard { open: self.clone(), number }, activity)
     }
 
-    /// Closes the connection that is idle for longest.
+    /// Closes the connection that has been idle longest.
     fn evict(&self) {
         let activities = self.activities();
         let idle = activities.values().filter_map(|activity| {
@@ -122,27 +122,27 @@ impl Open {
     }
 }
 
-/// Accepts connections and answers their requests until `stop` is ready; then those under way are answered.
+/// Accepts connections and answers their requests until `stop` is ready; then answers the pending requests.
 pub(super) async fn serve(
     listener: TcpListener,
     app: Router,
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
-    let open = Arc::new(Open::default());
+    let open = Arc::new(OpenConnections::default());
     let (stopping, stopped) = watch::channel(false);
     let mut stop = pin!(stop);
     let mut number = 0;
     let mut spawn = |stream: TcpStream| {
         number += 1;
-        let (entry, activity) = open.add(number);
+        let (guard, activity) = open.add(number);
         let answered = answer(stream, app.clone(), activity, limits.idle, stopped.clone());
         tokio::spawn(async move {
             answered.await;
-            drop(entry);
+            drop(guard);
         });
     };
-    let mut seldom = RateLimited::default();
+    let mut rate_limited = RateLimited::default();
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
@@ -151,10 +151,10 @@ pub(super) async fn serve(
         match accepted {
             Ok((stream, _)) => {
                 if open.len() >= limits.connections {
-                    seldom.log(|| {
+                    rate_limited.log(|| {
                         let connections = limits.connections;
                         format!(
-                            "there are {connections} connections; idle ones are closed for new ones"
+                            "there are {connections} connections; idle ones are closed to accept new ones"
                         )
                     });
                     tokio::select! {
@@ -164,20 +164,20 @@ pub(super) async fn serve(
                 }
                 spawn(stream);
             }
-            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) if is_connection_error(&error) => {}
             Err(error) => {
-                seldom.log(|| format!("a connection could not be accepted: {error}"));
+                rate_limited.log(|| format!("a connection could not be accepted: {error}"));
                 open.evict();
                 sleep(BACK_OFF).await;
             }
         }
     }
-    // Those who connected before the end are waiting in the system's queue.
+    // Clients that connected before the shutdown are in the system's queue.
     while let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await {
         spawn(stream);
     }
     drop(listener);
-    // There is a receiver, which is cloned above.
+    // There is a receiver: `stopped`, which is cloned above.
     let _ = stopping.send(true);
     let all_closed = async {
         while open.len() > 0 {
@@ -185,20 +185,20 @@ pub(super) async fn serve(
         }
     };
     if timeout(limits.grace, all_closed).await.is_err() {
-        log(&format!("{} requests were not finished in time and are cut off", open.len()));
+        log(&format!("{} requests were not finished in time and were aborted", open.len()));
     }
 }
 
-async fn make_room(open: &Open, connections: usize) {
+async fn make_room(open: &OpenConnections, connections: usize) {
     while open.len() >= connections {
         open.evict();
-        // Where none is idle, one may be by then.
+        // If none is idle now, one may be after the pause.
         let _ = timeout(BACK_OFF, open.closed.notified()).await;
     }
 }
 
-/// Whether only the connection failed that was about to be accepted.
-fn is_of_one_connection(error: &io::Error) -> bool {
+/// Whether an error of `accept` is one of the new connection only.
+fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
@@ -211,7 +211,7 @@ async fn answer(
     mut longest_idle: Duration,
     mut stopped: watch::Receiver<bool>,
 ) {
-    // Answers are small, and sent whole.
+    // Responses are small and sent at once.
     let _ = stream.set_nodelay(true);
     let app = TowerToHyperService::new(app);
     let answering = activity.clone();
@@ -235,7 +235,7 @@ async fn answer(
         let left =
             longest_idle.saturating_sub(since.map_or(Duration::ZERO, |since| since.elapsed()));
         tokio::select! {
-            // A client that breaks the connection is no concern of the server's.
+            // An error of the connection is the client's.
             _ = connection.as_mut() => return,
             () = activity.evicted.notified() => {
                 if activity.idle_since().is_some() {
@@ -250,7 +250,7 @@ async fn answer(
             }
             _ = stopped.changed(), if !ending => {
                 ending = true;
-                longest_idle = LAST_IDLE;
+                longest_idle = SHUTDOWN_IDLE;
                 connection.as_mut().graceful_shutdown();
             }
         }

@@ -1,153 +1,100 @@
-//! Paths, and the answer of each.
+//! The routes and their handlers.
 //!
-//! Nothing here blocks the thread that all connections share: what reads the bank or tokenizes runs on a few other
-//! threads, and logits are awaited.
+//! Nothing here blocks the thread that all connections share: reading the bank and tokenization run on other threads, and
+//! logits are awaited.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::log::log;
-use super::metrics::Metrics;
-use super::origin::{Names, shortened};
-use super::queue::Queue;
-use super::registry::{Registry, ReloadingRegistry};
+use super::error::{ApiError, to_json};
+use super::origin::shortened;
+use super::registry::Registry;
+use super::state::AppState;
 use super::{body, predict};
 
-/// The page at `/`; it needs nothing from elsewhere.
+/// The page at `/`, which loads nothing from other sites.
 const PAGE: &str = include_str!("page.html");
 
-/// What all requests share.
-pub(super) struct AppState {
-    pub(super) registries: ReloadingRegistry,
-    pub(super) queue: Arc<Queue>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) token: Option<String>,
-    pub(super) names: Names,
-    /// Memory for bodies.
-    pub(super) memory: Arc<Semaphore>,
-    /// How long a body may take.
-    pub(super) time: Duration,
-}
-
-/// An answer that is none, as a sentence.
-#[derive(Debug)]
-pub(super) struct ApiError {
-    status: StatusCode,
-    sentence: String,
-    /// Whether the same request may be answered a little later.
-    passes: bool,
-}
-
-impl ApiError {
-    pub(super) fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self { status, sentence: sentence.into(), passes: false }
-    }
-
-    /// One that may be answered a little later.
-    pub(super) fn busy(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self { passes: true, ..Self::new(status, sentence) }
-    }
-}
-
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        if self.status == StatusCode::INTERNAL_SERVER_ERROR {
-            log(&self.sentence);
-        }
-        let answer = (self.status, to_json(&json!({ "error": self.sentence })));
-        if self.passes {
-            ([(RETRY_AFTER, "1")], answer).into_response()
-        } else {
-            answer.into_response()
-        }
-    }
-}
-
-fn to_json(body: &Value) -> Response {
-    ([(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
-}
-
-/// All paths. The page and `/healthz` need no token.
-pub(super) fn router(front: Arc<AppState>) -> Router {
+/// All routes. The page and `/healthz` require no token.
+pub(super) fn router(state: Arc<AppState>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/v1/tasks", get(tasks))
         .route("/v1/predict", post(predict))
         .fallback(not_found)
-        .layer(from_fn_with_state(front.clone(), with_token))
+        .layer(from_fn_with_state(state.clone(), check_token))
         .route("/", get(async || Html(PAGE)))
         .route("/healthz", get(health))
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(front.clone(), with_own_name))
-        .layer(from_fn_with_state(front.clone(), record_metrics))
-        .with_state(front)
+        .layer(from_fn_with_state(state.clone(), check_origin))
+        .layer(from_fn_with_state(state.clone(), record_metrics))
+        .with_state(state)
 }
 
-/// Counts answers, and how long they took.
+/// Counts responses and their time.
 async fn record_metrics(
-    State(front): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     request: Request,
     next: Next,
 ) -> Response {
     let start = Instant::now();
     let response = next.run(request).await;
-    front.metrics.answered(response.status().as_u16(), start.elapsed());
+    state.metrics.answered(response.status().as_u16(), start.elapsed());
     response
 }
 
-/// Refuses what another site makes a browser ask.
-async fn with_own_name(
-    State(front): State<Arc<AppState>>,
+/// Refuses requests that a page of another site sends through a browser.
+async fn check_origin(
+    State(state): State<Arc<AppState>>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    front
+    state
         .names
         .check(request.version(), request.uri(), request.headers())
         .map_err(|reason| ApiError::new(StatusCode::FORBIDDEN, reason))?;
     Ok(next.run(request).await)
 }
 
-async fn with_token(
-    State(front): State<Arc<AppState>>,
+async fn check_token(
+    State(state): State<Arc<AppState>>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    if !has_token(&front, request.headers()) {
+    if !has_token(&state, request.headers()) {
         return Err(ApiError::new(
             StatusCode::UNAUTHORIZED,
-            "the header `Authorization: Bearer TOKEN` is missing or has another token",
+            "the header `Authorization: Bearer TOKEN` is missing or has the wrong token",
         ));
     }
     Ok(next.run(request).await)
 }
 
-/// Whether a request shows the token, or none is needed.
-fn has_token(front: &AppState, headers: &HeaderMap) -> bool {
-    front.token.as_ref().is_none_or(|token| {
-        let shown = headers.get(AUTHORIZATION);
-        let shown = shown.and_then(|header| header.as_bytes().strip_prefix(b"Bearer "));
-        // Digests, so that the time says nothing of the token.
-        shown.is_some_and(|shown| Sha256::digest(shown) == Sha256::digest(token))
+/// Whether a request has the token, or none is required.
+fn has_token(state: &AppState, headers: &HeaderMap) -> bool {
+    state.token.as_ref().is_none_or(|token| {
+        let sent = headers.get(AUTHORIZATION);
+        let sent = sent.and_then(|header| header.as_bytes().strip_prefix(b"Bearer "));
+        // Digests are compared, so that the time reveals nothing about the token.
+        sent.is_some_and(|sent| Sha256::digest(sent) == Sha256::digest(token))
     })
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        format!("{} has no {method}", shortened(uri.path())),
+        format!("method {method} is not allowed for {}", shortened(uri.path())),
     )
 }
 
@@ -155,22 +102,24 @@ async fn not_found(uri: Uri) -> ApiError {
     ApiError::new(
         StatusCode::NOT_FOUND,
         format!(
-            "there is nothing at {}; there are /v1/predict, /v1/tasks, /healthz, /metrics and /",
+            "not found: {}; the paths are /v1/predict, /v1/tasks, /healthz, /metrics and /",
             shortened(uri.path())
         ),
     )
 }
 
-/// Whether all is well; with a reason where it is not, for those who have the token.
+/// Whether the bank can be read; the reason if not is only for requests with the token.
 async fn health(
-    State(front): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     blocking(move || {
-        let text = match front.registries.fault() {
+        let text = match state.registries.fault() {
             None => "ok\n".to_owned(),
-            Some(fault) if has_token(&front, &headers) => {
-                format!("degraded: the bank cannot be read, and the tasks in memory are served: {fault}\n")
+            Some(fault) if has_token(&state, &headers) => {
+                format!(
+                    "degraded: the bank cannot be read; the tasks in memory are served: {fault}\n"
+                )
             }
             Some(_) => "degraded\n".to_owned(),
         };
@@ -179,44 +128,44 @@ async fn health(
     .await
 }
 
-async fn metrics(State(front): State<Arc<AppState>>) -> Result<Response, ApiError> {
+async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
     blocking(move || {
-        let tasks = front.registries.current().tasks.len();
-        let is_degraded = front.registries.fault().is_some();
-        let text = front.metrics.text(front.queue.len(), tasks, is_degraded);
+        let tasks = state.registries.current().tasks.len();
+        let is_degraded = state.registries.fault().is_some();
+        let text = state.metrics.text(state.queue.len(), tasks, is_degraded);
         Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
     })
     .await
 }
 
-async fn tasks(State(front): State<Arc<AppState>>) -> Result<Response, ApiError> {
-    blocking(move || Ok(to_json(&describe_task(&front.registries.current())))).await
+async fn tasks(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
+    blocking(move || Ok(to_json(&describe_tasks(&state.registries.current())))).await
 }
 
 async fn predict(
-    State(front): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let received = body::receive(request.into_body(), &front.memory, front.time).await?;
-    let asked = blocking(move || predict::submit(&front, &received.bytes)).await?;
-    Ok(to_json(&asked.answer().await?))
+    let received = body::receive(request.into_body(), &state.memory, state.time).await?;
+    let pending = blocking(move || predict::submit(&state, &received.bytes)).await?;
+    Ok(to_json(&pending.answer().await?))
 }
 
-/// Runs what blocks on another thread than that of the connections.
+/// Runs blocking work on a thread other than that of the connections.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     spawn_blocking(work).await.unwrap_or_else(|_| {
         Err(ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "a thread that answers requests panicked",
+            "internal error: a worker thread panicked",
         ))
     })
 }
 
-fn describe_task(registry: &Registry) -> Value {
-    let tasks = registry.tasks.iter().map(|(name, served)| {
-        let metadata = &served.metadata;
+fn describe_tasks(registry: &Registry) -> Value {
+    let tasks = registry.tasks.iter().map(|(name, loaded)| {
+        let metadata = &loaded.metadata;
         let labels = metadata.head.labels();
         json!({
             "task": name,

@@ -1,8 +1,8 @@
-//! What goes wrong, on standard error with the time.
+//! Log messages of the server, on standard error with the time.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// Between two messages of one kind.
+/// Minimum time between two messages of one kind.
 const PAUSE: Duration = Duration::from_mins(1);
 
 /// Writes a message.
@@ -11,7 +11,7 @@ pub(super) fn log(message: &str) {
     noteln!("{time}: {message}");
 }
 
-/// Messages that would be written for every request, and are written once a minute.
+/// Writes messages that could occur for every request at most once a minute.
 #[derive(Debug, Default)]
 pub(super) struct RateLimited {
     last: Option<Instant>,

@@ -1,4 +1,4 @@
-//! Counts for Prometheus, in its text format:
+//! Metrics for Prometheus, in its text format:
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 
 use std::collections::BTreeMap;
@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Upper bounds of the buckets of seconds.
+/// Upper bounds of the histogram's buckets, in seconds.
 const BOUNDS: [f64; 8] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
-/// What is counted.
+/// The counters.
 #[derive(Default)]
 pub(super) struct Metrics {
     /// Batches that were run.
     pub(super) batches: AtomicU64,
-    /// Texts in them.
+    /// Texts in these batches.
     pub(super) batched_texts: AtomicU64,
     answered: Mutex<Answered>,
 }
@@ -23,13 +23,13 @@ pub(super) struct Metrics {
 #[derive(Default)]
 struct Answered {
     by_status: BTreeMap<u16, u64>,
-    /// Requests up to each bound, and above the last.
+    /// Requests in each bucket, the last for those above all bounds.
     by_seconds: [u64; BOUNDS.len() + 1],
     seconds: f64,
 }
 
 impl Metrics {
-    /// Counts an answer.
+    /// Counts a response.
     pub(super) fn answered(&self, status: u16, time: Duration) {
         let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         *answered.by_status.entry(status).or_default() += 1;
@@ -39,7 +39,7 @@ impl Metrics {
         answered.seconds += seconds;
     }
 
-    /// All counts as text.
+    /// All metrics as text.
     pub(super) fn text(&self, waiting: usize, tasks: usize, is_degraded: bool) -> String {
         let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_are_written_as_prometheus_reads_them() {
+    fn metrics_are_in_the_text_format_of_prometheus() {
         let metrics = Metrics::default();
         metrics.answered(200, Duration::from_millis(7));
         metrics.answered(200, Duration::from_secs(9));

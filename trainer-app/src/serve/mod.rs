@@ -1,12 +1,13 @@
-//! `trainer serve`: all tasks of a bank over HTTP, texts of different tasks in one batch.
+//! `trainer serve`: serves the tasks of a bank over HTTP, with texts of different tasks in one batch.
 //!
-//! One thread has all `connections`, and hands what blocks, such as tokenizing, to a few others; one worker owns the
-//! device and runs batches, which are made up of whatever is in the `queue`, from any request.
-//! What a request may take is limited before the work: its names (`origin`), its `body`, its texts (`request`), and its
-//! room in the queue.
+//! One thread handles all `connections`, and a few others what blocks, such as tokenization; one worker owns the device
+//! and runs batches of the texts in the `queue`, from any request.
+//! A request is limited before any work is done: its host name (`origin`), its `body`, its texts (`request`), and its
+//! space in the queue.
 
 mod body;
 mod connections;
+mod error;
 mod http;
 mod log;
 mod metrics;
@@ -15,6 +16,7 @@ mod predict;
 mod queue;
 mod registry;
 pub mod request;
+mod state;
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -28,28 +30,28 @@ use crate::cli::ServeArgs;
 use crate::devices;
 use crate::exit::UsageError;
 use connections::Limits;
-use http::AppState;
 use origin::Names;
-use queue::{Queue, QueuedBatch};
+use queue::{Queue, QueuedText};
 use registry::ReloadingRegistry;
+use state::AppState;
 
-/// How long requests that are being answered may take when the server is about to end.
+/// How long pending requests may take during shutdown.
 const GRACE: Duration = Duration::from_mins(1);
-/// Files besides connections: standard streams, the bank, the base, and what the runtime needs.
+/// Open files besides connections: standard streams, the bank, the base, and those of the runtime.
 const OTHER_FILES: usize = 24;
 
-/// Runs `trainer serve` until it is asked to stop; requests that are under way are answered.
+/// Runs `trainer serve` until it is stopped; pending requests are answered.
 ///
 /// # Errors
-/// A bank, base or device that is not there, an address that cannot be bound or one of other machines without a token,
-/// or a model that panics.
+/// A bank, base or device that does not exist, an address that cannot be bound, an address that other machines can reach
+/// without a token, or a model that panics.
 pub fn run(args: &ServeArgs) -> Result<()> {
     let addresses = resolve(&args.listen)?;
     if let Some(address) = addresses.iter().find(|address| !address.ip().is_loopback())
         && args.token.is_none()
     {
         return Err(UsageError::new(format!(
-            "{address} can be reached from other machines; give a --token that requests have to show, or listen on \
+            "{address} can be reached from other machines; set a --token that requests must send, or listen on \
              127.0.0.1"
         )));
     }
@@ -60,22 +62,22 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     let address = listener.local_addr()?;
     let registries = ReloadingRegistry::open(&args.bank, args.base.as_deref(), &device)?;
     let stop = Arc::new(Notify::new());
-    let (stopping, asked) = (stop.clone(), AtomicBool::new(false));
+    let (stopping, requested) = (stop.clone(), AtomicBool::new(false));
     ctrlc::set_handler(move || {
-        if asked.swap(true, Ordering::SeqCst) {
-            // A second signal ends it at once.
+        if requested.swap(true, Ordering::SeqCst) {
+            // A second signal ends the program immediately.
             std::process::exit(130);
         }
         stopping.notify_one();
     })
-    .map_err(|error| anyhow!("catching Ctrl-C: {error}"))?;
+    .map_err(|error| anyhow!("handling Ctrl-C: {error}"))?;
     noteln!(
         "serving {} tasks of {} on http://{address}/",
         registries.current().tasks.len(),
         args.bank.display()
     );
     let time = Duration::from_secs(args.timeout.into());
-    let front = AppState {
+    let state = AppState {
         registries,
         queue: Arc::new(Queue::new(args.queue as usize)),
         metrics: Arc::default(),
@@ -86,55 +88,55 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     };
     let limits =
         Limits { connections: connections(args.connections as usize), idle: time, grace: GRACE };
-    serve(listener, front, limits, stop, move |batch| queue::run(batch, &device))
+    serve(listener, state, limits, stop, move |batch| queue::run(batch, &device))
 }
 
-/// The addresses of a name or number with a port, those of IPv4 first: where a name has both, more clients know it.
+/// The addresses of a host name or address with a port, those of IPv4 first, since more clients use them.
 fn resolve(listen: &str) -> Result<Vec<SocketAddr>> {
-    let wrong = |reason: String| {
+    let invalid = |reason: String| {
         UsageError::new(format!(
             "--listen is `{listen}`, expected an address or name with a port, such as 127.0.0.1:8080: {reason}"
         ))
     };
     let mut addresses: Vec<SocketAddr> =
-        listen.to_socket_addrs().map_err(|error| wrong(error.to_string()))?.collect();
+        listen.to_socket_addrs().map_err(|error| invalid(error.to_string()))?.collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
     if addresses.is_empty() {
-        return Err(wrong("the name has no address".to_owned()));
+        return Err(invalid("the name has no address".to_owned()));
     }
     Ok(addresses)
 }
 
-/// How many connections there may be: those asked for, or fewer where the process may not have as many open files.
-fn connections(asked: usize) -> usize {
+/// The maximum number of connections: as requested, or fewer if the limit of open files is lower.
+fn connections(requested: usize) -> usize {
     let files = sysinfo::System::open_files_limit();
-    let possible = files.map_or(asked, |files| files.saturating_sub(OTHER_FILES));
-    asked.min(possible).max(1)
+    let possible = files.map_or(requested, |files| files.saturating_sub(OTHER_FILES));
+    requested.min(possible).max(1)
 }
 
-/// Answers requests until `stop` is notified or the model breaks.
+/// Answers requests until `stop` is notified or the model panics.
 fn serve(
     listener: TcpListener,
-    front: AppState,
+    state: AppState,
     limits: Limits,
     stop: Arc<Notify>,
-    model: impl FnMut(&[QueuedBatch]) -> Vec<Vec<f32>> + Send + 'static,
+    model: impl FnMut(&[QueuedText]) -> Vec<Vec<f32>> + Send + 'static,
 ) -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
     let runtime = tokio::runtime::Builder::new_current_thread()
-        // Each may tokenize a text, which takes memory.
+        // Each may tokenize a text, which needs memory.
         .max_blocking_threads(threads)
         .enable_all()
         .build()?;
-    let queue = front.queue.clone();
+    let queue = state.queue.clone();
     let worker = {
-        let (queue, metrics, stop) = (queue.clone(), front.metrics.clone(), stop.clone());
+        let (queue, metrics, stop) = (queue.clone(), state.metrics.clone(), stop.clone());
         std::thread::spawn(move || queue::work(&queue, &stop, &metrics, model))
     };
     let served = runtime.block_on(async {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let app = http::router(Arc::new(front));
+        let app = http::router(Arc::new(state));
         connections::serve(listener, app, limits, stop.notified()).await;
         std::io::Result::Ok(())
     });
@@ -175,9 +177,9 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_breaks_ends_the_server_with_an_error() {
+    fn a_model_that_panics_ends_the_server_with_an_error() {
         let directory = tempfile::tempdir().unwrap();
-        let front = AppState {
+        let state = AppState {
             registries: registries(directory.path()),
             queue: Arc::new(Queue::new(8)),
             metrics: Arc::default(),
@@ -190,7 +192,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {
-            serve(listener, front, limits, Arc::default(), |_| panic!("a broken model"))
+            serve(listener, state, limits, Arc::default(), |_| panic!("a broken model"))
         });
         let body = r#"{"inputs": [{"task": "one", "text": "a"}]}"#;
         let mut stream = TcpStream::connect(address).unwrap();
@@ -203,7 +205,7 @@ mod tests {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
-        assert!(answer.contains("the model gave no answer"), "{answer}");
+        assert!(answer.contains("the model returned no logits"), "{answer}");
         let error = server.join().unwrap().unwrap_err();
         assert!(error.to_string().contains("the thread that runs the model panicked"), "{error}");
     }

@@ -1,7 +1,7 @@
-//! Which names the server may be called by: a page of another site must not reach it through the user's browser.
+//! The host names that are accepted, so that pages of other sites cannot use the server through the user's browser.
 //!
-//! A site can let its own name point to 127.0.0.1 (DNS rebinding), and its pages then reach what listens there; the name
-//! is in the header `Host`, which is why it is checked. Requests that a page of another site sends have its name in
+//! A site can let its own name resolve to 127.0.0.1 (DNS rebinding), so that its pages reach local servers. Such requests
+//! have the name in the header `Host`, which is therefore checked. Requests from a page of another site have its name in
 //! `Origin`.
 
 use std::net::{IpAddr, SocketAddr};
@@ -18,12 +18,12 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The names of a server that listens at an address, and further ones.
+    /// The names of a server that listens on an address, and additional ones.
     pub(super) fn new(listen: SocketAddr, allowed: &[String]) -> Self {
         Self { listen, allowed: allowed.to_vec() }
     }
 
-    /// Checks a request; the error says what is wrong with it.
+    /// Checks the host name and origin of a request.
     pub(super) fn check(
         &self,
         version: Version,
@@ -31,11 +31,9 @@ impl Names {
         headers: &HeaderMap,
     ) -> Result<(), String> {
         let header = |name| {
-            headers.get(&name).map(|value| {
-                value
-                    .to_str()
-                    .map_err(|_| format!("the header `{name}` has bytes that are no text"))
-            })
+            headers
+                .get(&name)
+                .map(|value| value.to_str().map_err(|_| format!("the header `{name}` is not text")))
         };
         let host = match uri.authority() {
             Some(authority) => Some(authority.to_string()),
@@ -43,7 +41,7 @@ impl Names {
         };
         let host = match host {
             Some(host) => host,
-            // Browsers send it; HTTP 1.0 has no such header.
+            // Browsers always send `Host`; HTTP 1.0 does not have it.
             None if version < Version::HTTP_11 && !headers.contains_key(ORIGIN) => return Ok(()),
             None => return Err("the header `Host` is missing".to_owned()),
         };
@@ -51,19 +49,20 @@ impl Names {
             host.parse().map_err(|_| "the header `Host` is not a name with a port".to_owned())?;
         if !self.is_own(parsed.host()) {
             return Err(format!(
-                "this server is not called `{}`; if it should be, start it with --allow-host {0}",
+                "the host name `{}` is not allowed; to allow it, start the server with --allow-host {0}",
                 shortened(parsed.host())
             ));
         }
         let Some(origin) = header(ORIGIN).transpose()? else { return Ok(()) };
-        let place = origin.split_once("://").map_or(origin, |(_, place)| place);
-        let is_allowed =
-            place.parse::<Authority>().is_ok_and(|authority| self.is_named(authority.host()));
-        if place.eq_ignore_ascii_case(&host) || is_allowed {
+        let host_of_origin = origin.split_once("://").map_or(origin, |(_, host)| host);
+        let is_allowed = host_of_origin
+            .parse::<Authority>()
+            .is_ok_and(|authority| self.is_named(authority.host()));
+        if host_of_origin.eq_ignore_ascii_case(&host) || is_allowed {
             return Ok(());
         }
         Err(format!(
-            "pages of `{}` may not ask this server; if they should, start it with --allow-host and their host's name",
+            "requests from pages of `{}` are not allowed; to allow them, start the server with --allow-host and their host name",
             shortened(origin)
         ))
     }
@@ -75,7 +74,7 @@ impl Names {
     fn is_own(&self, host: &str) -> bool {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         if let Ok(address) = bare.parse::<IpAddr>() {
-            // An address is no name that another site could let point here.
+            // Other sites cannot redirect a numeric address to this server.
             let listen = self.listen.ip();
             return address.is_loopback()
                 || address == listen
@@ -86,7 +85,7 @@ impl Names {
     }
 }
 
-/// What of a client's text is repeated to it.
+/// A text of a client, shortened for an error message.
 pub(super) fn shortened(text: &str) -> String {
     const LONGEST: usize = 80;
     match text.char_indices().nth(LONGEST) {

@@ -1,4 +1,4 @@
-//! Texts that wait, and the worker that makes batches of them.
+//! The queue of texts, and the worker that runs them in batches.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -15,27 +15,27 @@ use super::metrics::Metrics;
 use super::registry::{BatchSlot, Registry};
 use crate::learner::step::bert_input;
 
-/// Tokens of a batch, padding included.
+/// Maximum number of tokens of a batch, including padding.
 const BATCH_TOKENS: usize = 8192;
-/// How long the first text of a batch waits for company.
+/// How long the first text of a batch waits for others.
 const BATCH_WINDOW: Duration = Duration::from_millis(3);
 
 /// A text that waits for its logits.
-pub(super) struct QueuedBatch {
+pub(super) struct QueuedText {
     pub(super) registry: Arc<Registry>,
     pub(super) task: String,
-    pub(super) place: BatchSlot,
+    pub(super) slot: BatchSlot,
     pub(super) text: Encoded,
-    /// Which text of its request this is.
+    /// Index of the text in its request.
     pub(super) number: usize,
     pub(super) answer: UnboundedSender<(usize, Vec<f32>)>,
 }
 
-impl QueuedBatch {
-    /// Whether the text can be in a batch that begins with another.
+impl QueuedText {
+    /// Whether the text can be in a batch whose first text is `first`.
     fn fits(&self, first: &Self) -> bool {
         Arc::ptr_eq(&self.registry, &first.registry)
-            && match (self.place, first.place) {
+            && match (self.slot, first.slot) {
                 (BatchSlot::Mixed(_), BatchSlot::Mixed(_)) => true,
                 (BatchSlot::Alone, BatchSlot::Alone) => self.task == first.task,
                 _ => false,
@@ -43,185 +43,184 @@ impl QueuedBatch {
     }
 }
 
-/// Why texts are not taken.
+/// Why texts are not queued.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// As many wait as may.
+    /// The queue is full.
     Full,
-    /// These are more than may ever wait.
+    /// There are more texts than the queue holds.
     TooMany {
-        /// How many there are.
+        /// Number of texts.
         texts: usize,
     },
-    /// They would not be run any more.
+    /// The server is shutting down.
     Closed,
 }
 
-/// Texts in the order in which they came.
+/// Texts in the order of their arrival.
 pub(super) struct Queue {
-    /// How many may wait; a request beyond that is refused for now.
+    /// Maximum number of texts.
     pub(super) capacity: usize,
-    waiting: Mutex<Waiting>,
+    state: Mutex<QueueState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Waiting {
-    jobs: VecDeque<QueuedBatch>,
-    /// Texts of requests that are being tokenized.
+struct QueueState {
+    texts: VecDeque<QueuedText>,
+    /// Number of texts of requests that are being tokenized.
     reserved: usize,
     closed: bool,
 }
 
-/// Room in a queue for the texts of a request, until this is dropped.
-pub(super) struct Room {
+/// Space in the queue for the texts of a request; released when this is dropped.
+pub(super) struct Reservation {
     queue: Arc<Queue>,
     texts: usize,
 }
 
-impl Room {
-    /// Puts all of a request's texts into the queue.
-    pub(super) fn fill(self, jobs: Vec<QueuedBatch>) -> Result<(), Refused> {
-        let mut waiting = self.queue.waiting();
-        if waiting.closed {
-            drop(waiting);
+impl Reservation {
+    /// Queues all texts of the request.
+    pub(super) fn fill(self, texts: Vec<QueuedText>) -> Result<(), Refused> {
+        let mut state = self.queue.state();
+        if state.closed {
+            drop(state);
             return Err(Refused::Closed);
         }
-        waiting.jobs.extend(jobs);
+        state.texts.extend(texts);
         // Dropping `self` takes the lock again.
-        drop(waiting);
+        drop(state);
         self.queue.changed.notify_all();
         Ok(())
     }
 }
 
-impl Drop for Room {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.queue.waiting().reserved -= self.texts;
+        self.queue.state().reserved -= self.texts;
     }
 }
 
 impl Queue {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, waiting: Mutex::default(), changed: Condvar::new() }
+        Self { capacity, state: Mutex::default(), changed: Condvar::new() }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps room for all of a request's texts.
-    pub(super) fn reserve(self: &Arc<Self>, texts: usize) -> Result<Room, Refused> {
+    /// Reserves space for all texts of a request.
+    pub(super) fn reserve(self: &Arc<Self>, texts: usize) -> Result<Reservation, Refused> {
         if texts > self.capacity {
             return Err(Refused::TooMany { texts });
         }
-        let mut waiting = self.waiting();
-        if waiting.closed {
+        let mut state = self.state();
+        if state.closed {
             return Err(Refused::Closed);
         }
-        if waiting.jobs.len() + waiting.reserved + texts > self.capacity {
+        if state.texts.len() + state.reserved + texts > self.capacity {
             return Err(Refused::Full);
         }
-        waiting.reserved += texts;
-        Ok(Room { queue: self.clone(), texts })
+        state.reserved += texts;
+        Ok(Reservation { queue: self.clone(), texts })
     }
 
-    /// How many texts wait.
+    /// Number of queued texts.
     pub(super) fn len(&self) -> usize {
-        self.waiting().jobs.len()
+        self.state().texts.len()
     }
 
-    /// Takes nothing more, and drops what waits: with a text its way to answer ends, which is how its request learns it.
+    /// Refuses further texts and drops the queued ones; that closes their channels, by which the requests notice.
     pub(super) fn close(&self) {
-        let mut waiting = self.waiting();
-        waiting.closed = true;
-        waiting.jobs.clear();
+        let mut state = self.state();
+        state.closed = true;
+        state.texts.clear();
         self.changed.notify_all();
     }
 
-    /// The next batch: the first text, and those behind it that go with it; `None` when the queue is closed.
-    fn take(&self) -> Option<Vec<QueuedBatch>> {
-        let waiting = self.waiting();
-        let waiting =
-            self.changed.wait_while(waiting, |waiting| waiting.jobs.is_empty() && !waiting.closed);
-        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+    /// The next batch: the first text and all others that fit with it; `None` when the queue is closed.
+    fn take(&self) -> Option<Vec<QueuedText>> {
+        let state = self.state();
+        let state = self.changed.wait_while(state, |state| state.texts.is_empty() && !state.closed);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let until = Instant::now() + BATCH_WINDOW;
-        while !waiting.closed && !is_full(&waiting.jobs) {
+        while !state.closed && !is_full(&state.texts) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            let woken = self.changed.wait_timeout(waiting, left);
-            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
+            let woken = self.changed.wait_timeout(state, left);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let mut batch: Vec<QueuedBatch> = vec![waiting.jobs.pop_front()?];
+        let mut batch: Vec<QueuedText> = vec![state.texts.pop_front()?];
         let mut longest = batch[0].text.ids.len();
-        let mut place = 0;
-        while place < waiting.jobs.len() {
-            let next = &waiting.jobs[place];
+        let mut index = 0;
+        while index < state.texts.len() {
+            let next = &state.texts[index];
             let length = longest.max(next.text.ids.len());
             if next.fits(&batch[0]) && length * (batch.len() + 1) <= BATCH_TOKENS {
                 longest = length;
-                batch.extend(waiting.jobs.remove(place));
+                batch.extend(state.texts.remove(index));
             } else {
-                place += 1;
+                index += 1;
             }
         }
         Some(batch)
     }
 }
 
-fn is_full(jobs: &VecDeque<QueuedBatch>) -> bool {
-    let longest = jobs.iter().map(|job| job.text.ids.len()).max().unwrap_or_default();
-    longest * jobs.len() >= BATCH_TOKENS
+fn is_full(texts: &VecDeque<QueuedText>) -> bool {
+    let longest = texts.iter().map(|queued| queued.text.ids.len()).max().unwrap_or_default();
+    longest * texts.len() >= BATCH_TOKENS
 }
 
-/// Closes the queue and stops the server when the worker ends, however it ends: nobody waits for a worker that broke.
-struct Closing<'a> {
+/// Closes the queue and stops the server when the worker ends, also by a panic, so that no request waits for it.
+struct WorkerGuard<'a> {
     queue: &'a Queue,
     stop: &'a Notify,
 }
 
-impl Drop for Closing<'_> {
+impl Drop for WorkerGuard<'_> {
     fn drop(&mut self) {
         self.queue.close();
         self.stop.notify_one();
     }
 }
 
-/// Hands batches to the model until the queue is closed; who asked is sent the logits.
+/// Runs batches through the model until the queue is closed, and sends the logits to the requests.
 pub(super) fn work(
     queue: &Queue,
     stop: &Notify,
     metrics: &Metrics,
-    mut model: impl FnMut(&[QueuedBatch]) -> Vec<Vec<f32>>,
+    mut model: impl FnMut(&[QueuedText]) -> Vec<Vec<f32>>,
 ) {
-    let _closing = Closing { queue, stop };
+    let _guard = WorkerGuard { queue, stop };
     while let Some(batch) = queue.take() {
         metrics.batches.fetch_add(1, Ordering::Relaxed);
         metrics.batched_texts.fetch_add(batch.len() as u64, Ordering::Relaxed);
         let logits = model(&batch);
-        for (job, logits) in batch.into_iter().zip(logits) {
-            // Whoever asked may have gone.
-            let _ = job.answer.send((job.number, logits));
+        for (text, logits) in batch.into_iter().zip(logits) {
+            // The client may have disconnected.
+            let _ = text.answer.send((text.number, logits));
         }
     }
 }
 
 /// The logits of a batch's texts.
-pub(super) fn run(batch: &[QueuedBatch], device: &Device) -> Vec<Vec<f32>> {
+pub(super) fn run(batch: &[QueuedText], device: &Device) -> Vec<Vec<f32>> {
     let Some(first) = batch.first() else { return Vec::new() };
-    let texts = batch.iter().map(|job| job.text.clone()).collect();
+    let texts = batch.iter().map(|queued| queued.text.clone()).collect();
     let input = bert_input(&PadToLongest::default().batch(texts, device));
-    let places: Option<Vec<usize>> = batch
+    let slots: Option<Vec<usize>> = batch
         .iter()
-        .map(|job| match job.place {
-            BatchSlot::Mixed(place) => Some(place),
+        .map(|text| match text.slot {
+            BatchSlot::Mixed(slot) => Some(slot),
             BatchSlot::Alone => None,
         })
         .collect();
-    match places {
-        Some(places) => first.registry.run_mixed(&places, &input, device),
+    match slots {
+        Some(slots) => first.registry.run_mixed(&slots, &input, device),
         None => first.registry.run_alone(&first.task, &input),
     }
 }
@@ -231,17 +230,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_kept_before_texts_are_there_and_freed_when_they_do_not_come() {
+    fn space_is_reserved_before_tokenization_and_released_when_it_fails() {
         let queue = Arc::new(Queue::new(3));
-        let room = queue.reserve(2).unwrap();
+        let reservation = queue.reserve(2).unwrap();
         assert_eq!(queue.reserve(2).err(), Some(Refused::Full));
         assert_eq!(queue.reserve(4).err(), Some(Refused::TooMany { texts: 4 }));
-        drop(room);
-        let room = queue.reserve(3).unwrap();
-        room.fill(Vec::new()).unwrap();
-        let room = queue.reserve(3).unwrap();
+        drop(reservation);
+        let reservation = queue.reserve(3).unwrap();
+        reservation.fill(Vec::new()).unwrap();
+        let reservation = queue.reserve(3).unwrap();
         queue.close();
-        assert_eq!(room.fill(Vec::new()), Err(Refused::Closed));
+        assert_eq!(reservation.fill(Vec::new()), Err(Refused::Closed));
         assert_eq!(queue.reserve(1).err(), Some(Refused::Closed));
     }
 }

@@ -1,4 +1,4 @@
-//! The tasks in memory: those of the bank as it is now.
+//! The loaded tasks, which follow the changes of the bank.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
@@ -20,47 +20,47 @@ use crate::base::Base;
 use crate::inference::bank_base;
 use crate::task_data::kind::{labels_texts, task_kind};
 
-/// A bank that is served, and what of it is in memory.
+/// A bank and its loaded tasks.
 pub(super) struct ReloadingRegistry {
     bert: Bert,
     base: Base,
     pub(super) bert_config: BertConfig,
     fingerprint: String,
-    now: Mutex<Now>,
+    state: Mutex<BankState>,
 }
 
-/// The bank as it was when it could last be read.
-struct Now {
+/// The bank when it was last read successfully.
+struct BankState {
     bank: Bank,
     registry: Arc<Registry>,
-    /// Why it cannot be read now.
+    /// Why it cannot be read now, if it cannot.
     fault: Option<String>,
 }
 
-/// The tasks of a bank at one time. A request keeps its own, whatever is added or removed meanwhile.
+/// The tasks of a bank at one time. A request keeps its registry, whatever is added or removed meanwhile.
 pub(super) struct Registry {
     pub(super) bert: Bert,
     pub(super) tasks: BTreeMap<String, LoadedTask>,
     set: StackedTasks,
-    /// Of each longest length.
+    /// By maximum length.
     encoders: BTreeMap<usize, TextEncoder>,
 }
 
-/// A task that is served.
+/// A task that is loaded.
 #[derive(Clone)]
 pub(super) struct LoadedTask {
     pub(super) metadata: AdapterMetadata,
-    pub(super) place: BatchSlot,
+    pub(super) slot: BatchSlot,
     model: Arc<AdaptedBert>,
     entry: Entry,
 }
 
-/// How a task's texts are run.
+/// How a task's texts are batched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BatchSlot {
-    /// With those of other tasks; the number in the set.
+    /// Together with those of other tasks; the index in the stacked tasks.
     Mixed(usize),
-    /// In batches of its own.
+    /// In batches of the task alone.
     Alone,
 }
 
@@ -68,47 +68,47 @@ impl ReloadingRegistry {
     /// Opens a bank and loads its tasks.
     pub(super) fn open(path: &Path, base: Option<&str>, device: &Device) -> Result<Self> {
         let bank = Bank::open(path)?;
-        warn(&bank);
+        log_warnings(&bank);
         let (bert, fingerprint, base) = bank_base::load(&bank, base, device)?;
         let bert = bert.valid();
         let bert_config = base.config()?;
         let registry = load(&bank, &bert, &fingerprint, &base, &BTreeMap::new())?;
-        let now = Now { bank, registry: Arc::new(registry), fault: None };
-        Ok(Self { bert, base, bert_config, fingerprint, now: Mutex::new(now) })
+        let state = BankState { bank, registry: Arc::new(registry), fault: None };
+        Ok(Self { bert, base, bert_config, fingerprint, state: Mutex::new(state) })
     }
 
-    /// The tasks as the bank has them now; only what was added since is read.
+    /// The tasks of the bank as it is now; only new adapters are loaded.
     ///
-    /// Where the bank cannot be read, its tasks are those that are in memory.
+    /// If the bank cannot be read, the tasks in memory.
     pub(super) fn current(&self) -> Arc<Registry> {
-        self.state().0
+        self.refreshed().0
     }
 
     /// Why the bank cannot be read now, if it cannot.
     pub(super) fn fault(&self) -> Option<String> {
-        self.state().1
+        self.refreshed().1
     }
 
-    fn state(&self) -> (Arc<Registry>, Option<String>) {
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        let fault = self.refresh(&mut now).err().map(|error| format!("{error:#}"));
-        // Once, and not for every request.
-        match (&now.fault, &fault) {
-            (None, Some(fault)) => log(&format!(
-                "the bank cannot be read, and the tasks in memory are served: {fault}"
-            )),
+    fn refreshed(&self) -> (Arc<Registry>, Option<String>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let fault = self.refresh(&mut state).err().map(|error| format!("{error:#}"));
+        // Logged once, not for every request.
+        match (&state.fault, &fault) {
+            (None, Some(fault)) => {
+                log(&format!("the bank cannot be read; the tasks in memory are served: {fault}"))
+            }
             (Some(_), None) => log("the bank can be read again"),
             _ => {}
         }
-        now.fault.clone_from(&fault);
-        (now.registry.clone(), fault)
+        state.fault.clone_from(&fault);
+        (state.registry.clone(), fault)
     }
 
-    fn refresh(&self, now: &mut Now) -> Result<()> {
-        if now.bank.is_current()? {
+    fn refresh(&self, state: &mut BankState) -> Result<()> {
+        if state.bank.is_current()? {
             return Ok(());
         }
-        let bank = Bank::open(now.bank.path())?;
+        let bank = Bank::open(state.bank.path())?;
         let base = &bank.index().base;
         ensure!(
             base.fingerprint == self.fingerprint,
@@ -118,21 +118,21 @@ impl ReloadingRegistry {
             base.fingerprint
         );
         if let Some(warning) = bank.warnings().first()
-            && bank.generation() < now.bank.generation()
+            && bank.generation() < state.bank.generation()
         {
-            // It is older than what is in memory.
+            // It is older than the tasks in memory.
             bail!("{warning}");
         }
-        warn(&bank);
-        let known = &now.registry.tasks;
+        log_warnings(&bank);
+        let known = &state.registry.tasks;
         let registry = load(&bank, &self.bert, &self.fingerprint, &self.base, known)?;
-        (now.bank, now.registry) = (bank, Arc::new(registry));
+        (state.bank, state.registry) = (bank, Arc::new(registry));
         Ok(())
     }
 }
 
-/// Says what is wrong with a bank that is read nevertheless.
-fn warn(bank: &Bank) {
+/// Logs the warnings of a bank.
+fn log_warnings(bank: &Bank) {
     bank.warnings().iter().for_each(|warning| log(&format!("warning: {warning}")));
 }
 
@@ -147,15 +147,15 @@ fn load(
     let mut tasks = BTreeMap::new();
     let mut mixed = 0;
     for (name, entry) in &bank.index().entries {
-        let unchanged = known.get(name).filter(|served| served.entry == *entry);
+        let unchanged = known.get(name).filter(|loaded| loaded.entry == *entry);
         let (model, metadata) = match unchanged {
-            Some(served) => (served.model.clone(), served.metadata.clone()),
+            Some(loaded) => (loaded.model.clone(), loaded.metadata.clone()),
             None => match bank.load(name, bert.clone(), fingerprint).and_then(|loaded| {
                 loaded.1.base.check_tokenizer(bank.path(), Some(&tokenizer))?;
                 Ok(loaded)
             }) {
                 Ok((model, metadata)) => (Arc::new(model.valid()), metadata),
-                // One damaged adapter does not take the others down.
+                // A damaged adapter does not affect the others.
                 Err(error) => {
                     log(&format!("`{name}` is not served: {:#}", anyhow::Error::from(error)));
                     continue;
@@ -166,25 +166,25 @@ fn load(
             log(&format!("`{name}` is not served: it predicts {}", metadata.head));
             continue;
         }
-        let place = if check_mixable(model.task.config()).is_ok() {
+        let slot = if check_mixable(model.task.config()).is_ok() {
             mixed += 1;
             BatchSlot::Mixed(mixed - 1)
         } else {
             BatchSlot::Alone
         };
         let entry = entry.clone();
-        tasks.insert(name.clone(), LoadedTask { metadata, place, model, entry });
+        tasks.insert(name.clone(), LoadedTask { metadata, slot, model, entry });
     }
     let together: Vec<_> = tasks
         .values()
-        .filter(|served| served.place != BatchSlot::Alone)
-        .map(|served| &served.model.task)
+        .filter(|task| task.slot != BatchSlot::Alone)
+        .map(|task| &task.model.task)
         .collect();
     let set = StackedTasks::new(bert, &together)?;
     let config = base.config()?;
     let mut encoders = BTreeMap::new();
-    for served in tasks.values() {
-        let length = served.metadata.max_length;
+    for task in tasks.values() {
+        let length = task.metadata.max_length;
         if let Slot::Vacant(slot) = encoders.entry(length) {
             slot.insert(base.encoder(&config, length)?);
         }
@@ -195,24 +195,26 @@ fn load(
 impl Registry {
     /// The encoder of a task's texts.
     pub(super) fn encoder(&self, task: &LoadedTask) -> Result<&TextEncoder> {
-        self.encoders.get(&task.metadata.max_length).context("every length has its encoder")
+        self.encoders
+            .get(&task.metadata.max_length)
+            .context("there is an encoder for every maximum length")
     }
 
-    /// Logits of texts of tasks that mix.
+    /// Logits of texts of tasks that share a batch.
     pub(super) fn run_mixed(
         &self,
-        places: &[usize],
+        slots: &[usize],
         input: &BertInput,
         device: &Device,
     ) -> Vec<Vec<f32>> {
-        let rows: Vec<_> = places.iter().copied().map(Some).collect();
+        let rows: Vec<_> = slots.iter().copied().map(Some).collect();
         MixedBatch::new(&self.set, &rows, device).forward(&self.bert, input)
     }
 
     /// Logits of texts of one task.
     pub(super) fn run_alone(&self, task: &str, input: &BertInput) -> Vec<Vec<f32>> {
-        let Some(served) = self.tasks.get(task) else { return Vec::new() };
-        let logits = served.model.forward(input);
+        let Some(loaded) = self.tasks.get(task) else { return Vec::new() };
+        let logits = loaded.model.forward(input);
         let outputs = logits.dims()[1];
         let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
         values.chunks(outputs).map(<[f32]>::to_vec).collect()

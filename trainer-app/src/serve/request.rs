@@ -1,14 +1,14 @@
-//! The body of `POST /v1/predict`, and how much of what it may have.
+//! The body of `POST /v1/predict`, and its limits.
 
 use serde::Deserialize;
 
-/// Texts of a request.
+/// Maximum number of texts of a request.
 pub const MAX_INPUTS: usize = 256;
-/// Bytes of a text. A token is rarely longer than ten, and no BERT reads more than some hundred of them; what is beyond
-/// costs memory and time and does not change the answer.
+/// Maximum size of a text in bytes. A token rarely has more than ten, and a BERT uses some hundred tokens; longer texts
+/// cost memory and time and are truncated anyway.
 pub const MAX_TEXT: usize = 64 << 10;
 
-/// A text to be judged by a task.
+/// A text, and the task to predict.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
@@ -26,24 +26,24 @@ struct Inputs {
     inputs: Vec<Input>,
 }
 
-/// Why a body is not taken.
+/// Why a body is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// It is no JSON, or JSON of another shape.
+    /// It is not JSON, or JSON of another shape.
     #[error("the body is not `{{\"inputs\": [{{\"task\": …, \"text\": …}}, …]}}`: {0}")]
     Malformed(#[from] serde_json::Error),
     /// There are more texts than a request may have.
-    #[error("there are {found} texts, expected {MAX_INPUTS} at most")]
+    #[error("the request has {found} texts, expected at most {MAX_INPUTS}")]
     TooMany {
-        /// How many there are.
+        /// Number of texts.
         found: usize,
     },
     /// A text is longer than it may be.
     #[error(
-        "text {number} has {bytes} bytes, expected {MAX_TEXT} at most; a task reads only the first tokens of a text"
+        "text {number} has {bytes} bytes, expected at most {MAX_TEXT}; only the first tokens of a text are used"
     )]
     TooLong {
-        /// Which text of the request, from 0.
+        /// Index of the text in the request, from 0.
         number: usize,
         /// Its length.
         bytes: usize,

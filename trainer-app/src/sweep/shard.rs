@@ -1,22 +1,22 @@
-//! One of several machines that share a sweep, and the name of its ledger.
+//! The shard of a sweep that one of several machines runs, and its ledger.
 
 use anyhow::Result;
 
-/// One of several machines that share a sweep: `2/4`.
+/// A shard of a sweep, such as `2/4`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    /// Which, from 1.
+    /// Its number, from 1.
     pub number: usize,
-    /// Of how many.
+    /// Number of shards.
     pub of: usize,
 }
 
 impl Shard {
-    /// Everything on one machine.
+    /// All cells on one machine.
     pub const WHOLE: Self = Self { number: 1, of: 1 };
 
-    /// Whether the cell of this place in the sweep is this machine's.
-    pub fn takes(self, index: usize) -> bool {
+    /// Whether the cell with this index is in the shard.
+    pub fn contains(self, index: usize) -> bool {
         index % self.of == self.number - 1
     }
 
@@ -48,7 +48,7 @@ impl std::str::FromStr for Shard {
             Some(Self { number: number.parse().ok()?, of: of.parse().ok()? })
         });
         parsed.filter(|shard| (1..=shard.of).contains(&shard.number)).ok_or_else(|| {
-            format!("a shard is written i/n with i from 1 to n, as in 2/4, and not {text}")
+            format!("expected a shard i/n with i from 1 to n, such as 2/4, and not {text}")
         })
     }
 }
@@ -60,8 +60,8 @@ mod tests {
     #[test]
     fn shards_share_the_cells_out() {
         let shard: Shard = "2/4".parse().unwrap();
-        let taken: Vec<usize> = (0..8).filter(|index| shard.takes(*index)).collect();
-        assert_eq!(taken, [1, 5]);
+        let cells: Vec<usize> = (0..8).filter(|index| shard.contains(*index)).collect();
+        assert_eq!(cells, [1, 5]);
         for wrong in ["0/4", "5/4", "2", "a/b"] {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
         }

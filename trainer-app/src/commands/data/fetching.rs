@@ -1,4 +1,5 @@
-//! `trainer data fetch`: archives are received, unpacked aside, counted, and only then put into their place.
+//! `trainer data fetch`: archives are downloaded and unpacked into a temporary directory, checked, and only then moved to
+//! their final location.
 
 use std::fs;
 use std::path::Path;
@@ -13,22 +14,22 @@ use crate::download::http::{Download, Downloader};
 use crate::hints;
 use crate::lock::Lock;
 
-/// A larger archive is refused; the largest of the table has 0.3 GB.
+/// Maximum size of an archive; the largest of the published ones has 0.3 GB.
 const MAX_ARCHIVE: u64 = 4 << 30;
 
 /// Where the data comes from and goes to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct Locations<'a> {
     pub(super) data: &'a Path,
-    /// Instead of the publishers' addresses.
+    /// Used instead of the publishers' URLs.
     pub(super) mirror: Option<&'a str>,
 }
 
-/// Fetches every task, whatever happens to the others; `all` is whether all were asked for and not each by its name.
+/// Downloads the tasks; one that fails does not stop the others. `all` is whether `all` was given instead of names.
 pub(super) fn run(
     specs: &[&TaskSpec],
     all: bool,
-    place: Place<'_>,
+    locations: Locations<'_>,
     downloader: &Downloader,
 ) -> Result<()> {
     let mut failed = Vec::new();
@@ -36,22 +37,22 @@ pub(super) fn run(
     for spec in specs {
         let fetched = match spec.source {
             None => {
-                noteln!("{}: part of this program", spec.name);
+                noteln!("{}: included in the program", spec.name);
                 continue;
             }
-            Some(_) if is_whole(spec, place.data) => {
-                noteln!("{}: already there", spec.name);
-                check(&[spec], place.data)
+            Some(_) if is_complete(spec, locations.data) => {
+                noteln!("{}: already downloaded", spec.name);
+                check(&[spec], locations.data)
             }
             Some(Source::ByHand { how }) if all => {
                 by_hand.push((spec.name, how));
                 continue;
             }
             Some(Source::ByHand { how }) => {
-                Err(anyhow::anyhow!("{} cannot be fetched: {how}", spec.name))
+                Err(anyhow::anyhow!("{} cannot be downloaded: {how}", spec.name))
             }
             Some(Source::Zip { url } | Source::ZipOfFiles { url }) => {
-                fetch(spec, url, place, downloader)
+                fetch(spec, url, locations, downloader)
             }
         };
         match fetched {
@@ -64,56 +65,61 @@ pub(super) fn run(
         }
     }
     for (name, how) in by_hand {
-        noteln!("{name}: not fetched, since it has no address to fetch it from: {how}");
+        noteln!("{name}: skipped, since it cannot be downloaded automatically: {how}");
     }
     if !failed.is_empty() {
         bail!(
-            "{} of {} tasks could not be fetched: {}",
+            "{} of {} tasks could not be downloaded: {}",
             failed.len(),
             specs.len(),
             failed.join(", ")
         );
     }
     if let Some(spec) = specs.iter().find(|spec| spec.source.is_some()) {
-        let data = hints::path(place.data);
+        let data = hints::path(locations.data);
         let train = format!("train --task {} --data {data}", spec.name);
-        hints::next(&[(train, "trains an adapter for the task")]);
+        hints::next(&[(train, "train an adapter for the task")]);
     }
     Ok(())
 }
 
-/// Whether every file of a task is there with as many rows as were published.
-fn is_whole(spec: &TaskSpec, data: &Path) -> bool {
+/// Whether every file of a task exists with the published number of rows.
+fn is_complete(spec: &TaskSpec, data: &Path) -> bool {
     let read = |part: &glue_data::Part| spec.read(Some(data), part.split);
     spec.parts.iter().all(|part| read(part).is_ok_and(|rows| rows.len() == part.rows))
 }
 
-fn fetch(spec: &TaskSpec, url: &str, place: Place<'_>, downloader: &Downloader) -> Result<()> {
-    let data = place.data;
+fn fetch(
+    spec: &TaskSpec,
+    url: &str,
+    locations: Locations<'_>,
+    downloader: &Downloader,
+) -> Result<()> {
+    let data = locations.data;
     let file = url.rsplit('/').next().unwrap_or(url);
-    let url = match place.mirror {
+    let url = match locations.mirror {
         Some(mirror) => format!("{}/{file}", mirror.trim_end_matches('/')),
         None => url.to_owned(),
     };
     noteln!("{}: {url}", spec.name);
     let download = Download { url, at_most: Some(MAX_ARCHIVE), ..Download::default() };
     if !data.exists() {
-        // A server that cannot be reached leaves no directory behind.
+        // If the server cannot be reached, no directory is created.
         downloader.probe(&download)?;
     }
     let directory = data.join(spec.directory);
     let _lock = Lock::wait_beside(&directory, || {
-        noteln!("another process is fetching {}; waiting until it is finished", spec.name);
+        noteln!("another process is downloading {}; waiting for it to finish", spec.name);
     })?;
-    if is_whole(spec, data) {
+    if is_complete(spec, data) {
         return check(&[spec], data);
     }
-    // What a process that was killed had unpacked.
-    atomic::remove_partial_of(&data.join(aside_name(spec)))?;
+    // Files of a process that was killed while it unpacked.
+    atomic::remove_partial_of(&data.join(temporary_prefix(spec)))?;
     let part = data.join(format!(".{file}.part"));
     downloader.receive(&download, &part)?;
-    let unpacked = place_unpacked(spec, &part, data);
-    // Whole or damaged, it is not needed again; a full disk does not make it a bad one.
+    let unpacked = unpack_and_move(spec, &part, data);
+    // The archive is not needed again, except after a full disk: then it is complete and can be unpacked later.
     let is_full = unpacked.as_ref().is_err_and(|error| {
         error.chain().any(|cause| {
             cause.downcast_ref().is_some_and(|error: &archive::ArchiveError| {
@@ -127,30 +133,30 @@ fn fetch(spec: &TaskSpec, url: &str, place: Place<'_>, downloader: &Downloader) 
     unpacked.with_context(|| format!("the archive {}", download.url))
 }
 
-/// What is unpacked has names that begin so, and are hidden.
-fn aside_name(spec: &TaskSpec) -> String {
+/// Prefix of the temporary directory into which a task's archive is unpacked; a dot before it hides it.
+fn temporary_prefix(spec: &TaskSpec) -> String {
     format!("unpacked-{}", spec.directory)
 }
 
-/// Unpacks an archive aside, counts the rows, and puts the files into the task's directory.
-fn place_unpacked(spec: &TaskSpec, archive: &Path, data: &Path) -> Result<()> {
-    let aside = tempfile::Builder::new()
-        .prefix(&format!(".{}.", aside_name(spec)))
+/// Unpacks an archive into a temporary directory, checks the rows, and moves the files to the task's directory.
+fn unpack_and_move(spec: &TaskSpec, archive: &Path, data: &Path) -> Result<()> {
+    let temporary = tempfile::Builder::new()
+        .prefix(&format!(".{}.", temporary_prefix(spec)))
         .suffix(".part")
         .tempdir_in(data)
         .with_context(|| format!("writing into {}", data.display()))?;
     let into = match spec.source {
-        Some(Source::ZipOfFiles { .. }) => aside.path().join(spec.directory),
-        _ => aside.path().to_owned(),
+        Some(Source::ZipOfFiles { .. }) => temporary.path().join(spec.directory),
+        _ => temporary.path().to_owned(),
     };
     archive::unpack(archive, &into)?;
-    check(&[spec], aside.path())?;
-    let (from, to) = (aside.path().join(spec.directory), data.join(spec.directory));
+    check(&[spec], temporary.path())?;
+    let (from, to) = (temporary.path().join(spec.directory), data.join(spec.directory));
     let moved = if to.exists() { replace_files(&from, &to) } else { atomic::rename(&from, &to) };
     moved.with_context(|| format!("writing {}", to.display()))
 }
 
-/// Replaces the files of a directory one by one: it may have others, which are not ours.
+/// Replaces the files of a directory one by one: it may contain other files, which are kept.
 fn replace_files(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
@@ -194,8 +200,8 @@ mod tests {
 
     fn fetch(names: &[&str], all: bool, server: &TestServer, data: &Path) -> Result<()> {
         let specs: Vec<_> = names.iter().map(|name| tasks::lookup(name).unwrap()).collect();
-        let place = Place { data, mirror: Some(&server.address) };
-        run(&specs, all, place, &impatient())
+        let locations = Locations { data, mirror: Some(&server.address) };
+        run(&specs, all, locations, &impatient())
     }
 
     fn names(directory: &Path) -> Vec<String> {
@@ -221,7 +227,7 @@ mod tests {
         let server = TestServer::start();
         for (bytes, part) in [
             (b"<html>not found</html>".to_vec(), "not a zip archive"),
-            (wnli(630), "not as they were published"),
+            (wnli(630), "differ from the published ones"),
             (wnli(635)[..2000].to_vec(), "not a zip archive"),
         ] {
             server.put("/WNLI.zip", &bytes, part);
@@ -229,13 +235,13 @@ mod tests {
             assert!(error.contains(part), "{error}");
             assert_eq!(names(&data), [".WNLI.lock"]);
         }
-        // What a process left that was killed while it unpacked.
+        // Files of a process that was killed while it unpacked.
         fs::create_dir(data.join(".unpacked-WNLI.x.part")).unwrap();
         server.put("/WNLI.zip", &wnli(635), "good");
         fetch(&["wnli"], false, &server, &data).unwrap();
         assert_eq!(names(&data), [".WNLI.lock", "WNLI"]);
         assert_eq!(names(&data.join("WNLI")), ["dev.tsv", "test.tsv", "train.tsv"]);
-        // It is whole, and not fetched again.
+        // It is complete, and not downloaded again.
         server.remove("/WNLI.zip");
         fetch(&["wnli"], false, &server, &data).unwrap();
     }
@@ -251,7 +257,7 @@ mod tests {
         server.put("/WNLI.zip", &wnli(635), "good");
         fetch(&["wnli"], false, &server, data).unwrap();
         assert_eq!(fs::read(data.join("WNLI/notes.txt")).unwrap(), b"mine");
-        assert!(is_whole(tasks::lookup("wnli").unwrap(), data));
+        assert!(is_complete(tasks::lookup("wnli").unwrap(), data));
     }
 
     #[test]
@@ -261,11 +267,11 @@ mod tests {
         server.put("/WNLI.zip", &wnli(635), "good");
         let all = ["cola", "mrpc", "rte", "wnli"];
         let error = fetch(&all, true, &server, directory.path()).unwrap_err().to_string();
-        assert_eq!(error, "2 of 4 tasks could not be fetched: cola, rte");
+        assert_eq!(error, "2 of 4 tasks could not be downloaded: cola, rte");
         assert!(directory.path().join("WNLI/train.tsv").exists());
-        // Nobody can fetch this one, which is no fault where all were asked for.
+        // MRPC cannot be downloaded automatically, which is not an error for `all`.
         fetch(&["mrpc", "wnli"], true, &server, directory.path()).unwrap();
         let error = fetch(&["mrpc"], false, &server, directory.path()).unwrap_err().to_string();
-        assert!(error.contains("cannot be fetched"), "{error}");
+        assert!(error.contains("cannot be downloaded"), "{error}");
     }
 }

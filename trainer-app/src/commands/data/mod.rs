@@ -1,4 +1,4 @@
-//! `trainer data`: the tasks, their files fetched and checked.
+//! `trainer data`: lists the tasks, and downloads and checks their files.
 
 mod fetching;
 
@@ -17,7 +17,7 @@ use crate::exit::UsageError;
 /// Runs `trainer data`.
 ///
 /// # Errors
-/// A task nobody knows, a file that cannot be fetched, or one that is not as it was published.
+/// An unknown task, a file that cannot be downloaded, or one that differs from the published file.
 pub fn run(command: &DataCommand) -> Result<()> {
     match command {
         DataCommand::List { json } => {
@@ -25,22 +25,22 @@ pub fn run(command: &DataCommand) -> Result<()> {
             Ok(())
         }
         DataCommand::Fetch { tasks, data, mirror } => {
-            let place = fetching::Place { data, mirror: mirror.as_deref() };
+            let locations = fetching::Locations { data, mirror: mirror.as_deref() };
             if tasks.iter().any(|name| name == squad::NAME) {
-                bail!("squad cannot be fetched: {}", squad::BY_HAND);
+                bail!("squad cannot be downloaded: {}", squad::BY_HAND);
             }
             let all = tasks.iter().any(|name| name == "all");
-            fetching::run(&chosen(tasks)?, all, place, &Downloader::default())
+            fetching::run(&chosen(tasks)?, all, locations, &Downloader::default())
         }
         DataCommand::Check { tasks, data } => {
-            // SQuAD is no row of the table of tasks.
+            // SQuAD is not in the table of tasks.
             let (squad, tasks): (Vec<String>, Vec<String>) =
                 tasks.iter().cloned().partition(|name| name == squad::NAME);
             let mut wrong = wrong_files(&chosen(&tasks)?, data);
             if !squad.is_empty() || tasks.iter().any(|name| name == "all") {
                 wrong += wrong_files_of_squad(data);
             }
-            verdict(wrong)
+            report(wrong)
         }
     }
 }
@@ -76,15 +76,7 @@ fn list(as_json: bool) {
         );
         return;
     }
-    outln!(
-        "{:<23} {:>8} {:>11} {:>8} {:>7}  {:<9} what it asks",
-        "task",
-        "training",
-        "validation",
-        "test",
-        "labels",
-        "metric"
-    );
+    line("task", &["training", "validation", "test"].map(str::to_owned), "labels", "metric");
     for spec in tasks::all() {
         let rows =
             |split| spec.part(split).map_or_else(|_| "-".to_owned(), |part| part.rows.to_string());
@@ -93,39 +85,34 @@ fn list(as_json: bool) {
             classes => classes.to_string(),
         };
         let rows = [Split::Train, Split::Validation, Split::Test].map(rows);
-        line(spec.name, &rows, &labels, spec.metrics[0].name(), spec.title);
+        line(spec.name, &rows, &labels, spec.metrics[0].name());
     }
     let rows = |split| {
         let file = squad::FILES.iter().find(|(of, ..)| *of == split);
         file.map_or_else(|| "-".to_owned(), |(_, _, rows)| rows.to_string())
     };
     let rows = [Split::Train, Split::Validation, Split::Test].map(rows);
-    line(squad::NAME, &rows, "words", squad::METRICS[0], squad::TITLE);
+    line(squad::NAME, &rows, "spans", squad::METRICS[0]);
+    noteln!("\n`trainer data list --json` also describes the tasks");
 }
 
-fn line(
-    name: &str,
-    [train, validation, test]: &[String; 3],
-    labels: &str,
-    metric: &str,
-    title: &str,
-) {
-    outln!("{name:<23} {train:>8} {validation:>11} {test:>8} {labels:>7}  {metric:<9} {title}");
+fn line(name: &str, [train, validation, test]: &[String; 3], labels: &str, metric: &str) {
+    outln!("{name:<24} {train:>8} {validation:>11} {test:>8} {labels:>7}  {metric}");
 }
 
-/// Reads every file of some tasks and compares its rows with what was published.
+/// Reads every file of some tasks and compares the number of rows with the published one.
 pub(super) fn check(specs: &[&TaskSpec], data: &Path) -> Result<()> {
-    verdict(wrong_files(specs, data))
+    report(wrong_files(specs, data))
 }
 
-fn verdict(wrong: usize) -> Result<()> {
+fn report(wrong: usize) -> Result<()> {
     if wrong > 0 {
-        bail!("{wrong} files are not as they were published");
+        bail!("{wrong} files differ from the published ones");
     }
     Ok(())
 }
 
-/// How many files are not as they were published; a line is printed for each file.
+/// The number of files that differ from the published ones; a line is printed for each file.
 fn wrong_files(specs: &[&TaskSpec], data: &Path) -> usize {
     let mut wrong = 0;
     for spec in specs {
@@ -142,7 +129,7 @@ fn wrong_files(specs: &[&TaskSpec], data: &Path) -> usize {
                 }
                 Ok(rows) => {
                     wrong += 1;
-                    outln!("WRONG  {file}: {} rows, {} were published", rows.len(), part.rows);
+                    outln!("WRONG  {file}: {} rows, expected {}", rows.len(), part.rows);
                 }
                 Err(error) => {
                     wrong += 1;
@@ -165,7 +152,7 @@ fn wrong_files_of_squad(data: &Path) -> usize {
             }
             Ok((questions, _)) => {
                 wrong += 1;
-                outln!("WRONG  {file}: {questions} questions, {published} were published");
+                outln!("WRONG  {file}: {questions} questions, expected {published}");
             }
             Err(error) => {
                 wrong += 1;

@@ -1,4 +1,4 @@
-//! The end of `trainer sweep`: what came out, what did not, and what to do next.
+//! The end of `trainer sweep`: results, failures, and what to do next.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::sweep::entries::Entries;
 use crate::sweep::entry::{CellEnd, Entry};
 use crate::sweep::{summary, table};
 
-/// How many cells of each kind there are.
+/// The number of cells by status.
 struct Counts {
     done: usize,
     collapsed: usize,
@@ -34,7 +34,7 @@ struct Best<'a> {
 }
 
 impl Sweep<'_> {
-    /// Prints what came out, and writes the submission files where they were asked for.
+    /// Prints the results, and writes the submission files if they were requested.
     pub(super) fn conclude(&self, entries: &Entries, progress: &Progress) -> Result<ExitStatus> {
         let counts = self.counts(entries);
         let best = self.best(entries);
@@ -55,8 +55,8 @@ impl Sweep<'_> {
             None => Ok(()),
         };
         if !failed.is_empty() {
-            // The cells that failed have been named; what went wrong after them has to be, too.
-            let submitted = submitted.err().map(|error| format!("; and {error:#}"));
+            // The failed cells were printed; an error of the submission is added.
+            let submitted = submitted.err().map(|error| format!("; {error:#}"));
             bail!(
                 "{} of {} cells failed; --retry-failed runs them again{}",
                 failed.len(),
@@ -67,8 +67,8 @@ impl Sweep<'_> {
         submitted?;
         if progress.in_use > 0 {
             bail!(
-                "other processes are training {} of the cells; when they have ended, the same command shows the whole \
-                 sweep",
+                "other processes are training {} of the cells; after they have finished, run the same command again for \
+                 the complete results",
                 progress.in_use
             );
         }
@@ -87,7 +87,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// Of each task the best cells by validation score; a collapsed one is none.
+    /// The best cells of each task by validation score; collapsed ones are excluded.
     fn best<'s>(&'s self, entries: &Entries) -> BTreeMap<&'s str, Best<'s>> {
         let mut best: BTreeMap<&str, Best> = BTreeMap::new();
         for cell in &self.cells {
@@ -147,7 +147,7 @@ impl Sweep<'_> {
             return Ok(());
         }
         if settings.is_empty() {
-            noteln!("no cell has ended with a score yet");
+            noteln!("no run has finished with a score yet");
         } else {
             outln!("{}", table::table(&summary::best(&settings)));
         }
@@ -161,7 +161,7 @@ impl Sweep<'_> {
         }
         if counts.collapsed > 0 {
             noteln!(
-                "\n{} of {all} cells collapsed; their entries in the ledger say how",
+                "\n{} of {all} cells collapsed; see their entries in the ledger",
                 counts.collapsed
             );
         }
@@ -174,18 +174,18 @@ impl Sweep<'_> {
         if counts.left > 0 {
             let stopped = if progress.is_stopped { "stopped; " } else { "" };
             noteln!(
-                "\n{stopped}{} of {all} cells are left: the same command continues",
+                "\n{stopped}{} of {all} cells remain; run the same command again to continue",
                 counts.left
             );
         }
         if !settings.is_empty() {
             let report = format!("report {}", hints::path(&self.directory));
-            hints::next(&[(report, "writes tables and figures as one HTML page")]);
+            hints::next(&[(report, "write tables and figures as one HTML page")]);
         }
         Ok(())
     }
 
-    /// Writes GLUE's submission files with the adapter of each task that is the best on validation rows.
+    /// Writes GLUE's submission files with the adapter of each task that has the best validation score.
     fn submit(&self, best: &BTreeMap<&str, Best>, directory: &Path) -> Result<()> {
         let inference = InferenceArgs {
             base: Some(self.args.base.clone()),
@@ -213,8 +213,8 @@ impl Sweep<'_> {
             };
             if let Some((better, best)) = of_all.filter(|(_, best)| best > score) {
                 noteln!(
-                    "note: {} scores {:.1}, but what it trained was not kept (--keep-all keeps it); the submission is \
-                     of {}, which scores {:.1}",
+                    "note: {} has the score {:.1}, but its adapter was not kept (see --keep-all); the submission is of \
+                     {}, with the score {:.1}",
                     better.describe(),
                     100.0 * best,
                     cell.describe(),
@@ -232,13 +232,13 @@ impl Sweep<'_> {
         }
         if !without.is_empty() {
             noteln!(
-                "note: there is no submission for {}: no adapter was kept, or every cell failed or collapsed",
+                "note: no submission for {}: no adapter was kept, or every cell failed or collapsed",
                 without.join(", ")
             );
         }
         match errors.as_slice() {
             [] if written > 0 => Ok(()),
-            [] => bail!("there is nothing to submit: no adapter of a task of GLUE was kept"),
+            [] => bail!("there is nothing to submit: no adapter of a GLUE task was kept"),
             errors => bail!("{}", errors.join("; ")),
         }
     }

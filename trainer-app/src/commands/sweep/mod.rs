@@ -1,12 +1,14 @@
-//! `trainer sweep`: every cell of a grid once, whatever happens in between.
+//! `trainer sweep`: runs every cell of a grid once.
 //!
-//! What a cell ends with is recorded; what stops the machine is not, so that the same command takes the cell up again.
+//! The end of a cell is recorded in the ledger; an error of the environment is not, so that the same command continues
+//! the cell.
 
 mod conclusion;
 mod plan;
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,17 +36,18 @@ use crate::sweep::fault::{Fault, Panicked, WrongRun};
 use crate::sweep::grid;
 use crate::sweep::ledger::{self, Ledger};
 use crate::sweep::slurm;
-use crate::task_data;
+use crate::task_data::{self, rows};
 use crate::terminal::{RowEnd, SweepProgress};
 
-/// A run whose trained share is above this keeps no copy of what it trained: hundreds of them would fill a disk.
-const SMALL_SHARE: f64 = 0.1;
+/// A run that trains a larger fraction of the base does not keep its adapter file, since hundreds of them would fill a
+/// disk.
+const MAX_KEPT_FRACTION: f64 = 0.1;
 
 /// Runs `trainer sweep`.
 ///
 /// # Errors
-/// A sweep that cannot be read, a fault of the machine, or, after all others ended, cells that failed or that another
-/// process is training.
+/// A sweep that cannot be read, an error of the environment, or, after all others ended, cells that failed or that
+/// another process is training.
 pub fn run(args: &SweepArgs) -> Result<ExitStatus> {
     let sweep = Sweep::read(args)?;
     if args.slurm {
@@ -63,31 +66,33 @@ pub fn run(args: &SweepArgs) -> Result<ExitStatus> {
         sweep.note(&entries);
         return sweep.conclude(&entries, &Progress::default());
     }
-    // What may be wrong with all cells is found before the first is trained, and before anything is written.
-    let rows = sweep.check_origins(&entries, &mut shared)?;
+    // Errors that affect all cells are found before the first is trained, and before anything is written.
+    let fingerprints = sweep.check_origins(&entries, &mut shared)?;
     let mut ledger = sweep.open_ledger()?;
     sweep.note(ledger.entries());
     let stop = Stop::on_signals()?;
-    let progress = sweep.run(&mut ledger, &rows, &mut shared, &stop)?;
+    let progress = sweep.run(&mut ledger, &fingerprints, &mut shared, &stop)?;
     sweep.conclude(ledger.entries(), &progress)
 }
 
-/// A sweep as it was asked for.
+/// A sweep of the command line.
 struct Sweep<'a> {
     args: &'a SweepArgs,
     text: String,
     name: String,
     directory: PathBuf,
     cells: Vec<Cell>,
+    /// Notes that were printed, each once.
+    printed: RefCell<BTreeSet<String>>,
 }
 
 /// The fingerprint of each task's rows.
-type Rows = BTreeMap<String, Option<String>>;
+type Fingerprints = BTreeMap<String, Option<String>>;
 
-/// What a command did not bring to an end.
+/// What the command left unfinished.
 #[derive(Default)]
 struct Progress {
-    /// Whether the user stopped it.
+    /// Whether the user interrupted it.
     is_stopped: bool,
     /// Cells that another process is training.
     in_use: usize,
@@ -115,12 +120,16 @@ impl<'a> Sweep<'a> {
             }
             (None, None) => {
                 let names = grid::preset_names();
-                return Err(UsageError::new(format!("name a sweep: a file, or --preset {names}")));
+                return Err(UsageError::new(format!(
+                    "no sweep was given; give a file, or --preset with one of {names}"
+                )));
             }
         };
         let name = args.name.clone().unwrap_or(name);
         limits::directory_name(&name).map_err(|expected| {
-            UsageError::new(format!("the sweep's name is `{name}`, {expected}; choose a --name"))
+            UsageError::new(format!(
+                "the sweep's name is `{name}`, {expected}; choose another one with --name"
+            ))
         })?;
         let cells = grid::cells(&text, |method| common(args, method))
             .with_context(|| format!("reading the sweep {name}"))?;
@@ -129,15 +138,22 @@ impl<'a> Sweep<'a> {
         };
         if args.data.is_some() && cells.iter().all(is_embedded) {
             return Err(UsageError::new(
-                "--data has no effect: the rows of every task of this sweep are part of the program; leave it out",
+                "--data has no effect: the rows of every task of this sweep are included in the program; leave it out",
             ));
         }
-        Ok(Self { args, text, directory: args.sweeps.join(&name), name, cells })
+        Ok(Self {
+            args,
+            text,
+            directory: args.sweeps.join(&name),
+            name,
+            cells,
+            printed: RefCell::default(),
+        })
     }
 
-    /// This machine's cells that have not ended.
+    /// The cells of this machine's shard that have not ended.
     fn open_cells<'s>(&'s self, entries: &'s Entries) -> impl Iterator<Item = &'s Cell> {
-        let mine = |(index, _): &(usize, _)| self.args.shard.takes(*index);
+        let mine = |(index, _): &(usize, _)| self.args.shard.contains(*index);
         let is_open = |cell: &&Cell| match entries.get(&cell.id).map(|entry| &entry.end) {
             None => true,
             Some(CellEnd::Failed { .. }) => self.args.retry_failed,
@@ -151,22 +167,21 @@ impl<'a> Sweep<'a> {
         self.cells.iter().filter_map(|cell| entries.get(&cell.id))
     }
 
-    /// Reads the base and the rows of every open cell, and makes sure that they are those on which the cells in the
-    /// ledger were trained.
-    fn check_origins(&self, entries: &Entries, shared: &mut ResourceCache) -> Result<Rows> {
-        let mut rows = Rows::new();
+    /// Reads the base and the rows of every open cell, and checks that the cells in the ledger were trained on the same.
+    fn check_origins(&self, entries: &Entries, shared: &mut ResourceCache) -> Result<Fingerprints> {
+        let mut rows = Fingerprints::new();
         let mut model = None;
         for Cell { config, .. } in self.open_cells(entries) {
             model.get_or_insert(&config.model);
             if !rows.contains_key(&config.task.name) {
                 let data = task_data::read(config).with_context(|| {
-                    format!("reading the rows of {}; nothing was trained", config.task.name)
+                    format!("reading the rows of {} (no cell was started)", config.task.name)
                 })?;
                 rows.insert(config.task.name.clone(), data.fingerprint().map(str::to_owned));
             }
         }
         let Some(model) = model else { return Ok(rows) };
-        // Whether a cell's texts are too long for the base is a matter of that cell.
+        // Whether a cell's maximum length fits the base is checked with that cell.
         let base = shared.base(&ModelConfig { max_length: 1, ..model.clone() })?;
         for Entry { cell, config, end, .. } in self.entries_of_cells(entries) {
             let Some(result) = end.result() else { continue };
@@ -176,8 +191,8 @@ impl<'a> Sweep<'a> {
                 && known != now
             {
                 bail!(
-                    "the rows of {task} are not those on which the cell {cell} in {} was trained; name the directory of \
-                     the earlier rows with --data, or choose another --name for a sweep on the new ones",
+                    "the rows of {task} differ from those on which the cell {cell} in {} was trained; give the directory \
+                     of the earlier rows with --data, or choose another --name for a sweep on the new rows",
                     self.directory.display()
                 );
             }
@@ -186,8 +201,8 @@ impl<'a> Sweep<'a> {
                 && *known != base.fingerprint()?
             {
                 bail!(
-                    "the base {} is not the one on which the cell {cell} in {} was trained: its weights have changed; \
-                     choose another --name for a sweep on the new base",
+                    "the weights of the base {} differ from those on which the cell {cell} in {} was trained; choose \
+                     another --name for a sweep on the new base",
                     model.base,
                     self.directory.display()
                 );
@@ -200,7 +215,7 @@ impl<'a> Sweep<'a> {
         let ledger = Ledger::open(&self.directory, self.args.shard).map_err(|error| {
             if error.downcast_ref::<InUse>().is_some() {
                 error.context(format!(
-                    "another process is running this sweep in {}; wait for its end, or share the cells with --shard",
+                    "another process is running this sweep in {}; wait until it has finished, or share the cells with --shard",
                     self.directory.display()
                 ))
             } else {
@@ -214,7 +229,7 @@ impl<'a> Sweep<'a> {
     fn run(
         &self,
         ledger: &mut Ledger,
-        rows: &Rows,
+        fingerprints: &Fingerprints,
         shared: &mut ResourceCache,
         stop: &Stop,
     ) -> Result<Progress> {
@@ -227,14 +242,16 @@ impl<'a> Sweep<'a> {
         let mut progress = Progress::default();
         let open: Vec<Cell> = self.open_cells(ledger.entries()).cloned().collect();
         for cell in open {
-            if stop.is_asked() {
+            if stop.is_requested() {
                 progress.is_stopped = true;
                 break;
             }
-            let line = board.start(&cell.describe());
-            let end = match self.run_cell(&cell, rows, shared, stop, &line) {
+            let end = match self.run_cell(&cell, fingerprints, shared, stop, &board) {
                 Ok(CellRun::Ended(result)) if result.collapsed => CellEnd::Collapsed {
-                    why: format!("one answer for every row after {} epochs", result.epochs),
+                    why: format!(
+                        "the same prediction for every row after {} epochs",
+                        result.epochs
+                    ),
                     result: Some(*result),
                 },
                 Ok(CellRun::Ended(result)) => CellEnd::Done { result: *result },
@@ -248,22 +265,25 @@ impl<'a> Sweep<'a> {
                     }
                     Fault::Settings => CellEnd::Failed { why: format!("{error:#}") },
                     Fault::InUse => {
-                        board.say(&format!("{}: another process is training it", cell.describe()));
+                        board.println(&format!(
+                            "{}: another process is training it",
+                            cell.describe()
+                        ));
                         progress.in_use += 1;
                         continue;
                     }
                     Fault::Machine => {
                         board.close();
                         return Err(error.context(format!(
-                            "the sweep stopped at the cell {} ({}), which is not recorded; when the cause is gone, the \
-                             same command continues",
+                            "the sweep stopped at the cell {} ({}), which is not recorded; after fixing the cause, run the \
+                             same command again to continue",
                             cell.id,
                             cell.describe()
                         )));
                     }
                 },
             };
-            board.say(&said_of(&cell, &end));
+            board.println(&outcome_line(&cell, &end));
             let entry = Entry {
                 cell: cell.id.clone(),
                 end,
@@ -281,59 +301,81 @@ impl<'a> Sweep<'a> {
         self.directory.join("runs").join(&config.task.name).join(id)
     }
 
-    /// One cell, from its checkpoint where it was stopped. A panic is an error.
+    /// Runs a cell, from its checkpoint if there is one. A panic is an error.
     fn run_cell(
         &self,
         cell: &Cell,
-        rows: &Rows,
+        fingerprints: &Fingerprints,
         shared: &mut ResourceCache,
         stop: &Stop,
-        line: &indicatif::ProgressBar,
+        board: &SweepProgress,
     ) -> Result<CellRun> {
-        let run = || self.try_cell(cell, rows, shared, stop, line);
+        let run = || self.try_cell(cell, fingerprints, shared, stop, board);
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(&*panic)))
     }
 
     fn try_cell(
         &self,
         cell: &Cell,
-        rows: &Rows,
+        fingerprints: &Fingerprints,
         shared: &mut ResourceCache,
         stop: &Stop,
-        line: &indicatif::ProgressBar,
+        board: &SweepProgress,
     ) -> Result<CellRun> {
+        let line = board.start(&cell.describe());
         let runs = self.directory.join("runs");
         let (task, id) = (&cell.config.task.name, &cell.id);
         let directory = RunDirectory::open_or_create(&runs, task, id, &cell.config)?;
         if directory.is_finished() {
             // The process ended between the result and the ledger.
-            let rows = rows.get(&cell.config.task.name).and_then(Option::as_deref);
-            let result = found_again(cell, &directory, rows)?;
+            let fingerprint = fingerprints.get(task).and_then(Option::as_deref);
+            let result = read_finished(cell, &directory, fingerprint)?;
             directory.remove_leftovers()?;
             directory.remove_checkpoints()?;
             self.drop_large_adapter(&result, &directory)?;
             return Ok(CellRun::Ended(Box::new(result)));
         }
         cell.config.write(&directory.config())?;
-        let (line, said) = (line.clone(), line.clone());
-        let watch = RunOptions {
+        self.print_truncation(cell, shared, board)?;
+        let messages = line.clone();
+        let options = RunOptions {
             renderer: Box::new(move |_, _| Box::new(ProgressBarRenderer::new(line.clone()))),
             stop: stop.clone(),
             checkpoint_every: Duration::from_secs(self.args.checkpoint_every),
             give_up_after: Some((cell.config.training.epochs / 3).max(2)),
-            notify: Arc::new(move |message| said.println(message)),
+            notify: Arc::new(move |message| messages.println(message)),
         };
         let run = Run::prepare(cell.config.clone(), shared)?;
-        let Some(result) = run.train(&directory, &watch)? else { return Ok(CellRun::Stopped) };
+        let Some(result) = run.train(&directory, &options)? else { return Ok(CellRun::Stopped) };
         self.drop_large_adapter(&result, &directory)?;
         Ok(CellRun::Ended(Box::new(result)))
     }
 
-    /// Removes what a large method trained, unless all is to be kept.
+    /// Prints, once per task and length, how many texts are truncated.
+    fn print_truncation(
+        &self,
+        cell: &Cell,
+        shared: &mut ResourceCache,
+        board: &SweepProgress,
+    ) -> Result<()> {
+        let RunConfig { task, model, .. } = &cell.config;
+        let data = shared.task(&cell.config)?;
+        let base = shared.base(model)?;
+        let texts = [&data.train, &data.validation];
+        if let Some(note) = rows::truncation_note(texts, model.max_length, &base.config) {
+            let note = format!("{}: {note}", task.name);
+            if self.printed.borrow_mut().insert(note.clone()) {
+                board.println(&note);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the adapter file of a method that trains much of the base, without --keep-all.
     fn drop_large_adapter(&self, result: &RunResult, directory: &RunDirectory) -> Result<()> {
         let adapter = directory.adapter();
-        if result.share_of_base > SMALL_SHARE && !self.args.keep_all && adapter.is_file() {
-            std::fs::remove_file(&adapter).context("removing a large adapter")?;
+        if result.share_of_base > MAX_KEPT_FRACTION && !self.args.keep_all && adapter.is_file() {
+            std::fs::remove_file(&adapter).context("removing a large adapter file")?;
         }
         Ok(())
     }
@@ -352,13 +394,13 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// The result of a run that had ended before this process looked at it, if the run is the cell's.
-fn found_again(cell: &Cell, directory: &RunDirectory, rows: Option<&str>) -> Result<RunResult> {
+/// The result of a run that an earlier process finished, after checking that it is the cell's.
+fn read_finished(cell: &Cell, directory: &RunDirectory, rows: Option<&str>) -> Result<RunResult> {
     let root = directory.root().display();
-    let remove = format!("remove {root}, and the cell is run again");
+    let remove = format!("remove {root} to run the cell again");
     let read = || -> Result<RunResult> {
         let found = Cell::id_of(&RunConfig::read(&directory.config())?);
-        ensure!(found == cell.id, "{root} holds the run of another cell, {found}");
+        ensure!(found == cell.id, "{root} has the run of another cell, {found}");
         let result = RunResult::read(&directory.result())?;
         let known = result.rows_fingerprint.as_deref();
         ensure!(
@@ -375,11 +417,11 @@ fn panicked(panic: &(dyn Any + Send)) -> Error {
         .downcast_ref::<String>()
         .cloned()
         .or_else(|| panic.downcast_ref::<&str>().map(|message| (*message).to_owned()))
-        .unwrap_or_else(|| "without a message".to_owned());
+        .unwrap_or_else(|| "no message".to_owned());
     Panicked { message }.into()
 }
 
-fn said_of(cell: &Cell, end: &CellEnd) -> String {
+fn outcome_line(cell: &Cell, end: &CellEnd) -> String {
     let cell = cell.describe();
     match end {
         CellEnd::Done { result } => {
@@ -391,7 +433,7 @@ fn said_of(cell: &Cell, end: &CellEnd) -> String {
     }
 }
 
-/// What every cell has in common: what was typed beside the grid.
+/// The settings that all cells share: those of the command line.
 fn common(args: &SweepArgs, method: Method) -> RunConfig {
     let mut config = RunConfig::defaults(method);
     config.model.base.clone_from(&args.base);
@@ -401,7 +443,7 @@ fn common(args: &SweepArgs, method: Method) -> RunConfig {
     config
 }
 
-/// The row of the live table that a cell belongs to.
+/// The row of the progress table to which a cell belongs.
 fn row_name(cell: &Cell) -> String {
     format!("{} {}", cell.config.task.name, cell.config.model.method)
 }

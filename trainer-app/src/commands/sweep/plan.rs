@@ -1,4 +1,4 @@
-//! What `trainer sweep --dry-run` prints: the cells that are left, and about how long they take.
+//! `trainer sweep --dry-run`: the remaining cells and their estimated time.
 
 use anyhow::Result;
 
@@ -10,21 +10,21 @@ use crate::sweep::estimate;
 impl Sweep<'_> {
     pub(super) fn print_plan(&self, entries: &Entries, shared: &mut ResourceCache) -> Result<()> {
         let speed = estimate::flops_per_second(shared.device());
-        let mut left = 0.0;
+        let mut total = 0.0;
         let mut open = 0;
         for cell in self.open_cells(entries) {
             let seconds = match estimate::seconds_seen(entries, cell) {
                 Some(seconds) => seconds,
                 None => estimate::flops(cell, shared)? / speed,
             };
-            left += seconds;
+            total += seconds;
             open += 1;
             outln!("{}  {:>8}  {}", cell.id, duration(seconds), cell.describe());
         }
         outln!(
             "\n{open} of {} cells to run, about {} on this machine",
             self.cells.len(),
-            duration(left)
+            duration(total)
         );
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The one downloader: bounded, resumed where it broke off, tried again where the fault passes, and verified.
+//! The downloader: bounded, resumed after interruptions, retried after temporary errors, and verified.
 
 mod digest;
 mod partial;
@@ -19,42 +19,42 @@ pub use digest::{hexadecimal, sha256};
 use partial::PartialFile;
 use transfer::Transfer;
 
-/// A file to fetch, and what is known about it.
+/// A file to download, and what is known about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Download {
-    /// Its address.
+    /// Its URL.
     pub url: String,
     /// Its size.
     pub bytes: Option<u64>,
     /// Its SHA-256, in lower-case hexadecimal digits.
     pub sha256: Option<String>,
-    /// Sent as a bearer token, and only to the host of `url`.
+    /// A bearer token, which is only sent to the host of `url`.
     pub token: Option<String>,
-    /// A larger file is refused.
+    /// Maximum size.
     pub at_most: Option<u64>,
 }
 
 /// A file that was received and verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Received {
-    /// The commit of the repository that it is from, as Hugging Face's hub sends it.
+    /// The commit of its repository, if the Hugging Face hub sent it.
     pub commit: Option<String>,
 }
 
-/// How long a downloader waits, and how often it tries.
+/// Timeouts and numbers of attempts of a downloader.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// For a connection.
+    /// Timeout of a connection attempt.
     pub connect: Duration,
-    /// For the head of an answer.
+    /// Timeout of the head of a response.
     pub response: Duration,
-    /// AblatedLayers any byte of a body.
+    /// Timeout without any byte of a body.
     pub stall: Duration,
-    /// Attempts in a row that bring nothing new.
+    /// Maximum number of consecutive attempts without progress.
     pub attempts: u32,
-    /// Before the second attempt; doubled before each further one.
+    /// Pause before the second attempt; doubled before each further one.
     pub pause: Duration,
-    /// The longest pause that a server may ask for with `Retry-After`.
+    /// Maximum pause requested by a server with `Retry-After`.
     pub longest_pause: Duration,
 }
 
@@ -71,77 +71,78 @@ impl Default for Timeouts {
     }
 }
 
-/// Attempts altogether: a server that sends a byte for each does not keep a download going for ever.
+/// Maximum total number of attempts, so that a server that sends one byte per attempt does not keep a download running
+/// forever.
 const MAX_ATTEMPTS: u32 = 100;
 
-/// Why a file was not received.
+/// Why a download failed.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The server does not have the file (404): the only answer that means so.
-    #[error("{url}: the server does not have it (status 404)")]
+    /// The server does not have the file (status 404).
+    #[error("{url}: not found on the server (status 404)")]
     Missing {
-        /// The address.
+        /// The URL.
         url: String,
     },
-    /// The server refuses; another attempt would get the same answer.
-    #[error("{url}: the server refuses it (status {status})")]
+    /// The server refused the request; a retry would have the same result.
+    #[error("{url}: the server refused the request (status {status})")]
     Refused {
-        /// The address.
+        /// The URL.
         url: String,
-        /// The status of the answer.
+        /// The status of the response.
         status: StatusCode,
     },
-    /// The server cannot answer now (429, 5xx).
-    #[error("{url}: the server cannot answer now (status {status}){}", asked(*.retry_after))]
+    /// The server is temporarily unavailable (429, 5xx).
+    #[error("{url}: the server is unavailable (status {status}){}", retry_note(*.retry_after))]
     Busy {
-        /// The address.
+        /// The URL.
         url: String,
-        /// The status of the answer.
+        /// The status of the response.
         status: StatusCode,
-        /// After which time the server asks to be tried again.
+        /// The time after which to retry, according to the server.
         retry_after: Option<Duration>,
     },
-    /// No connection, or one that broke or stalled.
+    /// The connection failed or stalled.
     #[error("{url}: the connection failed or stalled")]
     Connection {
-        /// The address.
+        /// The URL.
         url: String,
-        /// What happened.
+        /// The error.
         source: ureq::Error,
     },
     /// The body ended early.
-    #[error("{url}: the connection broke off after {arrived} of {expected} bytes")]
+    #[error("{url}: the connection was closed after {arrived} of {expected} bytes")]
     Incomplete {
-        /// The address.
+        /// The URL.
         url: String,
-        /// Bytes that are there.
+        /// Bytes received.
         arrived: u64,
-        /// Bytes of the file.
+        /// Size of the file.
         expected: u64,
     },
-    /// What is there already is not the beginning of the server's file; it was removed.
+    /// The partial file belongs to another version of the file; it was removed.
     #[error("{url}: the file on the server changed while it was downloaded")]
     Changed {
-        /// The address.
+        /// The URL.
         url: String,
     },
-    /// The file is larger than it may be.
-    #[error("{url}: the file is larger than {at_most} bytes, the most that is accepted")]
+    /// The file is larger than the maximum size.
+    #[error("{url}: the file is larger than the limit of {at_most} bytes")]
     TooLarge {
-        /// The address.
+        /// The URL.
         url: String,
-        /// The bound.
+        /// The maximum size.
         at_most: u64,
     },
-    /// The answer is not as HTTP has it, or leads elsewhere.
+    /// The response is malformed, or redirects to another place.
     #[error("{url}: {reason}")]
     Malformed {
-        /// The address.
+        /// The URL.
         url: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// The file is another than the one expected.
+    /// The file differs from the expected one.
     #[error("{} has {what} {found}, expected {expected}", path.display())]
     NotVerified {
         /// The file.
@@ -163,19 +164,17 @@ pub enum FetchError {
     },
 }
 
-fn asked(retry_after: Option<Duration>) -> String {
-    retry_after.map_or_else(String::new, |time| {
-        format!("; it asks to try again after {} seconds", time.as_secs())
-    })
+fn retry_note(retry_after: Option<Duration>) -> String {
+    retry_after.map_or_else(String::new, |time| format!("; retry after {} seconds", time.as_secs()))
 }
 
 impl FetchError {
-    /// Whether another attempt may succeed; `arrived` is whether this download had any answer before.
-    fn passes(&self, arrived: bool) -> bool {
+    /// Whether a retry may succeed; `arrived` is whether the server has responded before.
+    fn is_temporary(&self, arrived: bool) -> bool {
         match self {
             Self::Busy { .. } | Self::Incomplete { .. } | Self::Changed { .. } => true,
             Self::Connection { source, .. } => match source {
-                // Where there is no network or no such server, a second attempt only takes time.
+                // Without a network or such a server, a retry is useless.
                 ureq::Error::HostNotFound
                 | ureq::Error::ConnectionFailed
                 | ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => arrived,
@@ -194,11 +193,11 @@ impl FetchError {
     }
 }
 
-/// Fetches files.
+/// Downloads files.
 #[derive(Debug)]
 pub struct Downloader {
     agent: Agent,
-    patience: Timeouts,
+    timeouts: Timeouts,
 }
 
 impl Default for Downloader {
@@ -208,36 +207,36 @@ impl Default for Downloader {
 }
 
 impl Downloader {
-    /// A downloader with such patience.
-    pub fn new(patience: Timeouts) -> Self {
+    /// A downloader with these timeouts.
+    pub fn new(timeouts: Timeouts) -> Self {
         let agent: Agent = Agent::config_builder()
-            .timeout_connect(Some(patience.connect))
-            .timeout_recv_response(Some(patience.response))
-            .timeout_per_read(Some(patience.stall))
+            .timeout_connect(Some(timeouts.connect))
+            .timeout_recv_response(Some(timeouts.response))
+            .timeout_per_read(Some(timeouts.stall))
             .http_status_as_error(false)
-            // They are followed here: what the hub knows of a file stands in the answer that redirects.
+            // Redirects are followed in `transfer`, since the hub describes a file in the redirecting response.
             .max_redirects(0)
             .build()
             .into();
-        Self { agent, patience }
+        Self { agent, timeouts }
     }
 
-    /// Asks for a file without receiving it, so that what follows an error is decided before anything is created.
+    /// Requests a file without receiving it, to detect errors before anything is created.
     ///
     /// # Errors
     /// As [`Downloader::receive`].
     pub fn probe(&self, download: &Download) -> Result<(), FetchError> {
-        self.repeat(|| Transfer::open(&self.agent, download, &[])?.refused(), || 0)
+        self.repeat(|| Transfer::open(&self.agent, download, &[])?.check_status(), || 0)
     }
 
-    /// Receives a file at `path`; on success it is whole and verified.
+    /// Downloads a file to `path`; on success it is complete and verified.
     ///
-    /// Until then `path` is a part of it, with a file `path.download` beside it that says of which version: a later call
-    /// continues that part only where the server still has the same version. The caller removes it.
+    /// Until then `path` is a partial file, with its version in `path.download`: a later call resumes it if the server
+    /// still has the same version. The caller removes it.
     ///
     /// # Errors
-    /// A server that cannot be reached, refuses, or stalls, after some attempts; a file that is too large or does not
-    /// verify; a disk that is full.
+    /// A server that cannot be reached, refuses the request, or stalls, after some attempts; a file that is too large or
+    /// does not verify; a full disk.
     pub fn receive(&self, download: &Download, path: &Path) -> Result<Received, FetchError> {
         let part = PartialFile::new(path);
         let mut fresh = false;
@@ -253,7 +252,7 @@ impl Downloader {
             )
             .inspect_err(|error| {
                 if matches!(error, FetchError::Missing { .. }) {
-                    // A part of something that the server no longer has. The first error is the one to report.
+                    // The server no longer has the file. The first error is the one to report.
                     let _ = part.discard();
                 }
             })?;
@@ -262,7 +261,7 @@ impl Downloader {
                 Ok(()) => return Ok(Received { commit: known.commit }),
                 Err(error) => {
                     part.discard()?;
-                    // Something of an earlier call may be at fault, once.
+                    // The partial file of an earlier call may be the cause: try once without it.
                     if fresh || there == 0 || matches!(error, FetchError::Disk { .. }) {
                         return Err(error);
                     }
@@ -272,7 +271,7 @@ impl Downloader {
         }
     }
 
-    /// Removes a part, and what is known about it.
+    /// Removes a partial file and its version.
     ///
     /// # Errors
     /// What the file system reports.
@@ -280,7 +279,7 @@ impl Downloader {
         PartialFile::new(path).discard()
     }
 
-    /// Tries until it succeeds or another attempt would not; `length` is how much is there.
+    /// Retries until success or a permanent error; `length` is the number of bytes received.
     fn repeat(
         &self,
         mut attempt: impl FnMut() -> Result<(), FetchError>,
@@ -290,21 +289,21 @@ impl Downloader {
         for _ in 0..MAX_ATTEMPTS {
             let before = length();
             let Err(error) = attempt() else { return Ok(()) };
-            let is_answer = !matches!(error, FetchError::Connection { .. });
+            let is_response = !matches!(error, FetchError::Connection { .. });
             let is_progress = length() > before;
-            arrived |= is_answer || is_progress;
+            arrived |= is_response || is_progress;
             in_a_row = if is_progress { 1 } else { in_a_row + 1 };
-            if in_a_row >= self.patience.attempts || !error.passes(arrived) {
+            if in_a_row >= self.timeouts.attempts || !error.is_temporary(arrived) {
                 return Err(error);
             }
             let pause = match &error {
-                FetchError::Busy { retry_after: Some(asked), .. } => {
-                    if *asked > self.patience.longest_pause {
+                FetchError::Busy { retry_after: Some(requested), .. } => {
+                    if *requested > self.timeouts.longest_pause {
                         return Err(error);
                     }
-                    *asked
+                    *requested
                 }
-                _ => self.patience.pause * 2_u32.pow(in_a_row - 1),
+                _ => self.timeouts.pause * 2_u32.pow(in_a_row - 1),
             };
             std::thread::sleep(pause);
         }
@@ -312,18 +311,18 @@ impl Downloader {
     }
 }
 
-/// What the server says of a file.
+/// What the server reports about a file.
 #[derive(Debug, Default)]
 struct Known {
-    /// Size and digest that the hub names.
+    /// Size and digest of the hub.
     expected: Download,
     commit: Option<String>,
 }
 
-/// Checks size and SHA-256 where they are known.
+/// Checks the size and SHA-256, if they are known.
 ///
 /// # Errors
-/// A file that is another than the one expected.
+/// A file that differs from the expected one.
 pub fn verify(download: &Download, path: &Path) -> Result<(), FetchError> {
     let differs = |what, found, expected| {
         Err(FetchError::NotVerified { path: path.to_owned(), what, found, expected })

@@ -1,4 +1,4 @@
-//! A file that is not whole yet, and of which version it is.
+//! A partially downloaded file, and the version of the remote file to which it belongs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::FetchError;
 
-/// What tells one version of a file on a server from another.
+/// Identifies the version of a file on a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Validator {
     /// A strong `ETag`.
     Etag(String),
-    /// A `Last-Modified`, where there is no strong `ETag`.
+    /// A `Last-Modified`, if there is no strong `ETag`.
     LastModified(String),
 }
 
@@ -27,18 +27,18 @@ impl Validator {
     }
 }
 
-/// The version of which a part is.
+/// The version of a partial file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Version {
     pub(super) url: String,
     pub(super) validator: Validator,
-    /// Bytes of the whole.
+    /// Size of the complete file.
     pub(super) bytes: Option<u64>,
-    /// The commit of the repository.
+    /// Commit of the repository.
     pub(super) commit: Option<String>,
 }
 
-/// A file that is being received, with its version in a file beside it.
+/// A file that is being downloaded, with its version in a file next to it.
 #[derive(Debug)]
 pub(super) struct PartialFile {
     pub(super) path: PathBuf,
@@ -52,24 +52,24 @@ impl PartialFile {
         Self { path: path.to_owned(), version: version.into() }
     }
 
-    /// Bytes that are there.
+    /// Bytes received so far.
     pub(super) fn length(&self) -> u64 {
         fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
     }
 
-    /// The version of what is there, if anything is and it can be continued.
+    /// The version of the partial file, if there is one that can be resumed.
     pub(super) fn version(&self, url: &str) -> Option<Version> {
         if self.length() == 0 {
             return None;
         }
-        // One that cannot be read is as good as none: the file is fetched from its beginning.
+        // If the version cannot be read, the file is downloaded from the beginning.
         let version: Version = serde_json::from_slice(&fs::read(&self.version).ok()?).ok()?;
         (version.url == url).then_some(version)
     }
 
-    /// Begins a file of this version with nothing in it; without a version it cannot be continued later.
+    /// Creates an empty file of this version; without a version it cannot be resumed later.
     pub(super) fn begin(&self, version: Option<&Version>) -> Result<File, FetchError> {
-        // In this order: what is there never has the version of something else.
+        // In this order, so that a partial file never has the version of another one.
         self.discard()?;
         if let Some(version) = version {
             let bytes = serde_json::to_vec(version).map_err(io::Error::from);
@@ -80,7 +80,7 @@ impl PartialFile {
         File::create(&self.path).map_err(FetchError::disk(&self.path))
     }
 
-    /// Continues what is there.
+    /// Opens the partial file to append to it.
     pub(super) fn resume(&self) -> Result<File, FetchError> {
         OpenOptions::new().append(true).open(&self.path).map_err(FetchError::disk(&self.path))
     }

@@ -1,4 +1,4 @@
-//! One request and its answer, redirects included, and the transfer of a body.
+//! A request and its response, including redirects, and the transfer of the body.
 
 use std::io::{IsTerminal, Read, Write};
 use std::time::{Duration, SystemTime};
@@ -16,7 +16,7 @@ use super::{Download, FetchError, Known};
 
 const MAX_REDIRECTS: usize = 10;
 
-/// An answer, and what the answers on the way to it say of the file.
+/// A response, and what it and the redirecting responses before it report about the file.
 pub(super) struct Transfer<'a> {
     download: &'a Download,
     response: Response<Body>,
@@ -24,7 +24,7 @@ pub(super) struct Transfer<'a> {
 }
 
 impl<'a> Transfer<'a> {
-    /// Asks for a file.
+    /// Requests a file.
     pub(super) fn open(
         agent: &Agent,
         download: &'a Download,
@@ -32,14 +32,12 @@ impl<'a> Transfer<'a> {
     ) -> Result<Self, FetchError> {
         let malformed =
             |reason: String| FetchError::Malformed { url: download.url.clone(), reason };
-        let first: Uri = download
-            .url
-            .parse()
-            .map_err(|error| malformed(format!("this is not an address: {error}")))?;
+        let first: Uri =
+            download.url.parse().map_err(|error| malformed(format!("not a valid URL: {error}")))?;
         let mut url = first.clone();
         let mut known = Known::default();
         for _ in 0..=MAX_REDIRECTS {
-            // Another encoding would have other sizes, and versions of its own.
+            // Another encoding would have another size and version.
             let mut request = agent.get(url.clone()).header(ACCEPT_ENCODING, "identity");
             for (name, value) in headers {
                 request = request.header(name, value);
@@ -60,23 +58,24 @@ impl<'a> Transfer<'a> {
                 return Ok(Self { download, response, known });
             }
             let location = text(response.headers(), &LOCATION)
-                .ok_or_else(|| malformed("it is redirected without an address".to_owned()))?;
-            let next = join(&url, location)
-                .ok_or_else(|| malformed(format!("it is redirected to `{location}`")))?;
+                .ok_or_else(|| malformed("redirect without a location".to_owned()))?;
+            let next = join(&url, location).ok_or_else(|| {
+                malformed(format!("redirect to the invalid location `{location}`"))
+            })?;
             if url.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
-                return Err(malformed(format!("it is redirected to `{next}`, which is not safe")));
+                return Err(malformed(format!("insecure redirect to `{next}`")));
             }
             url = next;
         }
-        Err(malformed(format!("it is redirected more than {MAX_REDIRECTS} times")))
+        Err(malformed(format!("more than {MAX_REDIRECTS} redirects")))
     }
 
     fn url(&self) -> String {
         self.download.url.clone()
     }
 
-    /// The error of an answer that has no file.
-    pub(super) fn refused(&self) -> Result<(), FetchError> {
+    /// The error of a response without a file.
+    pub(super) fn check_status(&self) -> Result<(), FetchError> {
         let (url, status) = (self.url(), self.response.status());
         Err(match status {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED => {
@@ -90,7 +89,7 @@ impl<'a> Transfer<'a> {
         })
     }
 
-    /// Whether the server may answer the same request later.
+    /// Whether a later retry may succeed.
     fn is_busy(&self) -> bool {
         let status = self.response.status();
         status.is_server_error()
@@ -114,29 +113,28 @@ impl<'a> Transfer<'a> {
             .or_else(|| Some(Validator::LastModified(text(headers, &LAST_MODIFIED)?.to_owned())))
     }
 
-    /// Bytes of the body, where the answer says so.
+    /// Size of the body, if the response has it.
     fn length(&self) -> Option<u64> {
         self.response.body().content_length()
     }
 }
 
-/// The address of a redirection, which is whole or begins at the host, as RFC 3986 has it; relative paths are not used
-/// by servers of files.
+/// The URL of a redirect, which is absolute or has an absolute path (RFC 3986); file servers do not use relative paths.
 fn join(url: &Uri, location: &str) -> Option<Uri> {
     let scheme = url.scheme_str()?;
-    let whole = if location.starts_with("//") {
+    let absolute = if location.starts_with("//") {
         format!("{scheme}:{location}")
     } else if location.starts_with('/') {
         format!("{scheme}://{}{location}", url.authority()?)
     } else {
         location.to_owned()
     };
-    let joined: Uri = whole.parse().ok()?;
+    let joined: Uri = absolute.parse().ok()?;
     matches!(joined.scheme_str(), Some("http" | "https")).then_some(joined)
 }
 
 impl Known {
-    /// What Hugging Face's hub says of a file: for large ones the answer that redirects has their size and SHA-256.
+    /// Collects what the Hugging Face hub reports: for large files the redirecting response has size and SHA-256.
     fn note(&mut self, headers: &HeaderMap) {
         let header = |name: &'static str| text(headers, &HeaderName::from_static(name));
         if let Some(commit) = header("x-repo-commit").filter(|commit| is_hexadecimal(commit)) {
@@ -170,7 +168,7 @@ fn inner(error: ureq::Error) -> ureq::Error {
     }
 }
 
-/// Receives what is still missing of a file.
+/// Receives the remaining bytes of a file.
 pub(super) fn receive(
     agent: &Agent,
     download: &Download,
@@ -202,7 +200,7 @@ pub(super) fn receive(
         status => status == StatusCode::PARTIAL_CONTENT,
     };
     if let Some(version) = version.as_ref().filter(|_| is_kept) {
-        // Such an answer may leave out from which commit the file is.
+        // Such a response may omit the commit.
         let commit = &mut exchange.known.commit;
         *commit = commit.take().or_else(|| version.commit.clone());
     }
@@ -216,7 +214,7 @@ pub(super) fn receive(
         StatusCode::PARTIAL_CONTENT => {
             let starts = text(exchange.response.headers(), &CONTENT_RANGE)
                 .is_some_and(|range| range.starts_with(&format!("bytes {there}-")));
-            // An answer to `If-Range` need not repeat the version.
+            // A response to `If-Range` need not repeat the version.
             if version.is_none() || !starts || (found.is_some() && !is_same) {
                 return changed();
             }
@@ -228,7 +226,7 @@ pub(super) fn receive(
             return changed();
         }
         _ => {
-            exchange.refused()?;
+            exchange.check_status()?;
             return changed();
         }
     };
@@ -255,7 +253,7 @@ pub(super) fn receive(
     Ok(exchange.known)
 }
 
-/// Checks the size that the server announces before the body is read.
+/// Checks the announced size before the body is read.
 fn check_size(
     download: &Download,
     exchange: &Transfer,
@@ -273,13 +271,13 @@ fn check_size(
             });
         }
         (None, None) => {
-            // A body that lasts until the connection ends looks whole when the connection breaks.
+            // A body without a length cannot be told from a truncated one when the connection closes.
             let chunked = text(exchange.response.headers(), &TRANSFER_ENCODING)
                 .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
             if !chunked && download.sha256.is_none() {
                 return Err(FetchError::Malformed {
                     url: exchange.url(),
-                    reason: "the server does not say how long the file is".to_owned(),
+                    reason: "the server does not send the size of the file".to_owned(),
                 });
             }
         }
@@ -293,7 +291,7 @@ fn check_size(
     }
 }
 
-/// Appends a body to a file that has `arrived` bytes; the result is how many it has then.
+/// Appends the body to a file that has `arrived` bytes, and returns the new number of bytes.
 fn transfer(
     exchange: &mut Transfer,
     file: &mut std::fs::File,
@@ -310,7 +308,7 @@ fn transfer(
         let count = match body.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => count,
-            // The caller reports how much is missing.
+            // The caller reports the missing bytes.
             Err(error) if total.is_some() && error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 break;
             }

@@ -1,6 +1,6 @@
-"""The peers' side of `trainer bench`: one case in one process, told as one line of JSON.
+"""Measures the peers for `trainer bench`: one case per process, printed as one line of JSON.
 
-    python bench_peers.py JOB BASE THREADS      JOB is the case as `trainer bench` writes it
+    python bench_peers.py JOB BASE THREADS      JOB is the case as JSON, from `trainer bench`
     python bench_peers.py --versions
 
 A step is forward, loss, backward, clipping to norm 1 and the optimizer, with dropout 0.1; texts are padded to the

