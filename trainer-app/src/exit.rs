@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+/// Exit code of an interrupted program.
+pub const INTERRUPTED: u8 = 130;
+
 /// How a command that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
@@ -30,7 +33,7 @@ impl UsageError {
 pub fn exit_code(result: &anyhow::Result<ExitStatus>) -> ExitCode {
     match result {
         Ok(ExitStatus::Done) => ExitCode::SUCCESS,
-        Ok(ExitStatus::Interrupted) => ExitCode::from(130),
+        Ok(ExitStatus::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) if is_usage(error) => ExitCode::from(2),
         Err(_) => ExitCode::FAILURE,
     }
@@ -39,6 +42,11 @@ pub fn exit_code(result: &anyhow::Result<ExitStatus>) -> ExitCode {
 /// The last line of JSON that a command with `--json` prints on an error.
 pub fn error_as_json(message: &str) -> String {
     json!({ "status": "error", "error": message }).to_string()
+}
+
+/// The last line of JSON that a command with `--json` prints when it is interrupted.
+pub fn interrupted_as_json() -> String {
+    json!({ "status": "stopped" }).to_string()
 }
 
 fn is_usage(error: &anyhow::Error) -> bool {

@@ -27,18 +27,18 @@ pub const EPOCHS: Count = Count::up_to(100_000);
 pub const BATCH_SIZE: Count = Count::up_to(65_536);
 /// Batches of a step.
 pub const ACCUMULATE: Count = Count::up_to(65_536);
-/// Epochs without a better score.
+/// Epochs without a better score until training stops.
 pub const PATIENCE: Count = Count::up_to(100_000);
-/// Rows that are used.
+/// Maximum number of rows.
 pub const LIMIT: Count = Count::up_to(usize::MAX);
-/// Width of bottlenecks, rank of low-rank corrections, length of prefixes: twenty times BERT-large's hidden size and
-/// more. What a size costs on a base is checked when the base is known.
+/// Width of bottlenecks, rank of LoRA, length of prefixes: more than twenty times BERT-large's hidden size. The memory for
+/// a size is checked when the base is known.
 pub const SIZE: Count = Count::up_to(32_768);
-/// Keys and values of a prefix: attention reads them for every token, so that twice BERT's positions are plenty.
+/// Length of a prefix: twice the number of BERT's positions.
 pub const PREFIX: Count = Count::up_to(1_024);
 /// Layers of a bottleneck.
 pub const DEPTH: Count = Count::up_to(burn_adapters::MAX_DEPTH);
-/// Tokens of a text: a pair of texts has three special tokens.
+/// Maximum length in tokens: a pair of texts has three special tokens.
 pub const MAX_LENGTH: Count = Count { at_least: 4, at_most: 65_536 };
 /// Threads of a benchmark.
 pub const THREADS: Count = Count::up_to(4_096);
@@ -47,19 +47,19 @@ pub const SHARDS: Count = Count::up_to(10_000);
 
 /// The learning rate.
 pub const LEARNING_RATE: Real = Real::above_zero("a number above 0, for example 3e-4");
-/// The largest norm of the gradients.
+/// The maximum norm of the gradients.
 pub const CLIP: Real = Real::above_zero("a number above 0, for example 1.0");
-/// The deviation of first weights.
+/// The standard deviation of initial weights.
 pub const INIT_STD: Real = Real::above_zero("a number above 0, for example 0.01");
 /// Weight decay.
 pub const WEIGHT_DECAY: Real = Real {
     range: (Bound::Included(0.0), Bound::Excluded(f64::INFINITY)),
     expected: "a number from 0, for example 0.01",
 };
-/// The share of the steps that warm up.
+/// The fraction of the steps for warm-up.
 pub const WARMUP: Real = Real {
     range: (Bound::Included(0.0), Bound::Included(1.0)),
-    expected: "a share of the steps from 0 to 1",
+    expected: "a fraction from 0 to 1",
 };
 /// The dropout rate.
 pub const DROPOUT: Real = Real {
@@ -72,18 +72,18 @@ impl Count {
         Self { at_least: 1, at_most }
     }
 
-    /// Checks a number of this range.
+    /// Checks a number.
     ///
     /// # Errors
-    /// What was expected.
+    /// The expected range.
     pub fn check(&self, value: usize) -> Result<(), String> {
         if (self.at_least..=self.at_most).contains(&value) { Ok(()) } else { Err(self.expected()) }
     }
 
-    /// Reads a number of this range.
+    /// Parses a number of this range.
     ///
     /// # Errors
-    /// What was expected.
+    /// The expected range.
     pub fn parse(&self, text: &str) -> Result<usize, String> {
         let value = text.parse().map_err(|_| self.expected())?;
         self.check(value).map(|()| value)
@@ -102,10 +102,10 @@ impl Real {
         Self { range: (Bound::Excluded(0.0), Bound::Excluded(f64::INFINITY)), expected }
     }
 
-    /// Checks a number of this range; NaN is in none.
+    /// Checks a number; NaN is in no range.
     ///
     /// # Errors
-    /// What was expected.
+    /// The expected range.
     pub fn check(&self, value: f64) -> Result<(), String> {
         use std::ops::RangeBounds;
         if self.range.contains(&value) {
@@ -115,10 +115,10 @@ impl Real {
         }
     }
 
-    /// Reads a number of this range.
+    /// Parses a number of this range.
     ///
     /// # Errors
-    /// What was expected.
+    /// The expected range.
     pub fn parse(&self, text: &str) -> Result<f64, String> {
         let value = f64::from_str(text).map_err(|_| format!("expected {}", self.expected))?;
         self.check(value).map(|()| value)
@@ -155,10 +155,10 @@ impl TypedValueParser for Real {
     }
 }
 
-/// Reads a name that becomes a directory inside another one: `--name` of a run or a sweep.
+/// Checks a name that becomes a directory inside another one: `--name` of a run or a sweep.
 ///
 /// # Errors
-/// A name that would be another place than a directory of its own there.
+/// A name that is not that of a directory there.
 pub fn directory_name(name: &str) -> Result<String, String> {
     const LONGEST: usize = 200;
     let is_inside = !name.is_empty()

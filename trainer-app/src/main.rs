@@ -1,14 +1,17 @@
 //! The program `trainer`.
 
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
 use trainer_app::cli::{AdapterCommand, Cli, Command};
 use trainer_app::commands::{
-    ablate, adapter, bank, bench, data, evaluate, inspect, predict, report, sweep, train,
+    ablate, adapter, bank, bench, completions, data, evaluate, inspect, predict, report, sweep,
+    train,
 };
-use trainer_app::exit::{ExitStatus, error_as_json, exit_code};
+use trainer_app::exit::{ExitStatus, INTERRUPTED, error_as_json, exit_code, interrupted_as_json};
 use trainer_app::{noteln, outln, output, process};
 
 fn main() -> ExitCode {
@@ -21,6 +24,10 @@ fn main() -> ExitCode {
     };
     if !matches!(command, Command::Serve(_)) {
         process::compute_on_this_thread();
+    }
+    // These commands handle signals themselves, to save their progress or to answer pending requests.
+    if !matches!(command, Command::Train(_) | Command::Sweep(_) | Command::Serve(_)) {
+        exit_on_interrupt(json);
     }
     let result = command.check().and_then(|()| run(command));
     if let Err(error) = &result {
@@ -50,6 +57,26 @@ fn usage(error: &clap::Error, json: bool) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// Exits on Ctrl-C with the exit code and, with `--json`, the last line of an interrupted command.
+fn exit_on_interrupt(json: bool) {
+    let handler = move || {
+        let (done, is_done) = mpsc::channel();
+        std::thread::spawn(move || {
+            if json {
+                outln!("{}", interrupted_as_json());
+            }
+            // An error of standard output does not change how the program ends.
+            let _ = output::finish();
+            let _ = done.send(());
+        });
+        // A reader that has stopped reading must not keep the program from ending.
+        let _ = is_done.recv_timeout(Duration::from_secs(1));
+        std::process::exit(INTERRUPTED.into());
+    };
+    // Without a handler, the signal ends the program as well.
+    let _ = ctrlc::set_handler(handler);
+}
+
 fn run(command: Command) -> anyhow::Result<ExitStatus> {
     match command {
         Command::Train(args) => return train::run(&args),
@@ -71,6 +98,8 @@ fn run(command: Command) -> anyhow::Result<ExitStatus> {
             AdapterCommand::Export(args) => adapter::export(&args),
             AdapterCommand::ImportTensorflow(args) => adapter::import_tensorflow(&args),
         },
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Man { directory } => completions::man(&directory),
     }?;
     Ok(ExitStatus::Done)
 }

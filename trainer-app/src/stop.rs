@@ -9,10 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 use burn::train::Interrupter;
 
+use crate::exit::INTERRUPTED;
 use crate::terminal;
-
-/// Exit code of an interrupted program.
-const INTERRUPTED: i32 = 130;
 
 /// Whether the program has to stop, and the running training.
 #[derive(Clone, Default)]
@@ -49,7 +47,7 @@ impl Stop {
     fn handle(&self, is_interrupt: bool) {
         if self.requested.swap(true, Ordering::SeqCst) && is_interrupt {
             terminal::restore();
-            std::process::exit(INTERRUPTED);
+            std::process::exit(INTERRUPTED.into());
         }
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(interrupter) = &*running {

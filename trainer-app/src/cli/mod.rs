@@ -22,7 +22,10 @@ pub use resources::{BaseArgs, DataCommand, DevicesArgs};
 pub use sweep::{ReportArgs, SweepArgs};
 pub use train::{TaskArgs, TrainArgs, TrainJob};
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 
 /// Train, evaluate and serve adapters for a frozen BERT
 #[derive(Debug, Parser)]
@@ -81,6 +84,18 @@ pub enum Command {
         /// The command.
         #[command(subcommand)]
         command: AdapterCommand,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write man pages
+    #[command(hide = true)]
+    Man {
+        /// The directory to write to
+        directory: PathBuf,
     },
 }
 

@@ -4,6 +4,7 @@ pub mod ablate;
 pub mod adapter;
 pub mod bank;
 pub mod bench;
+pub mod completions;
 pub mod data;
 pub mod evaluate;
 pub mod inspect;

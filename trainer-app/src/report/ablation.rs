@@ -1,8 +1,8 @@
-//! The file that `trainer ablate` writes and `trainer report` draws.
+//! The file that `trainer ablate` writes and `trainer report` reads.
 
 use serde::{Deserialize, Serialize};
 
-/// What `ablation.json` holds.
+/// The content of `ablation.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ablation {
     /// Name of the task.
@@ -13,13 +13,13 @@ pub struct Ablation {
     pub rows: usize,
     /// Number of layers.
     pub layers: usize,
-    /// With everything that is inserted.
+    /// Score with all inserted modules.
     pub whole: f64,
-    /// Without those of a span of layers, one value for each span.
+    /// Scores without the modules of each span of layers.
     pub spans: Vec<SpanScore>,
 }
 
-/// The score without what is inserted in some layers.
+/// The score without the modules of a span of layers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SpanScore {
     /// The first of the layers, counted from 0.
@@ -31,7 +31,7 @@ pub struct SpanScore {
 }
 
 impl Ablation {
-    /// The score without what is inserted in `first` to `last`.
+    /// The score without the modules of the layers `first` to `last`.
     pub fn score(&self, first: usize, last: usize) -> Option<f64> {
         let found = self.spans.iter().find(|span| (span.first, span.last) == (first, last));
         found.map(|span| span.score)

@@ -1,4 +1,4 @@
-//! The paper's figures from the settings of a sweep, as SVG. A figure for which the sweep has no data is none.
+//! The paper's figures from the settings of a sweep, as SVG; figures without data are omitted.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use anyhow::Result;
 use glue_data::tasks::squad;
 
 use super::paper;
-use super::plot::{Figure, Series, picture};
+use super::plot::{Figure, Series, line_chart};
 
 use crate::sweep::summary::Setting;
 
-/// Every figure for which there is data.
+/// All figures for which there is data.
 ///
 /// # Errors
-/// If one cannot be drawn.
+/// A figure that cannot be drawn.
 pub fn figures(settings: &[Setting]) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     figures.extend(against_parameters(settings)?);
@@ -27,23 +27,28 @@ pub fn figures(settings: &[Setting]) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Figures 1 and 3: the difference to full fine-tuning against the trained parameters; the 20th, 50th and 80th
+/// Figures 1 and 3: the difference from full fine-tuning against the trainable parameters; the 20th, 50th and 80th
 /// percentile over the tasks.
 fn against_parameters(settings: &[Setting]) -> Result<Option<Figure>> {
     let series = against_parameters_series(settings);
     let caption = format!(
-        "The validation score minus that of full fine-tuning, in points, against the trained parameters of a task; \
+        "Validation score minus that of full fine-tuning, in points, against the trainable parameters per task; \
          percentiles over the tasks{}",
         as_in_the_paper("figures 1 and 3", tasks(settings).iter().map(String::as_str))
     );
-    picture(&caption, "trained parameters of a task", "points from full fine-tuning", &series)
+    line_chart(
+        &caption,
+        "trainable parameters per task",
+        "difference from full fine-tuning",
+        &series,
+    )
 }
 
 fn against_parameters_series(settings: &[Setting]) -> Vec<Series> {
     let full: BTreeMap<&str, f64> = best_by(settings, |s| s.method == "full", |s| s.task.as_str());
     let mut series = Vec::new();
     for (name, family) in [("adapters", "houlsby-"), ("top layers", "top-")] {
-        // Of each task and number of parameters the best setting.
+        // The best setting of each task and number of parameters.
         let scores =
             best_by(settings, |s| s.is_whole(family), |s| (s.method.as_str(), s.task.as_str()));
         let mut by_method: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
@@ -68,7 +73,7 @@ fn against_parameters_series(settings: &[Setting]) -> Vec<Series> {
     series
 }
 
-/// Figure 4, and 5 for questions: size against score, with the top layers alone and the LayerNorms alone.
+/// Figure 4, or 5 for question answering: score against size, also for top layers and LayerNorms only.
 fn sizes_of_task(settings: &[Setting], task: &str) -> Result<Option<Figure>> {
     let mut series = Vec::new();
     let families = [
@@ -94,13 +99,13 @@ fn sizes_of_task(settings: &[Setting], task: &str) -> Result<Option<Figure>> {
     }
     let figure = if task == squad::NAME { "figure 5" } else { "figure 4" };
     let caption = format!(
-        "Validation score of {task} against the trained parameters{}",
+        "Validation score of {task} against the trainable parameters{}",
         as_in_the_paper(figure, [task])
     );
-    picture(&caption, "trained parameters", &format!("{task}, score"), &series)
+    line_chart(&caption, "trainable parameters", &format!("{task}, score"), &series)
 }
 
-/// Figure 6, right: the deviation of the first weights.
+/// Figure 6, right: the standard deviation of the initial weights.
 fn init_scale(settings: &[Setting]) -> Result<Option<Figure>> {
     let series: Vec<Series> = tasks(settings)
         .into_iter()
@@ -117,13 +122,13 @@ fn init_scale(settings: &[Setting]) -> Result<Option<Figure>> {
         })
         .collect();
     let caption = format!(
-        "Validation score against the standard deviation of the adapters' first weights{}",
+        "Validation score against the standard deviation of the adapters' initial weights{}",
         as_in_the_paper("figure 6, right", series.iter().map(|series| series.name.as_str()))
     );
-    picture(&caption, "standard deviation", "score", &series)
+    line_chart(&caption, "standard deviation", "score", &series)
 }
 
-/// Figure 7: the learning rate, adapters beside full fine-tuning.
+/// Figure 7: the learning rate, for adapters and full fine-tuning.
 fn learning_rates(settings: &[Setting], task: &str) -> Result<Option<Figure>> {
     // In the order of the settings, which sorts sizes as numbers.
     let mut methods: Vec<&str> = Vec::new();
@@ -147,10 +152,10 @@ fn learning_rates(settings: &[Setting], task: &str) -> Result<Option<Figure>> {
         "Validation score of {task} against the learning rate{}",
         as_in_the_paper("figure 7", [task])
     );
-    picture(&caption, "learning rate", &format!("{task}, score"), &series)
+    line_chart(&caption, "learning rate", &format!("{task}, score"), &series)
 }
 
-/// What a caption ends with where the paper has a figure of the same kind and experiments on all these tasks.
+/// The end of a caption if the paper has a figure of the same kind and experiments on all these tasks.
 pub(crate) fn as_in_the_paper<'a>(
     figure: &str,
     tasks: impl IntoIterator<Item = &'a str>,
@@ -167,7 +172,7 @@ fn tasks(settings: &[Setting]) -> Vec<String> {
     tasks
 }
 
-/// What a method trains.
+/// The number of trainable parameters of a method.
 fn parameters(settings: &[Setting], method: &str) -> f64 {
     let mut of_method = settings.iter().filter(|setting| setting.method == method);
     of_method.find_map(|setting| setting.trainable_parameters).map_or(0.0, |count| count as f64)
@@ -181,7 +186,7 @@ fn best_by<'a, Key: Ord>(
 ) -> BTreeMap<Key, f64> {
     let mut best = BTreeMap::new();
     for setting in settings.iter().filter(|setting| belongs(setting)) {
-        // A setting of which every seed collapsed without a score is in the table and in no figure.
+        // A setting whose seeds all collapsed without a score is only in the table.
         let Some(mean) = setting.mean() else { continue };
         let place = best.entry(key(setting)).or_insert(f64::MIN);
         *place = mean.max(*place);
@@ -189,7 +194,7 @@ fn best_by<'a, Key: Ord>(
     best
 }
 
-/// A percentile, between the neighbours where it falls between two.
+/// A percentile, interpolated between neighbours.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -237,7 +242,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn quantiles_lie_between_neighbours() {
+    fn quantiles_are_interpolated() {
         assert!((quantile(&mut [3.0, 1.0, 2.0], 50) - 2.0).abs() < 1e-12);
         assert!((quantile(&mut [0.0, 10.0], 20) - 2.0).abs() < 1e-12);
         assert!((quantile(&mut [4.0], 80) - 4.0).abs() < 1e-12);
@@ -262,7 +267,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn there_is_a_figure_where_there_is_data() {
+    fn there_is_a_figure_if_there_is_data() {
         let of = |task| {
             [
                 setting(task, "full", 1e-4, 1000, 0.90),
@@ -287,7 +292,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn sizes_on_questions_are_figure_five() {
+    fn sizes_on_question_answering_are_figure_five() {
         let settings = [
             setting("squad", "houlsby-2", 1e-3, 10, 0.88),
             setting("squad", "houlsby-64", 1e-3, 80, 0.90),

@@ -1,4 +1,4 @@
-//! Pictures and pages: what a sweep or an ablation looks like. The numbers come from elsewhere.
+//! Figures and HTML pages of sweeps and ablations.
 
 pub mod ablation;
 pub mod charts;

@@ -1,4 +1,4 @@
-//! One HTML page with everything in it: tables, figures, maps. It loads nothing from anywhere.
+//! A self-contained HTML page with tables, figures and heat maps.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem a
 /// The page of a sweep.
 ///
 /// # Errors
-/// If a figure cannot be drawn.
+/// A figure that cannot be drawn.
 pub fn html(name: &str, settings: &[Setting], ablations: &[Ablation]) -> Result<String> {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -39,7 +39,7 @@ pub fn html(name: &str, settings: &[Setting], ablations: &[Ablation]) -> Result<
             settings.iter().filter(|setting| setting.base == base).cloned().collect();
         let _ = writeln!(page, "<p>Base: {}.</p>", escaped(base));
         page.push_str(&method_table(&settings));
-        page.push_str(&beside_the_paper(base, &settings));
+        page.push_str(&compared_with_paper(base, &settings));
         for figure in charts::figures(&settings)? {
             let _ = writeln!(
                 page,
@@ -52,7 +52,7 @@ pub fn html(name: &str, settings: &[Setting], ablations: &[Ablation]) -> Result<
     for ablation in ablations {
         let _ = writeln!(
             page,
-            "<figure>{}<figcaption>{} on {} rows without the adapters of a span of layers; {:.1} with all of them{}\
+            "<figure>{}<figcaption>{} on {} rows without the adapter in a span of layers; {:.1} with all layers{}\
              </figcaption></figure>",
             heat_map::svg(ablation)?,
             escaped(&ablation.task),
@@ -67,9 +67,9 @@ pub fn html(name: &str, settings: &[Setting], ablations: &[Ablation]) -> Result<
 
 /// The best setting of each task and method.
 fn method_table(settings: &[Setting]) -> String {
-    let mut table = "<h2>The best of each task and method</h2>\n<table><tr><th>task</th><th>method</th><th>rate</th>\
+    let mut table = "<h2>Best setting of each task and method</h2>\n<table><tr><th>task</th><th>method</th><th>rate</th>\
                      <th>epochs</th><th>seeds</th><th>score</th><th>validation</th><th>test</th><th>majority</th>\
-                     <th>trained</th><th>collapsed</th></tr>\n"
+                     <th>trainable</th><th>collapsed</th></tr>\n"
         .to_owned();
     for setting in summary::best(settings) {
         let _ = writeln!(
@@ -95,14 +95,14 @@ fn method_table(settings: &[Setting]) -> String {
     table + "</table>\n"
 }
 
-/// Tables 1 and 2: adapters and full fine-tuning, ours and the paper's. The paper's base is another than ours may be;
-/// so the differences are what can be compared.
-fn beside_the_paper(base: &str, settings: &[Setting]) -> String {
+/// Tables 1 and 2: adapters and full fine-tuning, ours and the paper's. Since the bases may differ, only the differences
+/// are comparable.
+fn compared_with_paper(base: &str, settings: &[Setting]) -> String {
     let base = escaped(base);
     let glue =
-        table_beside(settings, &paper::GLUE, |setting| 100.0 * summary::mean(&setting.scores));
-    let extra = table_beside(settings, &paper::EXTRA, |setting| {
-        // The paper has test rows there, and so have most of ours.
+        comparison_table(settings, &paper::GLUE, |setting| 100.0 * summary::mean(&setting.scores));
+    let extra = comparison_table(settings, &paper::EXTRA, |setting| {
+        // The paper uses test rows there, which most of our tasks have too.
         let test = &setting.test_scores;
         100.0 * summary::mean(if test.is_empty() { &setting.scores } else { test })
     });
@@ -114,22 +114,22 @@ fn beside_the_paper(base: &str, settings: &[Setting]) -> String {
         if let Some(table) = table {
             let _ = writeln!(
                 tables,
-                "<h2>{heading}, beside the paper</h2>\n<p>Ours: {base}, {ours}. The paper: {papers}.</p>\n{table}"
+                "<h2>{heading}, compared with the paper</h2>\n<p>Ours: {base}, {ours}. The paper: {papers}.</p>\n{table}"
             );
         }
     }
     tables
 }
 
-/// A table of the tasks for which there are adapters and full fine-tuning, with the mean over them and what they
-/// take together; none without such a task.
-fn table_beside(
+/// A table of the tasks with both adapters and full fine-tuning, with the mean and the total number of parameters; `None`
+/// without such a task.
+fn comparison_table(
     settings: &[Setting],
     paper: &[PaperScore],
     score: impl Fn(&Setting) -> f64,
 ) -> Option<String> {
     let best = summary::best(settings);
-    // The best by validation is what is shown, whatever it scores on test rows.
+    // The best setting is chosen by validation score, also if test scores are shown.
     let chosen = |task: &str, family: &str| {
         let of_family = best.iter().filter(|s| s.task == task && s.is_whole(family));
         let scored = of_family.filter_map(|setting| Some((setting.expected()?, *setting)));
@@ -172,8 +172,8 @@ fn table_beside(
     let trained: f64 = rows.iter().filter_map(|(_, adapters, _)| adapters.share_of_base).sum();
     let _ = writeln!(
         table,
-        "</table>\n<p>Parameters for {} tasks together: {:.2} times the base's with adapters ({:.2} % a task), {} times \
-         with full fine-tuning.</p>",
+        "</table>\n<p>Total parameters for {} tasks: {:.2} times the base with adapters ({:.2} % per task), {} times the \
+         base with full fine-tuning.</p>",
         rows.len(),
         1.0 + trained,
         100.0 * trained / count,
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_papers_other_tasks_are_told_by_their_test_rows_and_summed_up() {
+    fn the_papers_other_tasks_are_compared_by_test_rows_with_a_mean() {
         let settings = [
             setting("sms-spam", "full", 1e-4, 1000, 0.98),
             Setting { test_scores: vec![0.96], ..setting("sms-spam", "houlsby-8", 1e-3, 10, 0.99) },
@@ -205,7 +205,7 @@ mod tests {
             page.contains("<td>mean</td><td></td><td>89.0</td><td>89.0</td><td>+0.0</td>"),
             "{page}"
         );
-        assert!(page.contains("2 tasks together: 1.02 times the base's"), "{page}");
+        assert!(page.contains("Total parameters for 2 tasks: 1.02 times the base"), "{page}");
     }
 
     #[test]
@@ -219,13 +219,13 @@ mod tests {
         assert!(page.contains("<h1>a &lt;sweep&gt;</h1>"));
         assert!(page.contains("<td>49.0</td><td>50.0</td><td>-1.0</td><td>59.5</td>"), "{page}");
         assert!(page.contains("Table 1: GLUE") && !page.contains("Table 2"), "{page}");
-        assert!(page.contains("1 tasks together: 1.01 times the base's"), "{page}");
+        assert!(page.contains("Total parameters for 1 tasks: 1.01 times the base"), "{page}");
         assert!(page.contains("<svg") && page.ends_with("</body></html>\n"));
         assert!(!page.contains("src=") && !page.contains("<link"), "everything is in the page");
     }
 
     #[test]
-    fn bases_are_kept_apart_and_what_collapsed_is_shown() {
+    fn bases_are_separate_and_collapsed_cells_are_shown() {
         let small = setting("cola", "full", 1e-4, 1000, 0.42);
         let large = Setting {
             base: "bert-large-uncased".to_owned(),
@@ -240,6 +240,9 @@ mod tests {
         assert!(first.contains("<td>90.0</td>") && !first.contains("<td>42.0</td>"), "{first}");
         assert!(second.contains("<td>42.0</td>") && !second.contains("<td>90.0</td>"), "{second}");
         assert!(first.contains("<td>3</td>") && first.contains("<td>2</td></tr>"), "{first}");
-        assert!(!page.contains("beside the paper"), "adapters and full tuning of different bases");
+        assert!(
+            !page.contains("compared with the paper"),
+            "adapters and full tuning of different bases"
+        );
     }
 }

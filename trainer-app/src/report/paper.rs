@@ -1,8 +1,8 @@
-//! The paper's own numbers, to stand beside ours.
+//! The paper's scores, for comparison with ours.
 //!
 //! Houlsby et al. 2019, table 1 (GLUE test server, BERT-large) and table 2 (test accuracy, BERT-base).
 
-/// A task's scores in percent: full fine-tuning, and adapters (table 1: the best of sizes 8, 64, 256).
+/// The scores of a task in percent: full fine-tuning, and adapters (table 1: the best of sizes 8, 64, 256).
 #[derive(Debug, Clone, Copy)]
 pub struct PaperScore {
     /// Name of the task on the command line.

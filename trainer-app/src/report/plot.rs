@@ -1,27 +1,27 @@
-//! Lines over a logarithmic axis, as SVG.
+//! Line charts with a logarithmic axis, as SVG.
 
 use anyhow::{Result, anyhow};
 use plotters::coord::combinators::BindKeyPoints;
 use plotters::prelude::*;
 
-/// Points that belong together, in the order of the first coordinate.
+/// The points of a line, in the order of the first coordinate.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Series {
     pub(super) name: String,
     pub(super) points: Vec<(f64, f64)>,
 }
 
-/// A picture with what it shows.
+/// A chart with its caption.
 #[derive(Debug, Clone)]
 pub struct Figure {
-    /// What it shows, and which figure of the paper shows the same.
+    /// The caption, with the corresponding figure of the paper.
     pub caption: String,
-    /// The picture.
+    /// The chart.
     pub svg: String,
 }
 
-/// Lines over a logarithmic axis; nothing where there is no line.
-pub(super) fn picture(
+/// A line chart with a logarithmic axis; `None` without any series.
+pub(super) fn line_chart(
     caption: &str,
     x: &str,
     y: &str,
@@ -35,7 +35,7 @@ pub(super) fn picture(
     Ok(Some(Figure { caption: caption.to_owned(), svg }))
 }
 
-/// Okabe and Ito 2008: whoever sees fewer colors tells these apart, too.
+/// Okabe and Ito 2008: distinguishable for people with color blindness.
 const COLORS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(230, 159, 0),
@@ -46,11 +46,11 @@ const COLORS: [RGBColor; 7] = [
     RGBColor(0, 0, 0),
 ];
 
-/// More marks than this overlap on the axis.
+/// Maximum number of ticks that do not overlap.
 const MAX_TICKS: usize = 9;
 
-/// The marks of a logarithmic axis: 1, 2 and 5 in every decade, or 1 and 3, or the decades, as many as there is room for.
-fn marks(left: f64, right: f64) -> Vec<f64> {
+/// The ticks of a logarithmic axis: 1, 2 and 5 in every decade, or 1 and 3, or the decades, as many as fit.
+fn ticks(left: f64, right: f64) -> Vec<f64> {
     #[expect(clippy::cast_possible_truncation, reason = "an exponent of ten of an f64")]
     let (first, last) = (left.log10().floor() as i32, right.log10().ceil() as i32);
     let of = |digits: &[f64]| -> Vec<f64> {
@@ -61,7 +61,7 @@ fn marks(left: f64, right: f64) -> Vec<f64> {
     [&[1.0, 2.0, 5.0][..], &[1.0, 3.0]]
         .into_iter()
         .map(of)
-        .find(|marks| marks.len() <= MAX_TICKS)
+        .find(|ticks| ticks.len() <= MAX_TICKS)
         .unwrap_or_else(|| of(&[1.0]))
 }
 
@@ -85,7 +85,7 @@ fn draw(
         .x_label_area_size(42)
         .y_label_area_size(56)
         .build_cartesian_2d(
-            (left / 1.3..right * 1.3).log_scale().with_key_points(marks(left / 1.3, right * 1.3)),
+            (left / 1.3..right * 1.3).log_scale().with_key_points(ticks(left / 1.3, right * 1.3)),
             low - margin..high + margin,
         )?;
     chart
@@ -100,14 +100,14 @@ fn draw(
         .y_label_formatter(&|value| format!("{value:.1}"))
         .draw()?;
     for (index, Series { name, points }) in series.iter().enumerate() {
-        let colour = COLORS[index % COLORS.len()];
+        let color = COLORS[index % COLORS.len()];
         chart
-            .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))?
+            .draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)))?
             .label(name.as_str())
             .legend(move |(x, y)| {
-                PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2))
+                PathElement::new(vec![(x, y), (x + 18, y)], color.stroke_width(2))
             });
-        chart.draw_series(points.iter().map(|point| Circle::new(*point, 3, colour.filled())))?;
+        chart.draw_series(points.iter().map(|point| Circle::new(*point, 3, color.filled())))?;
     }
     chart
         .configure_series_labels()
@@ -122,8 +122,7 @@ fn draw(
     Ok(())
 }
 
-/// Where the legend hides the fewest points, which are given as shares of the way from left to right and from bottom to
-/// top.
+/// The corner in which the legend hides the fewest points, whose coordinates are relative to the chart's size.
 fn emptiest_corner(points: impl Iterator<Item = (f64, f64)> + Clone) -> SeriesLabelPosition {
     let corners = [
         (1.0, 0.0, SeriesLabelPosition::LowerRight),
@@ -146,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_legend_goes_where_no_points_are() {
+    fn the_legend_is_in_the_corner_with_the_fewest_points() {
         let corner = |points: &[(f64, f64)]| emptiest_corner(points.iter().copied());
         assert!(matches!(corner(&[(0.5, 0.5)]), SeriesLabelPosition::LowerRight));
         assert!(matches!(corner(&[(0.9, 0.1)]), SeriesLabelPosition::UpperLeft));
@@ -154,16 +153,16 @@ mod tests {
     }
 
     #[test]
-    fn a_logarithmic_axis_has_marks_between_the_decades() {
+    fn a_logarithmic_axis_has_ticks_between_the_decades() {
         let shown = |left, right| -> Vec<String> {
-            marks(left, right).into_iter().map(|mark| format!("{mark:.0e}")).collect()
+            ticks(left, right).into_iter().map(|mark| format!("{mark:.0e}")).collect()
         };
         assert_eq!(shown(8e-5, 1.2e-3), ["1e-4", "2e-4", "5e-4", "1e-3"]);
         assert_eq!(shown(1e3, 2e6).len(), 7, "1 and 3 of every decade");
         assert_eq!(shown(1e-8, 1e1).len(), 10, "the decades alone");
         let points = vec![(1e-4, 90.0), (1e-3, 80.0)];
         let series = [Series { name: "full".to_owned(), points }];
-        let svg = picture("a caption", "rate", "score", &series).unwrap().unwrap().svg;
+        let svg = line_chart("a caption", "rate", "score", &series).unwrap().unwrap().svg;
         assert!(svg.contains("2e-4") && svg.contains("5e-4"), "{svg}");
     }
 }

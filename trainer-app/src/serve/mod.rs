@@ -28,7 +28,7 @@ use tokio::sync::Notify;
 
 use crate::cli::ServeArgs;
 use crate::devices;
-use crate::exit::UsageError;
+use crate::exit::{INTERRUPTED, UsageError};
 use connections::Limits;
 use origin::Names;
 use queue::{Queue, QueuedText};
@@ -66,7 +66,7 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     ctrlc::set_handler(move || {
         if requested.swap(true, Ordering::SeqCst) {
             // A second signal ends the program immediately.
-            std::process::exit(130);
+            std::process::exit(INTERRUPTED.into());
         }
         stopping.notify_one();
     })

@@ -1,4 +1,4 @@
-//! One run of a sweep, and the name that it has by what it computes.
+//! A cell: one run of a sweep, identified by its settings.
 
 use sha2::{Digest, Sha256};
 
@@ -7,7 +7,7 @@ use crate::run_config::RunConfig;
 /// One run of a sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
-    /// Names the cell by what it computes: sixteen hexadecimal digits.
+    /// Sixteen hexadecimal digits of a hash of its settings.
     pub id: String,
     /// The run.
     pub config: RunConfig,
@@ -19,26 +19,26 @@ impl Cell {
         Self { id: Self::id_of(&config), config }
     }
 
-    /// The name of a run's cell: it depends on everything that the result depends on.
+    /// The id of a run's cell, which depends on everything that the result depends on.
     pub fn id_of(config: &RunConfig) -> String {
-        let bytes = serde_json::to_vec(&Self::what_counts(config))
+        let bytes = serde_json::to_vec(&Self::relevant_settings(config))
             .expect("a configuration has no keys but strings");
         let digest = Sha256::digest(bytes);
         let first = digest.first_chunk::<8>().expect("a SHA-256 has 32 bytes");
         format!("{:016x}", u64::from_be_bytes(*first))
     }
 
-    /// A configuration without what its result does not depend on: the device, where the data is, and where the program
-    /// was started.
-    pub fn what_counts(config: &RunConfig) -> RunConfig {
-        let mut counts = config.clone();
-        "auto".clone_into(&mut counts.device);
-        counts.task.data = None;
-        counts.directory = None;
-        counts
+    /// A configuration without what the result does not depend on: the device, the directory of the data, and the
+    /// directory in which the program was started.
+    pub fn relevant_settings(config: &RunConfig) -> RunConfig {
+        let mut relevant = config.clone();
+        "auto".clone_into(&mut relevant.device);
+        relevant.task.data = None;
+        relevant.directory = None;
+        relevant
     }
 
-    /// What tells the cell from its neighbours: `cola houlsby-64 3e-4 3 epochs seed 0`.
+    /// A short description: `cola houlsby-64 3e-4 3 epochs seed 0`.
     pub fn describe(&self) -> String {
         let RunConfig { task, model, training, seed, .. } = &self.config;
         let size = if model.method.has_size() { format!("-{}", model.size) } else { String::new() };
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_is_named_by_what_it_computes() {
+    fn the_id_of_a_cell_depends_on_what_it_computes() {
         let config = RunConfig::defaults(Method::Houlsby);
         let here = Cell::new(config.clone());
         let elsewhere = Cell::new(RunConfig { device: "cuda:3".to_owned(), ..config.clone() });

@@ -1,6 +1,7 @@
-//! What the ledgers of a directory hold, read together.
+//! Reads all ledgers of a directory together.
 //!
-//! Of several lines of one cell, the best status counts (done, then collapsed, then failed), and of equals the latest.
+//! If a cell has several lines, the one with the best status counts (done, then collapsed, then failed), and of equals
+//! the latest.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,22 +27,22 @@ struct Header {
 #[derive(Debug, Default)]
 pub struct Entries {
     by_cell: BTreeMap<String, Entry>,
-    /// What was found and not read.
+    /// What was found and ignored.
     pub notes: Vec<Note>,
 }
 
-/// Something in a sweep's directory that looks like a result and does not count as one.
+/// A file or line in a sweep's directory that looks like a result and is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// A file that is named almost like a ledger: a copy, a backup.
+    /// A file with a name similar to a ledger's: a copy or a backup.
     Stray(PathBuf),
-    /// A line whose cell has another name than its configuration gives.
+    /// A line whose cell id does not match its configuration.
     OtherCell {
         /// The ledger.
         path: PathBuf,
-        /// Counted from 1.
+        /// Line number, from 1.
         line: usize,
-        /// What is wrong.
+        /// The error.
         reason: String,
     },
 }
@@ -51,7 +52,7 @@ impl fmt::Display for Note {
         match self {
             Self::Stray(path) => write!(
                 f,
-                "{} is not read: ledgers are named ledger.jsonl or ledger-1-of-4.jsonl",
+                "{} is ignored: ledgers are named ledger.jsonl or ledger-1-of-4.jsonl",
                 path.display()
             ),
             Self::OtherCell { path, line, reason } => {
@@ -62,12 +63,12 @@ impl fmt::Display for Note {
 }
 
 impl Entries {
-    /// What came out of a cell, if it has ended.
+    /// The entry of a cell, if it has ended.
     pub fn get(&self, cell: &str) -> Option<&Entry> {
         self.by_cell.get(cell)
     }
 
-    /// Every cell that has ended.
+    /// All cells that have ended.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.by_cell.values()
     }
@@ -78,7 +79,7 @@ impl Entries {
     }
 }
 
-/// Adds an entry, unless its cell has one that it does not replace.
+/// Adds an entry, unless its cell already has one that it does not replace.
 fn keep(
     entries: &mut BTreeMap<String, Entry>,
     entry: Entry,
@@ -95,13 +96,13 @@ fn keep(
 /// The entries of every ledger in a directory.
 ///
 /// # Errors
-/// A directory without a ledger, a ledger of another layout, a line that is not an entry.
+/// A directory without a ledger, a ledger of another version, or an invalid line.
 pub fn read(directory: &Path) -> Result<Entries> {
     let (paths, strays) = ledgers(directory)
         .with_context(|| format!("looking for ledgers in {}", directory.display()))?;
     ensure!(
         !paths.is_empty(),
-        "there is no ledger in {}, expected the directory of a sweep, such as sweeps/minilm",
+        "there is no ledger in {}; expected the directory of a sweep, such as sweeps/minilm",
         directory.display()
     );
     read_all(&paths, strays)
@@ -110,7 +111,7 @@ pub fn read(directory: &Path) -> Result<Entries> {
 /// The entries of a directory that may have no ledger yet, or not exist.
 ///
 /// # Errors
-/// A ledger of another layout, a line that is not an entry.
+/// A ledger of another version, or an invalid line.
 pub fn read_if_any(directory: &Path) -> Result<Entries> {
     match ledgers(directory) {
         Ok((paths, strays)) => read_all(&paths, strays),
@@ -121,7 +122,7 @@ pub fn read_if_any(directory: &Path) -> Result<Entries> {
     }
 }
 
-/// The ledgers of a directory in the order of their names, and what is named almost like one.
+/// The ledgers of a directory in the order of their names, and files with similar names.
 fn ledgers(directory: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let (mut ledgers, mut strays) = (Vec::new(), Vec::new());
     for file in fs::read_dir(directory)? {
@@ -147,8 +148,8 @@ fn read_all(paths: &[PathBuf], strays: Vec<PathBuf>) -> Result<Entries> {
         let Entries { by_cell, notes } = parse(path, &bytes)?;
         all.notes.extend(notes);
         for (_, entry) in by_cell {
-            // Which of two files has the later line is known only by the time; that of version 0.1.0 is unknown, and
-            // earlier than any other.
+            // Lines of two files can only be compared by time. Entries of version 0.1.0 have none, and count as the
+            // earliest.
             keep(&mut all.by_cell, entry, |known, entry| {
                 (known.end.rank(), known.finished_at) <= (entry.end.rank(), entry.finished_at)
             });
@@ -160,9 +161,9 @@ fn read_all(paths: &[PathBuf], strays: Vec<PathBuf>) -> Result<Entries> {
 /// The entries of a ledger; `path` is for the errors and notes.
 ///
 /// # Errors
-/// A ledger of another layout, a line that is not an entry.
+/// A ledger of another version, or an invalid line.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Entries> {
-    // A last line without an end is one that another process is in the middle of writing.
+    // A last line without a line feed is being written by another process.
     let mut lines = bytes
         .split_inclusive(|byte| *byte == b'\n')
         .map_while(|line| line.strip_suffix(b"\n"))
@@ -171,7 +172,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Entries> {
     let mut entries = Entries::default();
     for (index, line) in lines {
         match Entry::from_line(line) {
-            // Within a file the later line is the later one, whatever the clock says.
+            // Within a file the order of the lines counts, not the time.
             Ok(entry) => entries.add(entry),
             Err(error @ LineError::OtherCell { .. }) => entries.notes.push(Note::OtherCell {
                 path: path.to_owned(),
@@ -187,10 +188,13 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Entries> {
     Ok(entries)
 }
 
-/// Refuses a first line that is not the one of a ledger.
+/// Checks the first line of a ledger.
 pub(super) fn check_header(path: &Path, line: &[u8]) -> Result<()> {
     let header: Header = serde_json::from_slice(line).ok().with_context(|| {
-        format!("{} does not start as a ledger does, with {{\"ledger\":{VERSION}}}", path.display())
+        format!(
+            "{} is not a ledger: expected {{\"ledger\":{VERSION}}} as its first line",
+            path.display()
+        )
     })?;
     ensure!(
         header.ledger == VERSION,
@@ -201,7 +205,7 @@ pub(super) fn check_header(path: &Path, line: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The first line of a ledger, with its end.
+/// The first line of a ledger, with its line feed.
 ///
 /// # Errors
 /// None in practice: a number is always JSON.
@@ -300,7 +304,7 @@ mod tests {
         let named: BTreeSet<String> = entries.notes.iter().map(ToString::to_string).collect();
         assert_eq!(named.len(), strays.len());
         assert!(
-            named.iter().all(|note| note.contains("is not read: ledgers are named")),
+            named.iter().all(|note| note.contains("is ignored: ledgers are named")),
             "{named:?}"
         );
     }

@@ -1,4 +1,4 @@
-//! One line of a ledger: a cell that has ended, with a checksum of the line.
+//! A line of a ledger: a cell that has ended, with a checksum of the line.
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -12,13 +12,13 @@ use crate::run_config::RunConfig;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// The cell's name.
+    /// The cell's id.
     pub cell: String,
-    /// How it ended.
+    /// Its end.
     pub end: CellEnd,
     /// The run.
     pub config: RunConfig,
-    /// When it ended, in seconds since 1970; ledgers of version 0.1.0 do not say.
+    /// The time of its end, in seconds since 1970; not in ledgers of version 0.1.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<u64>,
 }
@@ -27,28 +27,28 @@ pub struct Entry {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "status")]
 pub enum CellEnd {
-    /// With a score.
+    /// It has a score.
     Done {
-        /// What came out.
+        /// The result.
         result: RunResult,
     },
-    /// Given up: the same answer for every row, or a loss that is not a number.
+    /// It collapsed: the same prediction for every row, or a loss that is not finite.
     Collapsed {
-        /// What was seen.
+        /// The observation.
         why: String,
-        /// What came out until then, where a score did.
+        /// The result until then, if there is a score.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         result: Option<RunResult>,
     },
     /// Its settings do not work.
     Failed {
-        /// Why not.
+        /// The reason.
         why: String,
     },
 }
 
 impl CellEnd {
-    /// What came out, if anything did.
+    /// The result, if there is one.
     pub fn result(&self) -> Option<&RunResult> {
         match self {
             Self::Done { result } => Some(result),
@@ -57,7 +57,7 @@ impl CellEnd {
         }
     }
 
-    /// Of two ends of one cell the one of the higher rank counts.
+    /// Of two ends of a cell, the one with the higher rank counts.
     pub fn rank(&self) -> u8 {
         match self {
             Self::Failed { .. } => 0,
@@ -67,35 +67,35 @@ impl CellEnd {
     }
 }
 
-/// Why a line is not an entry that can be used.
+/// Why a line is not a valid entry.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
-    /// The checksum is of another line.
+    /// The checksum does not match.
     #[error(
-        "the line does not match its checksum, so it was damaged or edited; remove the line, and its cell is run again"
+        "the line does not match its checksum: it was damaged or edited; remove the line to run its cell again"
     )]
     Checksum,
-    /// Something else than an entry.
-    #[error("the line is not an entry; remove it, and its cell is run again")]
+    /// The line is not an entry.
+    #[error("the line is not an entry; remove it to run its cell again")]
     Json(#[source] serde_json::Error),
-    /// A cell under the name of another.
+    /// The id of a cell does not match its configuration.
     #[error("the cell {found} has the configuration of the cell {expected}")]
     OtherCell {
-        /// The name in the line.
+        /// The id in the line.
         found: String,
-        /// The name that belongs to the configuration.
+        /// The id of the configuration.
         expected: String,
     },
 }
 
-/// What stands between an entry and its checksum, which ends the line.
+/// The text between an entry and its checksum, which is the end of the line.
 const KEY: &str = ",\"checksum\":\"";
 
 impl Entry {
-    /// The entry as a line of a ledger, with its end.
+    /// The entry as a line of a ledger, with its line feed.
     ///
     /// # Errors
-    /// A number that JSON does not have.
+    /// A number that JSON cannot represent.
     pub fn to_line(&self) -> Result<String> {
         let json = serde_json::to_string(self).context("writing an entry as JSON")?;
         let open = json.strip_suffix('}').context("an entry is a JSON object")?;
@@ -103,10 +103,10 @@ impl Entry {
         Ok(format!("{open}{KEY}{}\"}}\n", checksum(&json)))
     }
 
-    /// Reads a line of a ledger without its end; a line of version 0.1.0 has no checksum.
+    /// Parses a line of a ledger, without its line feed; a line of version 0.1.0 has no checksum.
     ///
     /// # Errors
-    /// A line that is damaged, is not an entry, or has another cell's name.
+    /// A line that is damaged, is not an entry, or has another cell's id.
     pub fn from_line(line: &[u8]) -> Result<Self, LineError> {
         let entry: Self = match checked(line) {
             Some((entry, found)) if checksum(&entry) == found => serde_json::from_str(&entry),
@@ -123,7 +123,7 @@ impl Entry {
     }
 }
 
-/// The entry of a line and its checksum, where it has one.
+/// The entry of a line and its checksum, if it has one.
 fn checked(line: &[u8]) -> Option<(String, &str)> {
     let line = std::str::from_utf8(line).ok()?.strip_suffix("\"}")?;
     let (entry, checksum) = line.rsplit_once(KEY)?;

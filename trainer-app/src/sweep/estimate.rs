@@ -1,4 +1,4 @@
-//! How long a cell will take: as long as those like it took, or else by the products of matrices in it.
+//! Estimates the time of a cell: from similar finished cells, or from the number of floating-point operations.
 
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
@@ -11,9 +11,9 @@ use crate::sweep::entries::Entries;
 use crate::sweep::entry::Entry;
 use crate::sweep::summary;
 
-/// What a cell like this one took, by its epochs.
+/// The time of similar finished cells, scaled by the number of epochs.
 pub fn seconds_seen(entries: &Entries, cell: &Cell) -> Option<f64> {
-    let alike = |entry: &&Entry| {
+    let is_similar = |entry: &&Entry| {
         let (a, b) = (&entry.config, &cell.config);
         let task = |config: &RunConfig| (config.task.name.clone(), config.task.limit);
         task(a) == task(b)
@@ -23,16 +23,16 @@ pub fn seconds_seen(entries: &Entries, cell: &Cell) -> Option<f64> {
     };
     let seen: Vec<f64> = entries
         .iter()
-        .filter(alike)
+        .filter(is_similar)
         .filter_map(|entry| entry.end.result())
         .map(|result| result.seconds / result.epochs.max(1) as f64)
         .collect();
     (!seen.is_empty()).then(|| summary::mean(&seen) * cell.config.training.epochs as f64)
 }
 
-/// Floating-point operations of a cell: two for each weight and token forward, as many again back to the activations,
-/// and again to the weights where these train.
-/// Below the lowest tuned layer there is only the way forward, and that once where what comes out is kept.
+/// Floating-point operations of a cell: two per weight and token in the forward pass, the same for the gradients of the
+/// activations, and again for those of the weights if these are trained.
+/// Below the lowest trainable layer there is only the forward pass, and only once if its output is cached.
 ///
 /// # Errors
 /// Rows or a base that cannot be read.
@@ -40,7 +40,7 @@ pub fn flops(cell: &Cell, shared: &mut ResourceCache) -> Result<f64> {
     let config = &cell.config;
     let data = shared.data(config)?;
     let below = shared.lowest_layer(config)?;
-    let is_kept = shared.cached_layer(config)?.is_some();
+    let is_cached = shared.cached_layer(config)?.is_some();
     let base = &shared.base(&config.model)?.config;
     let (d_model, d_wide) = (base.hidden_size as f64, base.intermediate_size as f64);
     let layer = 4.0 * d_model * d_model + 2.0 * d_model * d_wide;
@@ -55,14 +55,14 @@ pub fn flops(cell: &Cell, shared: &mut ResourceCache) -> Result<f64> {
     let scored: f64 = data.prepared.validation.lengths().iter().map(|length| *length as f64).sum();
     let passes = if config.plan().trains_base() { 3.0 } else { 2.0 };
     let epochs = config.training.epochs as f64;
-    let times_below = if is_kept { 1.0 } else { epochs };
+    let times_below = if is_cached { 1.0 } else { epochs };
     Ok(2.0
         * layer
         * (above as f64 * epochs * (passes * trained + scored)
             + below as f64 * times_below * (trained + scored)))
 }
 
-/// What the device does on matrix products of a BERT's shapes, with a share for all the rest.
+/// The speed of the device on matrix products of BERT's shapes, reduced for all other operations.
 pub fn flops_per_second(device: &Device) -> f64 {
     const SHARE_OF_PRODUCTS: f64 = 0.7;
     const SHAPE: [usize; 3] = [2048, 768, 3072];

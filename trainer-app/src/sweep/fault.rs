@@ -1,4 +1,4 @@
-//! What an error of a cell is a fault of: of the cell, which is recorded, or of the machine, which is not.
+//! Classifies the errors of a cell: those of the cell are recorded, those of the environment are not.
 
 use std::io;
 
@@ -10,29 +10,29 @@ use crate::learner::error::TrainingError;
 use crate::learner::progress::StepsMismatch;
 use crate::lock::InUse;
 
-/// What an error of a cell means for its sweep.
+/// The cause of a cell's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The training diverged: a result of the cell.
+    /// The training diverged, which is a result of the cell.
     Collapse,
-    /// The cell's settings do not work: recorded, and the sweep continues.
+    /// The cell's settings do not work; recorded, and the sweep continues.
     Settings,
-    /// Another process is training the cell: the sweep continues without it.
+    /// Another process is training the cell; the sweep continues without it.
     InUse,
-    /// The disk, the memory, the network, the device, the data, or what was saved of the cell's run: it says nothing
-    /// about the cell's settings. The sweep stops, and nothing is recorded.
-    Machine,
+    /// Disk, memory, network, device, data, or saved files of the run: independent of the cell's settings. The sweep
+    /// stops, and nothing is recorded.
+    Environment,
 }
 
-/// A panic while a cell was trained: of the device's driver, as a rule, which is not to be trusted after that.
+/// A panic while a cell was trained. Usually it comes from the device's driver, which may not work after that.
 #[derive(Debug, thiserror::Error)]
 #[error("the training panicked: {message}")]
 pub struct Panicked {
-    /// What the panic says.
+    /// The message of the panic.
     pub message: String,
 }
 
-/// Files of a cell's run that belong to something else, or are damaged.
+/// Files of a cell's run that belong to another run or are damaged.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub struct WrongRun {
@@ -41,10 +41,10 @@ pub struct WrongRun {
 }
 
 impl Fault {
-    /// The fault of an error, by the types of the errors in it.
+    /// Classifies an error by the types of its causes.
     pub fn of(error: &anyhow::Error) -> Self {
         let has = |is: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(is);
-        // `downcast_ref` sees the errors that serve as contexts as well.
+        // `downcast_ref` also finds errors that were attached as context.
         if TrainingError::in_chain(error).is_some() {
             Self::Collapse
         } else if error.downcast_ref::<InUse>().is_some()
@@ -60,7 +60,7 @@ impl Fault {
             || has(<dyn std::error::Error>::is::<Panicked>)
             || has(<dyn std::error::Error>::is::<WrongRun>)
         {
-            Self::Machine
+            Self::Environment
         } else {
             Self::Settings
         }
@@ -75,7 +75,7 @@ mod tests {
     use crate::learner::error::Quantity;
 
     #[test]
-    fn types_decide_and_words_do_not() {
+    fn errors_are_classified_by_type_and_not_by_message() {
         let of = |error: anyhow::Error| Fault::of(&error.context("training a cell"));
         let diverged = TrainingError::NotFinite {
             what: Quantity::TrainingLoss,
@@ -94,15 +94,15 @@ mod tests {
             io::ErrorKind::OutOfMemory,
             io::ErrorKind::ConnectionReset,
         ] {
-            assert_eq!(of(io::Error::from(kind).into()), Fault::Machine, "{kind}");
+            assert_eq!(of(io::Error::from(kind).into()), Fault::Environment, "{kind}");
         }
         let source = io::Error::from(io::ErrorKind::StorageFull);
         let wrapped = DataError::Read { path: "dev.tsv".into(), source };
-        assert_eq!(of(wrapped.into()), Fault::Machine);
+        assert_eq!(of(wrapped.into()), Fault::Environment);
         let directory = "runs/a/checkpoint".into();
         let damaged = CheckpointError::AllDamaged { directory, damages: Vec::new() };
-        assert_eq!(of(damaged.into()), Fault::Machine);
-        assert_eq!(of(Panicked { message: "out of memory".to_owned() }.into()), Fault::Machine);
+        assert_eq!(of(damaged.into()), Fault::Environment);
+        assert_eq!(of(Panicked { message: "out of memory".to_owned() }.into()), Fault::Environment);
         assert_eq!(of(InUse { path: "runs/a".into(), holder: None }.into()), Fault::InUse);
         let context =
             Err::<(), _>(anyhow!("x")).context(InUse { path: "runs/a".into(), holder: None });

@@ -1,16 +1,15 @@
-//! The ledgers of a sweep: files that only grow, one line for each cell that has ended.
+//! The ledgers of a sweep: append-only files with one line for each cell that has ended.
 //!
 //! ```text
 //! sweeps/<name>/
-//!   sweep.toml              the grids, as they were given
-//!   ledger.jsonl            a line with the version of the layout, then one line for each cell that has ended
-//!   ledger-1-of-4.jsonl     the same of one machine of four; all ledgers of a directory are read together
+//!   sweep.toml              the sweep file
+//!   ledger.jsonl            a line with the version, then one line for each cell that has ended
+//!   ledger-1-of-4.jsonl     the same for a shard; all ledgers of a directory are read together
 //!   runs/<task>/<cell>/     the cells' runs
 //! ```
 //!
-//! A line is written whole and flushed to the disk before the next cell starts. A line that a crash cut short is the
-//! last one, and is removed; its cell is recorded again. Of several lines of one cell, the best status counts (done,
-//! then collapsed, then failed), and of equals the latest. A ledger is locked while a process adds to it.
+//! A line is written and flushed to disk before the next cell starts. Only the last line can be truncated by a crash; it
+//! is removed, and its cell is recorded again. A ledger is locked while a process appends to it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -25,7 +24,7 @@ use super::shard::Shard;
 use crate::files::write_atomically;
 use crate::lock::Lock;
 
-/// The ledger that this process adds to, and what all ledgers of its directory hold.
+/// The ledger to which this process appends, and the entries of all ledgers of its directory.
 #[derive(Debug)]
 pub struct Ledger {
     file: File,
@@ -38,14 +37,14 @@ impl Ledger {
     /// Opens the ledger of a shard, locked, with the entries of every ledger of the directory.
     ///
     /// # Errors
-    /// [`InUse`](crate::lock::InUse) where another process adds to it; a ledger of another layout, a line that is not
-    /// an entry, or what the file system reports.
+    /// [`InUse`](crate::lock::InUse) if another process appends to it; a ledger of another version, an invalid line, or
+    /// what the file system reports.
     pub fn open(directory: &Path, shard: Shard) -> Result<Self> {
         create_directory(directory)?;
         let path = directory.join(shard.ledger());
         let lock = Lock::beside(&path)?;
         atomic::remove_partial_of(&path)
-            .with_context(|| format!("tidying {}", directory.display()))?;
+            .with_context(|| format!("removing temporary files in {}", directory.display()))?;
         prepare(&path)?;
         let entries = entries::read(directory)?;
         let file = OpenOptions::new().append(true).open(&path);
@@ -53,12 +52,12 @@ impl Ledger {
         Ok(Self { file, path, entries, _lock: lock })
     }
 
-    /// Every cell that has ended.
+    /// All cells that have ended.
     pub fn entries(&self) -> &Entries {
         &self.entries
     }
 
-    /// Adds a cell that has ended, and flushes the line to the disk.
+    /// Appends a cell that has ended, and flushes the line to disk.
     ///
     /// # Errors
     /// What the file system reports.
@@ -71,7 +70,7 @@ impl Ledger {
     }
 }
 
-/// Writes the grids of a sweep into its directory, where another text or none is there.
+/// Writes the sweep file into the directory of the sweep, if it is missing or differs.
 ///
 /// # Errors
 /// What the file system reports.
@@ -79,14 +78,15 @@ pub fn write_grids(directory: &Path, text: &str) -> Result<()> {
     let path = directory.join("sweep.toml");
     // Several shards may start at once.
     let _lock = Lock::wait_beside(&path, || ())?;
-    atomic::remove_partial_of(&path).with_context(|| format!("tidying {}", directory.display()))?;
-    if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+    atomic::remove_partial_of(&path)
+        .with_context(|| format!("removing temporary files in {}", directory.display()))?;
+    if fs::read(&path).is_ok_and(|present| present == text.as_bytes()) {
         return Ok(());
     }
     write_atomically(&path, text.as_bytes())
 }
 
-/// Creates a ledger without entries, or removes a last line that has no end.
+/// Creates an empty ledger, or removes a truncated last line.
 fn prepare(path: &Path) -> Result<()> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
@@ -104,7 +104,7 @@ fn prepare(path: &Path) -> Result<()> {
     if whole < bytes.len() {
         let file = OpenOptions::new().write(true).open(path);
         let cut = file.and_then(|file| file.set_len(whole as u64).and_then(|()| file.sync_data()));
-        cut.with_context(|| format!("cutting the unfinished last line off {}", path.display()))?;
+        cut.with_context(|| format!("removing the truncated last line of {}", path.display()))?;
     }
     Ok(())
 }
@@ -176,7 +176,7 @@ mod tests {
         );
         for foreign in ["hello\n", "hello"] {
             fs::write(&path, foreign).unwrap();
-            assert!(sentence().contains("does not start as a ledger does"));
+            assert!(sentence().contains("is not a ledger"));
             assert_eq!(fs::read_to_string(&path).unwrap(), foreign, "a foreign file is left alone");
         }
     }

@@ -1,5 +1,5 @@
-//! Many runs: which cells a grid has, how long they will take, and the ledger that records what came out of each.
-//! Running them is in [`commands::sweep`](crate::commands::sweep), what is drawn from them in `report`.
+//! Sweeps: the cells of a grid, estimates of their time, and the ledger of their results.
+//! The command that runs them is in [`commands::sweep`](crate::commands::sweep), figures are in `report`.
 
 pub mod cell;
 pub mod entries;

@@ -1,4 +1,4 @@
-//! The script of a Slurm array in which every job runs one shard of a sweep.
+//! The script of a Slurm array whose jobs run the shards of a sweep.
 
 use std::path::{Path, absolute};
 
@@ -6,12 +6,12 @@ use anyhow::{Context, Result};
 
 use crate::cli::SweepArgs;
 
-/// The script for a sweep of so many cells: `program` is this program, `here` the directory in which it was started.
+/// The script for a sweep with this number of cells: `program` is this program, `here` the current directory.
 ///
 /// # Errors
-/// A path that is not UTF-8, or that a shell cannot be given.
+/// A path that is not UTF-8 or cannot be quoted for a shell.
 pub fn script(program: &Path, here: &Path, args: &SweepArgs, cells: usize) -> Result<String> {
-    // Every argument is named, so that a new one cannot be forgotten here.
+    // All arguments are listed, so that a new one cannot be forgotten here.
     let SweepArgs {
         file,
         preset,
@@ -38,7 +38,7 @@ pub fn script(program: &Path, here: &Path, args: &SweepArgs, cells: usize) -> Re
     if let Some(preset) = preset {
         flag("preset", preset.clone());
     }
-    // A base keeps the name that was typed, which names the cells.
+    // The base keeps its name as given, on which the ids of the cells depend.
     flag("base", base.clone());
     if let Some(data) = data {
         flag("data", text(&absolute(here.join(data))?)?);
@@ -67,7 +67,7 @@ pub fn script(program: &Path, here: &Path, args: &SweepArgs, cells: usize) -> Re
          #SBATCH --array=1-{shards}\n\
          #SBATCH --cpus-per-task=8\n\
          #SBATCH --requeue\n\
-         # A job that is killed continues where it was when it is queued again; the ledgers are read together.\n\
+         # A killed job resumes when it is queued again; all ledgers are read together.\n\
          cd {here} || exit 1\n\
          exec {command} --shard \"$SLURM_ARRAY_TASK_ID/{shards}\"\n"
     ))
@@ -95,7 +95,7 @@ mod tests {
         }
     }
 
-    /// What a program in the place of the trainer is started with by bash, and where.
+    /// The arguments with which bash starts a stub instead of the trainer, and its directory.
     #[cfg(unix)]
     fn started_with(line: &[&str]) -> (String, Vec<String>) {
         use std::os::unix::fs::PermissionsExt as _;
@@ -147,7 +147,7 @@ mod tests {
                 "1/4",
             ];
             assert_eq!(words, expected);
-            // The trainer takes what the script gives it.
+            // The trainer accepts these arguments.
             let words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
             assert_eq!(args(&words).shard.of, 4);
         }

@@ -1,4 +1,4 @@
-//! What a ledger says, task by task and method by method: the best setting by its mean validation score over seeds.
+//! Summarizes a ledger by task and method: the setting with the best mean validation score over seeds.
 
 use std::collections::BTreeMap;
 
@@ -7,53 +7,52 @@ use serde::Serialize;
 
 use super::cell::Cell;
 use super::entry::{CellEnd, Entry};
-use super::origins::{Ended, Origins};
+use super::origins::{FinishedCell, Origins};
 use crate::run::RunResult;
 use crate::run_config::RunConfig;
 
-/// The seeds of one setting: everything that the result depends on is equal but the seed.
+/// The runs of one setting, which differ only in their seed.
 #[derive(Debug, Clone, Serialize)]
 pub struct Setting {
-    /// Name of the task; with the beginning of its rows' fingerprint where cells of it were trained on different rows.
+    /// Name of the task; with the beginning of its rows' fingerprint if its cells were trained on different rows.
     pub task: String,
-    /// Name of the base; with its precision where that is not single, and with the beginning of its fingerprint where
-    /// different bases have the name.
+    /// Name of the base; with its precision if that is not f32, and with the beginning of its fingerprint if several
+    /// bases have the name.
     pub base: String,
-    /// Method and size, and the adapted layers where they are not all: `houlsby-64`, `houlsby-64 3..`, `full`.
+    /// Method and size, and the adapted layers if they are not all: `houlsby-64`, `houlsby-64 3..`, `full`.
     pub method: String,
-    /// Highest learning rate.
+    /// Peak learning rate.
     pub learning_rate: f64,
     /// Epochs.
     pub epochs: usize,
-    /// Deviation of the adapters' first weights, where it was set.
+    /// Standard deviation of the adapters' initial weights, if it was set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_std: Option<f64>,
-    /// What the head reads.
+    /// The pooling.
     pub pooling: &'static str,
-    /// Name of the score; empty where no cell of the task has one.
+    /// Name of the score; empty if no cell of the task has one.
     pub metric: String,
-    /// The seeds that ended with a score or collapsed, in their order.
+    /// The seeds that have a score or collapsed, in order.
     pub seeds: Vec<u64>,
-    /// Validation scores in the order of the seeds, of those that have one: a collapsed seed whose loss was not a
-    /// number has none.
+    /// Validation scores in the order of the seeds; a collapsed seed whose loss was not finite has none.
     pub scores: Vec<f64>,
-    /// Scores on the test rows, where they are labeled.
+    /// Scores on the test rows, if they are labeled.
     pub test_scores: Vec<f64>,
-    /// The commonest label's validation score; none where there are no labels.
+    /// Validation score of the majority class; none for tasks without classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub majority: Option<f64>,
-    /// Parameters that were trained; unknown where no seed has a score.
+    /// Number of trainable parameters; unknown if no seed has a score.
     #[serde(rename = "trained_parameters")]
     pub trainable_parameters: Option<usize>,
-    /// Their share of the base.
+    /// Relative to the number of parameters of the base.
     pub share_of_base: Option<f64>,
-    /// How many of the seeds collapsed, with or without a score.
+    /// Number of seeds that collapsed, with or without a score.
     pub collapsed: usize,
     /// Seconds of a training step, the median over seeds.
     pub seconds_per_step: Option<f64>,
     /// Seconds of an epoch with its validation, the mean over seeds.
     pub seconds_per_epoch: Option<f64>,
-    /// The method and its size, to sort by: 8 before 64.
+    /// Sort key: method and size as a number.
     #[serde(skip)]
     pub order: (String, usize),
 }
@@ -64,10 +63,10 @@ impl Setting {
         (!self.scores.is_empty()).then(|| mean(&self.scores))
     }
 
-    /// What settings are compared by: the mean over all seeds, where one that collapsed without a score counts as the
-    /// commonest label, which is what a collapsed model answers.
+    /// The score by which settings are compared: the mean over all seeds, where a collapsed seed without a score counts
+    /// as the majority class, which is what a collapsed model predicts.
     ///
-    /// Otherwise a setting of which one seed in three survives would be chosen by its luckiest seed.
+    /// Otherwise a setting of which most seeds collapse could be chosen for its single best seed.
     pub fn expected(&self) -> Option<f64> {
         let without_score = self.seeds.len() - self.scores.len();
         let collapsed = self.majority.unwrap_or(0.0) * without_score as f64;
@@ -75,25 +74,25 @@ impl Setting {
             .then(|| (self.scores.iter().sum::<f64>() + collapsed) / self.seeds.len() as f64)
     }
 
-    /// Whether the method's name starts so, and it tunes every layer it may, as the paper's figures have it.
+    /// Whether the method's name starts with `family` and no layers are left out, as in the paper's figures.
     pub fn is_whole(&self, family: &str) -> bool {
         self.method.starts_with(family) && !self.method.contains(' ')
     }
 }
 
-/// Mean of some numbers; not a number of none.
+/// The mean of some numbers; NaN for none.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Standard deviation of a sample; none for fewer than two.
+/// The standard deviation of a sample; `None` for fewer than two values.
 pub fn deviation(values: &[f64]) -> Option<f64> {
     let mean = mean(values);
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
 }
 
-/// A mean in percent, with the deviation where there is one: `26.8 ± 1.2`.
+/// A mean in percent, with the standard deviation if there is one: `26.8 ± 1.2`.
 pub fn percent_with_deviation(values: &[f64]) -> String {
     match (values, deviation(values)) {
         ([], _) => String::new(),
@@ -104,27 +103,27 @@ pub fn percent_with_deviation(values: &[f64]) -> String {
     }
 }
 
-/// Every setting of a ledger, its seeds together; by base, task, method, size, rate and so on.
+/// All settings of a ledger, each with its seeds; sorted by base, task, method, size, epochs and rate.
 pub fn settings<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Setting> {
-    let ended: Vec<Ended> = entries
+    let finished: Vec<FinishedCell> = entries
         .filter(|entry| !matches!(entry.end, CellEnd::Failed { .. }))
-        .map(|entry| Ended {
+        .map(|entry| FinishedCell {
             config: &entry.config,
             result: entry.end.result(),
             is_collapsed: matches!(entry.end, CellEnd::Collapsed { .. }),
         })
         .collect();
-    let origins = Origins::of(&ended);
-    let mut groups: BTreeMap<String, Vec<&Ended>> = BTreeMap::new();
-    for cell in &ended {
-        let mut counts = Cell::what_counts(cell.config);
-        counts.seed = 0;
+    let origins = Origins::of(&finished);
+    let mut groups: BTreeMap<String, Vec<&FinishedCell>> = BTreeMap::new();
+    for cell in &finished {
+        let mut key = Cell::relevant_settings(cell.config);
+        key.seed = 0;
         let (base, rows) = origins.of_cell(cell);
-        // A base is known by its weights, wherever it is; only one of version 0.1.0's ledgers is known by its name.
+        // A base is identified by its weights, except in ledgers of version 0.1.0, which only have its name.
         if base.is_some() {
-            counts.model.base.clear();
+            key.model.base.clear();
         }
-        groups.entry(format!("{counts:?} {base:?} {rows:?}")).or_default().push(cell);
+        groups.entry(format!("{key:?} {base:?} {rows:?}")).or_default().push(cell);
     }
     let mut settings: Vec<Setting> =
         groups.into_values().map(|group| setting(&group, &origins)).collect();
@@ -145,10 +144,10 @@ pub fn settings<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Setting> {
     settings
 }
 
-fn setting(group: &[&Ended], origins: &Origins) -> Setting {
+fn setting(group: &[&FinishedCell], origins: &Origins) -> Setting {
     let mut group = group.to_vec();
     group.sort_by_key(|cell| cell.config.seed);
-    let first = group[0]; // a group has the cell that made it
+    let first = group[0]; // a group has at least one cell
     let RunConfig { model, training, .. } = first.config;
     let results: Vec<&RunResult> = group.iter().filter_map(|cell| cell.result).collect();
     let some = results.first();
@@ -185,7 +184,7 @@ fn setting(group: &[&Ended], origins: &Origins) -> Setting {
     }
 }
 
-/// Of each base, task and method, the setting with the best mean; the first of equals.
+/// For each base, task and method, the setting with the best mean; the first of equals.
 pub fn best(settings: &[Setting]) -> Vec<&Setting> {
     let mut best: Vec<&Setting> = Vec::new();
     for setting in settings {
@@ -295,15 +294,15 @@ mod tests {
         assert_eq!(settings.len(), 1);
         let Setting { seeds, scores, collapsed: n, .. } = &settings[0];
         assert_eq!((seeds.as_slice(), scores.as_slice(), *n), (&[0, 1, 2][..], &[0.9, 0.5][..], 2));
-        // 0.9, 0.5, and the commonest label's 0.5.
+        // 0.9, 0.5, and the majority class's 0.5.
         assert!((settings[0].expected().unwrap() - 1.9 / 3.0).abs() < 1e-12);
 
         let settings = of(&[collapsed(0, None), collapsed(1, None)]);
-        assert_eq!((settings[0].collapsed, settings[0].mean()), (2, None), "it does not vanish");
+        assert_eq!((settings[0].collapsed, settings[0].mean()), (2, None), "it is not omitted");
     }
 
     #[test]
-    fn a_setting_that_mostly_collapses_is_not_the_best_for_its_luckiest_seed() {
+    fn a_setting_that_mostly_collapses_is_not_chosen_for_its_best_seed() {
         let at = |seed, score, rate| {
             with(done(seed, score), |config, _| config.training.learning_rate = rate)
         };

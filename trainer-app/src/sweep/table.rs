@@ -8,7 +8,7 @@ use super::summary::{Setting, percent_with_deviation};
 
 const WIDTH: u16 = 80;
 
-/// A column: its heading, whether it is flush right, and a setting's cell.
+/// A column: its heading, whether it is right-aligned, and its content for a setting.
 type Column = (&'static str, bool, fn(&Setting) -> String);
 
 const COLUMNS: [Column; 10] = [
@@ -24,7 +24,7 @@ const COLUMNS: [Column; 10] = [
     ("validation", true, |setting| percent_with_deviation(&setting.scores)),
     ("test", true, |setting| percent_with_deviation(&setting.test_scores)),
     ("majority", true, |setting| setting.majority.map(percent).unwrap_or_default()),
-    ("trained", true, |setting| {
+    ("of base", true, |setting| {
         setting.share_of_base.map(|share| format!("{} %", percent(share))).unwrap_or_default()
     }),
 ];
@@ -33,7 +33,7 @@ fn percent(value: f64) -> String {
     format!("{:.1}", 100.0 * value)
 }
 
-/// The table, without the columns in which every cell is empty, and a line below that names the scores.
+/// The table without empty columns, followed by the names of the scores.
 pub fn table(settings: &[&Setting]) -> String {
     let columns: Vec<&Column> = COLUMNS
         .iter()
@@ -70,7 +70,7 @@ pub fn table(settings: &[&Setting]) -> String {
     format!("{table}\n{}", wrapped(&metrics))
 }
 
-/// A text in lines of the table's width.
+/// Wraps a text to the table's width.
 fn wrapped(text: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

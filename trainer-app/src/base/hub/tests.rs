@@ -59,7 +59,7 @@ fn a_name_that_is_not_there_leaves_nothing() {
     let case = Case::new();
     case.server.remove(&path("config.json"));
     let error = format!("{:#}", case.fetch(false).unwrap_err());
-    assert!(error.contains("could not be fetched") && error.contains("404"), "{error}");
+    assert!(error.contains("could not be downloaded") && error.contains("404"), "{error}");
     case.server.fail(&path("config.json"), [Fault::Status(401, "")]);
     let error = format!("{:#}", case.fetch(false).unwrap_err());
     assert!(error.contains("set HF_TOKEN"), "{error}");
@@ -87,7 +87,7 @@ fn what_is_no_bert_is_refused_before_its_weights_are_fetched() {
     let case = Case::new();
     case.server.put(&path("config.json"), b"{\"model_type\": \"distilbert\", \"dim\": 8}", "two");
     let error = format!("{:#}", case.fetch(false).unwrap_err());
-    assert!(error.contains("some/base is no BERT"), "{error}");
+    assert!(error.contains("some/base is not a BERT"), "{error}");
     assert!(case.server.requests(&path("model.safetensors")).is_empty());
 }
 

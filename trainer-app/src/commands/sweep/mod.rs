@@ -272,7 +272,7 @@ impl<'a> Sweep<'a> {
                         progress.in_use += 1;
                         continue;
                     }
-                    Fault::Machine => {
+                    Fault::Environment => {
                         board.close();
                         return Err(error.context(format!(
                             "the sweep stopped at the cell {} ({}), which is not recorded; after fixing the cause, run the \

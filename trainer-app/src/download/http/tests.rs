@@ -112,7 +112,7 @@ fn a_whole_file_is_received_again_only_when_it_changed() {
 }
 
 #[test]
-fn a_server_that_is_busy_is_asked_again_as_it_wishes() {
+fn requests_to_a_busy_server_are_retried_after_the_requested_time() {
     let case = Case::new();
     let busy = [
         Fault::Status(503, "Retry-After: 0\r\n"),
@@ -126,7 +126,7 @@ fn a_server_that_is_busy_is_asked_again_as_it_wishes() {
     case.server.fail("/file", [Fault::Status(429, "Retry-After: 86400\r\n")]);
     let error = case.receive().unwrap_err();
     assert!(matches!(error, FetchError::Busy { .. }), "{error}");
-    assert!(error.to_string().contains("asks to try again after 86400 seconds"), "{error}");
+    assert!(error.to_string().contains("retry after 86400 seconds"), "{error}");
     assert_eq!(case.server.requests("/file").len(), 5);
 
     case.server.fail("/file", vec![Fault::Status(502, ""); 9]);
@@ -206,7 +206,7 @@ fn a_token_is_not_sent_to_another_host() {
     case.server
         .serve("/file", Served { redirected: Some("/file".to_owned()), ..Served::default() });
     let error = case.receive().unwrap_err().to_string();
-    assert!(error.contains("redirected more than 10 times"), "{error}");
+    assert!(error.contains("more than 10 redirects"), "{error}");
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn a_wrong_file_and_one_that_is_too_large_are_removed() {
     assert_eq!(case.server.requests("/file").len(), 1);
     let large = Download { at_most: Some(199_999), ..case.download() };
     let error = impatient().receive(&large, &case.path()).unwrap_err().to_string();
-    assert!(error.contains("larger than 199999 bytes"), "{error}");
+    assert!(error.contains("larger than the limit of 199999 bytes"), "{error}");
     assert_eq!(fs::read_dir(case.directory.path()).unwrap().count(), 0);
 }
 
