@@ -1,4 +1,4 @@
-//! Times the trainer, beside the peers where asked.
+//! Benchmarks the trainer, optionally with the peers.
 
 use std::path::PathBuf;
 
@@ -10,34 +10,34 @@ use crate::{device, peers, train};
 
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// Run the peers in turn with ours
+    /// Also run the peers, alternating with ours
     #[arg(long)]
     peer: bool,
-    /// A Python that has the peers already [default: one is made below the target folder, several GB, once]
+    /// A Python that has the peers' packages [default: a virtual environment below the target directory, several GB]
     #[arg(long, value_name = "PATH", requires = "peer")]
     python: Option<PathBuf>,
-    /// Only these bases with their texts: minilm-128, minilm-cola, bert-base-128, with commas between [default: all]
+    /// Only these workloads, separated by commas: minilm-128, minilm-cola, bert-base-128 [default: all]
     #[arg(long, value_name = "NAMES")]
     workload: Option<String>,
-    /// Only these methods, with commas between [default: houlsby, checkpointed, layer-norm, full, inference, lora]
+    /// Only these methods, separated by commas [default: houlsby, checkpointed, layer-norm, full, inference, lora]
     #[arg(long, value_name = "NAMES")]
     method: Option<String>,
-    /// Where to compute: cpu, wgpu or cuda, with an index as in cuda:1; chooses what is built
+    /// Device: cpu, wgpu or cuda, with an index as in cuda:1; decides the build
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
-    /// Precision of the base's matrices, and of the peers' products: f32, bf16 or f16
+    /// Precision of the base's weight matrices, and of the peers' matrix products: f32, bf16 or f16
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
-    /// The peers' models go through torch.compile
+    /// Compile the peers' models with torch.compile
     #[arg(long, requires = "peer")]
     compile: bool,
-    /// Threads of both sides [default: as many as there are]
+    /// Number of threads, of the peers too [default: all]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// JSON on standard output: one object a case
+    /// Print JSON, one object per case
     #[arg(long)]
     json: bool,
-    /// Fewer steps, one process a case
+    /// Run fewer steps, in one process per case
     #[arg(long)]
     quick: bool,
 }
@@ -59,7 +59,7 @@ pub(crate) fn run(shell: &Shell, args: BenchArgs) -> Result<()> {
     let (backend, _) = device::choose(&arguments);
     if peer {
         let python = peers::python(shell, python)?;
-        let python = python.to_str().context("the path of the Python is no text")?;
+        let python = python.to_str().context("the path of the Python is not UTF-8")?;
         arguments.extend(["--python".to_owned(), python.to_owned()]);
     }
     let threads = threads.map(|threads| threads.to_string());

@@ -1,10 +1,10 @@
-//! All that has to pass, cheapest first. What a step needs, it installs below `target/ci-tools`.
+//! All checks, cheapest first. Tools are installed below `target/ci-tools`.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde::Deserialize;
 use xshell::{Shell, cmd};
 
 use crate::device::Backend;
@@ -17,7 +17,7 @@ use crate::{fuzz, guide, interop, package, peers, test, torture, train};
 const TYPOS: &str = "typos==1.52.0";
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
-/// A step; what it leaves out is added to the list.
+/// A step; what it skips is added to the list.
 type Step = (&'static str, fn(&Shell, &mut Vec<String>) -> Result<()>);
 
 const STEPS: [Step; 12] = [
@@ -60,10 +60,10 @@ pub(crate) fn run(shell: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// The base is part of what has to pass; the published data is somebody else's and may be missing.
+/// The base is required; the published data belongs to others and may be missing.
 fn tests(shell: &Shell, skipped: &mut Vec<String>) -> Result<()> {
     let resources = Resources::find(shell);
-    ensure!(resources.has_minilm(), "the base minilm is needed for these tests");
+    ensure!(resources.has_minilm(), "the tests require the base minilm");
     skipped.extend(resources.skipped().into_iter().map(str::to_owned));
     test::on_cpu(shell, &resources)
 }
@@ -73,7 +73,7 @@ pub(crate) fn tools() -> PathBuf {
 }
 
 fn spelling(shell: &Shell) -> Result<()> {
-    // The version is part of the path, so that another one is installed when it changes.
+    // The version is part of the path, so that another version is installed when it changes.
     let environment = tools().join(TYPOS);
     let typos = environment.join("bin/typos");
     if !typos.is_file() {
@@ -85,7 +85,7 @@ fn spelling(shell: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// Where the packages cannot be installed, this is skipped: they are several GB.
+/// Skipped if the packages, which are several GB, cannot be installed.
 fn exchange(shell: &Shell, skipped: &mut Vec<String>) -> Result<()> {
     match peers::python(shell, None) {
         Ok(python) => interop::exchange(shell, &python),
@@ -104,12 +104,12 @@ fn dependencies(shell: &Shell) -> Result<()> {
     if !deny.is_file() {
         cmd!(shell, "cargo install --quiet --locked --root {root} {CARGO_DENY}").run()?;
     }
-    // The advisories need a database from the network; these three need the registry alone.
+    // The advisories need a database from the network; these three only the registry.
     cmd!(shell, "{deny} --locked check bans licenses sources").run()?;
     Ok(())
 }
 
-/// Trains the embedded task on the real base, as a newcomer does, and uses what comes out.
+/// Trains the embedded task on the real base, as a new user does, and uses the adapter.
 fn end_to_end(shell: &Shell) -> Result<()> {
     let trainer = train::build(shell, Backend::Cpu)?;
     let directory = shell.create_temp_dir()?;
@@ -124,32 +124,47 @@ fn end_to_end(shell: &Shell) -> Result<()> {
     );
     ensure!(
         score > bag_of_words + 0.03,
-        "the score {score} is not above a bag of words', {bag_of_words}"
+        "the score {score} is not above that of a bag of words, {bag_of_words}"
     );
 
     let scores = cmd!(shell, "{trainer} evaluate {adapter} --device cpu --json").read()?;
     eprintln!("{scores}");
-    let again: Value = serde_json::from_str(&scores)?;
-    let again =
-        again["scores"]["accuracy"].as_f64().context("`evaluate --json` gives no accuracy")?;
+    let Evaluation { scores: Scores { accuracy } } = serde_json::from_str(&scores)?;
     ensure!(
-        (again - score).abs() < 1e-9,
-        "the adapter scores {again} from its file, and {score} in the run"
+        (accuracy - score).abs() < 1e-9,
+        "the adapter file has the accuracy {accuracy}, and the run {score}"
     );
     let text = "The radiator in the meeting room is cold again";
     let label =
         cmd!(shell, "{trainer} predict {adapter} --device cpu --json").stdin(text).read()?;
     eprintln!("{label}");
-    let prediction: Value = serde_json::from_str(&label)?;
-    ensure!(prediction["label"] == "facilities", "`{text}` was not sent to facilities: {label}");
+    let prediction: Prediction = serde_json::from_str(&label)?;
+    ensure!(prediction.label == "facilities", "`{text}` was not labeled facilities: {label}");
     Ok(())
 }
 
-/// What `trainer train --json` prints, as far as it is needed here.
-#[derive(serde::Deserialize)]
+/// The output of `trainer train --json`, as far as it is used here.
+#[derive(Deserialize)]
 struct TrainingResult {
     score: f64,
     majority: f64,
     bag_of_words: f64,
     adapter: PathBuf,
+}
+
+/// The output of `trainer evaluate --json`, as far as it is used here.
+#[derive(Deserialize)]
+struct Evaluation {
+    scores: Scores,
+}
+
+#[derive(Deserialize)]
+struct Scores {
+    accuracy: f64,
+}
+
+/// The output of `trainer predict --json`, as far as it is used here.
+#[derive(Deserialize)]
+struct Prediction {
+    label: String,
 }

@@ -1,4 +1,4 @@
-//! Which back-end to build: what was asked for, or what this machine has.
+//! Chooses the back-end to build: the requested one, or that of this machine.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,27 +22,27 @@ impl Backend {
 }
 
 /// The back-end for the `--device` or `--devices` among some arguments, and why.
-/// A device that does not exist is left to the trainer, which has the message for it.
+/// An unknown device is left to the trainer, which has the error message.
 pub(crate) fn choose(arguments: &[String]) -> (Backend, String) {
-    let Some((flag, devices)) = asked_devices(arguments) else { return look() };
-    let asked_for = |backend| (backend, format!("{flag} {devices} was asked for"));
+    let Some((flag, devices)) = device_flag(arguments) else { return detect() };
+    let requested = |backend| (backend, format!("{flag} {devices}"));
     let kinds: Vec<&str> = devices
         .split(',')
         .map(|device| device.trim().split(':').next().unwrap_or_default())
         .collect();
     if kinds.contains(&"cuda") {
-        asked_for(Backend::Cuda)
+        requested(Backend::Cuda)
     } else if kinds.contains(&"wgpu") {
-        asked_for(Backend::Wgpu)
+        requested(Backend::Wgpu)
     } else if kinds.contains(&"auto") {
-        look()
+        detect()
     } else {
-        asked_for(Backend::Cpu)
+        requested(Backend::Cpu)
     }
 }
 
-/// The flag that names devices, and its value.
-fn asked_devices(arguments: &[String]) -> Option<(&str, &str)> {
+/// The device flag among the arguments, and its value.
+fn device_flag(arguments: &[String]) -> Option<(&str, &str)> {
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         for flag in ["--device", "--devices"] {
@@ -58,8 +58,8 @@ fn asked_devices(arguments: &[String]) -> Option<(&str, &str)> {
     None
 }
 
-/// Looks for a GPU without any GPU library.
-fn look() -> (Backend, String) {
+/// Detects a GPU without any GPU library.
+fn detect() -> (Backend, String) {
     let succeeds = |program: &str, argument: &str| {
         let run = Command::new(program)
             .arg(argument)
@@ -86,7 +86,7 @@ fn look() -> (Backend, String) {
     if has_entries("/dev/dri", "renderD") && has_driver {
         return (Backend::Wgpu, "there is a graphics card with a Vulkan driver".to_owned());
     }
-    (Backend::Cpu, "no GPU was found".to_owned())
+    (Backend::Cpu, "no GPU found".to_owned())
 }
 
 #[cfg(test)]

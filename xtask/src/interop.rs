@@ -1,4 +1,4 @@
-//! Exchanges adapters with the Python packages, there and back.
+//! Exchanges adapters with the Python packages, in both directions.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::{peers, train};
 
 #[derive(Args)]
 pub(crate) struct InteropArgs {
-    /// A Python that has the packages already [default: one is made below the target folder, several GB, once]
+    /// A Python that has the packages [default: a virtual environment below the target directory, several GB]
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
 }
@@ -20,7 +20,7 @@ pub(crate) fn run(shell: &Shell, args: InteropArgs) -> Result<()> {
     exchange(shell, &peers::python(shell, args.python)?)
 }
 
-/// Exchanges with the packages of a Python.
+/// Runs the exchange with the packages of a Python.
 pub(crate) fn exchange(shell: &Shell, python: &Path) -> Result<()> {
     let trainer = train::build(shell, Backend::Cpu)?;
     cmd!(shell, "{python} goldens/interop.py {trainer}").run()?;

@@ -1,10 +1,11 @@
-//! The project's chores. Knows cargo and the program `trainer`, not Burn, and so builds in seconds.
+//! Development commands. Depends on cargo and the program `trainer`, not on Burn, so that it builds in seconds.
 
-#![expect(clippy::print_stderr, reason = "a chore says what it does")]
+#![expect(clippy::print_stderr, reason = "a development command reports what it does")]
 
 mod bench;
 mod ci;
 mod device;
+mod dist;
 mod fuzz;
 mod guide;
 mod interop;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xshell::Shell;
 
-/// The project's chores: `cargo xtask COMMAND`.
+/// Development commands: `cargo xtask COMMAND`
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 80)]
 struct Cli {
@@ -30,34 +31,38 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build the trainer for the device of this machine, and train an adapter (see its --help)
+    /// Build the trainer for the device of this machine, and train an adapter
+    /// (see its --help)
     #[command(disable_help_flag = true)]
     Train {
-        /// Handed to `trainer train`; --device auto|cpu|wgpu|cuda also chooses what is built
+        /// Arguments of `trainer train`; --device auto|cpu|wgpu|cuda also decides the build
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Build the trainer and run any of its commands: train, sweep, report, ablate, evaluate, predict, bank, serve, bench, devices,
-    /// data, base, adapter (see its --help)
+    /// Build the trainer and run any of its commands: train, sweep, report, ablate,
+    /// evaluate, predict, bank, serve, bench, devices, data, base, adapter,
+    /// completions (see its --help)
     #[command(disable_help_flag = true)]
     Trainer {
-        /// Handed to `trainer`
+        /// Arguments of `trainer`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Time training steps and inference, with --peer in turn with AdapterHub and peft
+    /// Benchmark training steps and inference; with --peer also AdapterHub and PEFT
     Bench(bench::BenchArgs),
-    /// Run every test; with the name of a GPU, compare its numbers with the CPU's
+    /// Run every test; with the name of a GPU, compare its results with the CPU's
     Test {
         /// cpu, wgpu or cuda, with an index as in cuda:1
         #[arg(long, value_name = "DEVICE", default_value = "cpu")]
         device: String,
     },
-    /// Exchange adapters with the Python packages adapters, peft and transformers, there and back
+    /// Exchange adapters with the Python packages adapters, peft and transformers,
+    /// in both directions
     Interop(interop::InteropArgs),
-    /// Kill the trainer at random moments and at every operation on a file, fill its disk, and compare what it ends with
+    /// Kill the trainer at random moments and at every file operation, fill its
+    /// disk, and compare the results with an undisturbed run
     Torture(torture::TortureArgs),
-    /// Fuzz every reader of files: no panic, no hang, no memory beyond a stated bound
+    /// Fuzz every reader of files: no panic, no hang, bounded memory
     Fuzz(fuzz::FuzzArgs),
     /// Train for 20,000 steps and fail if resident memory grows
     Memory(memory::MemoryArgs),
@@ -65,7 +70,12 @@ enum Command {
     Guide(guide::GuideArgs),
     /// Package the library crates as for crates.io, and build the packages
     Package,
-    /// Run everything that has to pass before a change lands, cheapest first
+    /// Build the stripped program with completions and man pages in target/dist
+    Dist(dist::DistArgs),
+    /// Build a Python wheel of the program in target/dist, and try it in a fresh
+    /// virtual environment
+    Wheel,
+    /// Run all checks that a change has to pass, cheapest first
     Ci,
 }
 
@@ -81,9 +91,9 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     let shell = Shell::new()?;
-    // Cargo takes a relative one from its own directory.
+    // Cargo resolves a relative path from its own directory.
     shell.set_var(train::TARGET, train::target());
-    // The trainer runs where the caller is; only cargo has to be at home here.
+    // The trainer runs in the caller's directory; only cargo runs in the workspace.
     shell.change_dir(train::workspace());
     match command {
         Command::Train { arguments } => {
@@ -98,6 +108,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Memory(args) => memory::run(&shell, &args),
         Command::Guide(args) => guide::run(&shell, &args),
         Command::Package => package::check(&shell),
+        Command::Dist(args) => dist::run(&shell, &args),
+        Command::Wheel => dist::wheel(&shell),
         Command::Ci => ci::run(&shell),
     }
 }

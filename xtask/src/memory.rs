@@ -1,4 +1,4 @@
-//! `cargo xtask memory`: whether resident memory stays flat over a long training run.
+//! `cargo xtask memory`: checks that resident memory does not grow over a long training run.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -12,7 +12,7 @@ use xshell::Shell;
 
 use crate::device::Backend;
 use crate::torture::program::Program;
-use crate::torture::train::{TRAIN, lay_base_and_rows};
+use crate::torture::train::{TRAIN, write_base_and_rows};
 
 #[derive(Args)]
 pub(crate) struct MemoryArgs {
@@ -30,17 +30,17 @@ pub(crate) struct MemoryArgs {
 /// Rows of the task, of which one in ten is held out.
 const ROWS: usize = 2_000;
 const ROWS_A_STEP: usize = 8;
-/// What is allocated once (metrics, the first evaluation, buffers that are kept) is there after this many measurements.
+/// Measurements until everything that is allocated once exists: metrics, the first evaluation, retained buffers.
 const WARM_UP: usize = 2;
 
 pub(crate) fn run(shell: &Shell, args: &MemoryArgs) -> Result<()> {
     let program = Program::build(shell, Backend::Cpu)?;
     let directory = shell.create_temp_dir()?;
     let directory = directory.path();
-    lay_base_and_rows(directory, ROWS)?;
+    write_base_and_rows(directory, ROWS)?;
     let epochs = args.steps.div_ceil(ROWS * 8 / 10 / ROWS_A_STEP);
     let line = format!("{TRAIN} --name r --epochs {epochs}");
-    // Nobody reads a pipe while it trains.
+    // A pipe would not be read during training.
     let errors = directory.join("errors");
     let mut command = program.command(directory, &line);
     let mut child = command.stdout(Stdio::null()).stderr(File::create(&errors)?).spawn()?;

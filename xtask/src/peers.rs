@@ -1,4 +1,4 @@
-//! A Python with the packages that ours is compared with, made below the target folder.
+//! A Python environment with the packages that ours is compared with, below the target directory.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,11 @@ use xshell::{Shell, cmd};
 
 use crate::train;
 
-/// The packages, pinned; `docs/performance.md` compares with these.
+/// The pinned packages, which `docs/performance.md` compares with.
 const PACKAGES: [&str; 4] =
     ["torch==2.9.1", "transformers==4.57.6", "adapters==1.3.0", "peft==0.18.1"];
 
-/// The Python given, or one with the packages, made once.
+/// The given Python, or an environment with the packages, created once.
 pub(crate) fn python(shell: &Shell, given: Option<PathBuf>) -> Result<PathBuf> {
     if let Some(python) = given {
         return Ok(python);
@@ -19,20 +19,20 @@ pub(crate) fn python(shell: &Shell, given: Option<PathBuf>) -> Result<PathBuf> {
     let environment = train::target().join("peers");
     let bin = if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" };
     let python = environment.join(bin);
-    // Written when all of it is there: an environment that broke off is made again.
-    let whole = environment.join("complete");
-    if is_complete(&whole) {
+    // Written when the installation is complete; otherwise the environment is created again.
+    let complete = environment.join("complete");
+    if is_complete(&complete) {
         return Ok(python);
     }
     cmd!(shell, "python3 -m venv --clear {environment}").run()?;
     cmd!(shell, "{python} -m pip install --quiet --disable-pip-version-check {PACKAGES...}")
         .run()?;
-    ensure!(python.is_file(), "{} is missing after pip has installed", python.display());
-    shell.write_file(&whole, PACKAGES.join("\n"))?;
+    ensure!(python.is_file(), "{} is missing after the installation", python.display());
+    shell.write_file(&complete, PACKAGES.join("\n"))?;
     Ok(python)
 }
 
-/// Whether the packages that are wanted today were installed.
+/// Whether the current packages were installed.
 fn is_complete(mark: &Path) -> bool {
     std::fs::read_to_string(mark).is_ok_and(|text| text == PACKAGES.join("\n"))
 }

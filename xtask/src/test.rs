@@ -1,16 +1,16 @@
-//! Every test, with the profile and the features of `cargo xtask train`, so that Burn is built once.
+//! Runs every test, with the profile and features of `cargo xtask train`, so that Burn is built once.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
 use xshell::{Shell, cmd};
 
 use crate::device::Backend;
 use crate::{device, train};
 
-/// What tests marked `#[ignore]` need; the name of such a test says which of the two.
+/// The resources of tests marked `#[ignore]`; the name of such a test contains the resource.
 pub(crate) struct Resources {
     /// Directory of the base `minilm`.
     minilm: Option<OsString>,
@@ -19,7 +19,7 @@ pub(crate) struct Resources {
 }
 
 impl Resources {
-    /// Fetches the base, and looks for the data.
+    /// Downloads the base, and looks for the data.
     pub(crate) fn find(shell: &Shell) -> Self {
         let minilm = minilm(shell)
             .inspect_err(|error| eprintln!("the base minilm is not available: {error:#}"))
@@ -28,15 +28,15 @@ impl Resources {
         Self { minilm: minilm.map(Into::into), published }
     }
 
-    /// Whether the base is there.
+    /// Whether the base is available.
     pub(crate) fn has_minilm(&self) -> bool {
         self.minilm.is_some()
     }
 
-    /// What is not run, and what it would need; a line each.
+    /// The tests that are skipped, and what they need; one line each.
     pub(crate) fn skipped(&self) -> Vec<&'static str> {
-        let minilm = "skipped: tests of the base minilm, which could not be fetched";
-        let published = "skipped: tests of the published data; TRAINER_DATA names no directory";
+        let minilm = "skipped: tests of the base minilm, which could not be downloaded";
+        let published = "skipped: tests of the published data; TRAINER_DATA is not a directory";
         let missing = [(&self.minilm, minilm), (&self.published, published)];
         missing.into_iter().filter(|(found, _)| found.is_none()).map(|(_, line)| line).collect()
     }
@@ -47,19 +47,24 @@ impl Resources {
     }
 }
 
-fn minilm(shell: &Shell) -> Result<String> {
-    let trainer = train::build(shell, Backend::Cpu)?;
-    let json: Value = serde_json::from_str(&cmd!(shell, "{trainer} base minilm --json").read()?)?;
-    let directory = json["directory"].as_str().unwrap_or_default().to_owned();
-    ensure!(!directory.is_empty(), "`trainer base --json` names no directory: {json}");
-    Ok(directory)
+/// The output of `trainer base --json`, as far as it is used here.
+#[derive(Deserialize)]
+struct Base {
+    directory: String,
 }
 
-/// `cargo xtask test`: every test on the CPU; for a GPU those that compare its numbers with the CPU's.
+fn minilm(shell: &Shell) -> Result<String> {
+    let trainer = train::build(shell, Backend::Cpu)?;
+    let json = cmd!(shell, "{trainer} base minilm --json").read()?;
+    let base: Base = serde_json::from_str(&json).context("reading what `trainer base` printed")?;
+    Ok(base.directory)
+}
+
+/// `cargo xtask test`: every test on the CPU; for a GPU those that compare its results with the CPU's.
 pub(crate) fn run(shell: &Shell, device: &str) -> Result<()> {
     let (backend, _) = device::choose(&["--device".to_owned(), device.to_owned()]);
     if let Some(feature) = backend.feature() {
-        // One process, and one test after the other: each kernel is compiled and tuned once.
+        // One process and one test at a time, so that each kernel is compiled and tuned once.
         let feature = format!("trainer-app/{feature}");
         cmd!(
             shell,
@@ -81,7 +86,7 @@ pub(crate) fn run(shell: &Shell, device: &str) -> Result<()> {
     Ok(())
 }
 
-/// Every test on the CPU for which there is what it needs.
+/// Every test on the CPU whose resources are available.
 pub(crate) fn on_cpu(shell: &Shell, resources: &Resources) -> Result<()> {
     let skipped: Vec<&str> = [("minilm", &resources.minilm), ("published", &resources.published)]
         .into_iter()
@@ -113,7 +118,7 @@ pub(crate) fn on_cpu(shell: &Shell, resources: &Resources) -> Result<()> {
     Ok(())
 }
 
-/// Whether `cargo nextest` is installed, which runs each test in a process of its own.
+/// Whether `cargo nextest` is installed, which runs each test in its own process.
 pub(crate) fn has_nextest(shell: &Shell) -> bool {
     cmd!(shell, "cargo nextest --version").quiet().ignore_stdout().ignore_stderr().run().is_ok()
 }

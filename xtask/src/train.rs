@@ -1,4 +1,4 @@
-//! Builds the trainer and becomes it.
+//! Builds the trainer and runs it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,15 +15,15 @@ pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-/// The variable in which cargo is given where to build.
+/// The environment variable of cargo's target directory.
 pub(crate) const TARGET: &str = "CARGO_TARGET_DIR";
 
-/// Where cargo builds.
+/// Cargo's target directory.
 pub(crate) fn target() -> PathBuf {
     target_of(std::env::var_os(TARGET))
 }
 
-/// `CARGO_TARGET_DIR` as seen from the caller's directory, or `target` in the workspace.
+/// `CARGO_TARGET_DIR` relative to the caller's directory, or `target` in the workspace.
 fn target_of(variable: Option<OsString>) -> PathBuf {
     match variable.filter(|target| !target.is_empty()) {
         // Only an empty path has no absolute form.
@@ -39,7 +39,12 @@ pub(crate) fn build(shell: &Shell, backend: Backend) -> Result<PathBuf> {
     cmd!(shell, "cargo build --release --locked --package trainer-app {features...}")
         .quiet()
         .run()?;
-    Ok(target().join("release").join(format!("trainer{}", std::env::consts::EXE_SUFFIX)))
+    Ok(program())
+}
+
+/// The path of the built `trainer`.
+pub(crate) fn program() -> PathBuf {
+    target().join("release").join(format!("trainer{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// Builds `trainer` for the device among the arguments and runs it in the caller's directory.
@@ -49,16 +54,16 @@ pub(crate) fn run(shell: &Shell, arguments: Vec<String>) -> Result<()> {
     run_on(shell, backend, arguments)
 }
 
-/// The same for a back-end that was chosen.
+/// The same for a given back-end.
 pub(crate) fn run_on(shell: &Shell, backend: Backend, arguments: Vec<String>) -> Result<()> {
     let trainer = build(shell, backend)?;
     let mut command = Command::new(&trainer);
-    // What the trainer suggests to type next starts with this.
+    // The commands that the trainer suggests start with this.
     command.args(arguments).env("TRAINER_TYPED_AS", "cargo xtask trainer");
     become_program(&mut command).with_context(|| format!("running {}", trainer.display()))
 }
 
-/// The trainer takes this process's place, so that the terminal and Ctrl-C are its own.
+/// Replaces this process by the trainer, which then has the terminal and receives Ctrl-C.
 #[cfg(unix)]
 fn become_program(command: &mut Command) -> Result<()> {
     use std::os::unix::process::CommandExt;
@@ -76,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relative_target_directory_is_the_callers() {
+    fn a_relative_target_directory_is_resolved_from_the_callers() {
         let here = std::env::current_dir().unwrap();
         assert_eq!(target_of(Some("elsewhere".into())), here.join("elsewhere"));
         assert_eq!(target_of(Some("/elsewhere".into())), Path::new("/elsewhere"));

@@ -1,4 +1,4 @@
-//! A bank that is made, filled, emptied in part and compacted, one command after the other.
+//! A bank that is created, filled, partly emptied and compacted, one command after another.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,18 +7,18 @@ use anyhow::Result;
 
 use super::program::Program;
 use super::scenario::Scenario;
-use super::train::{ROWS, lay_base_and_rows, train_line};
+use super::train::{ROWS, train_line, write_base_and_rows};
 
 /// A bank and two adapters for it.
 pub(crate) struct Bank {
-    /// Where base and adapters are.
+    /// Directory of the base and the adapters.
     prepared: PathBuf,
 }
 
 impl Bank {
     /// Trains the adapters, once.
-    pub(crate) fn lay(program: &Program, place: &Path) -> Result<Self> {
-        lay_base_and_rows(place, ROWS)?;
+    pub(crate) fn prepare(program: &Program, place: &Path) -> Result<Self> {
+        write_base_and_rows(place, ROWS)?;
         for (name, seed) in [("a", 1), ("b", 2)] {
             program.succeed(place, &train_line(name, seed))?;
             let adapter = place.join(format!("runs/rows/{name}/adapter.safetensors"));
@@ -44,7 +44,7 @@ fn tasks(program: &Program, directory: &Path) -> Result<Option<Vec<String>>> {
 }
 
 impl Scenario for Bank {
-    fn lay(&self, directory: &Path) -> Result<()> {
+    fn set_up(&self, directory: &Path) -> Result<()> {
         std::fs::create_dir(directory.join("base"))?;
         for file in [
             "base/config.json",
@@ -58,7 +58,7 @@ impl Scenario for Bank {
         Ok(())
     }
 
-    /// Which command is next follows from the bank alone, and from a mark that the first removal leaves.
+    /// The next command follows from the bank, and from a mark that is written before the first removal.
     fn next(&self, program: &Program, directory: &Path) -> Result<Option<Command>> {
         let tasks = tasks(program, directory)?;
         let tasks: Option<Vec<&str>> =
@@ -84,7 +84,7 @@ impl Scenario for Bank {
         Ok(Some(program.command(directory, line)))
     }
 
-    fn outcome(&self, program: &Program, directory: &Path) -> Result<String> {
+    fn final_state(&self, program: &Program, directory: &Path) -> Result<String> {
         program.succeed(directory, "bank verify t.bank --device cpu")?;
         let tasks = tasks(program, directory)?.unwrap_or_default();
         Ok(tasks.join(" "))

@@ -1,4 +1,4 @@
-//! A base that is fetched from a server of this process.
+//! A base that is downloaded from a server in this process.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::program::Program;
 use super::scenario::Scenario;
-use super::train::{ROWS, hash, lay_base_and_rows};
+use super::train::{ROWS, hash, write_base_and_rows};
 
 /// A hub with one repository, `some/base`.
 pub(crate) struct Download {
@@ -18,15 +18,15 @@ pub(crate) struct Download {
 
 impl Download {
     /// Starts the server; it ends with this process.
-    pub(crate) fn lay(_: &Program, place: &Path) -> Result<Self> {
-        lay_base_and_rows(place, ROWS)?;
+    pub(crate) fn prepare(_: &Program, place: &Path) -> Result<Self> {
+        write_base_and_rows(place, ROWS)?;
         let base = place.join("base");
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let endpoint = format!("http://{}", listener.local_addr()?);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let base = base.clone();
-                // A client that is killed breaks its connection; the next is answered all the same.
+                // The connection of a killed client fails, which does not affect the next one.
                 std::thread::spawn(move || drop(answer(stream, &base)));
             }
         });
@@ -34,7 +34,7 @@ impl Download {
     }
 }
 
-/// Answers one request for a file, from where a range begins.
+/// Answers one request for a file, from the start of its range.
 fn answer(mut stream: TcpStream, base: &Path) -> Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let request = lines.next().context("no request")??;
@@ -73,7 +73,7 @@ fn answer(mut stream: TcpStream, base: &Path) -> Result<()> {
         return Ok(());
     }
     stream.write_all(head.as_bytes())?;
-    // In pieces, so that a kill finds a part.
+    // In pieces, so that a kill interrupts a partial download.
     for piece in body.chunks(4096) {
         stream.write_all(piece)?;
         stream.flush()?;
@@ -82,12 +82,12 @@ fn answer(mut stream: TcpStream, base: &Path) -> Result<()> {
 }
 
 impl Scenario for Download {
-    fn lay(&self, _: &Path) -> Result<()> {
+    fn set_up(&self, _: &Path) -> Result<()> {
         Ok(())
     }
 
     fn next(&self, program: &Program, directory: &Path) -> Result<Option<Command>> {
-        // The program says where it is when it is there; that takes no download.
+        // Once the base is cached, the program runs once more and only prints its location.
         if directory.join("fetched").exists() {
             return Ok(None);
         }
@@ -99,20 +99,20 @@ impl Scenario for Download {
         Ok(Some(command))
     }
 
-    fn outcome(&self, _: &Program, directory: &Path) -> Result<String> {
+    fn final_state(&self, _: &Program, directory: &Path) -> Result<String> {
         let base = cached(directory)?.context("the base is not in the cache")?;
-        let mut outcome = String::new();
+        let mut state = String::new();
         for file in ["config.json", "model.safetensors", "vocab.txt"] {
             let bytes =
                 std::fs::read(base.join(file)).with_context(|| format!("reading {file}"))?;
             ensure!(!bytes.is_empty(), "{file} is empty");
-            outcome += &format!("{file} {:016x}\n", hash(&bytes));
+            state += &format!("{file} {:016x}\n", hash(&bytes));
         }
-        Ok(outcome)
+        Ok(state)
     }
 }
 
-/// The directory of the cache that has all of the base.
+/// The directory of the cache with the complete base.
 fn cached(directory: &Path) -> Result<Option<PathBuf>> {
     let cache = directory.join("cache");
     let mut open = vec![cache];

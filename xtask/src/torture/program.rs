@@ -1,4 +1,4 @@
-//! The trainer, as it is started, killed and given faults.
+//! Starts the trainer, kills it and injects faults.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -16,7 +16,7 @@ pub(crate) struct Program {
     faults: PathBuf,
 }
 
-/// What is to happen at an operation on a file.
+/// What happens at a file operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     KillBefore,
@@ -37,7 +37,7 @@ impl Fault {
         Self::ClockSetBack,
     ];
 
-    /// What an error caused by it has to say, in the operating system's words.
+    /// The reason that its error message must contain, in the operating system's words.
     pub(crate) fn reason(self) -> Option<&'static str> {
         match self {
             Self::FullDisk => Some("No space left on device"),
@@ -70,26 +70,26 @@ impl Program {
         Ok(Self { trainer: trainer.canonicalize()?, faults: faults.canonicalize()? })
     }
 
-    /// The trainer in a directory, with a cache of its own there.
+    /// The trainer in a directory, with its own cache there.
     pub(crate) fn command(&self, directory: &Path, line: &str) -> Command {
         let mut command = Command::new(&self.trainer);
         command.current_dir(directory).args(line.split_whitespace());
         command.env("TRAINER_CACHE", directory.join("cache"));
-        // One thread: so many small runs at once would only wait for each other.
+        // One thread, since many small runs would only wait for each other.
         command.env("RAYON_NUM_THREADS", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    /// Runs a command that has to succeed; what it printed.
+    /// Runs a command that must succeed, and returns its standard output.
     pub(crate) fn succeed(&self, directory: &Path, line: &str) -> Result<String> {
         let output = self.command(directory, line).output()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        ensure!(output.status.success(), "`trainer {line}` failed: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "`trainer {line}` failed: {stderr}");
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// The operations that a command makes on files of its directory, a line each.
+    /// The operations of a command on files of its directory, one line each.
     pub(crate) fn operations(&self, mut command: Command, directory: &Path) -> Result<Vec<String>> {
         let log = directory.with_extension("operations");
         let _ = std::fs::remove_file(&log);
@@ -98,8 +98,8 @@ impl Program {
             .env("FAULT_UNDER", directory)
             .env("FAULT_LOG", &log);
         let output = command.output()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        ensure!(output.status.success(), "an undisturbed run failed: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "an undisturbed run failed: {stderr}");
         let lines = std::fs::read_to_string(&log).context("the library of faults wrote nothing")?;
         Ok(lines.lines().map(str::to_owned).collect())
     }
@@ -121,7 +121,7 @@ impl Program {
     }
 }
 
-/// Kills a process with SIGKILL after a time, unless it ends before; whether it was killed.
+/// Kills a process with SIGKILL after a delay unless it ends before, and returns whether it was killed.
 pub(crate) fn kill_after(mut command: Command, delay: Duration) -> Result<(bool, Output)> {
     let mut child: Child = command.spawn()?;
     std::thread::sleep(delay);

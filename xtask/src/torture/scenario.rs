@@ -1,4 +1,4 @@
-//! What is done to each scenario, whatever it is: faults at chosen operations and kills at random moments.
+//! Runs a scenario with faults at chosen operations and kills at random moments.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -10,48 +10,48 @@ use rand::{RngExt, SeedableRng};
 
 use super::program::{Fault, Program, kill_after};
 
-/// Something that the trainer does, which may be interrupted and continued.
+/// A task of the trainer that can be interrupted and continued.
 pub(crate) trait Scenario {
-    /// Fills an empty directory with what is there at the start.
-    fn lay(&self, directory: &Path) -> Result<()>;
+    /// Writes the initial files into an empty directory.
+    fn set_up(&self, directory: &Path) -> Result<()>;
 
-    /// The command that starts it, or continues it after an interruption; `None` when it has ended.
+    /// The command that starts it or continues it after an interruption; `None` when it is finished.
     fn next(&self, program: &Program, directory: &Path) -> Result<Option<Command>>;
 
-    /// What it ended with, less what differs between two undisturbed runs (times, memory).
-    fn outcome(&self, program: &Program, directory: &Path) -> Result<String>;
+    /// The final state, without what differs between two undisturbed runs (times, memory).
+    fn final_state(&self, program: &Program, directory: &Path) -> Result<String>;
 
-    /// Names of files and directories that may be there at the end beside those of an undisturbed run.
+    /// Whether a file that an undisturbed run does not leave may remain.
     fn may_remain(&self, path: &str) -> bool {
         path.ends_with(".lock")
     }
 }
 
-/// How much is done.
+/// The number of faults.
 pub(crate) struct Counts {
     pub(crate) kills: usize,
     pub(crate) points: Option<usize>,
     pub(crate) seed: u64,
 }
 
-/// A continued run takes no more attempts than this; beyond, it does not get on.
+/// Maximum number of attempts to finish a continued run.
 const ATTEMPTS: usize = 12;
 
-/// Does everything to a scenario; what did not end as it should, a line each.
+/// Injects all faults into a scenario, and returns the failures, one line each.
 pub(crate) fn torture(
     name: &str,
     scenario: &dyn Scenario,
     program: &Program,
     counts: &Counts,
 ) -> Result<Vec<String>> {
-    let root = tempfile(name)?;
+    let root = temporary_directory(name)?;
     let fresh = |label: &str| -> Result<PathBuf> {
         let directory = root.join(label);
         if directory.exists() {
             std::fs::remove_dir_all(&directory)?;
         }
         std::fs::create_dir_all(&directory)?;
-        scenario.lay(&directory)?;
+        scenario.set_up(&directory)?;
         Ok(directory)
     };
 
@@ -60,14 +60,14 @@ pub(crate) fn torture(
     let mut operations = Vec::new();
     while let Some(command) = scenario.next(program, &directory)? {
         operations.push(program.operations(command, &directory)?);
-        ensure!(operations.len() < 50, "{name}: an undisturbed run does not end");
+        ensure!(operations.len() < 50, "{name}: an undisturbed run does not finish");
     }
     let duration = started.elapsed();
-    let expected = scenario.outcome(program, &directory)?;
+    let expected = scenario.final_state(program, &directory)?;
     let files = listing(&directory)?;
     let compare = |directory: &Path| -> Result<()> {
-        let found = scenario.outcome(program, directory)?;
-        ensure!(found == expected, "it ended with\n{found}\nand not with\n{expected}");
+        let found = scenario.final_state(program, directory)?;
+        ensure!(found == expected, "the final state is\n{found}\nexpected\n{expected}");
         let extra: Vec<String> = listing(directory)?
             .into_iter()
             .filter(|path| !files.contains(path) && !scenario.may_remain(path))
@@ -100,9 +100,9 @@ pub(crate) fn torture(
             let what =
                 format!("{name}: {fault:?} at operation {at} of command {command} ({operation})");
             match one_fault(scenario, program, &directory, *command, *at, fault) {
-                Ok(Occurred::Kill) => kills += 1,
-                Ok(Occurred::Error) => errors += 1,
-                Ok(Occurred::Endured) => others += 1,
+                Ok(Effect::Kill) => kills += 1,
+                Ok(Effect::Error) => errors += 1,
+                Ok(Effect::None) => others += 1,
                 Err(error) => {
                     failures.push(format!("{what}: {error:#}"));
                     continue;
@@ -151,15 +151,15 @@ pub(crate) fn torture(
     Ok(failures)
 }
 
-/// What a fault led to.
-enum Occurred {
+/// The effect of a fault.
+enum Effect {
     Kill,
     Error,
-    /// The command ended as if nothing had been.
-    Endured,
+    /// None: the command succeeded.
+    None,
 }
 
-/// One fault, and then on to the end.
+/// Injects one fault, and then continues to the end.
 fn one_fault(
     scenario: &dyn Scenario,
     program: &Program,
@@ -167,30 +167,38 @@ fn one_fault(
     command: usize,
     at: usize,
     fault: Fault,
-) -> Result<Occurred> {
+) -> Result<Effect> {
     for _ in 0..command {
         let mut command = scenario.next(program, directory)?.context("the scenario ended early")?;
         let output = command.output()?;
-        ensure!(output.status.success(), "{}", said(&output));
+        ensure!(output.status.success(), "{}", stderr_tail(&output));
     }
     let disturbed = scenario.next(program, directory)?.context("the scenario ended early")?;
     let output = program.with_fault(disturbed, directory, fault, at)?;
-    let occurred = match (fault.reason(), output.status.code()) {
-        (_, Some(0)) => Occurred::Endured,
+    let effect = match (fault.reason(), output.status.code()) {
+        (_, Some(0)) => Effect::None,
         // An error, and not a panic or an abort.
         (Some(reason), Some(1)) => {
-            ensure!(!said(&output).contains("panicked"), "it panicked: {}", said(&output));
-            ensure!(said(&output).contains(reason), "no error says `{reason}`: {}", said(&output));
-            Occurred::Error
+            ensure!(
+                !stderr_tail(&output).contains("panicked"),
+                "it panicked: {}",
+                stderr_tail(&output)
+            );
+            ensure!(
+                stderr_tail(&output).contains(reason),
+                "no error contains `{reason}`: {}",
+                stderr_tail(&output)
+            );
+            Effect::Error
         }
-        (None, None) if fault != Fault::ClockSetBack => Occurred::Kill,
-        (_, code) => bail!("it ended with {code:?}: {}", said(&output)),
+        (None, None) if fault != Fault::ClockSetBack => Effect::Kill,
+        (_, code) => bail!("it exited with {code:?}: {}", stderr_tail(&output)),
     };
-    to_the_end(scenario, program, directory)?;
-    Ok(occurred)
+    run_to_end(scenario, program, directory)?;
+    Ok(effect)
 }
 
-/// Every command of a scenario twice at the same time: each may do its work or find the other at it.
+/// Runs every command of a scenario twice at the same time; a process may fail because the other one holds a lock.
 fn two_at_once(scenario: &dyn Scenario, program: &Program, directory: &Path) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let Some(mut first) = scenario.next(program, directory)? else { return Ok(()) };
@@ -199,29 +207,37 @@ fn two_at_once(scenario: &dyn Scenario, program: &Program, directory: &Path) -> 
         let outputs = [first.wait_with_output()?, second.wait_with_output()?];
         for output in &outputs {
             let code = output.status.code();
-            ensure!(matches!(code, Some(0..=2)), "it ended with {code:?}: {}", said(output));
-            ensure!(!said(output).contains("panicked"), "it panicked: {}", said(output));
+            ensure!(
+                matches!(code, Some(0..=2)),
+                "it exited with {code:?}: {}",
+                stderr_tail(output)
+            );
+            ensure!(
+                !stderr_tail(output).contains("panicked"),
+                "it panicked: {}",
+                stderr_tail(output)
+            );
         }
-        let says: Vec<String> = outputs.iter().map(said).collect();
+        let messages: Vec<String> = outputs.iter().map(stderr_tail).collect();
         ensure!(
             outputs.iter().any(|output| output.status.success()),
-            "neither did its work: {}",
-            says.join(" || ")
+            "neither process succeeded: {}",
+            messages.join(" || ")
         );
     }
-    bail!("it did not end after {ATTEMPTS} commands")
+    bail!("it is not finished after {ATTEMPTS} commands")
 }
 
-fn to_the_end(scenario: &dyn Scenario, program: &Program, directory: &Path) -> Result<()> {
+fn run_to_end(scenario: &dyn Scenario, program: &Program, directory: &Path) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let Some(mut command) = scenario.next(program, directory)? else { return Ok(()) };
         let output = command.output()?;
-        ensure!(output.status.success(), "it could not be continued: {}", said(&output));
+        ensure!(output.status.success(), "it could not be continued: {}", stderr_tail(&output));
     }
-    bail!("it did not end after {ATTEMPTS} commands")
+    bail!("it is not finished after {ATTEMPTS} commands")
 }
 
-/// Kills at random moments, each attempt killed again until one ends before its time; how many kills there were.
+/// Kills each attempt at a random moment until one ends before, and returns the number of kills.
 fn random_kills(
     scenario: &dyn Scenario,
     program: &Program,
@@ -237,20 +253,20 @@ fn random_kills(
         if killed {
             kills += 1;
         } else {
-            ensure!(output.status.success(), "it could not be continued: {}", said(&output));
+            ensure!(output.status.success(), "it could not be continued: {}", stderr_tail(&output));
         }
     }
-    to_the_end(scenario, program, directory)?;
+    run_to_end(scenario, program, directory)?;
     Ok(kills)
 }
 
-fn said(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = said.lines().collect();
+fn stderr_tail(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = stderr.lines().collect();
     lines[lines.len().saturating_sub(6)..].join(" | ")
 }
 
-fn tempfile(name: &str) -> Result<PathBuf> {
+fn temporary_directory(name: &str) -> Result<PathBuf> {
     let root = std::env::temp_dir().join(format!("torture-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&root)?;
     Ok(root.canonicalize()?)

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::program::Program;
 use super::scenario::Scenario;
-use super::train::{ROWS, lay_base_and_rows, without_times};
+use super::train::{ROWS, without_times, write_base_and_rows};
 
 const GRID: &str = "version = 1\n[[grid]]\ntasks = ['helpdesk']\nmethods = ['houlsby', 'layer-norm']\nsizes = [4]\n\
                     epochs = [2]\nseeds = [0, 1]\nlimit = 16\nmax_length = 8\nbatch_size = 8\n";
@@ -18,8 +18,8 @@ const CELLS: usize = 4;
 pub(crate) struct Sweep;
 
 impl Scenario for Sweep {
-    fn lay(&self, directory: &Path) -> Result<()> {
-        lay_base_and_rows(directory, ROWS)?;
+    fn set_up(&self, directory: &Path) -> Result<()> {
+        write_base_and_rows(directory, ROWS)?;
         std::fs::write(directory.join("grid.toml"), GRID)?;
         Ok(())
     }
@@ -32,7 +32,7 @@ impl Scenario for Sweep {
         Ok(Some(program.command(directory, line)))
     }
 
-    fn outcome(&self, _: &Program, directory: &Path) -> Result<String> {
+    fn final_state(&self, _: &Program, directory: &Path) -> Result<String> {
         let entries = entries(directory)?;
         let mut by_cell = BTreeMap::new();
         for mut entry in entries {

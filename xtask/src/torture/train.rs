@@ -14,7 +14,7 @@ use crate::train::workspace;
 /// Rows of the task in every scenario.
 pub(crate) const ROWS: usize = 60;
 
-/// A run, with or without states kept on the disk.
+/// A run, with or without cached states on disk.
 pub(crate) struct Training {
     line: String,
 }
@@ -30,8 +30,8 @@ impl Training {
 pub(crate) const TRAIN: &str = "train --train rows.csv --text body --label team --base base --device cpu --json \
                      --size 4 --batch-size 8 --lr 1e-2 --max-length 16 --checkpoint-every 0";
 
-/// Lays a tiny base and rows whose class follows from a single word.
-pub(crate) fn lay_base_and_rows(directory: &Path, rows: usize) -> Result<()> {
+/// Writes a tiny base, and rows whose class follows from a single word.
+pub(crate) fn write_base_and_rows(directory: &Path, rows: usize) -> Result<()> {
     let base = directory.join("base");
     std::fs::create_dir(&base)?;
     let fixtures = workspace().join("burn-adapters/tests/fixtures/base");
@@ -53,14 +53,14 @@ pub(crate) fn lay_base_and_rows(directory: &Path, rows: usize) -> Result<()> {
     Ok(())
 }
 
-/// A run under a name, as one command; what it trains on must be there.
+/// The command line of a run with a name; base and rows must exist.
 pub(crate) fn train_line(name: &str, seed: u64) -> String {
     format!("{TRAIN} --name {name} --epochs 1 --seed {seed}")
 }
 
 impl Scenario for Training {
-    fn lay(&self, directory: &Path) -> Result<()> {
-        lay_base_and_rows(directory, ROWS)
+    fn set_up(&self, directory: &Path) -> Result<()> {
+        write_base_and_rows(directory, ROWS)
     }
 
     fn next(&self, program: &Program, directory: &Path) -> Result<Option<Command>> {
@@ -76,28 +76,28 @@ impl Scenario for Training {
         Ok(Some(program.command(directory, line)))
     }
 
-    fn outcome(&self, _: &Program, directory: &Path) -> Result<String> {
-        run_outcome(&directory.join("runs/rows/r"))
+    fn final_state(&self, _: &Program, directory: &Path) -> Result<String> {
+        run_state(&directory.join("runs/rows/r"))
     }
 }
 
-/// The adapter's bytes and everything of the result and the metrics but the times.
-pub(crate) fn run_outcome(run: &Path) -> Result<String> {
+/// The adapter's hash, and the result and metrics without times.
+pub(crate) fn run_state(run: &Path) -> Result<String> {
     let adapter = std::fs::read(run.join("adapter.safetensors")).context("reading the adapter")?;
     let result = std::fs::read(run.join("result.json")).context("reading the result")?;
     let mut result: Value = serde_json::from_slice(&result)?;
     without_times(&mut result);
-    let mut outcome = format!("adapter {:016x}\nresult {result}\n", hash(&adapter));
+    let mut state = format!("adapter {:016x}\nresult {result}\n", hash(&adapter));
     let metrics: PathBuf = run.join("metrics.jsonl");
     for line in std::fs::read_to_string(metrics)?.lines() {
         let mut line: Value = serde_json::from_str(line)?;
         without_times(&mut line);
-        writeln!(outcome, "{line}")?;
+        writeln!(state, "{line}")?;
     }
-    Ok(outcome)
+    Ok(state)
 }
 
-/// Removes what differs between two runs of the same on one machine.
+/// Removes what differs between two identical runs on one machine.
 pub(crate) fn without_times(value: &mut Value) {
     match value {
         Value::Object(entries) => {
@@ -111,7 +111,7 @@ pub(crate) fn without_times(value: &mut Value) {
     }
 }
 
-/// Tells files apart; no more than that.
+/// A hash to compare files; not cryptographic.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
