@@ -36,7 +36,7 @@ fn refused(desk: &Desk, line: &str) -> String {
 fn a_whole_base_is_shown_with_its_identity() {
     let desk = Desk::new();
     let shown = desk.says("base base");
-    assert!(shown.contains("whole:") && shown.contains("with a pooler"), "{shown}");
+    assert!(shown.contains("complete:") && shown.contains("with pooler"), "{shown}");
     let json: Value = serde_json::from_str(&desk.says("base base --json")).unwrap();
     assert_eq!(json["tokenizer"]["tokens"], 64);
     assert_eq!(json["tokenizer"]["fingerprint"].as_str().unwrap().len(), 64);
@@ -92,7 +92,7 @@ fn what_a_base_asks_for_and_is_not_done_is_printed_once() {
     let output = desk.run(&TRAIN.replace("--epochs 3", "--epochs 1"));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
-    assert_eq!(said.matches("has the key `alibi_starting_size`").count(), 1, "{said}");
+    assert_eq!(said.matches("has the unknown key `alibi_starting_size`").count(), 1, "{said}");
 }
 
 #[test]
@@ -102,7 +102,10 @@ fn texts_are_as_long_as_the_base_has_positions() {
     let output = desk.run(&line);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("texts are cut at 24 tokens: base has no more positions"), "{said}");
+    assert!(
+        said.contains("texts are truncated to 24 tokens, the number of positions of base"),
+        "{said}"
+    );
     let config = std::fs::read_to_string(desk.path("runs/rows/short/config.toml")).unwrap();
     assert!(config.contains("max_length = 24"), "{config}");
     let said = refused(&desk, &TRAIN.replace("--max-length 16", "--max-length 25"));

@@ -12,12 +12,12 @@ fn run(directory: &Path, line: &str) -> Output {
 }
 
 #[test]
-fn squad_is_listed_beside_the_others() {
+fn squad_is_listed_with_the_others() {
     let directory = tempfile::tempdir().unwrap();
     let list = String::from_utf8(run(directory.path(), "data list").stdout).unwrap();
     let squad = list.lines().find(|line| line.starts_with("squad ")).unwrap();
     let columns: Vec<&str> = squad.split_whitespace().take(6).collect();
-    assert_eq!(columns, ["squad", "87599", "10570", "-", "words", "f1"]);
+    assert_eq!(columns, ["squad", "87599", "10570", "-", "spans", "f1"]);
     let list = String::from_utf8(run(directory.path(), "data list --json").stdout).unwrap();
     let tasks: Vec<Value> = list.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let squad = tasks.iter().find(|task| task["task"] == "squad").unwrap();
@@ -35,9 +35,9 @@ fn the_questions_of_squad_are_counted() {
     assert_eq!(output.status.code(), Some(1));
     let lines = String::from_utf8(output.stdout).unwrap();
     assert!(lines.contains("WRONG  squad/train-v1.1.json: squad needs"), "{lines}");
-    let wrong = "WRONG  squad/dev-v1.1.json: 9 questions, 10570 were published";
+    let wrong = "WRONG  squad/dev-v1.1.json: 9 questions, expected 10570";
     assert!(lines.contains(wrong), "{lines}");
     let said =
         String::from_utf8(run(directory.path(), "data fetch squad --data .").stderr).unwrap();
-    assert!(said.contains("squad cannot be fetched: save train-v1.1.json"), "{said}");
+    assert!(said.contains("squad cannot be downloaded: save train-v1.1.json"), "{said}");
 }

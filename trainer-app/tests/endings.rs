@@ -83,6 +83,32 @@ fn a_stopped_run_ends_with_130_and_says_where_it_is() {
     assert_eq!(line["run"], "runs/rows/stopped");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupted_prediction_ends_with_130_and_a_last_line() {
+    let desk = Desk::new();
+    let output = desk.run(&TRAIN.replace("--epochs 3", "--epochs 1 --name done"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let line = "predict runs/rows/done/adapter.safetensors --device cpu --json";
+    let mut command = desk.command(line);
+    // It waits for texts on standard input.
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let handles_interrupt = || {
+        let status = std::fs::read_to_string(&status).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0
+    };
+    while !handles_interrupt() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let (code, line) = code_and_json(&child.wait_with_output().unwrap());
+    assert_eq!((code, &line["status"]), (130, &"stopped".into()), "{line}");
+}
+
 #[test]
 fn output_that_nobody_reads_ends_no_command_early() {
     let desk = Desk::new();

@@ -217,8 +217,8 @@ fn labels_in_another_order_are_the_same_labels() {
         "adapter average {adapter} other.safetensors --base base --out no.safetensors"
     ));
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("gives the labels entailment, neutral, contradiction, but"), "{said}");
-    assert!(said.contains("gives the labels a, b, c"), "{said}");
+    assert!(said.contains("predicts the labels entailment, neutral, contradiction, but"), "{said}");
+    assert!(said.contains("predicts the labels a, b, c"), "{said}");
     assert!(!desk.path("no.safetensors").exists());
 }
 

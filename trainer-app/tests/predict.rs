@@ -204,7 +204,10 @@ fn a_tab_is_text_where_the_adapter_does_not_say_more() {
     std::fs::copy(old, desk.path("old.safetensors")).unwrap();
     let (lines, said) = desk.predict("old.safetensors", "a\tb\nc\n");
     assert_eq!(texts(&lines), ["a\\tb", "c"]);
-    assert!(said.contains("a tab is part of the text in line 1; --pairs reads it"), "{said}");
+    assert!(
+        said.contains("a tab is part of the text in line 1; with --pairs it separates"),
+        "{said}"
+    );
     let (objects, said) = desk.predict("old.safetensors --pairs --json", "a\tb\n");
     assert!(objects[0].contains("\"text2\":\"b\"") && !said.contains("note"), "{said}");
 }

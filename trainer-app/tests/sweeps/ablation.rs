@@ -21,13 +21,16 @@ fn an_adapter_is_scored_without_every_span_and_a_sweep_is_drawn() {
     let map: Value = serde_json::from_str(&desk.says(&format!("{line} --json"))).unwrap();
     assert_eq!(map["layers"], 2);
     assert_eq!(map["spans"].as_array().unwrap().len(), 3);
-    assert!(desk.says(&line).contains("from layer f to layer l"));
+    assert!(desk.says(&line).contains("in layers f to l"));
     assert!(desk.path(&adapter).with_file_name("ablation.svg").is_file());
 
     let path = desk.says("report sweeps/tiny");
     let page = desk.read(path.trim());
-    assert!(page.contains("Validation score of helpdesk against the trained parameters"), "{page}");
-    assert!(page.contains("without the adapters of a span of layers"), "{page}");
+    assert!(
+        page.contains("Validation score of helpdesk against the trainable parameters"),
+        "{page}"
+    );
+    assert!(page.contains("without the adapter in a span of layers"), "{page}");
     // The task of the examples is none of the paper's.
     assert!(!page.contains("of the paper"), "{page}");
     assert!(desk.ends_with(1, "report runs").contains("looking for ledgers"));
@@ -67,5 +70,8 @@ fn a_map_that_cannot_be_kept_is_printed_all_the_same() {
     let map: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     assert_eq!(map["rows"], 9);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("cannot be kept in file; name another directory with --out"), "{said}");
+    assert!(
+        said.contains("cannot be written to file; choose another directory with --out"),
+        "{said}"
+    );
 }

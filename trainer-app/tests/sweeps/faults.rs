@@ -11,7 +11,7 @@ fn a_sweep_that_cannot_be_is_refused_and_leaves_nothing() {
     desk.write("tiny.toml", "version = 1\n[[grid]]\ntasks = []\nmethods = ['full']");
     assert!(desk.ends_with(1, SWEEP).contains("is empty"));
     assert!(desk.ends_with(2, "sweep --preset nosuch").contains("figure-3"));
-    assert!(desk.ends_with(2, "sweep").contains("name a sweep"));
+    assert!(desk.ends_with(2, "sweep").contains("no sweep was given"));
     assert_eq!(desk.names("."), ["base", "tiny.toml"]);
 }
 
@@ -27,7 +27,7 @@ fn a_ledger_of_another_version_is_refused() {
 fn rows_or_a_base_that_are_not_there_are_no_result_of_a_cell() {
     let desk = Desk::new(&GRID.replace("'helpdesk'", "'helpdesk', 'cola'"));
     let said = desk.ends_with(1, SWEEP);
-    assert!(said.contains("reading the rows of cola; nothing was trained"), "{said}");
+    assert!(said.contains("reading the rows of cola (no cell was started)"), "{said}");
     let said = desk.ends_with(1, "sweep tiny.toml --base ./nowhere --device cpu");
     assert!(said.contains("cola") || said.contains("nowhere"), "{said}");
     assert_eq!(desk.names("."), ["base", "tiny.toml"]);
@@ -45,7 +45,7 @@ fn a_directory_that_cannot_be_written_stops_the_sweep_without_an_entry() {
     let said = desk.ends_with(1, SWEEP);
     assert!(said.contains("the sweep stopped at the cell"), "{said}");
     assert!(said.contains("which is not recorded"), "{said}");
-    assert!(said.contains("the same command continues"), "{said}");
+    assert!(said.contains("run the same command again to continue"), "{said}");
     assert!(desk.entries("ledger.jsonl").is_empty());
 
     std::fs::remove_file(desk.path("sweeps/tiny/runs/helpdesk")).unwrap();
@@ -112,7 +112,7 @@ fn other_rows_or_another_base_under_the_same_name_are_refused_by_name() {
     // The same rows in another place are the same rows.
     assert!(desk.says(&format!("{SWEEP} --data moved --dry-run")).contains("3 of 6 cells"));
     let said = desk.ends_with(1, &format!("{SWEEP} --data changed"));
-    assert!(said.contains("the rows of cola are not those on which the cell"), "{said}");
+    assert!(said.contains("the rows of cola differ from those on which the cell"), "{said}");
     assert!(said.contains("--data") && said.contains("--name"), "{said}");
 
     let weights = desk.path("base/model.safetensors");
@@ -120,6 +120,6 @@ fn other_rows_or_another_base_under_the_same_name_are_refused_by_name() {
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&weights, bytes).unwrap();
     let said = desk.ends_with(1, &format!("{SWEEP} --data moved"));
-    assert!(said.contains("the base base is not the one on which"), "{said}");
+    assert!(said.contains("the weights of the base base differ from those on which"), "{said}");
     assert!(!desk.path("sweeps/tiny/ledger.jsonl").exists());
 }

@@ -61,7 +61,7 @@ fn copies_of_ledgers_are_named_and_not_read() {
     desk.write("sweeps/tiny/ledger copy.jsonl", "not even a ledger");
     desk.write("sweeps/other/ledger-1-of-2.jsonl~", &ledger);
     let (_, said) = desk.says_both(&format!("{SWEEP} --shard 1/2"));
-    assert!(said.contains("note: sweeps/tiny/ledger copy.jsonl is not read"), "{said}");
+    assert!(said.contains("note: sweeps/tiny/ledger copy.jsonl is ignored"), "{said}");
     let plan = desk.says(&format!("{SWEEP} --name other --dry-run"));
     assert!(plan.contains("6 of 6 cells to run"), "{plan}");
 }

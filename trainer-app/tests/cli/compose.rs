@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{Desk, TRAIN};
+use crate::desk::{Desk, TRAIN};
 
 const COLUMNS: &str = "--input rows.csv --text body --label team --base base --device cpu --json";
 
@@ -138,7 +138,7 @@ fn a_fusion_over_trained_adapters_is_a_file_of_its_own() {
 fn a_fusion_that_was_killed_goes_on_to_the_same_bits() {
     let desk = Desk::new();
     let (a, b) = (desk.trained("a", "--seed 1"), desk.trained("b", "--seed 2"));
-    crate::check_killed(&desk, &format!("--fuse {a},{b}"));
+    crate::killed::check_killed(&desk, &format!("--fuse {a},{b}"));
 }
 
 #[test]
