@@ -359,9 +359,9 @@ impl<'a> Sweep<'a> {
         board: &SweepProgress,
     ) -> Result<()> {
         let RunConfig { task, model, .. } = &cell.config;
-        let data = shared.task(&cell.config)?;
+        let data = shared.data(&cell.config)?;
         let base = shared.base(model)?;
-        let texts = [&data.train, &data.validation];
+        let texts = [&data.prepared.train, &data.prepared.validation];
         if let Some(note) = rows::truncation_note(texts, model.max_length, &base.config) {
             let note = format!("{}: {note}", task.name);
             if self.printed.borrow_mut().insert(note.clone()) {
