@@ -110,7 +110,8 @@ impl ModelConfig {
             ..method
         });
         // Lower layers without adapters are left unchanged altogether, so that their hidden states can be cached.
-        if let (Some(bottleneck), TrainableBase::LayerNorms) = (&plan.bottleneck, plan.trainable_base)
+        if let (Some(bottleneck), TrainableBase::LayerNorms) =
+            (&plan.bottleneck, plan.trainable_base)
             && bottleneck.layers.lowest() > 0
         {
             plan.trainable_base = TrainableBase::LayerNormsFrom(bottleneck.layers.lowest());
