@@ -4,7 +4,7 @@
 //! The two sites of a layer are those of Houlsby et al. 2019, section 2.1 and figure 2.
 
 use burn::tensor::Tensor;
-use burn_fused::LayerNorm;
+use burn_fused::{LayerNorm, ResidualInputs};
 use serde::{Deserialize, Serialize};
 
 /// A LayerNorm of the encoder; layers count from 0 at the bottom.
@@ -108,6 +108,38 @@ impl Prefix {
     }
 }
 
+/// The LayerNorm at the end of a sub-layer, if the family of the encoder has one there.
+#[derive(Debug, Clone, Copy)]
+pub enum ResidualNorm<'a> {
+    /// Post-norm: the sum with the residual passes through this LayerNorm.
+    Post(&'a LayerNorm),
+    /// Pre-norm: the sum with the residual is the result. The LayerNorm is at the sub-layer's input, where the encoder
+    /// calls [`Insertions::norm`].
+    Pre,
+}
+
+impl<'a> ResidualNorm<'a> {
+    /// The sum of the inputs, through the LayerNorm if there is one.
+    ///
+    /// # Shapes
+    /// - each input, result: `[batch, sequence, d_model]`
+    pub fn forward(self, inputs: impl Into<ResidualInputs>) -> Tensor<3> {
+        match self {
+            Self::Post(norm) => norm.forward(inputs),
+            Self::Pre => inputs.into().sum(),
+        }
+    }
+
+    /// With `own` instead of the encoder's LayerNorm, if there are both.
+    #[must_use]
+    pub fn with_own(self, own: Option<&'a LayerNorm>) -> Self {
+        match (self, own) {
+            (Self::Post(_), Some(own)) => Self::Post(own),
+            _ => self,
+        }
+    }
+}
+
 /// Modules that are inserted into an encoder whose own weights do not change.
 ///
 /// The encoder calls a method at each site and projection, and continues with the result. Every method has a default
@@ -120,10 +152,9 @@ pub trait Insertions {
     /// There is no default, so that no wrapper can lose the methods it does not implement.
     fn inner(&self, part: EncoderPart) -> &dyn Insertions;
 
-    /// The end of a sub-layer: the sum with the residual, and the LayerNorm.
+    /// The end of a sub-layer: the sum with the residual, and the LayerNorm of post-norm encoders.
     ///
-    /// `residual` is the sub-layer's input, `output` its output after projection and dropout, `norm` the encoder's
-    /// LayerNorm at that site.
+    /// `residual` is the sub-layer's input, `output` its output after projection and dropout.
     ///
     /// # Shapes
     /// - residual, output, result: `[batch, sequence, d_model]`
@@ -132,12 +163,12 @@ pub trait Insertions {
         site: Site,
         residual: Tensor<3>,
         output: Tensor<3>,
-        norm: &LayerNorm,
+        norm: ResidualNorm<'_>,
     ) -> Tensor<3> {
         self.inner(site.part()).add_and_norm(site, residual, output, norm)
     }
 
-    /// The LayerNorm of a site without a residual: the embeddings.
+    /// The LayerNorm of a site without a residual: the embeddings, and the sub-layers of pre-norm encoders.
     ///
     /// # Shapes
     /// - hidden, result: `[batch, sequence, d_model]`
@@ -196,7 +227,7 @@ impl Insertions for () {
         _site: Site,
         residual: Tensor<3>,
         output: Tensor<3>,
-        norm: &LayerNorm,
+        norm: ResidualNorm<'_>,
     ) -> Tensor<3> {
         norm.forward([output, residual])
     }

@@ -24,6 +24,6 @@ pub use config::{BertConfig, HiddenActivation};
 pub use encoder::{EmbeddingSizes, Encoder};
 pub use error::{BertError, ConfigError, InputError, TensorProblem, WeightsError};
 pub use input::BertInput;
-pub use insertion::{EncoderPart, Insertions, Prefix, Projection, Site};
+pub use insertion::{EncoderPart, Insertions, Prefix, Projection, ResidualNorm, Site};
 pub use paths::ModulePaths;
 pub use precision::Precision;

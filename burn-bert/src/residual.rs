@@ -5,7 +5,7 @@ use burn::nn::{Dropout, Linear};
 use burn::tensor::Tensor;
 use burn_fused::{LayerNorm, dropout};
 
-use crate::insertion::{Insertions, Projection, Site};
+use crate::insertion::{Insertions, Projection, ResidualNorm, Site};
 use crate::projection::project;
 
 /// The end of a sub-layer: projection, dropout, insertion, sum with the residual, LayerNorm.
@@ -44,6 +44,6 @@ impl Residual {
         let ResidualPosition { layer, site, projection } = position;
         let output = project(hidden, &self.dense, layer, projection, insertions);
         let output = dropout(output, &self.dropout);
-        insertions.add_and_norm(site, residual, output, &self.layer_norm)
+        insertions.add_and_norm(site, residual, output, ResidualNorm::Post(&self.layer_norm))
     }
 }

@@ -13,7 +13,7 @@ use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_bert::{
     Bert, BertConfig, BertInput, Encoder, EncoderPart, HiddenActivation, Insertions, Prefix,
-    Projection, Site, load, load_weights,
+    Projection, ResidualNorm, Site, load, load_weights,
 };
 use burn_fused::LayerNorm;
 use safetensors::SafeTensors;
@@ -247,7 +247,7 @@ impl Insertions for Spy {
         site: Site,
         residual: Tensor<3>,
         output: Tensor<3>,
-        norm: &LayerNorm,
+        norm: ResidualNorm<'_>,
     ) -> Tensor<3> {
         self.calls.borrow_mut().push(format!("{site:?}"));
         norm.forward([output, residual])

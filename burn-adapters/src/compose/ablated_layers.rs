@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use burn::tensor::Tensor;
-use burn_bert::{BertInput, Encoder, EncoderPart, Insertions, Site};
+use burn_bert::{BertInput, Encoder, EncoderPart, Insertions, ResidualNorm, Site};
 use burn_fused::LayerNorm;
 
 use crate::model::adapted::AdaptedBert;
@@ -33,9 +33,9 @@ impl Insertions for AblatedLayers<'_> {
         site: Site,
         residual: Tensor<3>,
         output: Tensor<3>,
-        norm: &LayerNorm,
+        norm: ResidualNorm<'_>,
     ) -> Tensor<3> {
-        let norm = self.task.own_norm(site).unwrap_or(norm);
+        let norm = norm.with_own(self.task.own_norm(site));
         self.inner(site.part()).add_and_norm(site, residual, output, norm)
     }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Tensor, TensorData};
-use burn_bert::{EncoderPart, Insertions, Prefix, Projection, Site};
+use burn_bert::{EncoderPart, Insertions, Prefix, Projection, ResidualNorm, Site};
 use burn_fused::LayerNorm;
 
 use crate::error::AdapterError;
@@ -85,7 +85,7 @@ impl Insertions for Average<'_> {
         site: Site,
         residual: Tensor<3>,
         output: Tensor<3>,
-        norm: &LayerNorm,
+        norm: ResidualNorm<'_>,
     ) -> Tensor<3> {
         let output = match self.mean(|task| task.delta(site, &residual, &output, norm)) {
             Some(delta) => output + delta,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
-use burn_bert::{BertInput, Encoder, EncoderPart, Insertions, Projection, Site};
+use burn_bert::{BertInput, Encoder, EncoderPart, Insertions, Projection, ResidualNorm, Site};
 use burn_fused::LayerNorm;
 
 use super::stacked_weights::{Matrices, Norms, Vectors};
@@ -361,11 +361,11 @@ impl<'a> MixedBatch<'a> {
         &self,
         norms: Option<&Norms>,
         inputs: impl Into<burn_fused::ResidualInputs>,
-        base: &LayerNorm,
+        base: ResidualNorm<'_>,
     ) -> Tensor<3> {
-        match norms {
-            Some(norms) => norms.forward(inputs, &self.index),
-            None => base.forward(inputs),
+        match (norms, base) {
+            (Some(norms), ResidualNorm::Post(_)) => norms.forward(inputs, &self.index),
+            _ => base.forward(inputs),
         }
     }
 }
@@ -380,7 +380,7 @@ impl Insertions for MixedBatch<'_> {
         site: Site,
         residual: Tensor<3>,
         output: Tensor<3>,
-        norm: &LayerNorm,
+        norm: ResidualNorm<'_>,
     ) -> Tensor<3> {
         let Some(own) = self.set.site(site) else { return norm.forward([output, residual]) };
         let norms = own.norms.as_ref();
@@ -429,7 +429,7 @@ impl Insertions for MixedBatch<'_> {
             Site::Embeddings => self.set.embeddings_norm.as_ref(),
             _ => self.set.site(site).and_then(|own| own.norms.as_ref()),
         };
-        self.norm_after_delta(norms, hidden, norm)
+        self.norm_after_delta(norms, hidden, ResidualNorm::Post(norm))
     }
 
     fn project_input(&self, layer: usize, projection: Projection, input: Tensor<3>) -> Tensor<3> {

@@ -3,8 +3,7 @@
 //! <https://github.com/adapter-hub/adapters/blob/v1.3.0/src/adapters/methods/adapter_layer_base.py>, `compose_stack`.
 
 use burn::tensor::Tensor;
-use burn_bert::{EncoderPart, Insertions, Prefix, Projection, Site};
-use burn_fused::LayerNorm;
+use burn_bert::{EncoderPart, Insertions, Prefix, Projection, ResidualNorm, Site};
 
 use crate::model::task_adapter::TaskAdapter;
 
@@ -38,7 +37,7 @@ impl Insertions for Stack<'_> {
         site: Site,
         residual: Tensor<3>,
         output: Tensor<3>,
-        norm: &LayerNorm,
+        norm: ResidualNorm<'_>,
     ) -> Tensor<3> {
         let output = self.tasks().fold(output, |output, task| {
             match task.delta(site, &residual, &output, norm) {

@@ -10,8 +10,8 @@ use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Initializer, Linear};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
-use burn_bert::{Encoder, Site};
-use burn_fused::{LayerNorm, linear};
+use burn_bert::{Encoder, ResidualNorm, Site};
+use burn_fused::linear;
 
 use super::layer::{LayerAdapter, site_of};
 use crate::error::AdapterError;
@@ -109,7 +109,7 @@ impl Fusion {
         site: Site,
         residual: &Tensor<3>,
         output: &Tensor<3>,
-        norm: &LayerNorm,
+        norm: ResidualNorm<'_>,
     ) -> Option<Tensor<3>> {
         let fusion = match site {
             Site::Embeddings => None,

@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn_bert::{EncoderPart, Insertions, Prefix, Projection, Site};
+use burn_bert::{EncoderPart, Insertions, Prefix, Projection, ResidualNorm, Site};
 use burn_fused::LayerNorm;
 
 use super::config::TaskAdapterConfig;
@@ -50,7 +50,7 @@ impl TaskAdapter {
         }
     }
 
-    /// What the task adds to a sub-layer's output, if it has an adapter at the site; `base_norm` is BERT's own.
+    /// What the task adds to a sub-layer's output, if it has an adapter at the site; `base_norm` is the base's.
     ///
     /// # Shapes
     /// - residual, output, result: `[batch, sequence, d_model]`
@@ -59,9 +59,9 @@ impl TaskAdapter {
         site: Site,
         residual: &Tensor<3>,
         output: &Tensor<3>,
-        base_norm: &LayerNorm,
+        base_norm: ResidualNorm<'_>,
     ) -> Option<Tensor<3>> {
-        let norm = self.own_norm(site).unwrap_or(base_norm);
+        let norm = base_norm.with_own(self.own_norm(site));
         site_of(&self.layers, site)
             .and_then(|own| own.delta(residual, output, norm))
             .or_else(|| self.fusion.as_ref()?.delta(site, residual, output, norm))
@@ -76,11 +76,11 @@ impl TaskAdapter {
         site: Site,
         residual: Tensor<3>,
         output: Tensor<3>,
-        base_norm: &LayerNorm,
+        base_norm: ResidualNorm<'_>,
     ) -> Tensor<3> {
         match site_of(&self.layers, site) {
             Some(own) => own.norm_after_delta(residual, output, base_norm),
-            None => self.norm(site, output + residual, base_norm),
+            None => base_norm.with_own(self.own_norm(site)).forward(output + residual),
         }
     }
 
@@ -107,10 +107,10 @@ impl Insertions for TaskAdapter {
         site: Site,
         residual: Tensor<3>,
         output: Tensor<3>,
-        norm: &LayerNorm,
+        norm: ResidualNorm<'_>,
     ) -> Tensor<3> {
         if let Some(fusion) = &self.fusion {
-            let norm = self.own_norm(site).unwrap_or(norm);
+            let norm = norm.with_own(self.own_norm(site));
             return match fusion.delta(site, &residual, &output, norm) {
                 Some(delta) => norm.forward([delta, output, residual]),
                 None => norm.forward([output, residual]),
@@ -118,7 +118,7 @@ impl Insertions for TaskAdapter {
         }
         match site_of(&self.layers, site) {
             Some(own) => own.forward(residual, output, norm),
-            None => self.norm(site, output + residual, norm),
+            None => norm.with_own(self.own_norm(site)).forward(output + residual),
         }
     }
 

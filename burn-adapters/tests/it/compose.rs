@@ -11,7 +11,7 @@ use burn_adapters::{
     Stack, TaskAdapter, TaskAdapterConfig, TrainableBase, TrainableParameter, average_weights,
     classification_loss, fuse,
 };
-use burn_bert::{Encoder, EncoderPart, Insertions, Site};
+use burn_bert::{Encoder, EncoderPart, Insertions, ResidualNorm, Site};
 use burn_fused::LayerNorm;
 
 use crate::fixtures::{
@@ -103,7 +103,7 @@ fn averaged_outputs_give_adapter_hubs_logits_but_for_its_division() {
             site: Site,
             residual: Tensor<3>,
             output: Tensor<3>,
-            norm: &LayerNorm,
+            norm: ResidualNorm<'_>,
         ) -> Tensor<3> {
             let changes = self.0.map(|task| task.delta(site, &residual, &output, norm));
             let [Some(a), Some(b)] = changes else { return norm.forward([output, residual]) };

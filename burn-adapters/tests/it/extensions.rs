@@ -8,7 +8,7 @@ use burn_adapters::{
     Activation, AdaptedBert, AdapterPlan, BottleneckConfig, Combine, Group, HeadKind, InnerNorm,
     Method, OuterNorm, Placement, Scaling, Sites, classification_loss,
 };
-use burn_bert::{Encoder, Insertions, Projection, Site};
+use burn_bert::{Encoder, Insertions, Projection, ResidualNorm, Site};
 
 use crate::fixtures::{
     adapted, all_tensors, base, config, gradients_by_path, max_abs, max_abs_difference,
@@ -116,6 +116,35 @@ fn every_parameter_gets_a_gradient_that_is_not_zero() {
 }
 
 #[test]
+fn pre_norm_sites_add_without_a_norm() {
+    let device = Device::flex();
+    for (method, formula) in [
+        (Method::Houlsby, "x + h + A(h)"),
+        (Method::Pfeiffer, "x + h + A(h + x)"),
+        (Method::Parallel, "x + h + 4 A(x)"),
+        (Method::LayerNorm, "x + h"),
+    ] {
+        let mut plan = method.plan(4);
+        plan.bottleneck.iter_mut().for_each(|bottleneck| bottleneck.init_std = 0.5);
+        let model = adapted(base(&device), &config(plan));
+        let x = model.bert.embed(&some_input(&device), &());
+        let h = x.clone().tanh() * 0.5 + 0.25;
+        let a = model.task.layers[1].feed_forward.bottleneck.as_ref();
+        let sum = h.clone() + x.clone();
+        let expected = match (method, a) {
+            (Method::Houlsby, Some(a)) => sum + a.forward(h.clone()),
+            (Method::Pfeiffer, Some(a)) => sum.clone() + a.forward(sum),
+            (Method::Parallel, Some(a)) => sum + a.forward(x.clone()) * 4.0,
+            _ => sum,
+        };
+        let site = Site::FeedForward(1);
+        let found = model.task.add_and_norm(site, x, h, ResidualNorm::Pre).into_data();
+        let difference = max_abs_difference(&found, &expected.into_data());
+        assert!(difference <= 1e-5, "{formula}: {difference:e}");
+    }
+}
+
+#[test]
 fn a_product_is_that_of_the_formula() {
     let device = Device::flex();
     for (method, placement) in [
@@ -139,7 +168,7 @@ fn a_product_is_that_of_the_formula() {
             Placement::Parallel { scaling } => a.forward(x.clone()) * scaling,
         };
         let expected = norm.forward(h.clone() * (answer + 1.0) + x.clone());
-        let found = model.task.add_and_norm(Site::FeedForward(1), x, h, norm);
+        let found = model.task.add_and_norm(Site::FeedForward(1), x, h, ResidualNorm::Post(norm));
         let difference = max_abs_difference(&found.into_data(), &expected.into_data());
         assert!(difference < 1e-5, "{method}: {difference:e}");
     }

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use burn_bert::ResidualNorm;
 use burn_fused::LayerNorm;
 
 use super::{
@@ -53,7 +54,7 @@ impl SiteAdapter {
         &self,
         residual: &Tensor<3>,
         output: &Tensor<3>,
-        norm: &LayerNorm,
+        norm: ResidualNorm<'_>,
     ) -> Tensor<3> {
         match self.placement {
             Placement::Serial => output.clone(),
@@ -81,7 +82,7 @@ impl SiteAdapter {
         &self,
         residual: &Tensor<3>,
         output: &Tensor<3>,
-        norm: &LayerNorm,
+        norm: ResidualNorm<'_>,
     ) -> Option<Tensor<3>> {
         let bottleneck = self.bottleneck.as_ref()?;
         let input = self.input(residual, output, norm);
@@ -114,11 +115,11 @@ impl SiteAdapter {
         &self,
         residual: Tensor<3>,
         output: Tensor<3>,
-        base_norm: &LayerNorm,
+        base_norm: ResidualNorm<'_>,
     ) -> Tensor<3> {
         match self.final_norm {
             FinalNorm::Applied => {
-                self.norm.as_ref().unwrap_or(base_norm).forward([output, residual])
+                base_norm.with_own(self.norm.as_ref()).forward([output, residual])
             }
             FinalNorm::Omitted => output,
         }
@@ -132,9 +133,9 @@ impl SiteAdapter {
         &self,
         residual: Tensor<3>,
         output: Tensor<3>,
-        base_norm: &LayerNorm,
+        base_norm: ResidualNorm<'_>,
     ) -> Tensor<3> {
-        let norm = self.norm.as_ref().unwrap_or(base_norm);
+        let norm = base_norm.with_own(self.norm.as_ref());
         let Some(bottleneck) = &self.bottleneck else {
             return norm.forward([output, residual]);
         };
