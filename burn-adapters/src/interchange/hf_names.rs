@@ -1,16 +1,9 @@
 //! The names of BERT's linear layers in Hugging Face checkpoints.
 
-use burn_bert::Projection;
+use burn_bert::{Bert, Projection};
 
 /// The linear layers within a layer, in the order of [`Projection::ALL`].
-pub(super) const LINEAR_LAYERS: [&str; 6] = [
-    "attention.self.query",
-    "attention.self.key",
-    "attention.self.value",
-    "attention.output.dense",
-    "intermediate.dense",
-    "output.dense",
-];
+pub(super) const LINEAR_LAYERS: [&str; 6] = Bert::CHECKPOINT_PATHS.projections;
 
 /// The linear layer of a projection, by the name of the field in [`Projections`](crate::Projections).
 pub(super) fn linear_layer(field: &str) -> Option<&'static str> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use burn_bert::Projection;
+use burn_bert::{Bert, Projection, Site};
 
 use crate::interchange::hf_names::LINEAR_LAYERS;
 use crate::methods::layers::Layers;
@@ -19,8 +19,6 @@ const EMBEDDINGS: [&str; 3] = [
     "bert.embeddings.position_embeddings",
     "bert.embeddings.token_type_embeddings",
 ];
-const EMBEDDINGS_NORM: &str = "bert.embeddings.LayerNorm";
-const NORMS: [&str; 2] = ["attention.output.LayerNorm", "output.LayerNorm"];
 
 /// The modules that are matched.
 #[derive(Debug, Default)]
@@ -43,15 +41,13 @@ impl Targets {
             let matched = named.filter(|(_, dense)| matches(&format!("{ENCODER}{layer}.{dense}")));
             matched.map(|(projection, _)| projection).collect()
         };
-        let norms_of = |layer: usize| {
-            NORMS.iter().filter(|norm| matches(&format!("{ENCODER}{layer}.{norm}"))).count()
-        };
-        let norms: usize = (0..n_layers).map(norms_of).sum();
+        let is_matched =
+            |site: &Site| matches(&format!("bert.{}", Bert::CHECKPOINT_PATHS.norm(*site)));
         Self {
             layers: (0..n_layers).map(of_layer).collect(),
             pooler: matches(POOLER),
             embeddings: EMBEDDINGS.iter().any(|name| matches(name)),
-            norms: norms + usize::from(matches(EMBEDDINGS_NORM)),
+            norms: Site::all(n_layers).filter(is_matched).count(),
         }
     }
 
