@@ -11,6 +11,7 @@ use crate::insertion::{Insertions, Site};
 /// The three tables and their norm.
 ///
 /// <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/bert/modeling_bert.py> (`BertEmbeddings`)
+#[expect(clippy::struct_field_names, reason = "the names in the checkpoint")]
 #[derive(Module, Debug)]
 pub(crate) struct Embeddings {
     /// `[vocab_size, d_model]`

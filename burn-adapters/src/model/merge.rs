@@ -62,7 +62,7 @@ fn merge_into<'a>(
     }
     let (weight, bias) = (dense.weight.val(), dense.bias.as_ref().map(Param::val));
     let (weight_type, bias_type) =
-        (weight.dtype(), bias.as_ref().map_or(DType::F32, |bias| bias.dtype()));
+        (weight.dtype(), bias.as_ref().map_or(DType::F32, burn::Tensor::dtype));
     let weights =
         Weights { weight: weight.cast(DType::F32), bias: bias.map(|bias| bias.cast(DType::F32)) };
     let Weights { weight, bias } =

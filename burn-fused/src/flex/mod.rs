@@ -169,12 +169,11 @@ pub(crate) fn supports<const D: usize>(x: &Tensor<D>) -> bool {
 }
 
 fn is_flex(device: &Device) -> bool {
-    match device.as_dispatch() {
-        DispatchDevice::Autodiff(autodiff) => {
-            matches!(autodiff.clone().inner(), DispatchDevice::Flex(_))
-        }
-        device => matches!(device, DispatchDevice::Flex(_)),
+    let device = device.as_dispatch();
+    if let DispatchDevice::Autodiff(autodiff) = device {
+        return matches!(autodiff.clone().inner(), DispatchDevice::Flex(_));
     }
+    matches!(device, DispatchDevice::Flex(_))
 }
 
 /// A fresh mask for a dropout layer, if it drops elements of `x`.
