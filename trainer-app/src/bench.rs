@@ -22,6 +22,7 @@ use crate::learner::backward::{Activations, gradients};
 use crate::learner::clip::clip_to_global_norm;
 use crate::learner::memory;
 use crate::learner::optimizer::build_optimizer;
+use crate::learner::progress::median;
 use crate::learner::step::{TrainableModel, read_output};
 use crate::process::keep_workers_spinning;
 use crate::run_config::RunConfig;
@@ -334,11 +335,6 @@ fn texts(batches: &[Vec<usize>], vocabulary: usize) -> TokenizedDataset {
         label: Some(Label::Class(text % 2)),
     });
     TokenizedDataset::from(texts.collect::<Vec<_>>())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 #[cfg(test)]

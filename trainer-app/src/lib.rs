@@ -12,6 +12,7 @@ pub mod bench;
 pub mod cli;
 pub mod commands;
 pub mod devices;
+pub mod digest;
 pub mod download;
 pub mod exit;
 pub mod files;

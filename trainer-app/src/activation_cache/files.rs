@@ -19,7 +19,7 @@ use burn_adapters::file::atomic;
 use glue_data::TokenizedDataset;
 use sha2::{Digest, Sha256};
 
-use crate::download::http::hexadecimal;
+use crate::digest::hexadecimal;
 use crate::exit::UsageError;
 use crate::lock::Lock;
 

@@ -11,7 +11,7 @@ use burn_adapters::file::native::BaseIdentity;
 use glue_data::TextEncoder;
 use sha2::{Digest, Sha256};
 
-use crate::download::http;
+use crate::digest;
 use crate::exit::UsageError;
 use hub::Hub;
 pub(crate) use layout::needed;
@@ -99,13 +99,13 @@ impl Base {
         if let [whole] = files.as_slice()
             && WEIGHTS.iter().any(|name| whole.ends_with(name))
         {
-            return Ok(http::sha256(whole)?);
+            return Ok(digest::sha256(whole)?);
         }
         let mut hasher = Sha256::new();
         for shard in &files {
-            hasher.update(http::sha256(shard)?);
+            hasher.update(digest::sha256(shard)?);
         }
-        Ok(http::hexadecimal(&hasher.finalize()))
+        Ok(digest::hexadecimal(&hasher.finalize()))
     }
 
     /// The identity of the base in adapter files and banks: its weights and its tokenizer.

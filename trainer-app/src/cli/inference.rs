@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use burn_bert::Precision;
 use clap::Args;
 
+use crate::inference::predictor::InferenceOptions;
 use crate::limits;
 
 /// Arguments of `trainer evaluate`.
@@ -206,4 +207,16 @@ pub struct InferenceArgs {
     /// Print JSON, one object per line
     #[arg(long)]
     pub json: bool,
+}
+
+impl InferenceArgs {
+    /// The options of the predictor.
+    pub fn options(&self) -> InferenceOptions {
+        InferenceOptions {
+            base: self.base.clone(),
+            device: self.device.clone(),
+            batch_size: self.batch_size,
+            precision: self.precision,
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub fn run(args: &AblateArgs) -> Result<()> {
     // The rows before the base, which takes longest to load.
     let (task, mut examples, _) = labeled_rows::read(&args.rows, &args.adapter)?;
     examples.truncate(args.limit.unwrap_or(usize::MAX));
-    let mut predictor = Predictor::load(&args.adapter, &args.inference)?;
+    let mut predictor = Predictor::load(&args.adapter, &args.inference.options())?;
     predictor.task = task;
     ensure!(
         predictor.inserts(),

@@ -27,7 +27,7 @@ struct SplitScores {
 pub fn run(args: &EvaluateArgs) -> Result<()> {
     // The rows before the base, which takes longest to load.
     let (task, examples, what) = labeled_rows::read(&args.rows, &args.adapter)?;
-    let mut predictor = Predictor::load(&args.adapter, &args.inference)?;
+    let mut predictor = Predictor::load(&args.adapter, &args.inference.options())?;
     predictor.task = task;
     let each = args.compose.drop_layers.as_deref() == Some(EACH);
     predictor.compose(

@@ -13,4 +13,5 @@ pub mod predict;
 pub mod report;
 pub mod submission;
 pub mod sweep;
+mod texts;
 pub mod train;

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::PredictArgs;
 use crate::commands::submission;
+use crate::commands::texts::{self, Text};
 use crate::inference::adapter_task::AdapterTask;
 use crate::inference::predictor::Predictor;
-use crate::inference::texts::{self, Text};
 use crate::task_data::evaluator::RowOutput;
 use crate::task_data::kind::{prediction_columns, prediction_fields};
 use crate::task_data::rows;
@@ -61,7 +61,7 @@ pub fn run(args: &PredictArgs) -> Result<()> {
 }
 
 fn load(args: &PredictArgs) -> Result<Predictor> {
-    let mut predictor = Predictor::load(&args.adapter, &args.inference)?;
+    let mut predictor = Predictor::load(&args.adapter, &args.inference.options())?;
     let (stack_on, drop_layers) = (&args.compose.stack_on, &args.compose.drop_layers);
     predictor.compose(stack_on.as_deref(), drop_layers.as_deref())?;
     Ok(predictor)

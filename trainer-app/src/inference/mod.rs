@@ -3,4 +3,3 @@
 pub mod adapter_task;
 pub mod bank_base;
 pub mod predictor;
-pub(crate) mod texts;

@@ -9,15 +9,14 @@ use burn::tensor::{Device, Tensor};
 use burn_adapters::ablate_spans;
 use burn_adapters::file::native::{self, AdapterMetadata};
 use burn_adapters::{AdapterDrop, HeadOutput, Layers, Stack, TaskAdapter};
-use burn_bert::{BertConfig, Encoder, Insertions};
+use burn_bert::{BertConfig, Encoder, Insertions, Precision};
 use glue_data::batching::scoring_batches;
 use glue_data::{Batch, Example, TextEncoder, TokenizedDataset};
 
 use crate::base::Base;
-use crate::cli::InferenceArgs;
 use crate::devices;
 use crate::inference::adapter_task::{AdapterTask, check_finite, check_same_input};
-use crate::learner::step::{TrainableModel, bert_input, read_output};
+use crate::learner::step::{TrainableModel, read_output};
 use crate::process::keep_workers_spinning;
 use crate::task_data::evaluator::RowOutput;
 use crate::task_data::rows;
@@ -34,6 +33,19 @@ pub struct Predictions {
     pub time: Duration,
     /// Number of texts that were truncated to the longest length of the adapter.
     pub cut: usize,
+}
+
+/// How an adapter is loaded and run.
+#[derive(Debug, Clone)]
+pub struct InferenceOptions {
+    /// The base; none for the one that the adapter file names.
+    pub base: Option<String>,
+    /// The device.
+    pub device: String,
+    /// Rows per batch.
+    pub batch_size: usize,
+    /// Precision of the base's matrices.
+    pub precision: Precision,
 }
 
 /// An adapter file on its base.
@@ -58,20 +70,20 @@ impl Predictor {
     ///
     /// # Errors
     /// If the file is damaged or belongs to another base, or the base or the device is not available.
-    pub fn load(adapter: &Path, args: &InferenceArgs) -> Result<Self> {
+    pub fn load(adapter: &Path, options: &InferenceOptions) -> Result<Self> {
         let header = native::read_header(adapter)?;
         let task = AdapterTask::of(&header.metadata)?;
-        let name = args.base.as_deref().unwrap_or(&header.metadata.base.name);
+        let name = options.base.as_deref().unwrap_or(&header.metadata.base.name);
         let base = Base::locate(name)
             .with_context(|| format!("locating the base of {}", adapter.display()))?;
-        let device = devices::resolve(&args.device)?;
-        devices::check_precision(&device, args.precision)?;
+        let device = devices::resolve(&options.device)?;
+        devices::check_precision(&device, options.precision)?;
         let bert_config = base.config()?;
         let encoder = base.encoder(&bert_config, header.metadata.max_length)?;
         let tokenizer = encoder.fingerprint();
         header.metadata.base.check_tokenizer(adapter, Some(&tokenizer))?;
         let bert = burn_bert::load_weights(&bert_config, base.directory(), &device)?
-            .with_precision(args.precision);
+            .with_precision(options.precision);
         let (model, metadata) = native::load(adapter, bert, &base.fingerprint()?)?;
         let trainable = TrainableModel { model };
         Ok(Self {
@@ -84,7 +96,7 @@ impl Predictor {
             tokenizer,
             bert_config,
             device,
-            batch_size: args.batch_size.max(1),
+            batch_size: options.batch_size.max(1),
         })
     }
 
@@ -153,7 +165,7 @@ impl Predictor {
         for indices in batches {
             let batch = rows::batch(&encoded, &indices, &self.device);
             let mut index = 1;
-            ablate_spans(&self.trainable.model, &bert_input(&batch), |span, logits| {
+            ablate_spans(&self.trainable.model, &rows::bert_input(&batch), |span, logits| {
                 let output = HeadOutput { loss: Tensor::zeros([1], &self.device), logits };
                 let output = read_output(output, &batch.labels);
                 if spans.len() == index {

@@ -1,5 +1,5 @@
-//! Gradients of a batch's loss, with the activations in between kept or computed again.
-//! What is done with gradients (averaging, clipping, the optimizer) is elsewhere.
+//! Gradients of the loss of a batch, with or without gradient checkpointing.
+//! Averaging, clipping and the optimizer are in `strategy`.
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
@@ -7,18 +7,20 @@ use burn_adapters::{AdaptedBert, HeadOutput};
 use burn_bert::Encoder;
 use glue_data::{Batch, derive_seed};
 
-use super::step::{LayerInput, TrainableModel, bert_input};
+use super::step::{LayerInput, TrainableModel};
+use crate::task_data::rows::bert_input;
 
-/// Where the activations come from that going back needs.
+/// How the activations for the backward pass are obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activations {
-    /// They were kept going forward.
+    /// They are kept from the forward pass.
     Kept,
-    /// Only the states between layers were kept; each layer runs again (gradient checkpointing, Chen et al. 2016).
+    /// Only the hidden states between layers are kept, and each layer is computed again (gradient checkpointing, Chen et
+    /// al. 2016).
     ///
-    /// The seed names the random streams of the layers, so that dropout drops the same again.
+    /// The random streams of the layers are derived from the seed, so that dropout is the same.
     Recomputed {
-        /// Of this step and no other.
+        /// A seed of this step alone.
         seed: u64,
     },
 }
@@ -91,7 +93,7 @@ fn layer_by_layer(
     (forward, sum.grads())
 }
 
-/// A number whose gradients are those of the loss, given the loss's gradient towards `output`.
+/// A scalar whose gradients are those of the loss, given the gradient of the loss with respect to `output`.
 fn pulled_back(output: Tensor<3>, gradient: Tensor<3>) -> Tensor<1> {
     (output * Tensor::from_inner(gradient)).sum()
 }
@@ -131,7 +133,7 @@ mod tests {
             .with_seed(2)
             .init(&bert)
             .unwrap();
-        // Its weights are drawn when first read, from the stream that dropout draws from as well.
+        // Weights are initialized lazily, from the random stream of dropout: initialize them now.
         bert.pool(bert.forward(&bert_input(&batch(device))));
         TrainableModel { model: AdaptedBert::new(bert, task).unwrap() }
     }
@@ -145,7 +147,7 @@ mod tests {
         rows::batch(&TokenizedDataset::from(texts.to_vec()), &[0, 1, 2], device)
     }
 
-    /// The whole graph at once, each part with the stream that [`layer_by_layer`] gives it.
+    /// The gradients of one graph, with the random streams of [`layer_by_layer`].
     fn in_one_graph(
         trainable: &TrainableModel,
         batch: &Batch,
@@ -165,7 +167,7 @@ mod tests {
         (forward, GradientsParams::from_grads(gradients, trainable))
     }
 
-    /// Asserts that two modules' gradients are one another's, and returns of how many parameters.
+    /// Asserts that gradients are equal up to rounding, and returns the number of parameters.
     fn assert_alike(
         trainable: &TrainableModel,
         found: &GradientsParams,
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_that_run_again_give_the_gradients_of_one_graph() {
+    fn recomputed_layers_give_the_gradients_of_one_graph() {
         let device = Device::flex().autodiff();
         let upper = Method::Houlsby.plan(4).in_layers(&Layers::From(2));
         let plans = [
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_states_are_where_layers_that_run_again_begin() {
+    fn recomputation_starts_at_cached_activations() {
         let device = Device::flex().autodiff();
         let plan = Method::Lora.plan(2).in_layers(&Layers::From(2));
         let (trainable, batch) = (trainable(plan, 0.0, &device), batch(&device));

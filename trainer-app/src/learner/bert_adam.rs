@@ -1,5 +1,5 @@
-//! Adam as BERT was trained with: no bias correction, weight decay apart from the moments.
-//! Which parameters decay is settled by optimizer groups, not here.
+//! The Adam of BERT's reference code: without bias correction, and with decoupled weight decay.
+//! The optimizer groups of `optimizer.rs` decide which parameters decay.
 //!
 //! `AdamWeightDecayOptimizer` in
 //! <https://github.com/google-research/adapter-bert/blob/69b7c5809eb69437d45747b56040c33ded772186/optimization.py>.
@@ -18,10 +18,10 @@ pub struct BertAdamConfig {
     /// Decay of the mean of their squares.
     #[config(default = 0.999)]
     pub beta_2: f64,
-    /// Added to the root of the squares' mean.
+    /// Added to the square root of the second moment.
     #[config(default = 1e-6)]
     pub epsilon: f64,
-    /// What is taken off a parameter in each step, times the learning rate.
+    /// Weight decay, which is multiplied by the learning rate.
     #[config(default = 0.01)]
     pub weight_decay: f64,
 }
@@ -35,8 +35,8 @@ impl BertAdamConfig {
 
 /// `p ← p − lr (m / (√v + ε) + decay · p)`, with the moments `m` and `v` as they are.
 ///
-/// AblatedLayers the correction of the young moments (they start at 0), the first steps are larger than Adam's: the schedule
-/// warms up for that reason.
+/// The moments start at 0 and are not corrected for that, so that the first steps are larger than Adam's; the warm-up of
+/// the schedule compensates for it.
 #[derive(Debug, Clone)]
 pub struct BertAdam {
     config: BertAdamConfig,
@@ -62,8 +62,8 @@ impl Optimizer for BertAdam {
         let BertAdamConfig { beta_1, beta_2, epsilon, weight_decay } = self.config;
         let rates = AdamRates { learning_rate, beta_1, beta_2, epsilon, weight_decay };
         let BertAdamState { moment_1, moment_2 } = state.unwrap_or_else(|| {
-            let nothing = gradient.zeros_like();
-            BertAdamState { moment_1: nothing.clone(), moment_2: nothing }
+            let zeros = gradient.zeros_like();
+            BertAdamState { moment_1: zeros.clone(), moment_2: zeros }
         });
         let before = AdamState { parameter: tensor, moment_1, moment_2 };
         let AdamState { parameter, moment_1, moment_2 } = bert_adam(before, gradient, rates);
@@ -78,7 +78,7 @@ impl Optimizer for BertAdam {
     }
 }
 
-// By hand: the derive of burn 0.22 works inside burn's own crates only.
+// Not derived, because the derive of burn 0.22 works only inside burn's own crates.
 impl<const D: usize> RecordState for BertAdamState<D> {
     fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
         out.push_tensor(prefix, "moment_1", self.moment_1.to_data());
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_step_is_not_corrected() {
+    fn the_first_step_has_no_bias_correction() {
         let device = Device::flex();
         let optimizer = BertAdamConfig::new().with_weight_decay(0.0).build();
         let (tensor, _) = optimizer.step(
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_saved_state_goes_on_to_the_same_bits() {
+    fn a_saved_state_continues_bit_for_bit() {
         let device = Device::flex().autodiff();
         let mut module = LinearConfig::new(3, 2).init(&device);
         let mut optimizer = ModuleOptimizer::from(BertAdamConfig::new().build());
@@ -146,10 +146,10 @@ mod tests {
         let bytes = optimizer.into_bytes().unwrap();
         let mut loaded =
             ModuleOptimizer::from(BertAdamConfig::new().build()).from_bytes(bytes).unwrap();
-        let went_on = optimizer.step(1e-2, module.clone(), gradients(&module, &device));
+        let continued = optimizer.step(1e-2, module.clone(), gradients(&module, &device));
         let resumed = loaded.step(1e-2, module.clone(), gradients(&module, &device));
-        assert_eq!(went_on.weight.val().into_data(), resumed.weight.val().into_data());
-        assert_ne!(went_on.weight.val().into_data(), module.weight.val().into_data());
-        assert_eq!(went_on.num_params(), 8);
+        assert_eq!(continued.weight.val().into_data(), resumed.weight.val().into_data());
+        assert_ne!(continued.weight.val().into_data(), module.weight.val().into_data());
+        assert_eq!(continued.num_params(), 8);
     }
 }

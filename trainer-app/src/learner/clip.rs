@@ -1,5 +1,5 @@
-//! Clipping by the global norm: all gradients together are one vector, and keep their direction.
-//! Burn's own `GradientClipping::Norm` clips each tensor by itself, which is another thing.
+//! Gradient clipping by the global norm of all gradients, which keeps their direction.
+//! Burn's `GradientClipping::Norm` clips each tensor by itself.
 
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
 use burn::optim::GradientsParams;
@@ -11,8 +11,7 @@ use super::step::TrainableModel;
 /// Scales all gradients of a module down so that their global norm is at most `max_norm`, and returns the norm they
 /// had before.
 ///
-/// Gradients within the norm are returned as they are. A norm that is not finite scales nothing: it is the caller's
-/// to stop there.
+/// Gradients within the norm are returned unchanged, and so are gradients whose norm is not finite.
 pub fn clip_to_global_norm<M: Module>(
     module: &M,
     gradients: GradientsParams,
@@ -26,7 +25,7 @@ pub fn clip_to_global_norm<M: Module>(
     }
 }
 
-/// The norm of all gradients of a module as one vector; 0 where there are none.
+/// The norm of all gradients of a module as one vector; 0 if there are none.
 pub fn global_norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
     struct Squares<'a> {
         gradients: &'a GradientsParams,
@@ -46,12 +45,12 @@ pub fn global_norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
     if squares.sums.is_empty() {
         return 0.0;
     }
-    // One value is read back from the device, not one per tensor.
+    // One value is read from the device, not one per tensor.
     let sum: f64 = Tensor::cat(squares.sums, 0).sum().into_scalar();
     sum.sqrt()
 }
 
-/// All gradients of a module times a number.
+/// Multiplies all gradients of a module by a factor.
 pub fn scale<M: Module>(module: &M, gradients: GradientsParams, factor: f64) -> GradientsParams {
     struct Scale {
         gradients: GradientsParams,

@@ -1,28 +1,28 @@
-//! Why a run cannot be trained further although the machine works: its numbers.
+//! Numerical errors that end training.
 
 use std::fmt;
 
-/// A run whose numbers went wrong; faults of files, devices and settings are other errors.
+/// A numerical error in training. Errors of files, devices and settings have other types.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TrainingError {
-    /// Something that has to be a finite number is not: the run has diverged.
+    /// A value is not finite: the run has diverged.
     #[error(
         "the {what} is {value} at step {step} (epoch {epoch}); a lower --learning-rate is the usual cure (it is \
          {learning_rate:e} here)"
     )]
     NotFinite {
-        /// What is not finite.
+        /// The kind of value.
         what: Quantity,
-        /// What it is: NaN or an infinity.
+        /// The value: NaN or an infinity.
         value: f64,
         /// Epoch in which it was computed, from 1.
         epoch: usize,
-        /// Optimizer steps that were begun until then.
+        /// Optimizer steps that were started until then.
         step: usize,
         /// Highest learning rate of the run.
         learning_rate: f64,
     },
-    /// Gradients that are beyond the range of half precision however little the loss is multiplied by.
+    /// Gradients overflow half precision even with the smallest loss scale.
     #[error(
         "gradients overflow f16 at step {step} (epoch {epoch}) even with the loss multiplied by {loss_scale:e}; \
          --precision bf16 and f32 have a wider range, and a lower --learning-rate may help (it is {learning_rate:e} here)"
@@ -32,14 +32,14 @@ pub enum TrainingError {
         epoch: usize,
         /// The step, from 1.
         step: usize,
-        /// The smallest factor that was tried.
+        /// The smallest loss scale that was tried.
         loss_scale: f64,
         /// Highest learning rate of the run.
         learning_rate: f64,
     },
 }
 
-/// A number of a training run.
+/// A value of a training run that has to be finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantity {
     /// Loss of a training batch.
@@ -50,7 +50,7 @@ pub enum Quantity {
     Weight,
     /// Mean loss of the validation rows.
     ValidationLoss,
-    /// What the head gives for a validation row.
+    /// An output for a validation row.
     ValidationLogit,
     /// Main score of the validation rows.
     ValidationScore,
@@ -70,7 +70,7 @@ impl fmt::Display for Quantity {
 }
 
 impl TrainingError {
-    /// The error of this kind below the contexts of another, if there is one.
+    /// The error of this type in the chain of another, if there is one.
     pub fn in_chain(error: &anyhow::Error) -> Option<&Self> {
         error.downcast_ref().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()))
     }

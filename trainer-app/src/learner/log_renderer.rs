@@ -1,6 +1,6 @@
-//! The run as plain lines on standard error, where there is no terminal: one every few seconds, one an epoch.
-//! A line has means over the part of the epoch that is done, each row counted once; the learning rate and the memory
-//! are those of the last step.
+//! Plain log lines on standard error, for output that is not a terminal: one every few seconds, and one per epoch.
+//! A line has means over the completed part of the epoch, with equal weights for all rows; learning rate and memory are
+//! those of the last step.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use super::metrics::LATEST;
 
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
-/// Writes the lines.
+/// Writes log lines.
 #[derive(Debug)]
 pub struct LogRenderer {
     columns: Vec<Column>,
@@ -28,7 +28,7 @@ pub struct LogRenderer {
     written: Instant,
 }
 
-/// A metric, and what was seen of it in this part of the epoch.
+/// A metric, and its sum over the completed part of the epoch.
 #[derive(Debug)]
 struct Column {
     id: MetricId,
@@ -53,7 +53,7 @@ impl Column {
         }
     }
 
-    fn take(&mut self, entry: &NumericEntry) {
+    fn update(&mut self, entry: &NumericEntry) {
         match entry {
             NumericEntry::Aggregated { aggregated_value, count }
                 if !LATEST.contains(&self.name.as_str()) =>
@@ -61,12 +61,12 @@ impl Column {
                 self.sum += aggregated_value * *count as f64;
                 self.weight += *count as f64;
             }
-            // A score is over everything so far.
+            // The current value: a score is over all rows so far.
             entry => (self.sum, self.weight) = (entry.current(), 1.0),
         }
     }
 
-    /// The metric with its unit, where something was seen of it.
+    /// The name and value of the metric with its unit, if there is a value.
     fn text(&self) -> Option<String> {
         if self.weight == 0.0 {
             return None;
@@ -97,11 +97,11 @@ impl Default for LogRenderer {
 }
 
 impl LogRenderer {
-    fn take(&mut self, state: &MetricState) {
+    fn update(&mut self, state: &MetricState) {
         let MetricState::Numeric(entry, Some(value)) = state else { return };
         let column = self.columns.iter_mut().find(|column| column.id == entry.metric_id);
         if let Some(column) = column {
-            column.take(value);
+            column.update(value);
         }
     }
 
@@ -126,11 +126,11 @@ impl LogRenderer {
 
 impl MetricsRendererTraining for LogRenderer {
     fn update_train(&mut self, state: MetricState) {
-        self.take(&state);
+        self.update(&state);
     }
 
     fn update_valid(&mut self, state: MetricState) {
-        self.take(&state);
+        self.update(&state);
     }
 
     fn on_train_end(
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
     use crate::learner::metrics::Gauge;
 
-    /// Lines with these gauges, and a way to hand each a value over so many rows.
+    /// A renderer with these gauges, and their ids.
     fn lines(gauges: &[Gauge]) -> (LogRenderer, Vec<MetricId>) {
         use burn::train::metric::Metric;
 
@@ -226,14 +226,14 @@ mod tests {
         (lines, ids)
     }
 
-    fn hand(lines: &mut LogRenderer, id: &MetricId, aggregated_value: f64, count: usize) {
+    fn update(lines: &mut LogRenderer, id: &MetricId, aggregated_value: f64, count: usize) {
         let entry = MetricEntry::new(id.clone(), SerializedEntry::not_available(None));
         let value = NumericEntry::Aggregated { aggregated_value, count };
         lines.update_train(MetricState::Numeric(entry, Some(value)));
     }
 
     #[test]
-    fn a_line_has_means_over_the_epoch_with_units_and_the_latest_of_what_has_no_mean() {
+    fn a_line_has_means_over_the_epoch_and_latest_values() {
         let gauges = [Gauge::loss(), Gauge::learning_rate(), Gauge::step_time(), Gauge::memory()];
         let (mut lines, ids) = lines(&gauges);
         lines.start(10, 3, None, None);
@@ -242,7 +242,7 @@ mod tests {
             [(1.0, 3e-4, 0.5, 100.0, 32), (2.0, 2e-4, 1.5, 345.0, 16)]
         {
             for (id, value) in ids.iter().zip([loss, rate, seconds, memory]) {
-                hand(&mut lines, id, value, rows);
+                update(&mut lines, id, value, rows);
             }
         }
         assert_eq!(
@@ -250,7 +250,7 @@ mod tests {
             "epoch 3/10  train    2/20 steps  loss 1.333  learning rate 2.0e-4  step time 0.833 s  memory 345 MiB"
         );
         lines.start_split("Valid", 5);
-        hand(&mut lines, &ids[0], 0.5, 8);
+        update(&mut lines, &ids[0], 0.5, 8);
         assert_eq!(lines.line(1), "epoch 3/10  valid    1/5 batches  loss 0.500");
     }
 }

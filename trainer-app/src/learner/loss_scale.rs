@@ -1,48 +1,48 @@
-//! The factor of the loss while going back in half precision, which follows the gradients.
+//! Dynamic loss scaling for half precision.
 //!
-//! As PyTorch's `GradScaler` does it: halved when a gradient overflows, doubled after 2,000 steps without. There the
-//! batch of an overflow is left out; here its step is done again with the smaller factor, so that no row is lost.
+//! As in PyTorch's `GradScaler`, the scale is halved when a gradient overflows, and doubled after 2,000 steps without an
+//! overflow. PyTorch skips the batch of an overflow; here the step is repeated with the smaller scale.
 //!
 //! <https://github.com/pytorch/pytorch/blob/v2.9.1/torch/amp/grad_scaler.py>
 
 use burn_bert::Precision;
 use serde::{Deserialize, Serialize};
 
-/// Steps without an overflow before the factor grows; PyTorch's `growth_interval`.
+/// Steps without an overflow before the scale is doubled; PyTorch's `growth_interval`.
 const GROWTH_INTERVAL: usize = 2_000;
-/// The largest factor; PyTorch's `init_scale`.
+/// The largest scale; PyTorch's `init_scale`.
 const LARGEST: f64 = 65_536.0;
-/// The smallest factor: gradients that overflow below it are no matter of the precision.
+/// The smallest scale: gradients that overflow even so do not overflow because of the precision.
 const SMALLEST: f64 = 1.0 / 1_048_576.0;
 
-/// The factor, and how long it has been right.
+/// The scale of the loss, and the number of steps since the last overflow.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LossScale {
     factor: f64,
     steps_without_overflow: usize,
-    /// How often a gradient has overflowed.
+    /// Number of overflows.
     #[serde(default)]
     overflows: usize,
 }
 
 impl LossScale {
-    /// What a precision starts with; none where gradients have the range of single precision.
+    /// The initial scale of a precision; none if gradients have the range of single precision.
     pub fn of(precision: Precision) -> Option<Self> {
         let factor = precision.loss_scale();
         (factor > 1.0).then_some(Self { factor, steps_without_overflow: 0, overflows: 0 })
     }
 
-    /// What the loss is multiplied by, and gradients divided by.
+    /// The factor by which the loss is multiplied and gradients are divided.
     pub fn factor(self) -> f64 {
         self.factor
     }
 
-    /// How often a gradient has overflowed; each of these steps was done again.
+    /// Number of overflows; each of these steps was repeated.
     pub fn overflows(self) -> usize {
         self.overflows
     }
 
-    /// Halves the factor after an overflow; `false` when it is as small as it gets.
+    /// Halves the scale after an overflow; `false` if it is the smallest already.
     pub fn halve(&mut self) -> bool {
         if self.factor <= SMALLEST {
             return false;
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_factor_falls_with_overflows_and_grows_again() {
+    fn the_scale_falls_with_overflows_and_grows_again() {
         assert_eq!(LossScale::of(Precision::F32), None);
         assert_eq!(LossScale::of(Precision::Bf16), None);
         let mut scale = LossScale::of(Precision::F16).unwrap();

@@ -1,10 +1,10 @@
-//! How much memory this process holds.
+//! The memory of this process.
 
 use std::sync::Mutex;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// Resident memory of this process in bytes; `None` where the system does not tell.
+/// Resident memory of this process in bytes; `None` if the system does not report it.
 pub fn resident_bytes() -> Option<u64> {
     static SYSTEM: Mutex<Option<System>> = Mutex::new(None);
     let mut system = SYSTEM.lock().ok()?;
@@ -18,8 +18,7 @@ pub fn resident_bytes() -> Option<u64> {
     system.process(this).map(sysinfo::Process::memory)
 }
 
-/// The most memory that this process ever had resident, in bytes; `None` where the system does not tell (it does on
-/// Linux).
+/// Peak resident memory of this process in bytes; `None` if the system does not report it (Linux does).
 pub fn peak_bytes() -> Option<u64> {
     // `VmHWM:     1234 kB`
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -31,7 +30,7 @@ pub fn peak_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn this_process_holds_some_memory() {
+    fn resident_memory_is_reported() {
         assert!(super::resident_bytes().is_some_and(|bytes| bytes > 1_000_000));
     }
 }

@@ -1,6 +1,5 @@
-//! `metrics.jsonl`: one line a training step, one line an epoch; for scripts and plots.
-//! A resumed run drops the lines that its checkpoint does not know, so that no step is there twice, and those that are
-//! damaged.
+//! `metrics.jsonl`: one line per training step and one per epoch, for scripts and plots.
+//! A resumed run drops damaged lines and those after its checkpoint, so that no step is there twice.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -33,9 +32,9 @@ enum Line<'a> {
     Epoch(&'a EpochReport),
 }
 
-/// What places a line within the run.
+/// The step or epoch of a line.
 #[derive(Deserialize)]
-struct Place {
+struct LineKey {
     kind: Kind,
     epoch: usize,
     #[serde(default)]
@@ -50,11 +49,11 @@ enum Kind {
 }
 
 impl MetricsFile {
-    /// Opens the file of a run that has come so far, and drops the lines beyond; the second value says which lines of
-    /// before are lost.
+    /// Opens the file of a run with this progress, and drops the lines beyond it. The second value is a warning about
+    /// lost lines.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// If the file cannot be read or written.
     pub fn open(path: &Path, progress: &Progress) -> Result<(Self, Option<String>)> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
@@ -68,7 +67,7 @@ impl MetricsFile {
         let file = OpenOptions::new().create(true).append(true).open(path);
         let writer = BufWriter::new(file.with_context(|| format!("opening {}", path.display()))?);
         let lost = (lost > 0).then(|| {
-            format!("{} has lost {lost} lines of steps and epochs that are done", path.display())
+            format!("{lost} lines of completed steps and epochs are missing in {}", path.display())
         });
         Ok((Self { path: path.to_owned(), writer }, lost))
     }
@@ -76,7 +75,7 @@ impl MetricsFile {
     /// Adds a training step.
     ///
     /// # Errors
-    /// What the file system says.
+    /// If the file cannot be written.
     pub fn step(
         &mut self,
         epoch: usize,
@@ -88,18 +87,18 @@ impl MetricsFile {
         self.line(&Line::Step { epoch, step, loss, learning_rate, gradient_norm, seconds })
     }
 
-    /// Adds an epoch that was scored.
+    /// Adds a completed epoch.
     ///
     /// # Errors
-    /// What the file system says.
+    /// If the file cannot be written.
     pub fn epoch(&mut self, report: &EpochReport) -> Result<()> {
         self.line(&Line::Epoch(report))
     }
 
-    /// Brings everything to the disk.
+    /// Flushes everything to the disk.
     ///
     /// # Errors
-    /// What the file system reports.
+    /// If the file cannot be written.
     pub fn sync(&mut self) -> Result<()> {
         let synced = self.writer.flush().and_then(|()| self.writer.get_ref().sync_data());
         synced.with_context(|| format!("writing {}", self.path.display()))
@@ -114,17 +113,17 @@ impl MetricsFile {
     }
 }
 
-/// The lines of steps and epochs that are done, each once, and how many others there should be.
+/// The lines of completed steps and epochs, each once, and the number of missing lines.
 pub fn known_lines(bytes: &[u8], progress: &Progress) -> (Vec<u8>, usize) {
     let mut kept = Vec::with_capacity(bytes.len());
-    // The number of the last line, and how many there are.
+    // The step or epoch of the last line, and the number of lines.
     let (mut steps, mut epochs) = ((0, 0), (0, 0));
     for line in bytes.split(|byte| *byte == b'\n') {
-        let Ok(place) = serde_json::from_slice::<Place>(line) else { continue };
-        // In their order: a line that is there twice, or out of place, is none of a run's.
-        let (last, now, done) = match place.kind {
-            Kind::Step => (&mut steps, place.step, progress.steps),
-            Kind::Epoch => (&mut epochs, place.epoch, progress.epochs.len()),
+        let Ok(key) = serde_json::from_slice::<LineKey>(line) else { continue };
+        // Duplicate lines and lines out of order are dropped.
+        let (last, now, done) = match key.kind {
+            Kind::Step => (&mut steps, key.step, progress.steps),
+            Kind::Epoch => (&mut epochs, key.epoch, progress.epochs.len()),
         };
         if now > last.0 && now <= done {
             *last = (now, last.1 + 1);

@@ -1,4 +1,4 @@
-//! How a task is trained: steps, the loop around them, optimizer, schedule, and what the dashboard shows.
+//! Training: the model as a learner, the training loop, optimizers, schedule, checkpoints, and the display of a run.
 
 pub mod backward;
 pub mod bert_adam;

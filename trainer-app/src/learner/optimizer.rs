@@ -1,4 +1,4 @@
-//! The optimizers by name, with weight decay on adapter, head and base matrices alone.
+//! The optimizers by name. Only matrices of adapters, head and base have weight decay.
 
 use burn::optim::{AdamConfig, AdamWConfig, ModuleOptimizer};
 
@@ -6,7 +6,7 @@ use super::bert_adam::BertAdamConfig;
 use super::step::TrainableModel;
 use crate::run_config::{OptimizerKind, TrainingConfig};
 
-/// The optimizer of a run for a model whose parameters have their final ids.
+/// The optimizer of a run. The ids of the model's parameters must be final.
 pub fn build_optimizer(training: &TrainingConfig, trainable: &TrainableModel) -> ModuleOptimizer {
     let decaying = trainable.model.weight_decay_group();
     match training.optimizer {

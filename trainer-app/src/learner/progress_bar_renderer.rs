@@ -1,4 +1,4 @@
-//! A run as one moving line among others: what a sweep shows of the cell it is in.
+//! A run as one progress bar, for the cell of a sweep.
 
 use burn::train::LearnerSummary;
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
@@ -9,19 +9,19 @@ use burn::train::renderer::{
 };
 use indicatif::ProgressBar;
 
-/// Moves the line.
+/// Updates the progress bar.
 #[derive(Debug)]
 pub struct ProgressBarRenderer {
-    line: ProgressBar,
+    bar: ProgressBar,
     epoch: u64,
     items: u64,
-    trains: bool,
+    is_training: bool,
 }
 
 impl ProgressBarRenderer {
-    /// A run that is shown on this line.
-    pub fn new(line: ProgressBar) -> Self {
-        Self { line, epoch: 1, items: 0, trains: true }
+    /// Displays a run on a progress bar.
+    pub fn new(bar: ProgressBar) -> Self {
+        Self { bar, epoch: 1, items: 0, is_training: true }
     }
 }
 
@@ -47,7 +47,7 @@ impl TrainingProgressLogger for ProgressBarRenderer {
         _label: Option<&str>,
     ) {
         self.epoch = starting_epoch as u64;
-        self.line.set_prefix(epochs.to_string());
+        self.bar.set_prefix(epochs.to_string());
     }
 
     fn update_epoch(&mut self, epoch: usize) {
@@ -55,17 +55,17 @@ impl TrainingProgressLogger for ProgressBarRenderer {
     }
 
     fn start_split(&mut self, split: &str, items: usize) {
-        self.trains = split.eq_ignore_ascii_case("train");
-        if self.trains {
+        self.is_training = split.eq_ignore_ascii_case("train");
+        if self.is_training {
             self.items = items as u64;
-            let epochs: u64 = self.line.prefix().parse().unwrap_or(1);
-            self.line.set_length(epochs * self.items);
+            let epochs: u64 = self.bar.prefix().parse().unwrap_or(1);
+            self.bar.set_length(epochs * self.items);
         }
     }
 
     fn update_split(&mut self, items: usize) {
-        if self.trains {
-            self.line.set_position((self.epoch - 1) * self.items + items as u64);
+        if self.is_training {
+            self.bar.set_position((self.epoch - 1) * self.items + items as u64);
         }
     }
 

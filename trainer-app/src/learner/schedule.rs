@@ -1,8 +1,7 @@
 //! The learning rate as a pure function of the step: warm-up from 0, then linear decay to 0.
-//! Nothing here holds state, so a resumed run needs only its step number.
+//! A resumed run therefore needs only its step number.
 //!
-//! Houlsby et al. 2019, section 3.1; google-research/adapter-bert `optimization.py` for the decay that is counted
-//! from the first step.
+//! Houlsby et al. 2019, section 3.1; google-research/adapter-bert `optimization.py` for the decay from the first step.
 
 use crate::run_config::{Decay, TrainingConfig};
 
@@ -11,11 +10,11 @@ use crate::run_config::{Decay, TrainingConfig};
 pub struct Schedule {
     /// The highest learning rate.
     pub peak: f64,
-    /// Optimizer steps over which the rate climbs from 0 to the peak.
+    /// Optimizer steps over which the rate rises from 0 to the peak.
     pub warmup_steps: usize,
     /// Optimizer steps of the whole run.
     pub total_steps: usize,
-    /// Where the decay starts to be counted.
+    /// The start of the decay.
     pub decay: Decay,
 }
 

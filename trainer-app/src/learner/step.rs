@@ -5,11 +5,12 @@ use burn::module::Module;
 use burn::tensor::{ExecutionError, Tensor};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use burn_adapters::{AdaptedBert, HeadOutput};
-use burn_bert::{BertInput, Encoder, Insertions};
+use burn_bert::{Encoder, Insertions};
 use glue_data::{Batch, Label};
 
 use crate::task_data::evaluator::RowOutput;
 use crate::task_data::kind::head_targets;
+use crate::task_data::rows::bert_input;
 
 /// A BERT with adapters and a head, as a model of burn-train's learner.
 #[derive(Module, Debug)]
@@ -61,15 +62,6 @@ impl TrainableModel {
     pub fn head_output(&self, hidden: Tensor<3>, batch: &Batch) -> HeadOutput {
         let targets = batch.targets.clone().map(head_targets);
         self.model.head_output(hidden, &batch.attention_mask, targets.as_ref())
-    }
-}
-
-/// The input of a BERT for a batch.
-pub fn bert_input(batch: &Batch) -> BertInput {
-    BertInput {
-        input_ids: batch.input_ids.clone(),
-        token_type_ids: batch.token_type_ids.clone(),
-        attention_mask: batch.attention_mask.clone(),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::metrics::Metrics;
 use super::registry::{BatchSlot, Registry};
-use crate::learner::step::bert_input;
+use crate::task_data::rows::bert_input;
 
 /// Maximum number of tokens of a batch, including padding.
 const BATCH_TOKENS: usize = 8192;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
-use burn_bert::BertConfig;
+use burn_bert::{BertConfig, BertInput};
 use glue_data::batching::training_batches;
 use glue_data::{Batch, Example, PadToLongest, TextEncoder, TokenizedDataset, derive_seed};
 
@@ -82,4 +82,13 @@ pub fn batch(rows: &TokenizedDataset, indices: &[usize], device: &Device) -> Bat
         ..PadToLongest::default()
     };
     padding.batch(items, device)
+}
+
+/// The input of a BERT for a batch.
+pub fn bert_input(batch: &Batch) -> BertInput {
+    BertInput {
+        input_ids: batch.input_ids.clone(),
+        token_type_ids: batch.token_type_ids.clone(),
+        attention_mask: batch.attention_mask.clone(),
+    }
 }

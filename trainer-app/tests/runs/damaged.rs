@@ -49,7 +49,7 @@ fn a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew() {
     let said = desk.refuses(RESUME);
     assert!(said.contains("no checkpoint in runs/rows/r/checkpoint can be read"), "{said}");
     assert!(said.contains("it has no progress.json"), "{said}");
-    assert!(said.contains("the checksum of optimizer.bpk is another"), "{said}");
+    assert!(said.contains("the checksum of optimizer.bpk is wrong"), "{said}");
     assert_eq!(desk.checkpoints(RUN), checkpoints, "nothing was removed");
 }
 
@@ -65,9 +65,6 @@ fn damaged_metrics_do_not_keep_a_run_from_being_resumed() {
     let output = desk.run(RESUME);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
-    assert!(
-        said.contains("metrics.jsonl has lost 1 lines of steps and epochs that are done"),
-        "{said}"
-    );
+    assert!(said.contains("1 lines of completed steps and epochs are missing in"), "{said}");
     assert_eq!(desk.losses(RUN).len(), 53);
 }

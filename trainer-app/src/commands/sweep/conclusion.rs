@@ -8,11 +8,10 @@ use burn_bert::Precision;
 use serde_json::json;
 
 use super::{Progress, Sweep};
-use crate::cli::InferenceArgs;
 use crate::commands::submission;
 use crate::exit::ExitStatus;
 use crate::hints;
-use crate::inference::predictor::Predictor;
+use crate::inference::predictor::{InferenceOptions, Predictor};
 use crate::sweep::cell::Cell;
 use crate::sweep::entries::Entries;
 use crate::sweep::entry::{CellEnd, Entry};
@@ -187,12 +186,11 @@ impl Sweep<'_> {
 
     /// Writes GLUE's submission files with the adapter of each task that has the best validation score.
     fn submit(&self, best: &BTreeMap<&str, Best>, directory: &Path) -> Result<()> {
-        let inference = InferenceArgs {
+        let inference = InferenceOptions {
             base: Some(self.args.base.clone()),
             device: self.args.device.clone(),
             batch_size: 32,
             precision: Precision::F32,
-            json: false,
         };
         let mut written = 0;
         let mut without = Vec::new();

@@ -1,6 +1,5 @@
 //! The downloader: bounded, resumed after interruptions, retried after temporary errors, and verified.
 
-mod digest;
 mod partial;
 #[cfg(test)]
 pub(crate) mod test_server;
@@ -15,7 +14,6 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::http::StatusCode;
 
-pub use digest::{hexadecimal, sha256};
 use partial::PartialFile;
 use transfer::Transfer;
 
@@ -332,7 +330,7 @@ pub fn verify(download: &Download, path: &Path) -> Result<(), FetchError> {
         return differs("the size", bytes.to_string(), expected.to_string());
     }
     if let Some(expected) = &download.sha256 {
-        let found = sha256(path).map_err(FetchError::disk(path))?;
+        let found = crate::digest::sha256(path).map_err(FetchError::disk(path))?;
         if found != *expected {
             return differs("the SHA-256", found, expected.clone());
         }

@@ -50,7 +50,7 @@ fn content(version: u32) -> Vec<u8> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
+    crate::digest::hexadecimal(&Sha256::digest(bytes))
 }
 
 #[test]

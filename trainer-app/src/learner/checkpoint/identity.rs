@@ -1,4 +1,4 @@
-//! What a checkpoint belongs to: rows, labels, base and settings. A run is resumed only with the same.
+//! The identity of a run: rows, labels, base and settings. A checkpoint is resumed only with the same identity.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::download::http::hexadecimal;
+use crate::digest::hexadecimal;
 use crate::run_config::RunConfig;
 use crate::task_data::evaluator::Evaluator;
 
-/// Settings that say where things are and not what they are: a run may be resumed with others.
+/// Settings that are locations: a run may be resumed with others.
 ///
-/// What is there is compared by its content.
-const PLACES: [&str; 9] = [
+/// The files are compared by their content.
+const LOCATIONS: [&str; 9] = [
     "version",
     "directory",
     "device",
@@ -28,14 +28,14 @@ const PLACES: [&str; 9] = [
     "model.fuse",
 ];
 
-/// All that decides what a run computes.
+/// Everything that determines what a run computes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The tokenized training rows.
     pub training_rows: RowsIdentity,
     /// The tokenized validation rows.
     pub validation_rows: RowsIdentity,
-    /// What the head's outputs mean.
+    /// The kind of the head, with its labels.
     pub head: HeadKind,
     /// Fingerprint of the base's weights.
     pub base: String,
@@ -47,17 +47,17 @@ pub struct Identity {
     pub config: String,
 }
 
-/// Some rows with their labels.
+/// The identity of rows with their labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowsIdentity {
-    /// How many there are.
+    /// The number of rows.
     pub count: usize,
-    /// SHA-256 of their tokens and labels, and of the published answers where they are questions.
+    /// SHA-256 of tokens and labels, and of the evaluator's reference texts.
     pub sha256: String,
 }
 
 impl RowsIdentity {
-    /// The identity of rows; validation rows are judged by more than their labels.
+    /// The identity of rows. The scores of validation rows may depend on texts of the evaluator.
     pub fn of(rows: &TokenizedDataset, evaluator: Option<&dyn Evaluator>) -> Self {
         let mut hash = Sha256::new();
         let number = |hash: &mut Sha256, number: usize| hash.update((number as u64).to_le_bytes());
@@ -77,10 +77,10 @@ impl RowsIdentity {
 }
 
 impl Identity {
-    /// What differs between a run as it was and as it is now, a sentence each.
+    /// The differences between a run at its checkpoint and now.
     ///
     /// # Errors
-    /// Settings that this program cannot read.
+    /// If the settings cannot be read.
     pub fn differences(&self, now: &Self) -> Result<Vec<String>> {
         let mut differences = Vec::new();
         for (what, then, now) in [
@@ -116,7 +116,7 @@ impl Identity {
             Ok(serde_json::to_value(config)?)
         };
         let (then, now) = (settings(&self.config)?, settings(&now.config)?);
-        differences.extend(changed("", &then, &now, &PLACES));
+        differences.extend(changed("", &then, &now, &LOCATIONS));
         Ok(differences)
     }
 }
@@ -125,7 +125,7 @@ fn describe(head: &HeadKind) -> String {
     head.labels().map_or_else(|| head.to_string(), |labels| labels.join(", "))
 }
 
-/// The values that differ, a sentence each.
+/// The values that differ.
 fn changed(whose: &str, then: &Value, now: &Value, except: &[&str]) -> Vec<String> {
     let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
     flatten("", then, &mut before);
@@ -136,7 +136,7 @@ fn changed(whose: &str, then: &Value, now: &Value, except: &[&str]) -> Vec<Strin
     let shown = |value: Option<&String>| value.map_or("not set", String::as_str).to_owned();
     keys.into_iter()
         .filter(|key| {
-            !except.iter().any(|place| key == place || key.starts_with(&format!("{place}.")))
+            !except.iter().any(|path| key == path || key.starts_with(&format!("{path}.")))
         })
         .filter(|key| before.get(*key) != after.get(*key))
         .map(|key| {
@@ -146,7 +146,7 @@ fn changed(whose: &str, then: &Value, now: &Value, except: &[&str]) -> Vec<Strin
         .collect()
 }
 
-/// The leaves of a value by their path, without those that are `null`.
+/// The leaves of a value by their path, without `null`.
 fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
     let below =
         |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
@@ -190,7 +190,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_changed_is_named() {
+    fn differences_are_listed() {
         let config = RunConfig::defaults(Method::Houlsby);
         let then = identity(&config, 4);
         assert_eq!(then.differences(&then).unwrap(), Vec::<String>::new());
@@ -199,7 +199,7 @@ pub(crate) mod tests {
         other.training.batch_size = 4;
         other.model.dropout = Some(0.0);
         other.seed = 7;
-        // Where things are does not matter.
+        // Locations do not matter.
         other.device = "cuda:1".to_owned();
         other.task.data = Some("elsewhere".into());
         other.model.base = "../base".to_owned();
@@ -221,7 +221,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn rows_are_known_by_tokens_and_labels() {
+    fn tokens_and_labels_change_the_identity() {
         let rows = |ids: Vec<u32>, label| {
             let row = Encoded { type_ids: vec![0; ids.len()], ids, label };
             RowsIdentity::of(&TokenizedDataset::from(vec![row]), None).sha256

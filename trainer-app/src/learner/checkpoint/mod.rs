@@ -1,15 +1,16 @@
-//! What a stopped run is resumed from: the trained tensors, the optimizer's state, how far the run was, and what it
-//! belongs to. The base is not in it, and neither are random states: those follow from the seed and the step.
+//! Checkpoints, from which an interrupted run is resumed: the trainable tensors, the state of the optimizer, the progress
+//! and the identity of the run. The frozen base is not in a checkpoint, and neither are random states, which follow from
+//! the seed and the step.
 //!
 //! ```text
 //! checkpoint/step-000000420-save-000007/
-//!   trained.bpk      every trained parameter, with its id, and the running statistics of batch norms
-//!   optimizer.bpk    its moments
-//!   progress.json    how far the run was, what it belongs to, and checksums
+//!   trained.bpk      every trainable parameter, with its id, and the running statistics of batch norms
+//!   optimizer.bpk    the moments of the optimizer
+//!   progress.json    the progress and the identity of the run, and checksums
 //! ```
 //!
-//! Every save is a new directory, which appears whole under its name. The one before is kept, and is read where the
-//! newest is damaged.
+//! Every checkpoint is a new directory, which is renamed to its final name when it is complete. The previous one is kept,
+//! and is read if the newest is damaged.
 
 pub mod identity;
 mod record;
@@ -34,13 +35,14 @@ use tensors::Tensors;
 const TRAINED: &str = "trained.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const PROGRESS: &str = "progress.json";
-/// Checkpoints that are kept: the newest, and the one before in case that the newest is damaged.
+/// Number of checkpoints that are kept: the newest, and the previous one in case the newest is damaged.
 const KEPT: usize = 2;
 
-/// Why a run cannot be resumed from what was saved of it.
+/// A run cannot be resumed from its checkpoints.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CheckpointError {
-    /// Rows, base or settings are not those it was saved with.
+    /// Rows, base or settings differ from those of the checkpoint.
     #[error(
         "the checkpoint {} was saved by a run that differs: {}; undo the change, or train a new run",
         path.display(),
@@ -49,22 +51,22 @@ pub enum CheckpointError {
     Changed {
         /// The checkpoint.
         path: PathBuf,
-        /// What differs, a sentence each.
+        /// The differences.
         differences: Vec<String>,
     },
-    /// There are checkpoints, and none is whole.
+    /// All checkpoints are damaged.
     #[error(
         "no checkpoint in {} can be read: {}; remove that directory to train the run from its beginning",
         directory.display(),
         damages.join("; ")
     )]
     AllDamaged {
-        /// Where they are.
+        /// The directory of the checkpoints.
         directory: PathBuf,
-        /// What is wrong with each, the newest first.
+        /// The damage of each, the newest first.
         damages: Vec<String>,
     },
-    /// The tensors are not those of the model that the settings make.
+    /// The tensors do not fit the model of the settings.
     #[error("the checkpoint {} does not fit the model: {why}", path.display())]
     OtherModel {
         /// The checkpoint.
@@ -74,41 +76,41 @@ pub enum CheckpointError {
     },
 }
 
-/// A checkpoint in memory, to be resumed from.
+/// A checkpoint in memory.
 pub struct Checkpoint {
-    /// How far the run was.
+    /// The progress of the run.
     pub progress: Progress,
-    /// What it belongs to; `None` where an older version saved it.
+    /// The identity of the run; `None` for checkpoints of older versions.
     pub identity: Option<Identity>,
     path: PathBuf,
     tensors: Tensors,
 }
 
-/// What was found where checkpoints are kept.
+/// The checkpoints that were found.
 #[derive(Default)]
 pub struct Found {
-    /// The newest that is whole; `None` where nothing was saved yet.
+    /// The newest intact checkpoint; `None` if there are no checkpoints.
     pub checkpoint: Option<Checkpoint>,
-    /// What is wrong with newer ones, a sentence each.
+    /// The damage of newer ones.
     pub damages: Vec<String>,
 }
 
-/// A directory that is named as a checkpoint, in the order in which they were written.
+/// A directory with the name of a checkpoint; ordered by the time of writing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
-    /// Whether it has its final name; version 1 renamed a directory that was whole before it was in place.
+    /// Whether it has its final name. Version 1 wrote `.part` directories, which may be complete.
     is_in_place: bool,
-    /// Counted from 1 over a run; 0 in version 1.
+    /// The number of the save in the run, counted from 1; 0 in version 1.
     save: usize,
     steps: usize,
     path: PathBuf,
 }
 
 impl Checkpoint {
-    /// Writes a checkpoint, and removes those before the last.
+    /// Writes a checkpoint, and removes all but the previous one.
     ///
     /// # Errors
-    /// What the file system reports; the older checkpoints are still there then.
+    /// If a file cannot be written. The older checkpoints are kept then.
     pub fn save(
         directory: &Path,
         progress: &Progress,
@@ -129,10 +131,10 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The newest whole checkpoint. Damaged ones are renamed, so that they are not looked at again.
+    /// The newest intact checkpoint. Damaged ones are renamed, so that they are not read again.
     ///
     /// # Errors
-    /// [`CheckpointError::AllDamaged`], a checkpoint of a newer version, and what the file system reports.
+    /// [`CheckpointError::AllDamaged`], a checkpoint of a newer version, or a file that cannot be read.
     pub fn newest(directory: &Path) -> Result<Found> {
         let mut damages = Vec::new();
         let mut damaged = Vec::new();
@@ -143,7 +145,7 @@ impl Checkpoint {
             {
                 Ok(checkpoint) => {
                     for path in damaged {
-                        set_aside(path)?;
+                        rename_damaged(path)?;
                     }
                     return Ok(Found { checkpoint: Some(checkpoint), damages });
                 }
@@ -159,10 +161,10 @@ impl Checkpoint {
         Err(CheckpointError::AllDamaged { directory: directory.to_owned(), damages }.into())
     }
 
-    /// Compares what the checkpoint belongs to with the run that is to be resumed; `false` where it does not say.
+    /// Compares the identity of the checkpoint with that of the run; `false` if the checkpoint has none.
     ///
     /// # Errors
-    /// [`CheckpointError::Changed`], with all that differs.
+    /// [`CheckpointError::Changed`], with all differences.
     pub fn check(&self, now: &Identity) -> Result<bool> {
         let Some(then) = &self.identity else { return Ok(false) };
         let path = self.path.clone();
@@ -175,7 +177,7 @@ impl Checkpoint {
         Err(CheckpointError::Changed { path, differences }.into())
     }
 
-    /// Puts everything back into a freshly built model and an optimizer made by `optimizer` for it.
+    /// Loads the checkpoint into a new model, and into the optimizer that `optimizer` makes for it.
     ///
     /// # Errors
     /// [`CheckpointError::OtherModel`]
@@ -187,7 +189,6 @@ impl Checkpoint {
         let Tensors { trained, optimizer: moments, shapes } = self.tensors;
         let other = |why: String| CheckpointError::OtherModel { path: self.path.clone(), why };
         for parameter in model.model.trainable_parameters() {
-            // The same for the layers below those that train.
             match shapes.get(&format!("model.{}", parameter.path)) {
                 Some(shape) if *shape == parameter.shape => {}
                 Some(shape) => {
@@ -199,7 +200,7 @@ impl Checkpoint {
         }
         let trained = trained.allow_partial(true);
         let model = model.try_load_record(trained).map_err(|error| other(error.to_string()))?;
-        // The tensors come back under the ids they were saved with, so the groups are made only now.
+        // Loaded tensors have the ids of the checkpoint, so that the groups of the optimizer are made only now.
         let optimizer = optimizer(&model).load_record(moments);
         Ok((model, optimizer, self.progress))
     }
@@ -212,7 +213,7 @@ fn write(
     model: &TrainableModel,
     optimizer: &ModuleOptimizer,
 ) -> Result<()> {
-    // `valid` brings running statistics up to the last step.
+    // `valid` updates running statistics to the last step.
     let group = model.model.saved_group();
     let trained = model.valid().into_record_group(group).into_bytes()?;
     let moments = optimizer.to_record().into_bytes()?;
@@ -231,7 +232,7 @@ fn write(
     Ok(())
 }
 
-/// Reads a checkpoint; the inner error says how it is damaged.
+/// Reads a checkpoint; the inner error is its damage.
 fn read(path: &Path) -> Result<Result<Checkpoint, String>> {
     let file = |name: &str| match fs::read(path.join(name)) {
         Ok(bytes) => Ok(Ok(bytes)),
@@ -252,7 +253,7 @@ fn read(path: &Path) -> Result<Result<Checkpoint, String>> {
     if let Some(checked) = &checked {
         for (name, bytes) in [(TRAINED, &trained), (OPTIMIZER, &optimizer)] {
             if checked.files.get(name) != Some(&record::checksum(bytes)) {
-                return Ok(Err(format!("the checksum of {name} is another")));
+                return Ok(Err(format!("the checksum of {name} is wrong")));
             }
         }
     }
@@ -265,7 +266,7 @@ fn read(path: &Path) -> Result<Result<Checkpoint, String>> {
     }))
 }
 
-fn set_aside(path: PathBuf) -> Result<()> {
+fn rename_damaged(path: PathBuf) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let aside = path.with_file_name(format!("damaged-{name}"));
     let context = || format!("renaming the damaged checkpoint {}", path.display());
@@ -304,21 +305,19 @@ impl Entry {
     }
 }
 
-/// Whether `bytes` are a checkpoint's three files that this program would resume from, whatever the run is.
-///
-/// For harnesses that damage files.
+/// Checks the three files of a checkpoint as resuming does, whatever the run is; for fuzzing.
 ///
 /// # Errors
-/// What is wrong with them.
+/// The damage of the files.
 pub fn check_files(progress: &[u8], trained: Vec<u8>, optimizer: Vec<u8>) -> Result<()> {
     let Record { checked, .. } = Record::read(progress)?;
     let is_whole = |checked: &Checked| {
         checked.files.get(TRAINED) == Some(&record::checksum(&trained))
             && checked.files.get(OPTIMIZER) == Some(&record::checksum(&optimizer))
     };
-    ensure!(checked.as_ref().is_none_or(is_whole), "a checksum is another");
+    ensure!(checked.as_ref().is_none_or(is_whole), "a checksum is wrong");
     let tensors = tensors::read(trained, optimizer).map_err(anyhow::Error::msg)?;
-    // Burn takes moments that fit to be whole.
+    // Burn does not check the moments, and must not panic on them.
     drop(ModuleOptimizer::from(BertAdamConfig::new().build()).load_record(tensors.optimizer));
     Ok(())
 }
@@ -328,7 +327,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checkpoints_are_listed_in_the_order_in_which_they_were_written() {
+    fn checkpoints_are_listed_in_the_order_of_writing() {
         let directory = tempfile::tempdir().unwrap();
         let names = [
             "step-000000900.part",

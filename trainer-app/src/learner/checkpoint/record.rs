@@ -1,4 +1,4 @@
-//! `progress.json`: how far the run is, what it belongs to, and checksums of everything.
+//! `progress.json`: the progress and the identity of a run, and checksums of everything.
 //!
 //! Version 1 is the progress alone. Since version 2:
 //!
@@ -6,8 +6,8 @@
 //! {"version": 2, "progress": {…}, "run": {…}, "files": {"trained.bpk": "crc32c:0a1b2c3d", …}, "checksum": "crc32c:…"}
 //! ```
 //!
-//! The checksum is that of everything before it as compact JSON. Numbers with a fraction are written as text: JSON
-//! readers round them, and a resumed run has to have the same bits.
+//! The checksum is that of everything before it as compact JSON. Floating-point numbers are written as strings, because
+//! JSON readers may round numbers, and a run has to resume bit for bit.
 
 use std::collections::BTreeMap;
 
@@ -23,13 +23,13 @@ const CHECKSUM: &str = "checksum";
 /// The content of a `progress.json`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Record {
-    /// How far the run is.
+    /// The progress of the run.
     pub(super) progress: Progress,
-    /// What it belongs to, and the checksums of the other files; version 1 has neither.
+    /// The identity of the run and the checksums of the other files, which version 1 does not have.
     pub(super) checked: Option<Checked>,
 }
 
-/// What is compared when a run is resumed.
+/// The parts that are checked when a run is resumed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Checked {
     pub(super) run: Identity,
@@ -37,24 +37,24 @@ pub(super) struct Checked {
     pub(super) files: BTreeMap<String, String>,
 }
 
-/// Why a record cannot be read.
+/// A record cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RecordError {
-    /// It is not what was written.
+    /// The record is damaged.
     #[error("it is damaged: {0}")]
     Damaged(String),
-    /// It is whole, and newer than this program.
+    /// The record has a newer version.
     #[error("it has version {0}, this program reads versions 1 and {VERSION}")]
     Version(u64),
 }
 
-/// The checksum of some bytes, as it is written.
+/// The checksum of bytes, as it is written in the file.
 pub(super) fn checksum(bytes: &[u8]) -> String {
     format!("crc32c:{:08x}", crc32c::crc32c(bytes))
 }
 
 impl Record {
-    /// The text of the file.
+    /// The content of the file.
     pub(super) fn write(
         progress: &Progress,
         checked: &Checked,
@@ -87,7 +87,7 @@ impl Record {
         let expected = content.remove(CHECKSUM);
         let found = checksum(&serde_json::to_vec(&content).map_err(damaged)?);
         if expected.as_ref().and_then(Value::as_str) != Some(&found) {
-            return Err(RecordError::Damaged("its checksum is another".to_owned()));
+            return Err(RecordError::Damaged("its checksum is wrong".to_owned()));
         }
         let progress = content.remove("progress").unwrap_or_default();
         Ok(Self {
@@ -97,11 +97,11 @@ impl Record {
     }
 }
 
-/// The same with numbers that have a fraction as text.
+/// Replaces floating-point numbers by strings.
 fn with_text(value: Value) -> Value {
     match value {
         Value::Number(number) if number.is_f64() => {
-            // Rust writes as many digits as tell a number from its neighbors.
+            // Rust writes enough digits to identify the number.
             number.as_f64().map_or(Value::Null, |number| Value::String(format!("{number:?}")))
         }
         Value::Array(items) => items.into_iter().map(with_text).collect(),
@@ -112,7 +112,7 @@ fn with_text(value: Value) -> Value {
     }
 }
 
-/// The inverse of [`with_text`], of values that have no other texts.
+/// The inverse of [`with_text`], for values without other strings.
 fn with_numbers(value: Value) -> Value {
     match value {
         Value::String(text) => {
@@ -137,7 +137,7 @@ mod tests {
     use crate::run_config::RunConfig;
 
     fn record(epochs: u32) -> (Progress, Checked) {
-        // Numbers that a JSON reader which is only fast gives back with another last bit.
+        // Numbers of which an imprecise JSON reader changes the last bit.
         let odd = |index: u32| f64::from(index).sqrt() / 1e3;
         let report = |epoch: u32| EpochReport {
             epoch: epoch as usize,
@@ -161,20 +161,20 @@ mod tests {
     }
 
     #[test]
-    fn a_record_comes_back_to_the_bit() {
+    fn a_record_is_read_bit_for_bit() {
         let (progress, checked) = record(60);
         let bytes = Record::write(&progress, &checked).unwrap();
         assert_eq!(Record::read(&bytes).unwrap(), Record { progress, checked: Some(checked) });
     }
 
     #[test]
-    fn every_other_text_is_refused() {
+    fn damaged_records_are_refused() {
         let (progress, checked) = record(1);
         let bytes = Record::write(&progress, &checked).unwrap();
         for place in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[place] ^= 1;
-            // White space between values carries nothing.
+            // White space between values has no meaning.
             if let Ok(read) = Record::read(&damaged) {
                 assert!(bytes[place].is_ascii_whitespace(), "byte {place}");
                 assert_eq!(read.progress, progress);

@@ -1,4 +1,4 @@
-//! The files of tensors of a checkpoint, checked before Burn reads them: it takes a file of moments to be whole.
+//! The tensor files of a checkpoint. They are checked before Burn reads them, because Burn does not check moments.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,17 +10,17 @@ use burn_pack::{Reader, Scalar};
 /// Burn's key for the rank of a parameter, after its id.
 const RANK: &str = ".__rank";
 
-/// Trained tensors and their moments.
+/// Trainable tensors and their moments.
 pub(super) struct Tensors {
     pub(super) trained: ModuleRecord,
     pub(super) optimizer: OptimizerRecord,
-    /// Shapes of the trained tensors, by path.
+    /// Shapes of the trainable tensors, by path.
     pub(super) shapes: BTreeMap<String, Vec<usize>>,
 }
 
-/// Reads both files; the error says what is wrong with which.
+/// Reads both files; the error is their damage.
 pub(super) fn read(trained: Vec<u8>, optimizer: Vec<u8>) -> Result<Tensors, String> {
-    // ResourceCache, so that a clone is a handle.
+    // Shared, so that a clone is a handle.
     let bytes = |bytes| Bytes::from_bytes_vec(bytes).shared();
     let (trained, optimizer) = (bytes(trained), bytes(optimizer));
     let (shapes, by_id) =
@@ -52,7 +52,7 @@ fn check_trained(bytes: &Bytes) -> Result<Shapes, String> {
     Ok((by_path, by_id))
 }
 
-/// Every moment belongs to a trained tensor and has its shape.
+/// Checks that every moment belongs to a trainable tensor and has its shape.
 fn check_moments(bytes: &Bytes, shapes: &HashMap<u64, Vec<usize>>) -> Result<(), String> {
     let shape_of = |name: &str, id: Option<u64>| {
         let found = id.and_then(|id| shapes.get(&id));
