@@ -1,22 +1,21 @@
-//! Records of separated fields: CSV as in RFC 4180, and fields between tabs alone, where quotes are text.
+//! Records of delimited fields: CSV as in RFC 4180, and tab-separated fields without quoting.
 //!
-//! The `csv` crate reads what is malformed as well as it can: a quote that is never closed takes the rest of the file
-//! into its field.
-//! Here that is an error, as for Python's `csv` with `strict=True`, and every record has the line it begins on.
-//! What is accepted is read as the `csv` crate reads it, which a test checks.
+//! The `csv` crate accepts malformed files: a quote that is not closed takes the rest of the file into its field.
+//! Here that is an error, as in Python's `csv` with `strict=True`, and every record has the line on which it begins.
+//! Well-formed files are read as by the `csv` crate, which a test checks.
 
 use std::borrow::Cow;
 use std::path::Path;
 
 use crate::encoding::line_ends;
-use crate::error::DataError;
+use crate::error::{DataError, TableError};
 
-/// How fields are separated.
+/// The separator of fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delimited {
-    /// By commas; a field that begins with a quote ends with one, and may hold commas, line ends and doubled quotes.
+    /// Commas. A field that begins with a quote ends with one, and may contain commas, line ends and doubled quotes.
     Csv,
-    /// By tabs.
+    /// Tabs.
     Tabs,
 }
 
@@ -29,20 +28,20 @@ impl Delimited {
     }
 }
 
-/// Fields of a row, and the line it begins on, counted from 1.
+/// The fields of a row, and the line on which it begins, counted from 1.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Record<'a> {
     pub(crate) line: usize,
     pub(crate) fields: Vec<Cow<'a, str>>,
 }
 
-/// The records of a text, without blank lines. Nothing follows an error.
+/// The records of a text, without blank lines. The iterator ends after an error.
 pub(crate) struct Records<'a> {
     path: &'a Path,
     text: &'a str,
-    /// Byte of the text that is read next.
+    /// The index of the next byte.
     at: usize,
-    /// Line of that byte.
+    /// The line of that byte.
     line: usize,
     how: Delimited,
 }
@@ -56,7 +55,7 @@ impl<'a> Records<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Passes over a line end, if there is one.
+    /// Skips a line end, if there is one.
     fn ends_line(&mut self) -> bool {
         let rest = &self.text.as_bytes()[self.at..];
         self.at += match rest {
@@ -80,11 +79,12 @@ impl<'a> Records<'a> {
             } else if self.byte().is_none() || self.ends_line() {
                 return Ok(Record { line, fields });
             } else {
-                return Err(DataError::AfterQuote {
+                return Err(TableError::AfterQuote {
                     path: self.path.to_owned(),
                     line: self.line,
                     opened,
-                });
+                }
+                .into());
             }
         }
     }
@@ -98,7 +98,7 @@ impl<'a> Records<'a> {
         Cow::Borrowed(&rest[..len])
     }
 
-    /// What is between quotes, of which each that is meant as text is doubled.
+    /// The content of a quoted field, in which quotes are doubled.
     fn quoted_field(&mut self) -> Result<Cow<'a, str>, DataError> {
         let text = self.text;
         let opened = self.line;
@@ -107,12 +107,14 @@ impl<'a> Records<'a> {
         loop {
             let rest = &text[self.at..];
             let Some(len) = rest.find('"') else {
-                return Err(DataError::UnclosedQuote { path: self.path.to_owned(), line: opened });
+                return Err(
+                    TableError::UnclosedQuote { path: self.path.to_owned(), line: opened }.into()
+                );
             };
             self.line += line_ends(&rest.as_bytes()[..len]);
             self.at += len + 1;
             let doubled = self.byte() == Some(b'"');
-            // The first of two quotes is kept with what is before it.
+            // Of two quotes, the first is kept.
             let piece = &rest[..len + usize::from(doubled)];
             if field.is_empty() {
                 field = Cow::Borrowed(piece);
@@ -183,7 +185,7 @@ mod tests {
     fn quotes_are_undone() {
         check("\"a \"\"b\"\", c\",\"\"\n", &[(1, &["a \"b\", c", ""])]);
         check("\"\"\"\"\"\",\"\"\"x\"\n", &[(1, &["\"\"", "\"x"])]);
-        // A quote inside a field that does not begin with one is text.
+        // A quote inside an unquoted field is text.
         check("5\" disk, \"a\"\n", &[(1, &["5\" disk", " \"a\""])]);
         assert_eq!(
             read("\"a\t\"b\n", Delimited::Tabs),

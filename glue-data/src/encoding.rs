@@ -1,41 +1,41 @@
-//! The bytes of a file as text: UTF-8, or an error that names the encoding they look like.
+//! Decodes the bytes of a file as UTF-8; the error names the probable encoding.
 
 use std::path::Path;
 
-use crate::error::DataError;
+use crate::error::{DataError, TextError};
 
 const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// Byte order marks; that of UTF-32 begins with that of UTF-16.
+/// Byte order marks. UTF-32 is first, because its mark begins with that of UTF-16.
 const MARKS: [(&[u8], &str); 4] = [
     (b"\xFF\xFE\x00\x00", "UTF-32"),
     (b"\x00\x00\xFE\xFF", "UTF-32"),
     (b"\xFF\xFE", "UTF-16"),
     (b"\xFE\xFF", "UTF-16"),
 ];
-/// Bytes at the start of a file that are looked at for UTF-16 without a mark.
+/// Number of bytes that are examined to detect UTF-16 without a mark.
 const PROBED: usize = 512;
 
-/// The text of a file; a byte order mark is skipped.
+/// Decodes the text of a file; a byte order mark is skipped.
 ///
 /// # Errors
-/// Another encoding than UTF-8, or a NUL byte, with its line.
+/// If the encoding is not UTF-8, or there is a NUL byte. The error names the line.
 pub fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, DataError> {
     refuse_wide(path, bytes)?;
     let bytes = without_mark(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
         let line = 1 + line_ends(&bytes[..at]);
-        DataError::NotUtf8 { path: path.to_owned(), line, hint: hint(bytes, at) }
+        DataError::from(TextError::NotUtf8 { path: path.to_owned(), line, hint: hint(bytes, at) })
     })?;
     match text.find('\0') {
         Some(at) => {
-            Err(DataError::Nul { path: path.to_owned(), line: 1 + line_ends(&bytes[..at]) })
+            Err(TextError::Nul { path: path.to_owned(), line: 1 + line_ends(&bytes[..at]) }.into())
         }
         None => Ok(text),
     }
 }
 
-/// Refuses the encodings whose bytes would otherwise be read as other letters: UTF-16 and UTF-32.
+/// Checks that the encoding is not UTF-16 or UTF-32, whose bytes could be read as other letters.
 pub(crate) fn refuse_wide(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     let marked = MARKS.iter().find(|(mark, _)| bytes.starts_with(mark)).map(|(_, name)| *name);
     // Without a mark, every second byte of plain Latin text is NUL.
@@ -43,17 +43,17 @@ pub(crate) fn refuse_wide(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     let nuls = probed.iter().filter(|byte| **byte == 0).count();
     let guessed = (probed.len() > 1 && 5 * nuls >= 2 * probed.len()).then_some("UTF-16");
     match marked.or(guessed) {
-        Some(encoding) => Err(DataError::Encoding { path: path.to_owned(), encoding }),
+        Some(encoding) => Err(TextError::Encoding { path: path.to_owned(), encoding }.into()),
         None => Ok(()),
     }
 }
 
-/// The bytes behind UTF-8's byte order mark, where there is one.
+/// The bytes without the byte order mark of UTF-8, if there is one.
 pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(UTF8_MARK).unwrap_or(bytes)
 }
 
-/// Line ends in some bytes: `\n`, `\r\n`, and `\r` alone.
+/// The number of line ends: `\n`, `\r\n`, and `\r` alone.
 pub(crate) fn line_ends(bytes: &[u8]) -> usize {
     let ends = bytes.iter().enumerate().filter(|(at, byte)| match byte {
         b'\n' => true,
@@ -63,8 +63,8 @@ pub(crate) fn line_ends(bytes: &[u8]) -> usize {
     ends.count()
 }
 
-/// What bytes that are not UTF-8 look like: one of Latin-1 alone among ASCII's is none of UTF-8, whose other letters
-/// have two bytes or more.
+/// The probable encoding of bytes that are not UTF-8. A single byte of Latin-1 between ASCII is not UTF-8, in which other
+/// letters have two bytes or more.
 pub(crate) fn hint(bytes: &[u8], at: usize) -> &'static str {
     let is_ascii = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_none_or(u8::is_ascii);
     let is_alone = is_ascii(at.checked_sub(1)) && is_ascii(at.checked_add(1));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_skipped_and_other_encodings_are_named() {
+    fn a_byte_order_mark_is_skipped_and_other_encodings_are_named() {
         check(b"", Ok(""));
         check("\u{feff}naïve\n".as_bytes(), Ok("naïve\n"));
         let utf16 = " looks like UTF-16; save it as UTF-8";
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_refused_with_its_line() {
+    fn bytes_that_are_not_text_are_refused_with_their_line() {
         let latin = " line 3: these bytes are not UTF-8, and look like Latin-1 (Windows-1252); save the file as UTF-8";
         check(b"a\r\nb\r\ncaf\xe9,x\r\n", Err(latin));
         check(b"a\rb\r\xe9", Err(latin));

@@ -1,10 +1,10 @@
-//! What can be wrong with a task's data, said in sentences.
+//! Errors of data: files, labels, published tasks, SQuAD and tokenizers.
 
 use std::path::PathBuf;
 
 use crate::tokenizer::error::TokenizerError;
 
-/// Why data could not be read.
+/// Data cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -13,42 +13,61 @@ pub enum DataError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A published file is not where it should be.
-    #[error(
-        "{task} needs {path}, which is not there; fetch it with `trainer data fetch {task}`, or name the directory that holds {relative} with --data"
-    )]
-    MissingFile {
-        /// The task.
-        task: String,
-        /// Where it was looked for.
+    /// The file has no rows.
+    #[error("{path} holds no rows")]
+    Empty {
+        /// The file.
         path: PathBuf,
-        /// The path inside the data directory.
-        relative: String,
     },
-    /// A task whose files were published elsewhere, and no directory was named.
-    #[error(
-        "{task} is read from files: name the directory that holds {relative} with --data, or fetch them with `trainer data fetch {task}`"
-    )]
-    NoDirectory {
-        /// The task.
-        task: String,
-        /// The path inside the data directory.
-        relative: String,
+    /// The text of a file cannot be decoded.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// A file of rows is malformed.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The labels of a file cannot be used.
+    #[error(transparent)]
+    Label(#[from] LabelError),
+    /// A published task or its files cannot be used.
+    #[error(transparent)]
+    Published(#[from] PublishedError),
+    /// A file of SQuAD, or its predictions, cannot be used.
+    #[error(transparent)]
+    Squad(#[from] SquadError),
+    /// The tokenizer of a base cannot be used.
+    #[error("the tokenizer in {directory} cannot be used: {reason}")]
+    Tokenizer {
+        /// The base's directory.
+        directory: PathBuf,
+        /// The reason.
+        reason: TokenizerError,
     },
-    /// Bytes that are no text.
+    /// A text cannot be tokenized.
+    #[error("a text could not be tokenized: {reason}")]
+    Tokenize {
+        /// The reason.
+        reason: String,
+    },
+}
+
+/// The text of a file cannot be decoded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TextError {
+    /// Bytes are not UTF-8.
     #[error("{path} line {line}: these bytes are not UTF-8{hint}; save the file as UTF-8")]
     NotUtf8 {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// What they look like, if that can be said.
+        /// The probable encoding, if there is one.
         hint: &'static str,
     },
-    /// A text in another encoding.
+    /// The text has another encoding.
     #[error("{path} looks like {encoding}; save it as UTF-8")]
     Encoding {
         /// The file.
@@ -56,131 +75,289 @@ pub enum DataError {
         /// The encoding.
         encoding: &'static str,
     },
-    /// A byte that no text has.
+    /// The text contains a NUL byte.
     #[error("{path} line {line}: a NUL byte, which no text has; save the file as text again")]
     Nul {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
     },
-    /// A quoted field that has no end.
+}
+
+/// A file of rows is malformed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// A quoted field is not closed.
     #[error(
         "{path} line {line}: the quote that opens here is never closed; close it, or double it where it is text"
     )]
     UnclosedQuote {
         /// The file.
         path: PathBuf,
-        /// Line of the quote, counted from 1.
+        /// The line of the quote, counted from 1.
         line: usize,
     },
-    /// A quoted field that has an end before its end.
+    /// Text follows the closing quote of a field.
     #[error(
         "{path} line {line}: text follows the closing quote of a field that opens on line {opened}; double quotes that are text"
     )]
     AfterQuote {
         /// The file.
         path: PathBuf,
-        /// Line of the closing quote, counted from 1.
+        /// The line of the closing quote, counted from 1.
         line: usize,
-        /// Line of the opening quote.
+        /// The line of the opening quote.
         opened: usize,
     },
-    /// A column that cannot be meant alone.
+    /// A column occurs twice.
     #[error(
         "{path} has the column `{column}` twice (columns {first} and {second}); rename one of them"
     )]
     ColumnTwice {
         /// The file.
         path: PathBuf,
-        /// The column that was asked for.
+        /// The requested column.
         column: String,
-        /// Its first place, counted from 1.
+        /// Its first index, counted from 1.
         first: usize,
-        /// Its second place.
+        /// Its second index, counted from 1.
         second: usize,
     },
-    /// A file without a line that names its columns.
+    /// The file has no header.
     #[error("{path} is empty; expected a first line that names the columns")]
     NoHeader {
         /// The file.
         path: PathBuf,
     },
-    /// A line of JSON that is no object, or has something else under a key.
+    /// A line of JSON is not an object, or a value has another type.
     #[error("{path} line {line}: {reason}")]
     JsonLine {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// What is wrong, and where in the line.
+        /// The reason, with the column.
         reason: String,
     },
-    /// An object without a key that was asked for.
+    /// An object does not have a requested key.
     #[error("{path} line {line}: the key `{key}` is missing; the keys there are {found}")]
     MissingKey {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
         /// The key.
         key: String,
-        /// Those that are there.
+        /// The existing ones.
         found: String,
     },
-    /// A row of another width.
+    /// A row has another number of columns.
     #[error("{path} line {line}: {found} columns, expected {expected} ({columns})")]
     Columns {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// How many there are.
+        /// The number of columns.
         found: usize,
-        /// How many there should be.
+        /// The expected number.
         expected: usize,
-        /// Their names.
+        /// The names of the columns.
         columns: String,
     },
-    /// A published file whose columns are others, or in another order.
+    /// A requested column does not exist.
+    #[error("{path} has no column `{column}`; its columns are {found}{hint}")]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The requested column.
+        column: String,
+        /// The existing ones.
+        found: String,
+        /// A suggestion, if there is one.
+        hint: String,
+    },
+    /// The extension of the file is unknown.
+    #[error("{path}: expected a file that ends in .tsv, .csv or .jsonl")]
+    Format {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The labels of a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LabelError {
+    /// A row has no label.
+    #[error(
+        "{path} line {line}: the label is empty; fill it in or take the row out (what has no label yet is for `predict`)"
+    )]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+    },
+    /// Labels look alike, and would be several classes.
+    #[error("{path}: the labels {found}; write them alike, or each is a class of its own")]
+    Alike {
+        /// The file.
+        path: PathBuf,
+        /// The labels with their lines and their difference.
+        found: String,
+    },
+    /// The label is not one of the task.
+    #[error("{path} line {line}: the label `{found}` is none of {expected}{hint}")]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The label.
+        found: String,
+        /// The labels of the task.
+        expected: String,
+        /// The label that looks alike, if there is one.
+        hint: String,
+    },
+    /// The score is not a finite number.
+    #[error("{path} line {line}: the score `{found}` is not a finite number{hint}")]
+    NotANumber {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The text of the score.
+        found: String,
+        /// A suggestion, if there is one.
+        hint: &'static str,
+    },
+    /// No training row can be held out for validation.
+    #[error(
+        "{path}: none of its {rows} rows can be held out for validation, since each is the only one to learn its class (or score) from; add rows, or name validation rows with --validation"
+    )]
+    NothingToHoldOut {
+        /// The file.
+        path: PathBuf,
+        /// The number of rows.
+        rows: usize,
+    },
+    /// All rows have the same label.
+    #[error(
+        "{path}: every row has the label `{label}`; a classification needs two or more (--score reads numbers)"
+    )]
+    OneClass {
+        /// The file.
+        path: PathBuf,
+        /// The only label.
+        label: String,
+    },
+}
+
+/// A published task or its files cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishedError {
+    /// A published file is missing.
+    #[error(
+        "{task} needs {path}, which is not there; fetch it with `trainer data fetch {task}`, or name the directory that holds {relative} with --data"
+    )]
+    MissingFile {
+        /// The task.
+        task: String,
+        /// The expected path.
+        path: PathBuf,
+        /// The path in the data directory.
+        relative: String,
+    },
+    /// The task is read from files, and no directory was named.
+    #[error(
+        "{task} is read from files: name the directory that holds {relative} with --data, or fetch them with `trainer data fetch {task}`"
+    )]
+    NoDirectory {
+        /// The task.
+        task: String,
+        /// The path in the data directory.
+        relative: String,
+    },
+    /// A published file has other columns, or another order of columns.
     #[error("{path} names the columns {found}; expected {expected}")]
     Header {
         /// The file.
         path: PathBuf,
-        /// Its first line.
+        /// The first line.
         found: String,
-        /// The columns as they are published.
+        /// The published columns.
         expected: String,
     },
-    /// A row to learn from without a label.
+    /// All rows of a published file have the same label: the file is truncated.
     #[error(
-        "{path} line {line}: the label is empty; fill it in or take the row out (what has no label yet is for `predict`)"
+        "{path}: every row has the label `{label}`, expected {expected} classes; fetch the whole file as it was published"
     )]
-    EmptyLabel {
+    OneClass {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
-        line: usize,
+        /// The only label.
+        label: String,
+        /// The expected number.
+        expected: usize,
     },
-    /// JSON that ends before it is whole.
+    /// The name of a folder is not a class of the task.
+    #[error("{path} is no class of this task: expected folders of the names {expected}")]
+    UnknownFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The classes of the task.
+        expected: String,
+    },
+    /// There is no task with this name.
+    #[error("there is no task `{name}`; the tasks are {known}{hint}")]
+    UnknownTask {
+        /// The requested one.
+        name: String,
+        /// The existing names.
+        known: String,
+        /// A suggestion, if there is one.
+        hint: String,
+    },
+    /// The task does not have the split.
+    #[error("{task} has no {split} rows; it has {known}")]
+    NoSplit {
+        /// The task.
+        task: String,
+        /// The requested one.
+        split: String,
+        /// The existing splits.
+        known: String,
+    },
+}
+
+/// A file of SQuAD, or its predictions, cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SquadError {
+    /// The JSON ends early.
     #[error("{path} was cut short; fetch it again")]
     CutShort {
         /// The file.
         path: PathBuf,
-        /// Where and in the middle of what.
+        /// The error of the parser.
         source: serde_json::Error,
     },
-    /// JSON of another layout.
+    /// The JSON has another layout.
     #[error("{path} has another layout than {expected}")]
     Json {
         /// The file.
         path: PathBuf,
-        /// The layout.
+        /// The expected layout.
         expected: &'static str,
-        /// Where and what is wrong.
+        /// The error of the parser.
         source: serde_json::Error,
     },
-    /// Questions that a prediction cannot tell apart.
+    /// Two questions have the same id.
     #[error("{path} has two questions of the id `{id}`; a prediction needs one id for each")]
     QuestionTwice {
         /// The file.
@@ -188,25 +365,25 @@ pub enum DataError {
         /// The id.
         id: String,
     },
-    /// A SQuAD whose questions may have no answer.
+    /// The file is of another version of SQuAD, whose questions may have no answer.
     #[error("{path} is SQuAD {found}; expected v1.1, where every question has an answer")]
-    SquadVersion {
+    Version {
         /// The file.
         path: PathBuf,
-        /// What it says.
+        /// The version of the file.
         found: String,
     },
-    /// A file of SQuAD that is not where it should be.
+    /// The file is missing.
     #[error(
         "squad needs {path}, which is not there; get {relative} from https://rajpurkar.github.io/SQuAD-explorer, and name the directory that holds squad with --data"
     )]
-    MissingSquad {
-        /// Where it was looked for.
+    MissingFile {
+        /// The expected path.
         path: PathBuf,
-        /// The path inside the data directory.
+        /// The path in the data directory.
         relative: String,
     },
-    /// Windows over a context that cannot be cut.
+    /// Windows of this length and stride have no room for a context.
     #[error(
         "a row of {max_length} tokens has no room for a context: it needs more than the question's {max_question} and 3 special ones, and a stride of at least 1 (found {doc_stride})"
     )]
@@ -217,137 +394,5 @@ pub enum DataError {
         max_question: usize,
         /// Tokens from window to window.
         doc_stride: usize,
-    },
-    /// A column that is not there.
-    #[error("{path} has no column `{column}`; its columns are {found}{hint}")]
-    MissingColumn {
-        /// The file.
-        path: PathBuf,
-        /// The column that was asked for.
-        column: String,
-        /// Those that are there.
-        found: String,
-        /// What was meant, if that can be guessed.
-        hint: String,
-    },
-    /// Labels that look like one and would be several classes.
-    #[error("{path}: the labels {found}; write them alike, or each is a class of its own")]
-    AlikeLabels {
-        /// The file.
-        path: PathBuf,
-        /// The labels with their lines, and in what they differ.
-        found: String,
-    },
-    /// A label that is not among the task's.
-    #[error("{path} line {line}: the label `{found}` is none of {expected}{hint}")]
-    UnknownLabel {
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// The label.
-        found: String,
-        /// The labels of the task.
-        expected: String,
-        /// The label that looks the same, if one does.
-        hint: String,
-    },
-    /// A score that is no number.
-    #[error("{path} line {line}: the score `{found}` is not a finite number{hint}")]
-    NotANumber {
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// What stands there.
-        found: String,
-        /// How it is to be written, if that can be guessed.
-        hint: &'static str,
-    },
-    /// A file without rows.
-    #[error("{path} holds no rows")]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Rows of which none can be spared for validation.
-    #[error(
-        "{path}: none of its {rows} rows can be held out for validation, since each is the only one to learn its class (or score) from; add rows, or name validation rows with --validation"
-    )]
-    NothingToHoldOut {
-        /// The file.
-        path: PathBuf,
-        /// How many rows there are.
-        rows: usize,
-    },
-    /// Labels that leave nothing to learn.
-    #[error(
-        "{path}: every row has the label `{label}`; a classification needs two or more (--score reads numbers)"
-    )]
-    OneClass {
-        /// The file.
-        path: PathBuf,
-        /// The only label.
-        label: String,
-    },
-    /// A published file that is cut short.
-    #[error(
-        "{path}: every row has the label `{label}`, expected {expected} classes; fetch the whole file as it was published"
-    )]
-    OneClassPublished {
-        /// The file.
-        path: PathBuf,
-        /// The only label.
-        label: String,
-        /// How many there should be.
-        expected: usize,
-    },
-    /// A folder whose name is not among the task's classes.
-    #[error("{path} is no class of this task: expected folders of the names {expected}")]
-    UnknownFolder {
-        /// The folder.
-        path: PathBuf,
-        /// The classes of the task.
-        expected: String,
-    },
-    /// A file of an unknown format.
-    #[error("{path}: expected a file that ends in .tsv, .csv or .jsonl")]
-    Format {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A task nobody knows.
-    #[error("there is no task `{name}`; the tasks are {known}{hint}")]
-    UnknownTask {
-        /// What was asked for.
-        name: String,
-        /// The names of all.
-        known: String,
-        /// The nearest name, if one is near.
-        hint: String,
-    },
-    /// Rows that the task does not have.
-    #[error("{task} has no {split} rows; it has {known}")]
-    NoSplit {
-        /// The task.
-        task: String,
-        /// What was asked for.
-        split: String,
-        /// What there is.
-        known: String,
-    },
-    /// A tokenizer that cannot be read.
-    #[error("the tokenizer in {directory} cannot be used: {reason}")]
-    Tokenizer {
-        /// The base's directory.
-        directory: PathBuf,
-        /// Why.
-        reason: TokenizerError,
-    },
-    /// A text that the tokenizer refuses.
-    #[error("a text could not be tokenized: {reason}")]
-    Tokenize {
-        /// Why.
-        reason: String,
     },
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::error::DataError;
+use crate::error::{DataError, TableError};
 use crate::rows::Row;
 
 /// Reads keys of every object.
@@ -36,10 +36,12 @@ fn objects<'a>(
     let lines = text.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines.map(|(index, line)| {
         let number = index + 1;
-        let object = serde_json::from_str(line).map_err(|error| DataError::JsonLine {
-            path: path.to_owned(),
-            line: number,
-            reason: in_line(&error),
+        let object = serde_json::from_str(line).map_err(|error| {
+            DataError::from(TableError::JsonLine {
+                path: path.to_owned(),
+                line: number,
+                reason: in_line(&error),
+            })
         })?;
         Ok((number, object))
     })
@@ -59,20 +61,22 @@ fn field(path: &Path, line: usize, object: &Object, key: &str) -> Result<String,
     match object.0.get(key) {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(value.to_string()),
-        Some(other) => Err(DataError::JsonLine {
+        Some(other) => Err(TableError::JsonLine {
             path: path.to_owned(),
             line,
             reason: format!(
                 "`{key}` is {}, expected a text, a number or a truth value",
                 kind(other)
             ),
-        }),
-        None => Err(DataError::MissingKey {
+        }
+        .into()),
+        None => Err(TableError::MissingKey {
             path: path.to_owned(),
             line,
             key: key.to_owned(),
             found: object.0.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
-        }),
+        }
+        .into()),
     }
 }
 

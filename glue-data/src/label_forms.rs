@@ -1,26 +1,25 @@
-//! Labels that are taken for the same: they differ in spaces, in Unicode form or in number format alone.
+//! Labels that look alike: they differ only in spaces, Unicode normalization or number format.
 //!
-//! Each spelling would be a class of its own, so that a file that mixes them is refused and nothing is changed
-//! silently.
+//! Each spelling would be a class of its own. A file that mixes spellings is an error, and nothing is changed silently.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use tokenizers::NormalizedString;
 
-use crate::error::DataError;
+use crate::error::{DataError, LabelError};
 
-/// Labels of one form that are named in an error; of how many forms.
+/// Maximum number of labels of one form in an error, and of forms.
 const NAMED: usize = 3;
 
-/// Where a label is first, and how often it is there.
+/// The first line of a label, and the number of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) line: usize,
     pub(crate) rows: usize,
 }
 
-/// The labels of some rows, counted.
+/// Counts the labels of rows.
 pub(crate) fn count<'a>(
     labels: impl IntoIterator<Item = (&'a str, usize)>,
 ) -> BTreeMap<&'a str, Seen> {
@@ -31,7 +30,7 @@ pub(crate) fn count<'a>(
     counts
 }
 
-/// Refuses labels that differ in their form alone.
+/// Checks that no two labels differ only in their form.
 pub(crate) fn check_confusable(
     path: &Path,
     labels: &BTreeMap<&str, Seen>,
@@ -48,10 +47,10 @@ pub(crate) fn check_confusable(
     if alike.len() > NAMED {
         found.push(format!("and so on, {} in all", alike.len()));
     }
-    Err(DataError::AlikeLabels { path: path.to_owned(), found: found.join("; ") })
+    Err(LabelError::Alike { path: path.to_owned(), found: found.join("; ") }.into())
 }
 
-/// The class whose form a label has, and in what the two differ.
+/// The class with the form of a label, and their difference.
 pub(crate) fn near<'a>(classes: &'a [String], label: &str) -> Option<(&'a str, &'static str)> {
     let form_of_label = form(label);
     let class = classes.iter().find(|class| form(class) == form_of_label)?;
@@ -77,7 +76,7 @@ fn difference(a: &str, b: &str) -> &'static str {
     }
 }
 
-/// What labels of the same form share.
+/// The normalized form of a label.
 fn form(label: &str) -> String {
     let text = unicode(label);
     // `1.0`, as pandas writes a column of integers that has a gap; `01` is a code and not the number `1`.
@@ -94,7 +93,7 @@ fn form(label: &str) -> String {
 }
 
 fn unicode(label: &str) -> String {
-    // ASCII has one form.
+    // ASCII needs no normalization.
     if label.is_ascii() {
         return spaced(label);
     }
@@ -103,7 +102,7 @@ fn unicode(label: &str) -> String {
     spaced(text.get())
 }
 
-/// One space for each run of spaces, none around; characters that have no width are spaces that cannot be seen.
+/// Collapses runs of white space, and removes it at both ends; characters without width are removed.
 fn spaced(label: &str) -> String {
     let has_no_width = |letter: char| matches!(letter, '\u{200b}' | '\u{2060}' | '\u{feff}');
     let visible: String = label.chars().filter(|letter| !has_no_width(*letter)).collect();

@@ -22,7 +22,7 @@ mod tokenizer;
 mod tokens;
 
 pub use batch::{Batch, PadToLongest};
-pub use error::DataError;
+pub use error::{DataError, LabelError, PublishedError, SquadError, TableError, TextError};
 pub use rows::{Example, Row, Split};
 pub use seed::derive_seed;
 pub use submission::submission;

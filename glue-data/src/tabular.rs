@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::delimited::{Delimited, Record, Records};
 use crate::encoding::decode;
-use crate::error::DataError;
+use crate::error::{DataError, TableError};
 use crate::jsonl;
 use crate::rows::Row;
 
@@ -24,7 +24,7 @@ impl Format {
             Some("csv") => Ok(Self::Delimited(Delimited::Csv)),
             Some("tsv") => Ok(Self::Delimited(Delimited::Tabs)),
             Some("jsonl") => Ok(Self::Jsonl),
-            _ => Err(DataError::Format { path: path.to_owned() }),
+            _ => Err(TableError::Format { path: path.to_owned() }.into()),
         }
     }
 }
@@ -97,13 +97,14 @@ pub(crate) fn read_delimited(
     let rows = records.map(|record| {
         let Record { line, fields } = record?;
         if fields.len() != header.fields.len() {
-            return Err(DataError::Columns {
+            return Err(TableError::Columns {
                 path: path.to_owned(),
                 line,
                 found: fields.len(),
                 expected: header.fields.len(),
                 columns: header.fields.join(", "),
-            });
+            }
+            .into());
         }
         Ok(Row { fields: indices.iter().map(|index| fields[*index].to_string()).collect(), line })
     });
@@ -111,7 +112,7 @@ pub(crate) fn read_delimited(
 }
 
 fn header<'a>(path: &Path, records: &mut Records<'a>) -> Result<Record<'a>, DataError> {
-    records.next().unwrap_or_else(|| Err(DataError::NoHeader { path: path.to_owned() }))
+    records.next().unwrap_or_else(|| Err(TableError::NoHeader { path: path.to_owned() }.into()))
 }
 
 /// The index of a column that occurs once.
@@ -124,18 +125,20 @@ fn column_index(
     let mut indices = (0..header.len()).filter(|index| header[*index] == column);
     match (indices.next(), indices.next()) {
         (Some(index), None) => Ok(index),
-        (Some(first), Some(second)) => Err(DataError::ColumnTwice {
+        (Some(first), Some(second)) => Err(TableError::ColumnTwice {
             path: path.to_owned(),
             column: column.to_owned(),
             first: first + 1,
             second: second + 1,
-        }),
-        (None, _) => Err(DataError::MissingColumn {
+        }
+        .into()),
+        (None, _) => Err(TableError::MissingColumn {
             path: path.to_owned(),
             column: column.to_owned(),
             found: header.join(", "),
             hint: closest_column(header, column, how),
-        }),
+        }
+        .into()),
     }
 }
 

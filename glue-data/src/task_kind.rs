@@ -7,7 +7,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::error::DataError;
+use crate::error::{DataError, LabelError};
 use crate::label_forms;
 
 /// What a task predicts.
@@ -117,14 +117,16 @@ impl TaskKind {
             return Ok(Label::Class(class));
         }
         if text.trim().is_empty() {
-            return Err(DataError::EmptyLabel { path: path.to_owned(), line });
+            return Err(LabelError::Empty { path: path.to_owned(), line }.into());
         }
-        let unknown = |expected: String, hint: String| DataError::UnknownLabel {
-            path: path.to_owned(),
-            line,
-            found: text.to_owned(),
-            expected,
-            hint,
+        let unknown = |expected: String, hint: String| {
+            DataError::from(LabelError::Unknown {
+                path: path.to_owned(),
+                line,
+                found: text.to_owned(),
+                expected,
+                hint,
+            })
         };
         match self {
             Self::Classification { labels } => {
@@ -138,12 +140,13 @@ impl TaskKind {
                 _ => {
                     let with_point = text.trim().replacen(',', ".", 1);
                     let has_comma = text.contains(',') && with_point.parse::<f32>().is_ok();
-                    Err(DataError::NotANumber {
+                    Err(LabelError::NotANumber {
                         path: path.to_owned(),
                         line,
                         found: text.to_owned(),
                         hint: if has_comma { "; write it with a decimal point" } else { "" },
-                    })
+                    }
+                    .into())
                 }
             },
             Self::Span => Err(unknown("the answers of a SQuAD file".to_owned(), String::new())),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::DataError;
+use crate::error::{DataError, PublishedError};
 use crate::metric::Metric;
 use crate::rows::{Example, Split};
 use crate::task::Task;
@@ -144,10 +144,17 @@ impl TaskSpec {
     /// # Errors
     /// If the task does not have the split.
     pub fn part(&self, split: Split) -> Result<&'static Part, DataError> {
-        self.parts.iter().find(|part| part.split == split).ok_or_else(|| DataError::NoSplit {
-            task: self.name.to_owned(),
-            split: split.name().to_owned(),
-            known: self.parts.iter().map(|part| part.split.name()).collect::<Vec<_>>().join(", "),
+        self.parts.iter().find(|part| part.split == split).ok_or_else(|| {
+            DataError::from(PublishedError::NoSplit {
+                task: self.name.to_owned(),
+                split: split.name().to_owned(),
+                known: self
+                    .parts
+                    .iter()
+                    .map(|part| part.split.name())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            })
         })
     }
 

@@ -1,4 +1,4 @@
-//! Texts as token ids: tokenized once, in parallel, and kept.
+//! Tokenized texts.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -13,18 +13,18 @@ use crate::task_kind::Label;
 use crate::tokenizer::error::{TokenizerError, TokenizerWarning};
 use crate::tokenizer::{BaseTokenizer, identity};
 
-/// A text, or a pair, as BERT reads it: `[CLS] text [SEP]` or `[CLS] text [SEP] text2 [SEP]`.
+/// A text or a pair as token ids: `[CLS] text [SEP]` or `[CLS] text [SEP] text2 [SEP]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encoded {
     /// Token ids.
     pub ids: Vec<u32>,
     /// 0 for the first text with its special tokens, 1 for the second.
     pub type_ids: Vec<u32>,
-    /// What is to be predicted, where it is known.
+    /// The label, if it is known.
     pub label: Option<Label>,
 }
 
-/// A base's tokenizer with a longest length.
+/// The tokenizer of a base, with a maximum length.
 #[derive(Debug, Clone)]
 pub struct TextEncoder {
     tokenizer: Tokenizer,
@@ -37,13 +37,13 @@ pub struct TextEncoder {
 const SHORTEST: usize = 4;
 
 impl TextEncoder {
-    /// The tokenizer of a base's directory: `tokenizer.json`, or `vocab.txt`, with what `tokenizer_config.json`,
-    /// `special_tokens_map.json` and `added_tokens.json` say, as `AutoTokenizer` of transformers reads them.
-    /// Texts are cut at `max_length` tokens, pairs at their longer text first.
+    /// Loads the tokenizer of a base's directory: `tokenizer.json` or `vocab.txt`, with the settings of
+    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`, as `AutoTokenizer` of transformers does.
+    /// Texts are truncated to `max_length` tokens, the longer text of a pair first.
     ///
     /// # Errors
-    /// A directory without a tokenizer, one that is no BERT's or is not whole, a setting that is not supported, or a
-    /// length without room for text.
+    /// If there is no tokenizer of a BERT in the directory, it is incomplete, a setting is not supported, or the length has
+    /// no room for text.
     pub fn from_directory(directory: &Path, max_length: usize) -> Result<Self, DataError> {
         let wrong = |reason| DataError::Tokenizer { directory: directory.to_owned(), reason };
         if max_length < SHORTEST {
@@ -62,26 +62,26 @@ impl TextEncoder {
         Ok(Self { tokenizer, directory: directory.to_owned(), tokens, warnings })
     }
 
-    /// What may not be as it was intended in the tokenizer's files.
+    /// Warnings about the files of the tokenizer.
     pub fn warnings(&self) -> &[TokenizerWarning] {
         &self.warnings
     }
 
-    /// How many tokens there are, added ones included.
+    /// The number of tokens, including added ones.
     pub fn tokens(&self) -> usize {
         self.tokens
     }
 
-    /// Checks that every token has a row of a base's word embeddings, and every row a token.
+    /// Checks that the base's word embeddings have as many rows as there are tokens.
     ///
-    /// Tables may be rounded up to a multiple of 8 to 128, which is worth a warning.
+    /// If the number of rows is rounded up to a multiple of 8 to 128, the result is a warning.
     ///
     /// # Errors
-    /// Another number of tokens than of rows: a line of the vocabulary is missing, or it is another base's.
+    /// If the numbers differ: a line of the vocabulary is missing, or the vocabulary is that of another base.
     pub fn check_rows(&self, rows: usize) -> Result<Option<TokenizerWarning>, DataError> {
-        /// GPUs multiply faster where a table's rows are a multiple of one of these.
+        /// GPUs multiply faster if the number of rows is a multiple of one of these.
         const MULTIPLES: [usize; 5] = [8, 16, 32, 64, 128];
-        /// Rounding up adds less than a hundred rows to ten thousand and more.
+        /// Rounding up adds fewer than a hundred rows to tens of thousands.
         const MAX_UNUSED: f64 = 1.0 / 16.0;
         let (directory, tokens) = (self.directory.clone(), self.tokens);
         if tokens == rows {
@@ -99,11 +99,11 @@ impl TextEncoder {
         Err(DataError::Tokenizer { directory, reason })
     }
 
-    /// What tells this tokenizer from any other: the SHA-256 of what it computes, in lower-case hexadecimal digits.
+    /// The fingerprint of the tokenizer: a SHA-256 in lower-case hexadecimal digits.
     ///
-    /// It depends on the vocabulary, the added tokens and every setting that changes a token id, and not on the longest
-    /// length or on the files that the tokenizer was read from: a `vocab.txt` with its settings and the
-    /// `tokenizer.json` that was made from them agree.
+    /// It depends on the vocabulary, the added tokens and every setting that changes a token id, but not on the maximum
+    /// length or the file format: a `vocab.txt` with its settings and the `tokenizer.json` that was made from them have the
+    /// same fingerprint.
     pub fn fingerprint(&self) -> String {
         identity::fingerprint(&self.tokenizer)
     }
@@ -111,11 +111,11 @@ impl TextEncoder {
     /// Tokenizes rows, in parallel.
     ///
     /// # Errors
-    /// A text that the tokenizer refuses.
+    /// If a text cannot be tokenized.
     pub fn encode(&self, examples: &[Example]) -> Result<TokenizedDataset, DataError> {
         let inputs: Vec<EncodeInput> = examples
             .iter()
-            // An empty second text is none, as for Hugging Face's tokenizer.
+            // An empty second text is ignored, as by Hugging Face's tokenizer.
             .map(|example| match example.text2.as_ref().filter(|text2| !text2.is_empty()) {
                 Some(text2) => {
                     EncodeInput::Dual(example.text.as_str().into(), text2.as_str().into())
@@ -137,10 +137,10 @@ impl TextEncoder {
         Ok(TokenizedDataset { cut, ..rows.collect::<Vec<_>>().into() })
     }
 
-    /// The same tokenizer for texts that are put together and cut elsewhere.
+    /// The tokenizer without special tokens and truncation.
     ///
     /// # Errors
-    /// A tokenizer that puts no two special tokens around a text.
+    /// If the tokenizer does not put two special tokens around a text.
     pub(crate) fn pieces(&self) -> Result<PieceEncoder, DataError> {
         let refused = |error: tokenizers::Error| DataError::Tokenize { reason: error.to_string() };
         let mut tokenizer = self.tokenizer.clone();
@@ -154,7 +154,7 @@ impl TextEncoder {
     }
 }
 
-/// A base's tokenizer that adds no special token and cuts nothing.
+/// The tokenizer of a base without special tokens and truncation.
 #[derive(Debug, Clone)]
 pub(crate) struct PieceEncoder {
     tokenizer: Tokenizer,
@@ -164,18 +164,18 @@ pub(crate) struct PieceEncoder {
     pub(crate) sep: u32,
 }
 
-/// A text's tokens, and where they stand in it.
+/// The tokens of a text, and their positions in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pieces {
     /// Token ids.
     pub(crate) ids: Vec<u32>,
-    /// The bytes of the text that each token stands for.
+    /// The bytes of the text of each token.
     pub(crate) offsets: Vec<Range<usize>>,
 }
 
 impl PieceEncoder {
     /// # Errors
-    /// A text that the tokenizer refuses.
+    /// If a text cannot be tokenized.
     pub(crate) fn encode(&self, text: &str) -> Result<Pieces, DataError> {
         let encoding = self
             .tokenizer
@@ -186,7 +186,7 @@ impl PieceEncoder {
     }
 }
 
-/// Tokenized rows: a Burn dataset that is cheap to clone.
+/// Tokenized rows, as a Burn dataset that is cheap to clone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenizedDataset {
     rows: Arc<[Encoded]>,
@@ -202,22 +202,22 @@ impl From<Vec<Encoded>> for TokenizedDataset {
 }
 
 impl TokenizedDataset {
-    /// The rows themselves.
+    /// The rows.
     pub fn rows(&self) -> &[Encoded] {
         &self.rows
     }
 
-    /// Tokens of the longest row.
+    /// The number of tokens of the longest row.
     pub fn longest(&self) -> usize {
         self.longest
     }
 
-    /// Rows whose text was longer than the tokenizer's longest length, and was cut.
+    /// The number of rows that were truncated.
     pub fn cut(&self) -> usize {
         self.cut
     }
 
-    /// Tokens of each row, special ones included.
+    /// The number of tokens of each row, including special ones.
     pub fn lengths(&self) -> Vec<usize> {
         self.rows.iter().map(|row| row.ids.len()).collect()
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use glue_data::tasks::classification::CLASSIFICATION;
-use glue_data::{DataError, Label, Split, TaskSpec, tasks};
+use glue_data::{DataError, Label, PublishedError, Split, TableError, TaskSpec, tasks};
 
 const PARTS: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
 
@@ -241,9 +241,9 @@ fn published_files_have_the_papers_rows() {
     for spec in &CLASSIFICATION {
         let there = data.join(spec.directory).join(spec.parts[0].file).exists();
         let all = match read_all(spec, data) {
-            Err(DataError::MissingFile { .. }) if !there => continue,
+            Err(DataError::Published(PublishedError::MissingFile { .. })) if !there => continue,
             // Copies of these two files are passed around without some columns.
-            Err(DataError::MissingColumn { .. })
+            Err(DataError::Table(TableError::MissingColumn { .. }))
                 if ["political", "us_economic_performance"].contains(&spec.directory) =>
             {
                 continue;

@@ -16,7 +16,7 @@ fn squad() {
         let squad = Squad::parse(Path::new("train-v1.1.json"), bytes);
         if let Ok(squad) = &squad {
             for question in &squad.questions {
-                for place in question.answers.iter().filter_map(|answer| answer.place.clone()) {
+                for place in question.answers.iter().filter_map(|answer| answer.span.clone()) {
                     assert!(squad.context(question).get(place).is_some());
                 }
             }

@@ -5,7 +5,7 @@ pub(crate) mod unsplit_corpus;
 
 use std::path::{Path, PathBuf};
 
-use crate::error::DataError;
+use crate::error::{DataError, PublishedError};
 use crate::rows::{Example, Split};
 use crate::task::Task;
 use crate::task_spec::{Part, TaskSpec};
@@ -68,13 +68,13 @@ impl TaskSpec {
     fn find(&self, data: Option<&Path>, part: &Part) -> Result<PathBuf, DataError> {
         let relative = format!("{}/{}", self.directory, part.file);
         let Some(data) = data else {
-            return Err(DataError::NoDirectory { task: self.name.to_owned(), relative });
+            return Err(PublishedError::NoDirectory { task: self.name.to_owned(), relative }.into());
         };
         let path = self.locate(data, part);
         if path.exists() {
             Ok(path)
         } else {
-            Err(DataError::MissingFile { task: self.name.to_owned(), path, relative })
+            Err(PublishedError::MissingFile { task: self.name.to_owned(), path, relative }.into())
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::encoding;
-use crate::error::DataError;
+use crate::error::{DataError, PublishedError, TableError, TextError};
 use crate::rows::{Example, Row};
 use crate::task_kind::TaskKind;
 use crate::task_spec::Part;
@@ -64,7 +64,9 @@ fn tab_lines<'a>(
             Ok(line) => line,
             Err(error) => {
                 let hint = encoding::hint(line, error.valid_up_to());
-                return Some(Err(DataError::NotUtf8 { path: path.to_owned(), line: number, hint }));
+                return Some(Err(
+                    TextError::NotUtf8 { path: path.to_owned(), line: number, hint }.into()
+                ));
             }
         };
         let fields: Vec<&str> = line.split('\t').collect();
@@ -77,13 +79,14 @@ fn tab_lines<'a>(
         if part.skip_short_rows && fields.len() < part.columns.len() {
             return None;
         }
-        Some(Err(DataError::Columns {
+        Some(Err(TableError::Columns {
             path: path.to_owned(),
             line: number,
             found: fields.len(),
             expected: part.columns.len(),
             columns: part.columns.join(", "),
-        }))
+        }
+        .into()))
     })
 }
 
@@ -93,9 +96,10 @@ fn check_header(part: &Part, fields: &[&str], path: &Path) -> Result<(), DataErr
     if read.all(|name| fields.get(part.column(name)) == Some(&name)) {
         return Ok(());
     }
-    Err(DataError::Header {
+    Err(PublishedError::Header {
         path: path.to_owned(),
         found: fields.join(", "),
         expected: part.columns.join(", "),
-    })
+    }
+    .into())
 }

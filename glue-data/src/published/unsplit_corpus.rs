@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::delimited::Delimited;
 use crate::encoding::refuse_wide;
-use crate::error::DataError;
+use crate::error::{DataError, LabelError, PublishedError};
 use crate::published::tsv;
 use crate::rows::{Example, Row, Split};
 use crate::seed::derive_seed;
@@ -58,12 +58,14 @@ pub(crate) fn read(
         if corpus.left_out.contains(&label.as_str()) {
             continue;
         }
-        let class = class_of(corpus, &labels, &label).ok_or_else(|| DataError::UnknownLabel {
-            path: path.to_owned(),
-            line: row.line,
-            found: label.clone(),
-            expected: known_labels(corpus, &labels),
-            hint: String::new(),
+        let class = class_of(corpus, &labels, &label).ok_or_else(|| {
+            DataError::from(LabelError::Unknown {
+                path: path.to_owned(),
+                line: row.line,
+                found: label.clone(),
+                expected: known_labels(corpus, &labels),
+                hint: String::new(),
+            })
         })?;
         seen.insert(class);
         examples.push(Example { text, text2: None, label: Some(Label::Class(class)) });
@@ -72,11 +74,12 @@ pub(crate) fn read(
     let mut seen = seen.into_iter();
     match (seen.next(), seen.next()) {
         (None, _) => Err(DataError::Empty { path: path.to_owned() }),
-        (Some(only), None) => Err(DataError::OneClassPublished {
+        (Some(only), None) => Err(PublishedError::OneClass {
             path: path.to_owned(),
             label: labels[only].clone(),
             expected: labels.len().max(corpus.open_classes),
-        }),
+        }
+        .into()),
         _ => Ok((TaskKind::Classification { labels }, examples)),
     }
 }
@@ -155,7 +158,11 @@ fn read_folders(path: &Path, classes: &[&str]) -> Result<Vec<Row>, DataError> {
     for folder in entries(path)? {
         let label = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if !classes.contains(&label.as_str()) {
-            return Err(DataError::UnknownFolder { path: folder, expected: classes.join(", ") });
+            return Err(PublishedError::UnknownFolder {
+                path: folder,
+                expected: classes.join(", "),
+            }
+            .into());
         }
         for file in entries(&folder)? {
             rows.push(Row { fields: vec![decoded(&file)?, label.clone()], line: 1 });

@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::error::DataError;
+use crate::error::{DataError, LabelError};
 use crate::label_forms;
 use crate::rows::{Example, Row};
 use crate::seed::derive_seed;
@@ -146,13 +146,13 @@ impl LabeledColumns<'_> {
 fn classes(path: &Path, rows: &[Row]) -> Result<Vec<String>, DataError> {
     let labels = rows.iter().map(|row| (row.fields[0].as_str(), row.line));
     if let Some((_, line)) = labels.clone().find(|(label, _)| label.trim().is_empty()) {
-        return Err(DataError::EmptyLabel { path: path.to_owned(), line });
+        return Err(LabelError::Empty { path: path.to_owned(), line }.into());
     }
     let counts = label_forms::count(labels);
     label_forms::check_confusable(path, &counts)?;
     let classes: Vec<String> = counts.into_keys().map(str::to_owned).collect();
     match classes.as_slice() {
-        [label] => Err(DataError::OneClass { path: path.to_owned(), label: label.clone() }),
+        [label] => Err(LabelError::OneClass { path: path.to_owned(), label: label.clone() }.into()),
         _ => Ok(classes),
     }
 }
@@ -229,9 +229,11 @@ fn hold_out(
         is_held[*index] = true;
     }
     if order.len() <= HELD_OUT_ONE_IN / 2 {
-        let first = order.first().ok_or_else(|| DataError::NothingToHoldOut {
-            path: path.to_owned(),
-            rows: rows.len(),
+        let first = order.first().ok_or_else(|| {
+            DataError::from(LabelError::NothingToHoldOut {
+                path: path.to_owned(),
+                rows: rows.len(),
+            })
         })?;
         is_held[*first] = true;
     }

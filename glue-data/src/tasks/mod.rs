@@ -1,6 +1,6 @@
 //! The table of published tasks, SQuAD, and tasks of a user's own files. A new published task is an entry of a table.
 
-use crate::error::DataError;
+use crate::error::{DataError, PublishedError};
 use crate::task_spec::TaskSpec;
 
 pub mod classification;
@@ -25,11 +25,11 @@ pub fn lookup(name: &str) -> Result<&'static TaskSpec, DataError> {
         let known: Vec<_> = all().map(|spec| spec.name).collect();
         let normalized = |name: &str| name.replace(['-', '_'], "").to_lowercase();
         let near = known.iter().find(|known| normalized(known) == normalized(name));
-        DataError::UnknownTask {
+        DataError::from(PublishedError::UnknownTask {
             name: name.to_owned(),
             known: known.join(", "),
             hint: near.map_or(String::new(), |near| format!("; did you mean `{near}`?")),
-        }
+        })
     })
 }
 

@@ -1,12 +1,12 @@
-//! What can be wrong with a base's tokenizer, and what is worth a warning.
+//! Errors and warnings about the tokenizer of a base.
 
 use std::path::PathBuf;
 
-/// Why a base's tokenizer cannot be used.
+/// The tokenizer of a base cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenizerError {
-    /// The directory holds no tokenizer.
+    /// The directory contains no tokenizer.
     #[error(
         "neither tokenizer.json nor vocab.txt is there; expected tokenizer.json or vocab.txt of a BERT"
     )]
@@ -16,17 +16,17 @@ pub enum TokenizerError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         error: std::io::Error,
     },
-    /// A file is larger than any tokenizer's.
+    /// A file is too large for a tokenizer.
     #[error("{file} has {bytes} bytes, expected at most {limit}")]
     TooLarge {
         /// The file's name.
         file: &'static str,
         /// Its size.
         bytes: u64,
-        /// The largest that is read.
+        /// The maximum size.
         limit: u64,
     },
     /// A file is not JSON, or has another layout.
@@ -34,10 +34,10 @@ pub enum TokenizerError {
     Json {
         /// The file's name.
         file: &'static str,
-        /// Where and why.
+        /// The error of the parser.
         error: serde_json::Error,
     },
-    /// A part of a file has another type than it should.
+    /// A value has an unexpected type.
     #[error("{file} has {key} {found}, expected {expected}")]
     Value {
         /// The file's name.
@@ -46,10 +46,10 @@ pub enum TokenizerError {
         key: String,
         /// Its value.
         found: String,
-        /// What it may be.
+        /// The expected values.
         expected: &'static str,
     },
-    /// A kind of tokenizer that is not BERT's.
+    /// The tokenizer class is not that of a BERT.
     #[error(
         "{file} has tokenizer_class {found}, which splits texts in another way; expected BertTokenizer, BertTokenizerFast or PreTrainedTokenizerFast"
     )]
@@ -59,49 +59,49 @@ pub enum TokenizerError {
         /// The class.
         found: String,
     },
-    /// The class needs a file that is not there.
+    /// The class needs a file that is missing.
     #[error("tokenizer_class PreTrainedTokenizerFast needs tokenizer.json, which is not there")]
     ClassNeedsJson,
-    /// What `tokenizer.json` says would be overruled by a default.
+    /// A setting of `tokenizer.json` would be overridden by a default.
     #[error(
         "tokenizer.json has {key} {found}, and tokenizer_config.json leaves {key} out, for which transformers takes {default}; write \"{key}\": {found} into tokenizer_config.json, or {default} if that is meant"
     )]
     Unstated {
         /// The key of `tokenizer_config.json`.
         key: &'static str,
-        /// What `tokenizer.json` says.
+        /// The value in `tokenizer.json`.
         found: String,
-        /// What transformers takes.
+        /// The default of transformers.
         default: String,
     },
-    /// A vocabulary of cased words, and no setting that says so.
+    /// The vocabulary is cased, and no setting declares it.
     #[error(
         "{cased} of the {words} words in vocab.txt have upper-case letters, and nothing says whether texts are lower-cased; write {{\"do_lower_case\": false}} into tokenizer_config.json beside it (true if the base was trained on lower-cased texts)"
     )]
     Cased {
-        /// Words with an upper-case letter.
+        /// The number of words with an upper-case letter.
         cased: usize,
-        /// Words.
+        /// The number of words.
         words: usize,
     },
-    /// Bytes that are not text.
+    /// Bytes are not UTF-8.
     #[error("vocab.txt line {line}: these bytes are not UTF-8")]
     NotUtf8 {
         /// Counted from 1.
         line: usize,
     },
-    /// A vocabulary that begins with a byte order mark.
+    /// The vocabulary begins with a byte order mark.
     #[error(
         "vocab.txt begins with a byte order mark, which would be a part of its first token; save it without one"
     )]
     ByteOrderMark,
-    /// A line without a token.
+    /// A line has no token.
     #[error("vocab.txt line {line} is empty, expected a token")]
     EmptyToken {
         /// Counted from 1.
         line: usize,
     },
-    /// A token that is there twice.
+    /// A token occurs twice.
     #[error("vocab.txt has the token `{token}` twice, in lines {first} and {second}")]
     Twice {
         /// The token.
@@ -111,15 +111,15 @@ pub enum TokenizerError {
         /// Counted from 1.
         second: usize,
     },
-    /// A special token that the vocabulary does not have.
+    /// A special token is not in the vocabulary.
     #[error("the vocabulary has no {token}, which is the {role}; a line of it may be missing")]
     NoSpecialToken {
         /// The token.
         token: String,
-        /// The key that names it.
+        /// The key of the special token.
         role: &'static str,
     },
-    /// Ids that no token has.
+    /// An id has no token.
     #[error(
         "no token has the id {missing}, although ids go up to {last}; the vocabulary is not whole"
     )]
@@ -129,7 +129,7 @@ pub enum TokenizerError {
         /// The last id.
         last: u32,
     },
-    /// An id that is not the one that was declared.
+    /// The id of a token differs from the declared one.
     #[error(
         "{file} gives `{token}` the id {declared}, but in the vocabulary it {found}; the vocabulary is another, or not whole"
     )]
@@ -143,13 +143,13 @@ pub enum TokenizerError {
         /// `has 7`, or `is missing`.
         found: String,
     },
-    /// An added token that no text could have.
+    /// An added token is empty.
     #[error("the added token {token:?} is empty after the tokenizer's normalizer, expected text")]
     EmptyAddedToken {
         /// The token.
         token: String,
     },
-    /// A tokenizer that does not frame texts as BERT's does.
+    /// The tokenizer does not put [CLS] and [SEP] around a text.
     #[error(
         "tokenizer.json makes {found} of an empty text, expected [CLS] and [SEP]; its post_processor is not BERT's"
     )]
@@ -157,7 +157,7 @@ pub enum TokenizerError {
         /// The tokens.
         found: String,
     },
-    /// A template with a special token that it does not define.
+    /// A template uses an undefined special token.
     #[error(
         "the post_processor of tokenizer.json uses the special token `{token}` and does not define it"
     )]
@@ -165,35 +165,35 @@ pub enum TokenizerError {
         /// The token.
         token: String,
     },
-    /// A tokenizer that the tokenizers crate refuses.
+    /// The tokenizers crate reports an error.
     #[error("{file}: {reason}")]
     Refused {
         /// The file's name.
         file: &'static str,
-        /// What the crate says.
+        /// The error of the crate.
         reason: String,
     },
-    /// A length without room for text.
+    /// The maximum length has no room for text.
     #[error(
         "texts are cut at {found} tokens, expected at least {least}: [CLS], two [SEP] and one of a text"
     )]
     Length {
-        /// What was asked for.
+        /// The requested length.
         found: usize,
-        /// The smallest length.
+        /// The minimum length.
         least: usize,
     },
-    /// A vocabulary that does not fit the base's embeddings.
+    /// The vocabulary does not fit the embeddings of the base.
     #[error(
         "the tokenizer has {tokens} tokens and the base's word embeddings have {rows} rows; a vocabulary that lost lines reads every later word as another (rows that no token uses need a line each, such as [unused0], in vocab.txt)"
     )]
     Rows {
-        /// Tokens, added ones included.
+        /// Tokens, including added ones.
         tokens: usize,
-        /// Rows of the base's table.
+        /// Rows of the base's word embeddings.
         rows: usize,
     },
-    /// A token without an embedding.
+    /// A token has no embedding.
     #[error(
         "the token `{token}` has the id {id}, and the base's word embeddings have {rows} rows; the tokenizer is another base's, or the embeddings were not resized when it was added"
     )]
@@ -202,16 +202,16 @@ pub enum TokenizerError {
         token: String,
         /// Its id.
         id: u32,
-        /// Rows of the base's table.
+        /// Rows of the base's word embeddings.
         rows: usize,
     },
 }
 
-/// Something about a base's tokenizer that does not keep it from being used, and may not be what was intended.
+/// A warning about the tokenizer of a base, which can be used nevertheless.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenizerWarning {
-    /// A key that neither transformers nor this crate knows.
+    /// A key is unknown to transformers and to this crate.
     #[error("{file} has the unknown key `{key}`, which is not used")]
     UnknownKey {
         /// The file's name.
@@ -219,19 +219,19 @@ pub enum TokenizerWarning {
         /// The key.
         key: String,
     },
-    /// `tokenizer_config.json` overrules `tokenizer.json`.
+    /// `tokenizer_config.json` overrides `tokenizer.json`.
     #[error(
         "tokenizer_config.json has {key} {stated} and tokenizer.json {found}; the former is used, as transformers does"
     )]
-    Overruled {
+    Overridden {
         /// The key of `tokenizer_config.json`.
         key: &'static str,
         /// Its value, which is used.
         stated: String,
-        /// What `tokenizer.json` says.
+        /// The value in `tokenizer.json`.
         found: String,
     },
-    /// A setting that the class of the tokenizer does not use.
+    /// A setting is not used by the class of the tokenizer.
     #[error(
         "tokenizer_config.json has {key} {stated}, which tokenizer_class PreTrainedTokenizerFast does not use; tokenizer.json has {found}"
     )]
@@ -243,7 +243,7 @@ pub enum TokenizerWarning {
         /// What `tokenizer.json` says, which is used.
         found: String,
     },
-    /// `vocab.txt` is another vocabulary than that of `tokenizer.json`.
+    /// `vocab.txt` differs from the vocabulary of `tokenizer.json`.
     #[error(
         "vocab.txt line {line} is `{token}`, which has another id in tokenizer.json; tokenizer.json is used, as transformers does"
     )]
@@ -253,7 +253,7 @@ pub enum TokenizerWarning {
         /// The token.
         token: String,
     },
-    /// `special_tokens_map.json` is another than what `tokenizer_config.json` says.
+    /// `special_tokens_map.json` differs from `tokenizer_config.json`.
     #[error(
         "special_tokens_map.json has another {key} than tokenizer_config.json; the latter is used, as transformers does"
     )]
@@ -261,7 +261,7 @@ pub enum TokenizerWarning {
         /// The key.
         key: String,
     },
-    /// A padding token of another id than the one that texts are padded with.
+    /// The id of the padding token is not 0, with which texts are padded.
     #[error(
         "{token} has the id {id}, and texts are padded with 0; padding is masked, so that only adapters with gates or batch norms see it"
     )]
@@ -271,14 +271,14 @@ pub enum TokenizerWarning {
         /// Its id.
         id: u32,
     },
-    /// Word embeddings with rows that no token uses.
+    /// The word embeddings have rows without a token.
     #[error(
         "the base's word embeddings have {rows} rows and its tokenizer {tokens} tokens; the table seems to be rounded up"
     )]
     UnusedRows {
-        /// Tokens, added ones included.
+        /// Tokens, including added ones.
         tokens: usize,
-        /// Rows of the base's table.
+        /// Rows of the base's word embeddings.
         rows: usize,
     },
 }

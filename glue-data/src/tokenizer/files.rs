@@ -1,4 +1,4 @@
-//! The files of a directory that a tokenizer is read from.
+//! The files of a tokenizer's directory.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ impl Files {
         Self { directory: directory.to_owned() }
     }
 
-    /// The bytes of a file; `None` where there is no such file.
+    /// The bytes of a file; `None` if there is no such file.
     pub(super) fn bytes(&self, file: &'static str) -> Result<Option<Vec<u8>>, TokenizerError> {
         let path = self.directory.join(file);
         let unreadable = |error| TokenizerError::Read { path: path.clone(), error };
@@ -35,7 +35,7 @@ impl Files {
         }
     }
 
-    /// The object in a JSON file; `None` where there is no such file.
+    /// The object in a JSON file; `None` if there is no such file.
     pub(super) fn object(
         &self,
         file: &'static str,

@@ -1,22 +1,21 @@
-//! What tells one tokenizer from another: a hash of what it computes, whatever files it came from.
+//! The fingerprint of a tokenizer, which does not depend on its file format.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokenizers::{Tokenizer, TruncationDirection};
 
-/// Parts of a `tokenizer.json` that change no token id: how ids become text again, and the padding and length that the
-/// caller chooses.
+/// Parts of a `tokenizer.json` that do not change token ids: decoding, and the padding and length that the caller sets.
 const WITHOUT_EFFECT: [&str; 4] = ["version", "truncation", "padding", "decoder"];
 
 /// The SHA-256 of a tokenizer's canonical form, in lower-case hexadecimal digits.
 ///
-/// The vocabulary in the order of its ids, the added tokens and every step of the tokenizer are hashed, and not the
-/// bytes of a file: a `vocab.txt` and the `tokenizer.json` that was made from it agree.
+/// The vocabulary in the order of its ids, the added tokens and every step of the tokenizer are hashed. A `vocab.txt` and
+/// the `tokenizer.json` that was made from it have the same fingerprint.
 pub(crate) fn fingerprint(tokenizer: &Tokenizer) -> String {
     let is_left = tokenizer
         .get_truncation()
         .is_some_and(|truncation| truncation.direction == TruncationDirection::Left);
-    // A tokenizer has string keys and finite numbers only, which always serialize.
+    // A tokenizer has only string keys and finite numbers, which always serialize.
     let mut value = serde_json::to_value(tokenizer).unwrap_or_default();
     if let Value::Object(parts) = &mut value {
         parts.retain(|part, _| !WITHOUT_EFFECT.contains(&part.as_str()));
@@ -24,7 +23,7 @@ pub(crate) fn fingerprint(tokenizer: &Tokenizer) -> String {
             resolve_accents(normalizer);
         }
         if let Some(Value::Array(added)) = parts.get_mut("added_tokens") {
-            // Whether a token is left out when ids become text.
+            // The flag only affects decoding.
             added.iter_mut().filter_map(Value::as_object_mut).for_each(|token| {
                 token.remove("special");
             });
@@ -47,8 +46,7 @@ fn resolve_accents(normalizer: &mut Map<String, Value>) {
     }
 }
 
-/// Orders the keys of every object, so that the form does not depend on the order in which the tokenizers crate writes
-/// them.
+/// Sorts the keys of every object, so that the form does not depend on the tokenizers crate.
 fn sort_keys(value: &mut Value) {
     match value {
         Value::Object(map) => {

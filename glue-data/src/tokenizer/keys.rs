@@ -1,4 +1,4 @@
-//! The keys of the files beside a tokenizer, and what is done with each.
+//! The keys of a tokenizer's configuration files, with a rule for each.
 //!
 //! <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/tokenization_utils_base.py>
 
@@ -6,15 +6,15 @@ use serde_json::{Map, Value};
 
 use super::error::{TokenizerError, TokenizerWarning};
 
-/// What is done with a key of `tokenizer_config.json`.
+/// The rule for a key of `tokenizer_config.json`.
 #[derive(Clone, Copy)]
 enum Rule {
-    /// It decides token ids and is used.
+    /// It changes token ids, and is used.
     Used,
-    /// It changes no token id; the text says why.
-    #[expect(dead_code, reason = "the reason is for whoever reads the table")]
+    /// It does not change token ids, for this reason.
+    #[expect(dead_code, reason = "the text documents the table")]
     Harmless(&'static str),
-    /// It changes token ids and has one value that is supported.
+    /// It changes token ids, and only one value is supported.
     Only(fn(&Value) -> bool, &'static str),
 }
 
@@ -61,8 +61,8 @@ const CONFIG: &[(&str, Rule)] = &[
     ("mecab_kwargs", Only(is_empty, "null")),
     ("sudachi_kwargs", Only(is_empty, "null")),
     ("jumanpp_kwargs", Only(is_empty, "null")),
-    // Of no effect on token ids.
-    ("model_max_length", Harmless("the longest length is chosen by whoever trains")),
+    // Without effect on token ids.
+    ("model_max_length", Harmless("the maximum length is a setting of the run")),
     ("max_len", Harmless("the old name of model_max_length")),
     ("max_length", Harmless("written beside a stored truncation; the length is the caller's")),
     ("stride", Harmless("written beside a stored truncation; texts do not overflow")),
@@ -86,7 +86,7 @@ const CONFIG: &[(&str, Rule)] = &[
     ("device_map", Harmless("where a model is put")),
 ];
 
-/// Refuses keys of `tokenizer_config.json` with values that are not supported, and lists those that are not known.
+/// Checks that the values of `tokenizer_config.json` are supported; the result is the unknown keys.
 pub(super) fn check_config(
     config: &Map<String, Value>,
 ) -> Result<Vec<TokenizerWarning>, TokenizerError> {
@@ -109,7 +109,7 @@ pub(super) fn check_config(
     Ok(warnings)
 }
 
-/// The keys of `special_tokens_map.json` that are not known.
+/// The unknown keys of `special_tokens_map.json`.
 pub(super) fn unknown_special(map: &Map<String, Value>) -> Vec<TokenizerWarning> {
     let unknown = map.keys().filter(|key| {
         !SPECIAL_TOKENS.contains(&key.as_str()) && *key != "additional_special_tokens"
@@ -118,7 +118,7 @@ pub(super) fn unknown_special(map: &Map<String, Value>) -> Vec<TokenizerWarning>
     unknown.map(|key| TokenizerWarning::UnknownKey { file, key: key.clone() }).collect()
 }
 
-/// A value in a message: long ones are cut.
+/// A value for a message, truncated if it is long.
 pub(super) fn shown(value: &Value) -> String {
     const LONGEST: usize = 80;
     let text = value.to_string();

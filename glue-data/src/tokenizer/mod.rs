@@ -1,6 +1,6 @@
-//! A base's tokenizer: what its files say, checked, and what tells one tokenizer from another.
+//! Loads and checks the tokenizer of a base, and computes its fingerprint.
 //!
-//! It is the tokenizer that `AutoTokenizer` of transformers 4.57.6 makes of the same directory, or an error.
+//! The result is the tokenizer that `AutoTokenizer` of transformers 4.57.6 loads from the same directory, or an error.
 
 use std::path::Path;
 
@@ -21,13 +21,13 @@ use files::Files;
 use settings::{Class, Settings};
 use vocabulary::Vocabulary;
 
-/// A tokenizer as a base's directory has it.
+/// The tokenizer of a base's directory.
 #[derive(Debug)]
 pub(crate) struct BaseTokenizer {
     pub(crate) tokenizer: Tokenizer,
-    /// The end at which texts are cut.
+    /// The side at which texts are truncated.
     pub(crate) truncation_side: TruncationDirection,
-    /// Its tokens, added ones included.
+    /// The number of tokens, including added ones.
     pub(crate) tokens: usize,
     pub(crate) warnings: Vec<TokenizerWarning>,
 }
@@ -134,7 +134,7 @@ fn from_vocabulary(
     }
 }
 
-/// Whether two special tokens are put around a text, and are the tokens of the vocabulary.
+/// Checks that two special tokens of the vocabulary are put around a text.
 fn check_frame(tokenizer: &Tokenizer) -> Result<(), TokenizerError> {
     let encode = |input: EncodeInput| {
         tokenizer.encode(input, true).map_err(|error| refused(whole::FILE, &error))

@@ -1,6 +1,6 @@
-//! What the files beside a tokenizer say: `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json`.
+//! The configuration files of a tokenizer: `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json`.
 //!
-//! They are combined as `PreTrainedTokenizerBase._from_pretrained` of transformers 4.57.6 does.
+//! They are combined as by `PreTrainedTokenizerBase._from_pretrained` of transformers 4.57.6.
 
 use std::collections::BTreeMap;
 
@@ -19,18 +19,18 @@ const ADDED: &str = "added_tokens.json";
 /// The class of transformers that reads a tokenizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// `BertTokenizerFast`: its settings overrule the normalizer of `tokenizer.json`.
+    /// `BertTokenizerFast`: its settings override the normalizer of `tokenizer.json`.
     Bert,
     /// `PreTrainedTokenizerFast`: `tokenizer.json` as it is.
     Plain,
 }
 
-/// A special token as it is declared.
+/// The declaration of a special token.
 #[derive(Debug, Clone)]
 pub(super) enum Special {
-    /// By its text alone.
+    /// Its text alone.
     Text(String),
-    /// With flags.
+    /// A token with flags.
     Declared(Declared),
 }
 
@@ -54,19 +54,19 @@ pub(super) struct Declared {
 pub(super) struct Settings {
     pub(super) class: Class,
     pub(super) do_lower_case: Option<bool>,
-    /// `Some(None)` where it is stated to be null.
+    /// `Some(None)` if it is null.
     #[expect(clippy::option_option, reason = "transformers has three values, and a default")]
     pub(super) strip_accents: Option<Option<bool>>,
     pub(super) tokenize_chinese_chars: Option<bool>,
     pub(super) add_prefix_space: bool,
     pub(super) truncation_side: Option<TruncationDirection>,
     pub(super) states_padding_side: bool,
-    /// Special tokens that are stated; `None` for null.
+    /// The declared special tokens; `None` for null.
     special: BTreeMap<&'static str, Option<Special>>,
     additional: Vec<Special>,
     /// Added tokens by their ids.
     declared: BTreeMap<u32, Declared>,
-    /// The file that declares them.
+    /// The file with their declarations.
     declared_in: &'static str,
     /// Whether `tokenizer_config.json` lists the added tokens; the older files are not read then.
     lists_added: bool,
@@ -104,10 +104,10 @@ impl Declared {
 }
 
 impl Settings {
-    /// Reads the files beside a tokenizer.
+    /// Reads the configuration files of a tokenizer.
     pub(super) fn read(files: &Files) -> Result<Self, TokenizerError> {
         let config = files.object(CONFIG)?.unwrap_or_default();
-        // Of another class, any other key may mean something else.
+        // In the configuration of another class, other keys may have another meaning.
         let class = class(files, &config)?;
         let mut warnings = keys::check_config(&config)?;
         let mut settings = Self {
@@ -159,7 +159,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// A special token by its key, or what transformers' BERT has.
+    /// A special token by its key, or the default of BERT in transformers.
     pub(super) fn special_token(
         &self,
         key: &'static str,
@@ -174,7 +174,7 @@ impl Settings {
         }
     }
 
-    /// The tokens that transformers adds to a tokenizer which has `present` already, in their order.
+    /// The tokens that transformers adds to a tokenizer with the tokens `present`, in their order.
     pub(super) fn tokens_to_add(&self, present: &[AddedToken]) -> Vec<AddedToken> {
         let defaults = match self.class {
             Class::Bert => [
@@ -230,7 +230,7 @@ impl Settings {
         tokens
     }
 
-    /// The ids that the files declare for added tokens, with the file that does.
+    /// The declared ids of added tokens, with the file of each declaration.
     pub(super) fn declared_ids(
         &self,
         files: &Files,
@@ -240,7 +240,7 @@ impl Settings {
             .iter()
             .map(|(id, declared)| (self.declared_in, declared.content.clone(), u64::from(*id)));
         let mut ids: Vec<_> = listed.collect();
-        // transformers does not read this file where the configuration lists the tokens; the two must agree.
+        // transformers does not read this file if the configuration lists the tokens; the two must agree.
         for (token, id) in files.object(ADDED)?.unwrap_or_default() {
             let id = id.as_u64().ok_or_else(|| wrong(ADDED, &token, &id, "an id"))?;
             ids.push((ADDED, token, id));
@@ -306,7 +306,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Where `special_tokens_map.json` says something else than what is used.
+    /// The keys of `special_tokens_map.json` that differ from the used values.
     fn differences(
         &self,
         map: &Map<String, Value>,
@@ -348,7 +348,7 @@ fn class(files: &Files, config: &Map<String, Value>) -> Result<Class, TokenizerE
     };
     let name = value.as_str().ok_or_else(|| wrong(file, KEY, &value, "a name"))?;
     match name {
-        // Electra's is a copy of BERT's.
+        // Electra's tokenizer is a copy of BERT's.
         "BertTokenizer" | "BertTokenizerFast" | "ElectraTokenizer" | "ElectraTokenizerFast" => {
             Ok(Class::Bert)
         }

@@ -1,12 +1,12 @@
-//! `vocab.txt`: a token a line, its id the line's number.
+//! `vocab.txt`: one token per line; its id is the number of the line.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::error::TokenizerError;
 
-/// At least this share of the words of a cased vocabulary has an upper-case letter; BERT's own has two in five, and an
-/// uncased one has none.
+/// Minimum share of words with an upper-case letter in a cased vocabulary; that of BERT has two in five, and an uncased one
+/// has none.
 const CASED_SHARE: f64 = 0.01;
 
 /// The tokens of a `vocab.txt` in the order of their ids.
@@ -26,7 +26,7 @@ impl Vocabulary {
             return Err(TokenizerError::ByteOrderMark);
         }
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
-        // Lines behind the last token are no tokens that a text could have.
+        // Empty lines at the end are no tokens.
         let tokens: Vec<String> =
             text.trim_end_matches('\n').split('\n').map(str::to_owned).collect();
         if let Some(line) = tokens.iter().position(String::is_empty) {
@@ -56,9 +56,9 @@ impl Vocabulary {
         Ok(ids)
     }
 
-    /// Refuses a vocabulary of cased words, which cannot belong to texts that are lower-cased.
+    /// Checks that the vocabulary is not cased, which does not fit lower-cased texts.
     pub(super) fn check_uncased(&self) -> Result<(), TokenizerError> {
-        // [UNK], [unused1] and <s> are no words.
+        // [UNK], [unused1] and <s> are not words.
         let is_word = |token: &&String| !token.starts_with(['[', '<']);
         let words = self.tokens.iter().filter(is_word).count();
         let is_cased = |token: &&String| token.chars().any(char::is_uppercase);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused_with_its_line() {
+    fn invalid_tokens_are_refused_with_their_line() {
         assert_eq!(refused(b"a\nb\na\n"), "vocab.txt has the token `a` twice, in lines 1 and 3");
         assert_eq!(refused(b"a\n\nb\n"), "vocab.txt line 2 is empty, expected a token");
         assert_eq!(refused(b"a\nb\xff\n"), "vocab.txt line 2: these bytes are not UTF-8");

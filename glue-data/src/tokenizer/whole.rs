@@ -1,4 +1,4 @@
-//! `tokenizer.json`: a whole tokenizer, with the settings beside it applied as transformers does.
+//! `tokenizer.json`: a complete tokenizer, to which the configuration files are applied as by transformers.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +14,12 @@ use super::vocabulary::Vocabulary;
 
 pub(super) const FILE: &str = "tokenizer.json";
 
-/// What of a `tokenizer.json` makes token ids, with the settings beside it.
+/// The parts of a `tokenizer.json` that determine token ids, with the settings of the configuration files.
 pub(super) fn read(
     mut json: Map<String, Value>,
     settings: &mut Settings,
 ) -> Result<Map<String, Value>, TokenizerError> {
-    // How ids become text is not needed; length and padding are the caller's.
+    // Decoding is not needed; length and padding are set by the caller.
     json.remove("decoder");
     let padding = json.remove("padding").unwrap_or_default();
     if !settings.states_padding_side && padding.get("direction").is_some_and(|side| side == "Left")
@@ -40,7 +40,7 @@ pub(super) fn read(
     Ok(json)
 }
 
-/// Holds a tokenizer to the ids that its file declares, which the tokenizers crate does not do.
+/// Checks that tokens have the ids that their file declares, which the tokenizers crate does not check.
 pub(super) fn check(declared: &Value, tokenizer: &Tokenizer) -> Result<(), TokenizerError> {
     for token in declared.as_array().into_iter().flatten() {
         let id = token.get("id").and_then(Value::as_u64);
@@ -58,8 +58,8 @@ pub(super) fn check(declared: &Value, tokenizer: &Tokenizer) -> Result<(), Token
     Ok(())
 }
 
-/// Refuses an added token that the normalizer leaves nothing of: it would be found everywhere, and the tokenizers crate
-/// panics on it.
+/// Checks that no added token is empty after normalization: it would match everywhere, and the tokenizers crate panics
+/// on it.
 pub(super) fn check_added(tokenizer: &Tokenizer) -> Result<(), TokenizerError> {
     let Some(normalizer) = tokenizer.get_normalizer() else { return Ok(()) };
     for token in tokenizer.get_added_tokens_decoder().into_values() {
@@ -72,7 +72,7 @@ pub(super) fn check_added(tokenizer: &Tokenizer) -> Result<(), TokenizerError> {
     Ok(())
 }
 
-/// Puts what `tokenizer_config.json` says over a `BertNormalizer`, as the class `BertTokenizerFast` does.
+/// Overrides the settings of a `BertNormalizer` by `tokenizer_config.json`, as the class `BertTokenizerFast` does.
 fn overrule_normalizer(
     json: &mut Map<String, Value>,
     settings: &mut Settings,
@@ -95,7 +95,7 @@ fn overrule_normalizer(
         ("tokenize_chinese_chars", "handle_chinese_chars", chinese, true.into()),
     ];
     for (key, theirs, stated, default) in rules {
-        // Stripping accents follows lower-casing where it is null.
+        // If `strip_accents` is null, accents are stripped if texts are lower-cased.
         let lowercase = normalizer.get("lowercase").cloned().unwrap_or_default();
         let effect = |value: &Value| match value {
             Value::Null if key == "strip_accents" => lowercase.clone(),
@@ -113,7 +113,7 @@ fn overrule_normalizer(
             }
             Some(stated) => {
                 if differs(&stated) {
-                    settings.warnings.push(TokenizerWarning::Overruled {
+                    settings.warnings.push(TokenizerWarning::Overridden {
                         key,
                         stated: stated.to_string(),
                         found: found.to_string(),
@@ -134,7 +134,7 @@ fn overrule_normalizer(
     Ok(())
 }
 
-/// `PreTrainedTokenizerFast` puts `add_prefix_space` over that of the pre-tokenizer.
+/// `PreTrainedTokenizerFast` overrides `add_prefix_space` of the pre-tokenizer.
 fn check_prefix_space(
     json: &Map<String, Value>,
     settings: &Settings,
@@ -150,7 +150,7 @@ fn check_prefix_space(
     }
 }
 
-/// A step that puts special tokens around texts.
+/// A post-processor, which puts special tokens around texts.
 #[derive(Deserialize)]
 #[serde(tag = "type")]
 #[expect(clippy::enum_variant_names, reason = "the names are those of tokenizer.json")]
@@ -178,7 +178,7 @@ struct TemplateToken {
     tokens: Vec<String>,
 }
 
-/// The tokenizers crate panics on a template that names what is not there.
+/// Checks a template: the tokenizers crate panics if it names an undefined token.
 fn check_frame(json: &Value) -> Result<(), TokenizerError> {
     let expected = "TemplateProcessing or BertProcessing with each text once";
     let refused = || wrong(FILE, "post_processor", json, expected);
@@ -210,7 +210,7 @@ fn check_frame(json: &Value) -> Result<(), TokenizerError> {
     Ok(())
 }
 
-/// Whether a token has the id that a file declares.
+/// Checks that a token has the id that a file declares.
 pub(super) fn check_id(
     file: &'static str,
     token: &str,
@@ -225,13 +225,13 @@ pub(super) fn check_id(
     Err(TokenizerError::Id { file, token: token.to_owned(), declared, found })
 }
 
-/// The first line of a `vocab.txt` that is another token's.
+/// A warning about the first line of `vocab.txt` that differs from `tokenizer.json`.
 pub(super) fn other_vocabulary(
     files: &Files,
     tokenizer: &Tokenizer,
 ) -> Result<Option<TokenizerWarning>, TokenizerError> {
     let Some(bytes) = files.bytes("vocab.txt")? else { return Ok(None) };
-    // It is not used: that it is damaged is no reason to refuse the tokenizer.
+    // The file is not used, so that damage in it is not an error.
     let Ok(vocabulary) = Vocabulary::parse(&bytes) else {
         return Ok(Some(TokenizerWarning::OtherVocabulary { line: 1, token: String::new() }));
     };
@@ -242,7 +242,7 @@ pub(super) fn other_vocabulary(
     Ok(other.map(|(token, line)| TokenizerWarning::OtherVocabulary { line, token: token.clone() }))
 }
 
-/// Refuses ids that no token has.
+/// Checks that the ids have no gaps.
 pub(super) fn check_ids(tokenizer: &Tokenizer) -> Result<usize, TokenizerError> {
     let vocabulary = tokenizer.get_vocab(true);
     let ids: BTreeSet<u32> = vocabulary.into_values().collect();

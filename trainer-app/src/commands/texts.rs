@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use burn_adapters::file::native::TextInput;
 use glue_data::encoding::decode;
-use glue_data::{DataError, Example, tabular, tasks};
+use glue_data::{DataError, Example, TableError, tabular, tasks};
 
 use crate::cli::{ColumnArgs, PredictArgs};
 use crate::exit::UsageError;
@@ -121,7 +121,7 @@ fn lines(path: &Path, bytes: &[u8], input: Option<TextInput>) -> Result<Vec<Text
             match (texts.next(), texts.next(), texts.next()) {
                 (Some(text), Some(text2), None) => (text, Some(text2.to_owned())),
                 _ => {
-                    return Err(DataError::Columns {
+                    return Err(TableError::Columns {
                         path: path.to_owned(),
                         line,
                         found: text.split('\t').count(),

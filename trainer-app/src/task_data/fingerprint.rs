@@ -37,7 +37,7 @@ pub(super) fn of_questions<'a>(files: impl IntoIterator<Item = &'a Squad>) -> St
             number(&mut hasher, question.answers.len());
             for answer in &question.answers {
                 text(&mut hasher, &answer.text);
-                number(&mut hasher, answer.place.as_ref().map_or(usize::MAX, |place| place.start));
+                number(&mut hasher, answer.span.as_ref().map_or(usize::MAX, |span| span.start));
             }
         }
     }

@@ -32,8 +32,8 @@ impl SquadData {
     /// If a file is missing or malformed.
     pub(super) fn read(config: &RunConfig) -> Result<Self> {
         let data = config.task.data.as_deref();
-        let mut train = Squad::read_part(data, Split::Train)?;
-        let validation = Squad::read_part(data, Split::Validation)?;
+        let mut train = Squad::read_split(data, Split::Train)?;
+        let validation = Squad::read_split(data, Split::Validation)?;
         let fingerprint = fingerprint::of_questions([&train, &validation]);
         if let Some(limit) = config.task.limit {
             let kept = rows::sample(train.questions.len(), limit, config.seed);

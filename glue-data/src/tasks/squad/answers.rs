@@ -1,10 +1,9 @@
-//! From logits to texts: the best stretches of a question's windows.
+//! From logits to answers: the best spans of a question's windows.
 //!
 //! `write_predictions` in the reference code,
 //! <https://github.com/google-research/bert/blob/1cd50d7aa7d26638e05eb5b8a282b30cc92c6eb6/run_squad.py>.
-//! It joins tokens and aligns the result with the words of the context, and gives whole words where that fails.
-//! Here the tokenizer's offsets say where the tokens stand, so that an answer is a stretch of the context as it is
-//! written.
+//! The reference joins tokens and aligns the result with the words of the context; if that fails, it returns whole words.
+//! Here the tokenizer's offsets give the position of each token, so that an answer is a substring of the context.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +14,12 @@ use super::questions::Squad;
 use super::score::Predictions;
 use super::windows::Windows;
 
-/// Where an answer may be; the numbers are the reference's.
+/// The limits of the search for answers; the defaults are those of the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnswerSearch {
-    /// How many starts and ends of a window are tried, and how many answers are kept of a question.
+    /// Number of starts and of ends that are tried in a window, and of answers that are kept for a question.
     pub n_best: usize,
-    /// The longest answer, in tokens.
+    /// Maximum length of an answer, in tokens.
     pub max_answer_tokens: usize,
 }
 
@@ -30,30 +29,30 @@ impl Default for AnswerSearch {
     }
 }
 
-/// What a model says of a row.
+/// The logits of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpanLogits {
-    /// For each position, that the answer starts there; what follows the row's tokens is padding.
+    /// For each position, the logit of the answer's start; positions after the row's tokens are padding.
     pub start: Vec<f32>,
-    /// For each position, that the answer ends there.
+    /// For each position, the logit of the answer's end.
     pub end: Vec<f32>,
 }
 
 /// A possible answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Candidate {
-    /// A stretch of the context.
+    /// The answer, a substring of the context.
     pub text: String,
-    /// Among the answers that were kept.
+    /// The probability among the kept answers.
     pub probability: f64,
-    /// Logit of its first token as a start.
+    /// The logit of the first token as a start.
     pub start_logit: f32,
-    /// Logit of its last token as an end.
+    /// The logit of the last token as an end.
     pub end_logit: f32,
 }
 
-/// A stretch of a row, before it is a text.
-struct Stretch {
+/// A span of a row.
+struct RowSpan {
     row: usize,
     start: usize,
     end: usize,
@@ -61,17 +60,17 @@ struct Stretch {
     end_logit: f32,
 }
 
-impl Stretch {
+impl RowSpan {
     fn score(&self) -> f64 {
         f64::from(self.start_logit) + f64::from(self.end_logit)
     }
 }
 
 impl AnswerSearch {
-    /// The best answers to each question, best first; none where no stretch of a window is allowed.
+    /// The best answers to each question, best first; none if no span of a window is allowed.
     ///
     /// # Panics
-    /// If `logits` are not those of the windows' rows, one for each position or more.
+    /// If `logits` are not those of the rows of the windows, or there are fewer logits than positions.
     pub fn search(
         &self,
         squad: &Squad,
@@ -91,38 +90,37 @@ impl AnswerSearch {
         question: usize,
     ) -> Vec<Candidate> {
         let rows = windows.of_question(question);
-        let mut stretches: Vec<Stretch> =
-            rows.flat_map(|row| self.stretches(windows, row, &logits[row])).collect();
-        stretches.sort_by(|a, b| b.score().total_cmp(&a.score()));
+        let mut spans: Vec<RowSpan> =
+            rows.flat_map(|row| self.spans(windows, row, &logits[row])).collect();
+        spans.sort_by(|a, b| b.score().total_cmp(&a.score()));
 
         let context = squad.context(&squad.questions[question]);
-        let mut kept: Vec<(&str, Stretch)> = Vec::new();
-        for stretch in stretches {
+        let mut kept: Vec<(&str, RowSpan)> = Vec::new();
+        for span in spans {
             if kept.len() == self.n_best {
                 break;
             }
-            let place = windows.place(squad, stretch.row, stretch.start..stretch.end + 1);
-            let text = &context[place];
+            let bytes = windows.bytes(squad, span.row, span.start..span.end + 1);
+            let text = &context[bytes];
             if kept.iter().all(|(other, _)| *other != text) {
-                kept.push((text, stretch));
+                kept.push((text, span));
             }
         }
-        let best = kept.first().map_or(0.0, |(_, stretch)| stretch.score());
-        let weights: Vec<f64> =
-            kept.iter().map(|(_, stretch)| (stretch.score() - best).exp()).collect();
+        let best = kept.first().map_or(0.0, |(_, span)| span.score());
+        let weights: Vec<f64> = kept.iter().map(|(_, span)| (span.score() - best).exp()).collect();
         let total: f64 = weights.iter().sum();
-        let candidates = kept.into_iter().zip(weights).map(|((text, stretch), weight)| Candidate {
+        let candidates = kept.into_iter().zip(weights).map(|((text, span), weight)| Candidate {
             text: text.to_owned(),
             probability: weight / total,
-            start_logit: stretch.start_logit,
-            end_logit: stretch.end_logit,
+            start_logit: span.start_logit,
+            end_logit: span.end_logit,
         });
         candidates.collect()
     }
 
-    /// The stretches of a row that may be an answer. As in the reference, the best starts and ends are looked for in
-    /// the whole row, and those outside the context are dropped only then.
-    fn stretches(&self, windows: &Windows, row: usize, logits: &SpanLogits) -> Vec<Stretch> {
+    /// The spans of a row that may be an answer. As in the reference, the best starts and ends are selected from the whole
+    /// row, and those outside the context are dropped afterwards.
+    fn spans(&self, windows: &Windows, row: usize, logits: &SpanLogits) -> Vec<RowSpan> {
         let (window, length) = (&windows.windows()[row], windows.rows().rows()[row].ids.len());
         let best = |logits: &[f32]| {
             let mut positions: Vec<usize> = (0..length).collect();
@@ -137,24 +135,24 @@ impl AnswerSearch {
         let pairs = starts.iter().flat_map(|start| ends.iter().map(move |end| (*start, *end)));
         pairs
             .filter(|(start, end)| start <= end && end - start < self.max_answer_tokens)
-            .map(|(start, end)| Stretch {
+            .map(|(start, end)| RowSpan {
                 row,
                 start,
                 end,
                 start_logit: logits.start[start],
                 end_logit: logits.end[end],
             })
-            // A model that has diverged gives no answer, and not one that sorts first.
-            .filter(|stretch| stretch.score().is_finite())
+            // The outputs of a diverged model are no answers.
+            .filter(|span| span.score().is_finite())
             .collect()
     }
 }
 
-/// The best answer to each question by its id, as [`score`](super::score) and the official script want them; empty
-/// where there is none.
+/// The best answer to each question by its id, as [`score`](super::score) and the official script expect them; empty if
+/// there is none.
 ///
 /// # Panics
-/// If there are not as many lists of answers as questions.
+/// If the number of lists of answers is not that of questions.
 pub fn predictions(squad: &Squad, answers: &[Vec<Candidate>]) -> Predictions {
     by_id(squad, answers)
         .map(|(id, answers)| {
@@ -199,7 +197,7 @@ mod tests {
     const TEXT: &str = "The old mill grinds rye and wheat at dawn.";
     const SMALL: WindowConfig = WindowConfig { max_length: 8, doc_stride: 2, max_question: 3 };
 
-    /// Logits of 0 but for these: row, position, start, end.
+    /// Logits that are 0 except for these: row, position, start, end.
     fn logits(windows: &Windows, raised: &[(usize, usize, f32, f32)]) -> Vec<SpanLogits> {
         let rows = windows.rows().rows().iter();
         let mut logits: Vec<SpanLogits> = rows
@@ -279,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_stretch_the_answer_is_empty() {
+    fn without_a_span_the_answer_is_empty() {
         let squad = samples::squad(TEXT, "what", None);
         let windows = Windows::cut(&squad, &samples::encoder(), &WindowConfig::default()).unwrap();
         let logits = logits(&windows, &[(0, 0, 9.0, 9.0)]);

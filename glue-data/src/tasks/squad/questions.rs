@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::encoding::decode;
-use crate::error::DataError;
+use crate::error::{DataError, SquadError};
 use crate::rows::Split;
 
 /// The task's name, and its folder in a data directory.
@@ -21,68 +21,68 @@ pub const FILES: [(Split, &str, usize); 2] =
 /// The layout of a file, for the error about another one.
 const LAYOUT: &str = r#"{"data": [{"paragraphs": [{"context", "qas": [{"id", "question", "answers": [{"text", "answer_start"}]}]}]}]}"#;
 
-/// A file of questions, in its order.
+/// The questions of a file, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Squad {
-    /// What the questions are about.
+    /// The paragraphs.
     pub paragraphs: Vec<Paragraph>,
-    /// Those of one paragraph stand together.
+    /// The questions; those of one paragraph are consecutive.
     pub questions: Vec<Question>,
 }
 
-/// A stretch of an article.
+/// A paragraph of an article.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paragraph {
-    /// Title of the article.
+    /// The title of the article.
     pub title: String,
-    /// Its text.
+    /// The text of the paragraph.
     pub context: String,
 }
 
 /// A question about a paragraph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// What a prediction refers to it by.
+    /// The id, by which predictions refer to the question.
     pub id: String,
-    /// Its text.
+    /// The text of the question.
     pub text: String,
-    /// Index of its paragraph.
+    /// The index of the paragraph.
     pub paragraph: usize,
-    /// What people answered: one in the training file, three or more in the other; none where it is not known.
+    /// The reference answers: one in the training file, three or more in the other; none if they are unknown.
     pub answers: Vec<Answer>,
 }
 
-/// What somebody answered.
+/// A reference answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The answer.
+    /// The text.
     pub text: String,
-    /// Where it stands in the context, in bytes; none where the context has another text at the published place.
-    /// Such an answer is judged by, and not learned from.
-    pub place: Option<Range<usize>>,
+    /// The bytes of the context; none if the context has another text at the published position. Such an answer is used for
+    /// scores, but not for training.
+    pub span: Option<Range<usize>>,
 }
 
 impl Squad {
     /// Reads a published file.
     ///
     /// # Errors
-    /// A file that cannot be read, that is cut short, of another layout, of version 2, without questions or with two of
-    /// one id.
+    /// If the file cannot be read, is truncated, has another layout or version, has no questions, or has two questions with
+    /// the same id.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let bytes = std::fs::read(path)
             .map_err(|source| DataError::Read { path: path.to_owned(), source })?;
         Self::parse(path, &bytes)
     }
 
-    /// Reads the bytes of a published file.
+    /// Parses the bytes of a published file.
     ///
     /// # Errors
-    /// As [`read`](Self::read), but for a file that cannot be read.
+    /// As [`read`](Self::read).
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
         let published: Published = parse_json(bytes, path, LAYOUT)?;
-        // Version 2 has questions without an answer, of which nothing here knows.
+        // Version 2 has questions without an answer, which are not supported.
         if let Some(found) = published.version.filter(|version| version.starts_with("v2")) {
-            return Err(DataError::SquadVersion { path: path.to_owned(), found });
+            return Err(SquadError::Version { path: path.to_owned(), found }.into());
         }
         let squad = Self::from_published(published.data);
         if squad.questions.is_empty() {
@@ -94,24 +94,24 @@ impl Squad {
         };
         if let Some(question) = twice {
             let id = question.id.clone();
-            return Err(DataError::QuestionTwice { path: path.to_owned(), id });
+            return Err(SquadError::QuestionTwice { path: path.to_owned(), id }.into());
         }
         Ok(squad)
     }
 
-    /// Reads a part from a data directory: `squad/train-v1.1.json`, or `squad/dev-v1.1.json` for every other part.
-    /// Test questions were never published.
+    /// Reads a split from a data directory: `squad/train-v1.1.json`, or `squad/dev-v1.1.json` for every other split.
+    /// The test questions are not published.
     ///
     /// # Errors
-    /// As [`read`](Self::read), and a file that is not there.
-    pub fn read_part(data: Option<&Path>, split: Split) -> Result<Self, DataError> {
+    /// As [`read`](Self::read), and if the file is missing.
+    pub fn read_split(data: Option<&Path>, split: Split) -> Result<Self, DataError> {
         let [(_, train, _), (_, validation, _)] = FILES;
         let file = if split == Split::Train { train } else { validation };
         let data = data.unwrap_or(Path::new("."));
         let (below, here) = (data.join(NAME).join(file), data.join(file));
         let path = if !below.is_file() && here.is_file() { here } else { below };
         if !path.is_file() {
-            return Err(DataError::MissingSquad { path, relative: format!("{NAME}/{file}") });
+            return Err(SquadError::MissingFile { path, relative: format!("{NAME}/{file}") }.into());
         }
         Self::read(&path)
     }
@@ -129,7 +129,7 @@ impl Squad {
                             .answers
                             .into_iter()
                             .map(|answer| Answer {
-                                place: place(&context, answer.answer_start, &answer.text),
+                                span: span(&context, answer.answer_start, &answer.text),
                                 text: answer.text,
                             })
                             .collect(),
@@ -141,25 +141,25 @@ impl Squad {
         Self { paragraphs, questions }
     }
 
-    /// The text a question is about.
+    /// The paragraph of a question.
     pub fn context(&self, question: &Question) -> &str {
         &self.paragraphs[question.paragraph].context
     }
 
-    /// Answers that the context does not have where the file says.
+    /// The number of answers that are not at their published position.
     pub fn misplaced_answers(&self) -> usize {
         let answers = self.questions.iter().flat_map(|question| &question.answers);
-        answers.filter(|answer| answer.place.is_none()).count()
+        answers.filter(|answer| answer.span.is_none()).count()
     }
 }
 
-/// Where `text` stands if it begins at the character `start` (a code point, as Python counts).
-fn place(context: &str, start: usize, text: &str) -> Option<Range<usize>> {
+/// The bytes of `text` if it begins at the character `start` (a code point, as in Python).
+fn span(context: &str, start: usize, text: &str) -> Option<Range<usize>> {
     let (begin, _) = context.char_indices().nth(start)?;
     context[begin..].starts_with(text).then(|| begin..begin + text.len())
 }
 
-/// Parses the JSON of a file, and says what is wrong with it and where.
+/// Parses the JSON of a file; errors have the position and the expected layout.
 pub(super) fn parse_json<T: DeserializeOwned>(
     bytes: &[u8],
     path: &Path,
@@ -168,9 +168,9 @@ pub(super) fn parse_json<T: DeserializeOwned>(
     serde_json::from_str(decode(path, bytes)?).map_err(|source| {
         let path = path.to_owned();
         if source.is_eof() {
-            DataError::CutShort { path, source }
+            DataError::from(SquadError::CutShort { path, source })
         } else {
-            DataError::Json { path, expected, source }
+            DataError::from(SquadError::Json { path, expected, source })
         }
     })
 }
@@ -198,7 +198,7 @@ struct PublishedParagraph {
 struct PublishedQuestion {
     id: String,
     question: String,
-    /// Those who keep the answers to themselves leave the field out.
+    /// Files with secret answers do not have the field.
     #[serde(default)]
     answers: Vec<PublishedAnswer>,
 }
@@ -237,13 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn places_are_counted_in_characters_and_kept_in_bytes() {
+    fn positions_are_published_in_characters_and_stored_in_bytes() {
         let squad = read(WHOLE).unwrap();
         let [pots, who] = squad.questions.as_slice() else { panic!("there are two questions") };
         let found: Vec<_> = pots
             .answers
             .iter()
-            .map(|answer| answer.place.clone().map(|place| &squad.context(pots)[place]))
+            .map(|answer| answer.span.clone().map(|span| &squad.context(pots)[span]))
             .collect();
         assert_eq!(found, [Some("3 pots"), Some("3"), None]);
         assert_eq!(squad.misplaced_answers(), 1);
@@ -258,13 +258,13 @@ mod tests {
 
     #[test]
     fn an_answer_beyond_the_context_is_misplaced() {
-        assert_eq!(place("tea", 3, "tea"), None);
-        assert_eq!(place("tea", 1, "eat"), None);
-        assert_eq!(place("tea", 1, "ea"), Some(1..3));
+        assert_eq!(span("tea", 3, "tea"), None);
+        assert_eq!(span("tea", 1, "eat"), None);
+        assert_eq!(span("tea", 1, "ea"), Some(1..3));
     }
 
     #[test]
-    fn a_file_that_is_no_squad_says_what_it_lacks() {
+    fn the_error_of_a_malformed_file_names_the_problem() {
         check_error(&WHOLE[..WHOLE.len() / 2], &["cut short", "line 3"]);
         check_error(
             &WHOLE.replace("\"context\"", "\"text\""),

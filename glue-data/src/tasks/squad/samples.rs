@@ -1,4 +1,4 @@
-//! A vocabulary and questions of our own, for tests.
+//! A vocabulary and questions for tests.
 
 use super::questions::{Answer, Paragraph, Question, Squad};
 use crate::tokens::TextEncoder;
@@ -10,15 +10,15 @@ pub(super) fn encoder() -> TextEncoder {
     let vocabulary: Vec<String> = words.split(' ').map(str::to_owned).chain(letters).collect();
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("vocab.txt"), vocabulary.join("\n")).unwrap();
-    // Shorter than any window: what is cut here must not be cut there.
+    // Shorter than any window: the truncation of the encoder must not apply to windows.
     TextEncoder::from_directory(directory.path(), 4).unwrap()
 }
 
-/// One question about one paragraph; the answer is where the context has it first.
+/// One question about one paragraph; the span is the first occurrence of the answer.
 pub(super) fn squad(context: &str, question: &str, answer: Option<&str>) -> Squad {
     let answers = answer.map(|text| Answer {
         text: text.to_owned(),
-        place: context.find(text).map(|start| start..start + text.len()),
+        span: context.find(text).map(|start| start..start + text.len()),
     });
     Squad {
         paragraphs: vec![Paragraph { title: String::new(), context: context.to_owned() }],

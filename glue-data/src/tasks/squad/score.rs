@@ -10,38 +10,38 @@ use crate::error::DataError;
 /// Answers by the ids of their questions.
 pub type Predictions = BTreeMap<String, String>;
 
-/// How good some answers are.
+/// The scores of predictions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SquadScores {
-    /// Share of questions whose answer is one of the published ones, in percent.
+    /// Percentage of questions whose prediction is a reference answer.
     pub exact_match: f64,
-    /// Words that an answer shares with a published one, as F1, averaged over the questions, in percent.
+    /// F1 of the words of a prediction and a reference answer, averaged over the questions, in percent.
     pub f1: f64,
-    /// Questions that count.
+    /// The number of questions.
     pub questions: usize,
-    /// Questions without a prediction; they count 0.
+    /// The number of questions without a prediction, whose scores are 0.
     pub unanswered: usize,
 }
 
 /// Reads `{id: answer}`.
 ///
 /// # Errors
-/// A file that cannot be read, is cut short or has another layout.
+/// If the file cannot be read, is truncated or has another layout.
 pub fn read_predictions(path: &Path) -> Result<Predictions, DataError> {
     let bytes =
         std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
     parse_predictions(path, &bytes)
 }
 
-/// Reads the bytes of `{id: answer}`.
+/// Parses the bytes of `{id: answer}`.
 ///
 /// # Errors
-/// A file that is cut short or has another layout.
+/// If the file is truncated or has another layout.
 pub fn parse_predictions(path: &Path, bytes: &[u8]) -> Result<Predictions, DataError> {
     parse_json(bytes, path, r#"{"id of a question": "its answer"}"#)
 }
 
-/// Judges predictions by the published answer that is nearest; 0 of no questions.
+/// Scores each prediction by the most similar reference answer; 0 if there are no questions.
 pub fn score(squad: &Squad, predictions: &Predictions) -> SquadScores {
     let (mut exact, mut f1, mut unanswered) = (0_usize, 0.0, 0);
     for question in &squad.questions {
@@ -60,10 +60,10 @@ pub fn score(squad: &Squad, predictions: &Predictions) -> SquadScores {
     SquadScores { exact_match: percent(exact as f64), f1: percent(f1), questions, unanswered }
 }
 
-/// A text without case, punctuation, articles and more than one space: `normalize_answer` of the official script.
+/// Removes case, punctuation, articles and extra spaces: `normalize_answer` of the official script.
 ///
-/// Punctuation is ASCII's, as Python's `string.punctuation`. A word is a run of letters and digits; Rust and Python's
-/// `re` differ about a few marks of Indic scripts, which are letters only here.
+/// Punctuation is that of ASCII, as in Python's `string.punctuation`. A word is a run of letters and digits; a few marks
+/// of Indic scripts are letters in Rust but not in Python's `re`.
 pub fn normalize(text: &str) -> String {
     let plain: String =
         text.to_lowercase().chars().filter(|letter| !letter.is_ascii_punctuation()).collect();
@@ -79,12 +79,12 @@ pub fn normalize(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What Python's `str.split` splits at: Unicode's white space, and four separators of ASCII.
+/// The separators of Python's `str.split`: Unicode white space, and four separators of ASCII.
 fn is_space(letter: char) -> bool {
     letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter)
 }
 
-/// F1 of two normalized texts' words; 0 where they share none.
+/// F1 of the words of two normalized texts; 0 if they share none.
 fn f1_of_words(prediction: &str, gold: &str) -> f64 {
     let words = |text: &str| text.split(' ').filter(|word| !word.is_empty()).count();
     let mut left: HashMap<&str, usize> = HashMap::new();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_are_worked_out_by_hand() {
+    fn scores_have_their_expected_values() {
         check_score("the old mill", "Old Mill.", 100.0, 100.0);
         // 2 shared words of 3 and 2.
         check_score("old mill", "old stone mill", 0.0, 80.0);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_answer_counts_and_silence_is_told() {
+    fn the_most_similar_answer_counts_and_missing_predictions_are_counted() {
         let mut squad = samples::squad("rye and wheat", "what", Some("rye"));
         let mut second = samples::squad("rye and wheat", "what", Some("rye and wheat")).questions;
         squad.questions[0].answers.append(&mut second[0].answers);

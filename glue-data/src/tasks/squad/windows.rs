@@ -1,44 +1,44 @@
-//! Questions as rows: `[CLS] question [SEP] window [SEP]`, where a long context is cut into windows that overlap.
+//! Questions as rows `[CLS] question [SEP] window [SEP]`; long contexts are split into overlapping windows.
 //!
 //! `convert_examples_to_features` in the reference code,
 //! <https://github.com/google-research/bert/blob/1cd50d7aa7d26638e05eb5b8a282b30cc92c6eb6/run_squad.py>.
-//! It finds an answer's tokens by comparing texts; here the tokenizer's offsets tell where each token stands in the
-//! context, so that an answer is the tokens that touch it. The two differ only where an answer ends inside a word of
-//! several pieces: the reference takes the whole word, and the offsets the pieces alone.
+//! The reference finds the tokens of an answer by comparing texts; here the tokenizer's offsets give the position of each
+//! token, and the tokens that overlap an answer are its tokens. The two differ only if an answer ends inside a word of
+//! several pieces: the reference takes the whole word, and the offsets give the pieces.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::questions::Squad;
-use crate::error::DataError;
+use crate::error::{DataError, SquadError};
 use crate::task_kind::Label;
 use crate::tokens::{Encoded, PieceEncoder, Pieces, TextEncoder, TokenizedDataset};
 
 /// `[CLS]` and the two `[SEP]`.
 const SPECIAL_TOKENS: usize = 3;
 
-/// How contexts are cut; all in tokens.
+/// The sizes of windows, in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowConfig {
-    /// A whole row at most, question and special tokens included.
+    /// Maximum length of a row, including question and special tokens.
     pub max_length: usize,
-    /// From the start of a window to the start of the next.
+    /// Distance between the starts of two windows.
     pub doc_stride: usize,
-    /// What is left of a longer question.
+    /// Length to which longer questions are truncated.
     pub max_question: usize,
 }
 
 impl Default for WindowConfig {
-    /// The reference's.
+    /// The sizes of the reference.
     fn default() -> Self {
         Self::of_length(384)
     }
 }
 
 impl WindowConfig {
-    /// Rows of `max_length` tokens with the reference's stride of 128 and questions of 64; both are less in short rows,
-    /// so that there is room for the context.
+    /// Rows of `max_length` tokens with the reference's stride of 128 and questions of 64 tokens; both are smaller for short
+    /// rows, to leave room for the context.
     pub fn of_length(max_length: usize) -> Self {
         Self {
             max_length,
@@ -48,54 +48,55 @@ impl WindowConfig {
     }
 
     /// # Errors
-    /// Windows that are full before the context begins, or that do not move.
+    /// If a window has no room for the context, or the stride is 0.
     fn check(&self) -> Result<(), DataError> {
         if self.max_length <= self.max_question + SPECIAL_TOKENS || self.doc_stride == 0 {
-            return Err(DataError::Windows {
+            return Err(SquadError::Windows {
                 max_length: self.max_length,
                 max_question: self.max_question,
                 doc_stride: self.doc_stride,
-            });
+            }
+            .into());
         }
         Ok(())
     }
 }
 
-/// The rows of some questions, and what leads from a position in a row back to the text.
+/// The rows of questions, with the positions of their tokens in the text.
 #[derive(Debug, Clone)]
 pub struct Windows {
     rows: TokenizedDataset,
-    /// What each row holds.
-    held: Vec<Window>,
-    /// The rows of each question; none where the context has no token.
+    /// The window of each row.
+    windows: Vec<Window>,
+    /// The rows of each question; none if the context has no token.
     rows_of_questions: Vec<Range<usize>>,
-    /// Where the tokens of each paragraph stand in it.
+    /// The bytes of each token of each paragraph.
     offsets: Vec<Vec<Range<usize>>>,
 }
 
-/// What one row holds.
+/// The window of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// Index of the question.
+    /// The index of the question.
     pub question: usize,
-    /// Positions in the row that hold the context.
+    /// The positions of the context in the row.
     pub context: Range<usize>,
-    /// The token of the paragraph that stands first in the window.
+    /// The index of the window's first token in the paragraph.
     pub first_token: usize,
-    /// Positions whose token has no more context in any other window, on the side where it has less.
+    /// The positions whose tokens have their maximum context in this window.
     pub max_context: Range<usize>,
-    /// Whether the question has an answer in its place, so that the row's label is known.
-    pub learnable: bool,
+    /// Whether the position of the question's answer is known, so that the row can be used for training.
+    pub is_labeled: bool,
 }
 
 impl Windows {
-    /// Tokenizes and cuts, in parallel.
+    /// Tokenizes questions and splits their contexts, in parallel.
     ///
-    /// A row is labeled with the positions of the question's first answer, as in the reference: with `[CLS]` where
-    /// the answer is not wholly in the window, or not known.
+    /// As in the reference, the label of a row is the span of the question's first answer, or `[CLS]` if the answer is not
+    /// entirely in the window, or not known.
     ///
     /// # Errors
-    /// Windows that have no room for a context, or a text that the tokenizer refuses.
+    /// If a window has no room for a context, or a text cannot be tokenized.
     pub fn cut(
         squad: &Squad,
         encoder: &TextEncoder,
@@ -111,11 +112,11 @@ impl Windows {
         let cut: Vec<Vec<(Encoded, Window)>> = questions
             .map(|(index, question)| {
                 let context = &contexts[question.paragraph];
-                let answer = question.answers.first().and_then(|answer| answer.place.clone());
-                let answer = answer.and_then(|place| touching(&context.offsets, place));
-                let mut asked = encoder.encode(&question.text)?.ids;
-                asked.truncate(config.max_question);
-                Ok(rows_of_question(index, &asked, context, answer, &encoder, config))
+                let answer = question.answers.first().and_then(|answer| answer.span.clone());
+                let answer = answer.and_then(|bytes| overlapping(&context.offsets, bytes));
+                let mut tokens = encoder.encode(&question.text)?.ids;
+                tokens.truncate(config.max_question);
+                Ok(rows_of_question(index, &tokens, context, answer, &encoder, config))
             })
             .collect::<Result<_, DataError>>()?;
 
@@ -126,30 +127,30 @@ impl Windows {
             start..next
         });
         let rows_of_questions = rows_of_questions.collect();
-        let (rows, held) = cut.into_iter().flatten().unzip::<_, _, Vec<_>, Vec<_>>();
+        let (rows, windows) = cut.into_iter().flatten().unzip::<_, _, Vec<_>, Vec<_>>();
         Ok(Self {
             rows: TokenizedDataset::from(rows),
-            held,
+            windows,
             rows_of_questions,
             offsets: contexts.into_iter().map(|context| context.offsets).collect(),
         })
     }
 
-    /// Every row, those of one question in the order of the context.
+    /// All rows; those of a question are in the order of the context.
     pub fn rows(&self) -> &TokenizedDataset {
         &self.rows
     }
 
-    /// The rows to learn from: those of questions whose answer is in its place.
+    /// The training rows: those of questions with an answer at its published position.
     pub fn training_rows(&self) -> TokenizedDataset {
-        let rows = self.rows.rows().iter().zip(&self.held);
-        let learnable = rows.filter(|(_, window)| window.learnable).map(|(row, _)| row.clone());
-        TokenizedDataset::from(learnable.collect::<Vec<_>>())
+        let rows = self.rows.rows().iter().zip(&self.windows);
+        let is_labeled = rows.filter(|(_, window)| window.is_labeled).map(|(row, _)| row.clone());
+        TokenizedDataset::from(is_labeled.collect::<Vec<_>>())
     }
 
-    /// What each row holds.
+    /// The window of each row.
     pub fn windows(&self) -> &[Window] {
-        &self.held
+        &self.windows
     }
 
     /// The rows of a question.
@@ -157,35 +158,35 @@ impl Windows {
         self.rows_of_questions[question].clone()
     }
 
-    /// Rows to learn from whose label is `[CLS]`, because the answer is not wholly in them.
+    /// The number of training rows whose label is `[CLS]`, because the answer is not entirely in them.
     pub fn without_their_answer(&self) -> usize {
-        let rows = self.rows.rows().iter().zip(&self.held);
-        rows.filter(|(row, window)| window.learnable && row.label == Some(OUTSIDE)).count()
+        let rows = self.rows.rows().iter().zip(&self.windows);
+        rows.filter(|(row, window)| window.is_labeled && row.label == Some(OUTSIDE)).count()
     }
 
-    /// Where in the context, in bytes, the tokens at some positions of a row stand.
+    /// The bytes of the context for the tokens at some positions of a row.
     ///
     /// # Panics
-    /// If there is no position, or one that holds no context.
-    pub(super) fn place(&self, squad: &Squad, row: usize, positions: Range<usize>) -> Range<usize> {
-        let window = &self.held[row];
+    /// If there are no positions, or one is not of the context.
+    pub(super) fn bytes(&self, squad: &Squad, row: usize, positions: Range<usize>) -> Range<usize> {
+        let window = &self.windows[row];
         let question = &squad.questions[window.question];
         let token = |position| {
             &self.offsets[question.paragraph][position - window.context.start + window.first_token]
         };
         let (context, last) = (squad.context(question), positions.end - 1);
-        // A token is made of whole characters; a tokenizer that says otherwise is not followed.
+        // The offsets of some tokenizers are inside characters.
         context.floor_char_boundary(token(positions.start).start)
             ..context.ceil_char_boundary(token(last).end)
     }
 }
 
-/// The label of a window that the answer is not wholly in, or whose answer is not known: `[CLS]`.
+/// The label of a window without the whole answer: `[CLS]`.
 const OUTSIDE: Label = Label::Span { start: 0, end: 0 };
 
 fn rows_of_question(
     question: usize,
-    asked: &[u32],
+    question_ids: &[u32],
     context: &Pieces,
     answer: Option<Range<usize>>,
     encoder: &PieceEncoder,
@@ -193,15 +194,15 @@ fn rows_of_question(
 ) -> Vec<(Encoded, Window)> {
     let spans = spans(
         context.ids.len(),
-        config.max_length - asked.len() - SPECIAL_TOKENS,
+        config.max_length - question_ids.len() - SPECIAL_TOKENS,
         config.doc_stride,
     );
     // After `[CLS]`, the question and `[SEP]`.
-    let first_position = asked.len() + 2;
+    let first_position = question_ids.len() + 2;
     let position = |token: usize, span: &Range<usize>| token - span.start + first_position;
     let rows = spans.iter().zip(max_contexts(&spans)).map(|(span, max_context)| {
         let mut ids = vec![encoder.cls];
-        ids.extend(asked);
+        ids.extend(question_ids);
         ids.push(encoder.sep);
         ids.extend(&context.ids[span.clone()]);
         ids.push(encoder.sep);
@@ -219,21 +220,21 @@ fn rows_of_question(
             context: first_position..first_position + span.len(),
             first_token: span.start,
             max_context: position(max_context.start, span)..position(max_context.end, span),
-            learnable: answer.is_some(),
+            is_labeled: answer.is_some(),
         };
         (row, window)
     });
     rows.collect()
 }
 
-/// The tokens that share a character with a place.
-fn touching(offsets: &[Range<usize>], place: Range<usize>) -> Option<Range<usize>> {
-    let start = offsets.partition_point(|token| token.end <= place.start);
-    let end = offsets.partition_point(|token| token.start < place.end);
+/// The tokens that overlap a range of bytes.
+fn overlapping(offsets: &[Range<usize>], bytes: Range<usize>) -> Option<Range<usize>> {
+    let start = offsets.partition_point(|token| token.end <= bytes.start);
+    let end = offsets.partition_point(|token| token.start < bytes.end);
     (start < end).then_some(start..end)
 }
 
-/// Stretches of `tokens` tokens, each of `length` at most; the last ends with the context.
+/// Splits `tokens` tokens into spans of at most `length`.
 fn spans(tokens: usize, length: usize, stride: usize) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     let mut start = 0;
@@ -248,11 +249,11 @@ fn spans(tokens: usize, length: usize, stride: usize) -> Vec<Range<usize>> {
     spans
 }
 
-/// The tokens that each span is the best for: where the lesser of the contexts left and right is largest, a longer
-/// span counting a little more (`_check_is_max_context`). They are one stretch of every span, and each token is in
-/// one of them, because what a later span adds to a token grows with the token's place.
+/// The tokens that have their maximum context in each span: the smaller of the contexts on the left and on the right is
+/// largest, and a longer span counts a little more (`_check_is_max_context`). These tokens are consecutive, and each token
+/// belongs to one span, because the advantage of a later span grows with the token's position.
 fn max_contexts(spans: &[Range<usize>]) -> Vec<Range<usize>> {
-    // In hundredths, because the reference counts a span's length as that.
+    // In hundredths, because the reference weights the length of a span by 0.01.
     let context = |span: &Range<usize>, token: usize| {
         span.contains(&token)
             .then(|| 100 * (token - span.start).min(span.end - 1 - token) + span.len())
@@ -262,7 +263,7 @@ fn max_contexts(spans: &[Range<usize>]) -> Vec<Range<usize>> {
         let candidates = spans.iter().enumerate();
         let candidates =
             candidates.filter_map(|(index, span)| Some((context(span, token)?, index)));
-        // Of equals the first.
+        // The first of equal ones.
         let winner = candidates.min_by_key(|(context, _)| std::cmp::Reverse(*context));
         if let Some((_, winner)) = winner {
             let own = &mut best[winner];
@@ -302,10 +303,10 @@ mod tests {
                 context: 5..15,
                 first_token: 0,
                 max_context: 5..15,
-                learnable: true
+                is_labeled: true
             }]
         );
-        assert_eq!(&TEXT[windows.place(&squad, 0, 5..8)], "The old mill");
+        assert_eq!(&TEXT[windows.bytes(&squad, 0, 5..8)], "The old mill");
     }
 
     #[test]
@@ -319,23 +320,23 @@ mod tests {
         assert_eq!(windows.without_their_answer(), 3);
         assert_eq!(windows.of_question(0), 0..4);
         let best: Vec<_> = windows.windows().iter().map(|window| &window.max_context).collect();
-        // A token at two windows' edges is the first one's.
+        // A token at the edges of two windows belongs to the first.
         assert_eq!(best, [&(3..6), &(4..6), &(4..6), &(4..7)]);
     }
 
     #[test]
-    fn an_answer_is_the_tokens_that_touch_it() {
+    fn the_tokens_that_overlap_an_answer_are_its_label() {
         let squad = samples::squad("Café (rye-wheat), zoo.", "what", Some("wheat"));
         let windows = cut(&squad, 32, 8);
         let Some(Label::Span { start, end }) = windows.rows().rows()[0].label.clone() else {
             panic!("the answer is in its place")
         };
         assert_eq!(
-            squad.context(&squad.questions[0])[windows.place(&squad, 0, start..end + 1)],
+            squad.context(&squad.questions[0])[windows.bytes(&squad, 0, start..end + 1)],
             *"wheat"
         );
         // An accent is gone from the token and not from the text.
-        assert_eq!(windows.place(&squad, 0, 3..4), 0.."Café".len());
+        assert_eq!(windows.bytes(&squad, 0, 3..4), 0.."Café".len());
 
         let part = samples::squad("the zoo", "what", Some("zo"));
         let label = cut(&part, 32, 8).rows().rows()[0].label.clone();
@@ -343,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misplaced_answer_is_not_learned_from() {
+    fn a_misplaced_answer_is_not_used_for_training() {
         let windows = cut(&samples::squad(TEXT, "what", Some("barley")), 8, 2);
         assert_eq!(windows.rows().rows().len(), 4);
         assert_eq!(windows.training_rows().rows().len(), 0);
@@ -369,7 +370,7 @@ mod tests {
         assert!(check(384, 0).contains("at least 1"), "{}", check(384, 0));
     }
 
-    /// `_check_is_max_context` as it stands there, with its floating-point numbers.
+    /// `_check_is_max_context` of the reference, with its floating-point numbers.
     fn is_max_context(spans: &[Range<usize>], current: usize, token: usize) -> bool {
         let mut best: Option<(f64, usize)> = None;
         for (index, span) in spans.iter().enumerate().filter(|(_, span)| span.contains(&token)) {

@@ -145,7 +145,7 @@ fn wrong_files_of_squad(data: &Path) -> usize {
     let mut wrong = 0;
     for (split, file, published) in squad::FILES {
         let file = format!("{}/{file}", squad::NAME);
-        let found = Squad::read_part(Some(data), split);
+        let found = Squad::read_split(Some(data), split);
         match found.map(|squad| (squad.questions.len(), squad.misplaced_answers())) {
             Ok((questions, misplaced)) if questions == published => {
                 outln!("ok     {file}: {questions} questions  {misplaced} answers misplaced");
