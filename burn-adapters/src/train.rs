@@ -68,11 +68,7 @@ impl ItemLazy for TrainBatchOutput {
         Ok(Self {
             loss: self.loss.without_autodiff(),
             logits: self.logits.without_autodiff(),
-            targets: match self.targets {
-                Targets::Classes(classes) => Targets::Classes(classes.without_autodiff()),
-                Targets::Scores(scores) => Targets::Scores(scores.without_autodiff()),
-                Targets::Spans(spans) => Targets::Spans(spans.without_autodiff()),
-            },
+            targets: self.targets.without_autodiff(),
         })
     }
 }
@@ -87,11 +83,9 @@ impl Adaptor<AccuracyInput> for TrainBatchOutput {
     /// # Panics
     /// If the targets are not classes; register the accuracy for a classification only.
     fn adapt(&self) -> AccuracyInput {
-        match &self.targets {
-            Targets::Classes(classes) => AccuracyInput::new(self.logits.clone(), classes.clone()),
-            Targets::Scores(_) | Targets::Spans(_) => {
-                panic!("the accuracy is a metric of a classification, expected targets of classes")
-            }
-        }
+        let Targets::Classes(classes) = &self.targets else {
+            panic!("the accuracy is a metric of a classification, expected targets of classes")
+        };
+        AccuracyInput::new(self.logits.clone(), classes.clone())
     }
 }

@@ -35,6 +35,16 @@ impl Targets {
         }
     }
 
+    /// The targets on a device without autodiff.
+    #[must_use]
+    pub fn without_autodiff(self) -> Self {
+        match self {
+            Self::Classes(classes) => Self::Classes(classes.without_autodiff()),
+            Self::Scores(scores) => Self::Scores(scores.without_autodiff()),
+            Self::Spans(spans) => Self::Spans(spans.without_autodiff()),
+        }
+    }
+
     /// The loss of a head that reads one vector per text.
     ///
     /// # Shapes

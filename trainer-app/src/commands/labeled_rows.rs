@@ -8,8 +8,8 @@ use glue_data::Example;
 use glue_data::tasks::custom;
 
 use crate::cli::LabeledRowsArgs;
+use crate::commands::texts;
 use crate::inference::adapter_task::AdapterTask;
-use crate::inference::texts;
 
 /// Reads the rows, and returns them with the task that the adapter is evaluated on and the name of the rows.
 ///
