@@ -52,7 +52,7 @@ fn a_damaged_base_is_refused_before_anything_is_trained() {
     let without_a_line =
         |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace("w20\n", "").into_bytes();
     let cases: [(Damage, &str); 5] = [
-        (&|desk| change(desk, "model.safetensors", cut), "is not a whole file of weights"),
+        (&|desk| change(desk, "model.safetensors", cut), "is not a complete file of weights"),
         (
             &|desk| change(desk, "vocab.txt", |bytes| [bytes, b"w64\n".to_vec()].concat()),
             "the token `w64` has the id 64, and the base's word embeddings have 64 rows",
