@@ -4,16 +4,40 @@ use std::sync::Arc;
 
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::tensor::TensorReadError;
+use burn::train::logger::MetricLogger;
 use burn::train::metric::state::{FormatOptions, NumericMetricState};
+use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn::train::metric::{
-    Adaptor, Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes,
-    NumericEntry, SerializedEntry,
+    Adaptor, Metric, MetricAttributes, MetricDefinition, MetricMetadata, MetricName, Numeric,
+    NumericAttributes, NumericEntry, SerializedEntry,
 };
 
 use glue_data::{Task, TaskKind};
 
 use super::step::StepOutput;
 use crate::task_data::evaluator::{Evaluator, RowOutput};
+
+/// A logger that keeps nothing. `metrics.jsonl` has every value, and nothing reads them from Burn, whose own loggers
+/// write further files or hold every value of every step in memory.
+#[derive(Debug)]
+pub struct NoMetricLogger;
+
+impl MetricLogger for NoMetricLogger {
+    fn log(&mut self, _update: MetricsUpdate, _epoch: usize, _split: &Split) {}
+
+    fn read_numeric(
+        &mut self,
+        _name: &str,
+        _epoch: usize,
+        _split: &Split,
+    ) -> Result<Vec<NumericEntry>, String> {
+        Ok(Vec::new())
+    }
+
+    fn log_metric_definition(&mut self, _definition: MetricDefinition) {}
+
+    fn log_epoch_summary(&mut self, _summary: EpochSummary) {}
+}
 
 impl Adaptor<StepOutput> for StepOutput {
     fn adapt(&self) -> StepOutput {

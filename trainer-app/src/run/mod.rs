@@ -23,7 +23,7 @@ use crate::files::write_atomically;
 use crate::insertion_cost;
 use crate::learner::checkpoint::identity::{Identity, RowsIdentity};
 use crate::learner::checkpoint::{Checkpoint, Found};
-use crate::learner::metrics::{Gauge, ScoreMetric};
+use crate::learner::metrics::{Gauge, NoMetricLogger, ScoreMetric};
 use crate::learner::optimizer::build_optimizer;
 use crate::learner::progress::Progress;
 use crate::learner::schedule::Schedule;
@@ -239,7 +239,7 @@ impl Run {
             .metric_train_numeric(Gauge::gradient_norm())
             .metric_train_numeric(Gauge::step_time())
             .metric_train_numeric(Gauge::memory())
-            .with_metric_logger(burn::train::logger::InMemoryMetricLogger::default())
+            .with_metric_logger(NoMetricLogger)
             .num_epochs(training.epochs)
             // The number of the first epoch that is displayed; there is no checkpointer.
             .checkpoint(epochs_done)
