@@ -156,6 +156,14 @@ impl BertConfig {
         config_file::read(path)
     }
 
+    /// Reads the content of such a file. `path` names it in errors; the name `bert_config.json` marks Google's format.
+    ///
+    /// # Errors
+    /// As [`BertConfig::from_json_file`].
+    pub fn from_json_bytes(path: &Path, bytes: &[u8]) -> Result<Self, BertError> {
+        config_file::parse(path, bytes)
+    }
+
     /// Sets both dropout rates, in `0..1`.
     #[must_use]
     pub fn with_dropout(self, dropout: f64) -> Self {

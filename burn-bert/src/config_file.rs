@@ -150,13 +150,17 @@ const KEYS: &[(&str, Rule)] = &[
 /// Reads a configuration file.
 pub(crate) fn read(path: &Path) -> Result<BertConfig, BertError> {
     let unreadable = |source| BertError::Read { path: path.to_owned(), source };
-    let malformed = |source| ConfigError::Json { path: path.to_owned(), source };
     let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
     if bytes > LARGEST {
         return Err(BertError::TooLarge { path: path.to_owned(), bytes, limit: LARGEST });
     }
-    let text = std::fs::read(path).map_err(unreadable)?;
-    let json: Map<String, Value> = serde_json::from_slice(&text).map_err(malformed)?;
+    parse(path, &std::fs::read(path).map_err(unreadable)?)
+}
+
+/// Reads the content of a configuration file. `path` is used in errors, and identifies Google's format.
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<BertConfig, BertError> {
+    let malformed = |source| ConfigError::Json { path: path.to_owned(), source };
+    let json: Map<String, Value> = serde_json::from_slice(bytes).map_err(malformed)?;
     check_model_type(path, &json)?;
     let unknown_keys = check_keys(path, &json)?;
     let config = BertConfig::deserialize(Value::Object(json)).map_err(malformed)?;

@@ -1,5 +1,7 @@
 //! Edits of a seed: small changes that keep most of a file, so that the reader gets as far as the damage.
 
+use std::ops::Range;
+
 use arbitrary::Arbitrary;
 
 /// Maximum length of an input: growth comes from repetition, not from a large seed.
@@ -91,12 +93,12 @@ impl Edit {
             }
             Self::Insert { at, word: index } => {
                 let at = place(at, len);
-                bytes.splice(at..at, word(index).iter().copied());
+                replace(bytes, at..at, word(index));
             }
             Self::Overwrite { at, word: index } => {
                 let (at, word) = (place(at, len), word(index));
                 let end = (at + word.len()).min(len);
-                bytes.splice(at..end, word.iter().copied());
+                replace(bytes, at..end, word);
             }
             Self::Number { at, word: index } => {
                 let at = place(at, len);
@@ -104,7 +106,7 @@ impl Edit {
                     return;
                 };
                 let end = (start..len).find(|place| !bytes[*place].is_ascii_digit()).unwrap_or(len);
-                bytes.splice(start..end, word(index).iter().copied());
+                replace(bytes, start..end, word(index));
             }
             Self::Remove { at, len: count } => {
                 let at = place(at, len);
@@ -119,17 +121,25 @@ impl Edit {
                     times => usize::from(times % 8),
                 };
                 let piece = piece.repeat(times);
-                bytes.splice(at..at, piece);
+                replace(bytes, at..at, &piece);
             }
             Self::Splice { at, seed, from, len: count } => {
                 let other = &seeds[usize::from(seed) % seeds.len()];
                 let from = place(from, other.len());
                 let piece = &other[from..(from + usize::from(count)).min(other.len())];
                 let at = place(at, len);
-                bytes.splice(at..at, piece.iter().copied());
+                replace(bytes, at..at, piece);
             }
             Self::Truncate { at } => bytes.truncate(place(at, len)),
         }
         bytes.truncate(LONGEST);
     }
+}
+
+/// Puts a piece in the place of a range. `Vec::splice` moves byte by byte.
+fn replace(bytes: &mut Vec<u8>, range: Range<usize>, piece: &[u8]) {
+    let end = bytes.split_off(range.end);
+    bytes.truncate(range.start);
+    bytes.extend_from_slice(piece);
+    bytes.extend_from_slice(&end);
 }

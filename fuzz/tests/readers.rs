@@ -6,6 +6,8 @@
     reason = "a failure in the preparation of a harness is a failed test"
 )]
 
+#[path = "readers/activation_cache.rs"]
+mod activation_cache;
 #[path = "readers/adapter_settings.rs"]
 mod adapter_settings;
 #[path = "readers/adapters.rs"]

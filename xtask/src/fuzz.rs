@@ -114,6 +114,8 @@ fn run_reader(
     if let Some(inputs) = args.inputs {
         command.env("FUZZ_INPUTS", inputs.to_string());
     }
+    // Threads only cost time for texts of a few words.
+    command.env("TOKENIZERS_PARALLELISM", "false");
     // Some readers take paths. Files in memory are read several times as fast.
     let in_memory = Path::new("/dev/shm");
     if in_memory.is_dir() {

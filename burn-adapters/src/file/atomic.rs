@@ -146,10 +146,12 @@ fn remove_partial_with_prefix(directory: &Path, prefix: &OsStr) -> io::Result<()
         if !name.starts_with(prefix.as_encoded_bytes()) || !name.ends_with(SUFFIX.as_bytes()) {
             continue;
         }
-        if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else {
-            fs::remove_file(entry.path())?;
+        let is_directory = entry.file_type()?.is_dir();
+        let remove = if is_directory { fs::remove_dir_all } else { fs::remove_file };
+        match remove(entry.path()) {
+            // A process that was refused removes its own file at the same time.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
         }
     }
     Ok(())

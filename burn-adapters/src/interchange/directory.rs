@@ -57,19 +57,33 @@ pub(super) fn find(directory: &Path, names: &[&str]) -> Result<PathBuf, AdapterE
 /// # Errors
 /// If it cannot be read, or is incomplete.
 pub fn read_tensors(path: &Path) -> Result<Tensors, AdapterError> {
-    let weights = |reason: String| AdapterError::Weights { path: path.to_owned(), reason };
-    let read = || -> Result<Tensors, String> {
-        if path.extension().is_some_and(|extension| extension == "bin") {
-            read_pickle(path)
-        } else {
-            read_safetensors(path)
-        }
-    };
-    // The readers are other crates', which may panic on a damaged file.
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(tensors) => tensors.map_err(weights),
-        Err(_) => Err(weights("it is damaged".to_owned())),
+    if path.extension().is_some_and(|extension| extension == "bin") {
+        return read_catching(path, || read_pickle(path));
     }
+    let bytes = std::fs::read(path)
+        .map_err(|source| AdapterError::Read { path: path.to_owned(), source })?;
+    parse_safetensors(path, &bytes)
+}
+
+/// Reads all tensors of the content of a safetensors file; `path` names it in errors.
+///
+/// # Errors
+/// If it is incomplete, or a tensor is not of floats.
+pub fn parse_safetensors(path: &Path, bytes: &[u8]) -> Result<Tensors, AdapterError> {
+    read_catching(path, || read_safetensors(bytes))
+}
+
+/// Turns a panic into an error: the readers are other crates', which may panic on a damaged file.
+fn read_catching(
+    path: &Path,
+    read: impl FnOnce() -> Result<Tensors, String>,
+) -> Result<Tensors, AdapterError> {
+    let reason = match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Ok(tensors)) => return Ok(tensors),
+        Ok(Err(reason)) => reason,
+        Err(_) => "it is damaged".to_owned(),
+    };
+    Err(AdapterError::Weights { path: path.to_owned(), reason })
 }
 
 fn read_pickle(path: &Path) -> Result<Tensors, String> {
@@ -84,9 +98,8 @@ fn read_pickle(path: &Path) -> Result<Tensors, String> {
 }
 
 /// Burn's own store reads the whole header again for every tensor, which takes too long for a header of a million.
-fn read_safetensors(path: &Path) -> Result<Tensors, String> {
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-    let stored = SafeTensors::deserialize(&bytes).map_err(|error| error.to_string())?;
+fn read_safetensors(bytes: &[u8]) -> Result<Tensors, String> {
+    let stored = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     if stored.len() > MAX_TENSORS {
         let found = stored.len();
         return Err(format!("it has {found} tensors, expected those of an adapter"));

@@ -12,4 +12,4 @@ mod settings;
 mod tensor_mapping;
 pub mod tensorflow;
 
-pub use directory::{Imported, Tensors, read_tensors};
+pub use directory::{Imported, Tensors, parse_safetensors, read_tensors};

@@ -1,5 +1,7 @@
 //! The configuration of a base.
 
+use std::path::Path;
+
 use burn::tensor::Device;
 use burn_bert::{BertConfig, load};
 use fuzz::Harness;
@@ -16,10 +18,9 @@ fn config_json() {
         serde_json::to_vec(&smallest_bert()).unwrap(),
         fixture("burn-bert/tests/fixtures/google/bert_config.json"),
     ];
-    let directory = directory(&[]);
-    let path = directory.path().join("config.json");
-    let harness = Harness { name: "config_json", seeds: &seeds, memory: JSON };
-    run_with_file(&harness, &path, || BertConfig::from_json_file(&path).is_ok());
+    let path = Path::new("config.json");
+    Harness { name: "config_json", seeds: &seeds, memory: JSON }
+        .run(|bytes| BertConfig::from_json_bytes(path, bytes).is_ok());
 }
 
 /// A configuration that does not fit the weights allocates nothing for tensors that are not in the file.

@@ -1,10 +1,13 @@
-//! What arrives over the network: requests to the server, and archives.
+//! What arrives over the network: requests to the server, answers of the hub, partial downloads, and archives.
 
 use std::io::{Cursor, Write};
 
 use fuzz::Harness;
+use serde_json::json;
 use trainer_app::download::archive::{ArchiveError, Limits, for_each_file};
+use trainer_app::download::http::{announced, is_resumable};
 use trainer_app::serve::request;
+use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 #[test]
 fn request() {
@@ -14,8 +17,8 @@ fn request() {
             .into(),
         br#"{"inputs": []}"#.to_vec(),
     ];
-    // An input takes some times the bytes of the body.
-    Harness { name: "request", seeds: &seeds, memory: 1 << 20 }
+    // A few times the bytes of the body.
+    Harness { name: "request", seeds: &seeds, memory: 16 << 20 }
         .run(|bytes| request::parse(bytes).is_ok());
 }
 
@@ -50,4 +53,52 @@ fn archive() {
         })
         .is_ok()
     });
+}
+
+/// The headers of an answer, a line each.
+fn headers(lines: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in lines.split(|byte| *byte == b'\n') {
+        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let (name, value) = line.split_at(colon);
+        let name = HeaderName::from_bytes(name);
+        let value = HeaderValue::from_bytes(value.get(1..).unwrap_or_default().trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value)
+            // A map of headers has room for 2^15, which its users check.
+            && headers.len() < 1_000
+        {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+#[test]
+fn hub_headers() {
+    let sha256 = "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41";
+    let seeds = [
+        format!("x-repo-commit: 0a1b\nx-linked-size: 90868376\nx-linked-etag: \"{sha256}\"\n"),
+        "x-linked-size: 612\nx-linked-etag: \"b0d5a9\"\netag: W/\"a\"".to_owned(),
+    ]
+    .map(String::into_bytes);
+    Harness { name: "hub_headers", seeds: &seeds, memory: 4 << 20 }.run(|bytes| {
+        let announced = announced(&headers(bytes));
+        if let Some(sha256) = &announced.sha256 {
+            assert!(sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        }
+        announced.bytes.is_some()
+    });
+}
+
+#[test]
+fn partial_download() {
+    let url = "https://host/some/base/resolve/main/config.json";
+    let seeds = [
+        json!({ "url": url, "validator": { "etag": "\"a\"" }, "bytes": 612, "commit": "0a1b" }),
+        json!({ "url": url, "validator": { "last_modified": "Sat, 28 Nov 2026 09:30:00 GMT" },
+            "bytes": null, "commit": null }),
+    ]
+    .map(|seed| seed.to_string().into_bytes());
+    Harness { name: "partial_download", seeds: &seeds, memory: 4 << 20 }
+        .run(|bytes| is_resumable(bytes, url));
 }

@@ -5,7 +5,7 @@ use burn_adapters::interchange::read_tensors;
 use burn_bert::load_weights;
 use fuzz::Harness;
 
-use crate::files::{TENSORS, adapter_fixtures, directory, fixture, run_with_file, smallest_bert};
+use crate::files::{TENSORS, directory, fixture, run_with_file, smallest_bert};
 
 #[test]
 fn pytorch_model_bin() {
@@ -22,7 +22,8 @@ fn pytorch_model_bin() {
 fn foreign_pickle() {
     let directory = directory(&[]);
     let path = directory.path().join("pytorch_adapter.bin");
-    let seeds = adapter_fixtures("adapters", "pytorch_adapter.bin");
+    let seeds = ["two_tensors.bin", "two_tensors.legacy.bin"]
+        .map(|seed| fixture(&format!("fuzz/seeds/{seed}")));
     let harness = Harness { name: "foreign_pickle", seeds: &seeds, memory: TENSORS };
     run_with_file(&harness, &path, || read_tensors(&path).is_ok());
 }

@@ -13,7 +13,7 @@ const CHECKPOINT: usize = 16 << 20;
 /// Of lines of at most 1 MB, of which those that stay are copied.
 const TEXT: usize = 4 << 20;
 /// Of TOML of at most 1 MB: a token takes more than its text.
-const TOML: usize = 64 << 20;
+const TOML: usize = 128 << 20;
 
 /// A file of a run that version 0.1.0 stopped: its checkpoints have no checksums that would keep damage from the readers.
 fn stopped(name: &str) -> Vec<u8> {

@@ -17,12 +17,10 @@ fn bert_model_ckpt_index() {
     let data = "bert_model.ckpt.data-00000-of-00001";
     let directory = directory(&[(data, &fixture(&format!("{GOOGLE}/{data}")))]);
     let checkpoint = directory.path().join("bert_model.ckpt");
-    let harness = Harness { name: "bert_model_ckpt_index", seeds: &seeds, memory: TENSORS };
-    run_with_file(&harness, &directory.path().join("bert_model.ckpt.index"), || {
-        let Ok(bundle) = TensorBundle::open(&checkpoint) else { return false };
-        for name in bundle.names() {
-            let _ = bundle.read(name);
-        }
+    Harness { name: "bert_model_ckpt_index", seeds: &seeds, memory: TENSORS }.run(|bytes| {
+        let Ok(bundle) = TensorBundle::parse(&checkpoint, bytes) else { return false };
+        // Every tensor has its own place in the index; opening the data for each would take most of the time.
+        let _ = bundle.names().nth(bytes.len() % 8).map(|name| bundle.read(name));
         true
     });
 }

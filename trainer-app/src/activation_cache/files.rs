@@ -9,7 +9,7 @@
 //! The modification time of a file is the time of its last use.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -92,7 +92,7 @@ impl ActivationFiles {
             if computed.is_err() {
                 return Err(io::Error::other("the activations could not be computed"));
             }
-            let sum = checksum(file, bytes)?;
+            let sum = checksum(&mut *file, bytes)?;
             file.seek(SeekFrom::Start(bytes))?;
             file.write_all(&MAGIC)?;
             file.write_all(&sum.to_le_bytes())
@@ -175,11 +175,14 @@ pub fn limit() -> Result<u64> {
 }
 
 /// Whether a file has so many bytes of values and the checksum in its trailer.
-fn is_intact(mut file: &File, bytes: u64) -> io::Result<bool> {
-    if file.metadata()?.len() != bytes + TRAILER {
+///
+/// # Errors
+/// What the file system reports.
+pub fn is_intact(mut file: impl Read + Seek, bytes: u64) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? != bytes + TRAILER {
         return Ok(false);
     }
-    let sum = checksum(file, bytes)?;
+    let sum = checksum(&mut file, bytes)?;
     let mut trailer = [0; TRAILER_BYTES];
     file.seek(SeekFrom::Start(bytes))?;
     file.read_exact(&mut trailer)?;
@@ -187,20 +190,19 @@ fn is_intact(mut file: &File, bytes: u64) -> io::Result<bool> {
 }
 
 /// The CRC-32C of the first bytes of a file.
-fn checksum(mut file: &File, bytes: u64) -> io::Result<u32> {
+fn checksum(mut file: impl Read + Seek, bytes: u64) -> io::Result<u32> {
     file.seek(SeekFrom::Start(0))?;
-    let mut reader = BufReader::with_capacity(1 << 20, file.take(bytes));
-    let (mut sum, mut count) = (0, 0);
+    let mut values = file.take(bytes);
+    let mut sum = 0;
     let mut piece = vec![0; 1 << 20];
     loop {
-        let length = reader.read(&mut piece)?;
+        let length = values.read(&mut piece)?;
         if length == 0 {
             break;
         }
         sum = crc32c::crc32c_append(sum, &piece[..length]);
-        count += length as u64;
     }
-    if count == bytes { Ok(sum) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    if values.limit() == 0 { Ok(sum) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 fn has_suffix(path: &Path, suffix: &str) -> bool {

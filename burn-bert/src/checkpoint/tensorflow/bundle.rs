@@ -75,14 +75,22 @@ impl TensorBundle {
     /// If the index is missing, damaged, of another kind, or big-endian.
     pub fn open(checkpoint: &Path) -> Result<Self, BertError> {
         let index = with_suffix(checkpoint, ".index");
-        let damaged = |reason: String| WeightsError::Damaged { path: index.clone(), reason };
         let unreadable = |source| BertError::Read { path: index.clone(), source };
         let bytes = std::fs::metadata(&index).map_err(unreadable)?.len();
         if bytes > LARGEST_INDEX {
             return Err(BertError::TooLarge { path: index.clone(), bytes, limit: LARGEST_INDEX });
         }
-        let bytes = std::fs::read(&index).map_err(unreadable)?;
-        let mut found = table::entries(&bytes).map_err(damaged)?;
+        Self::parse(checkpoint, &std::fs::read(&index).map_err(unreadable)?)
+    }
+
+    /// Reads the content of the index of a checkpoint with this name.
+    ///
+    /// # Errors
+    /// If the index is damaged, of another kind, or big-endian.
+    pub fn parse(checkpoint: &Path, index: &[u8]) -> Result<Self, BertError> {
+        let path = with_suffix(checkpoint, ".index");
+        let damaged = |reason: String| WeightsError::Damaged { path: path.clone(), reason };
+        let mut found = table::entries(index).map_err(damaged)?;
         let header = found.remove(&Vec::new()).unwrap_or_default();
         let header = BundleHeader::decode(&header[..])
             .map_err(|error| damaged(format!("its header: {error}")))?;

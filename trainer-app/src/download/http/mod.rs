@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ureq::Agent;
-use ureq::http::StatusCode;
+use ureq::http::{HeaderMap, StatusCode};
 
 use partial::PartialFile;
 use transfer::Transfer;
@@ -196,6 +196,18 @@ impl FetchError {
 pub struct Downloader {
     agent: Agent,
     timeouts: Timeouts,
+}
+
+/// Whether a partial file can be resumed, by the content of the `.download` file next to it.
+pub fn is_resumable(version: &[u8], url: &str) -> bool {
+    partial::Version::parse(version, url).is_some()
+}
+
+/// Size and SHA-256 of a file, from the headers of the Hugging Face hub's response.
+pub fn announced(headers: &HeaderMap) -> Download {
+    let mut known = Known::default();
+    known.note(headers);
+    known.expected
 }
 
 impl Default for Downloader {

@@ -38,6 +38,14 @@ pub(super) struct Version {
     pub(super) commit: Option<String>,
 }
 
+impl Version {
+    /// Reads the version of a partial file. If it cannot be read or has another URL, the file is downloaded from the
+    /// beginning.
+    pub(super) fn parse(bytes: &[u8], url: &str) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(|version: &Self| version.url == url)
+    }
+}
+
 /// A file that is being downloaded, with its version in a file next to it.
 #[derive(Debug)]
 pub(super) struct PartialFile {
@@ -62,9 +70,7 @@ impl PartialFile {
         if self.length() == 0 {
             return None;
         }
-        // If the version cannot be read, the file is downloaded from the beginning.
-        let version: Version = serde_json::from_slice(&fs::read(&self.version).ok()?).ok()?;
-        (version.url == url).then_some(version)
+        Version::parse(&fs::read(&self.version).ok()?, url)
     }
 
     /// Creates an empty file of this version; without a version it cannot be resumed later.

@@ -135,7 +135,7 @@ fn join(url: &Uri, location: &str) -> Option<Uri> {
 
 impl Known {
     /// Collects what the Hugging Face hub reports: for large files the redirecting response has size and SHA-256.
-    fn note(&mut self, headers: &HeaderMap) {
+    pub(super) fn note(&mut self, headers: &HeaderMap) {
         let header = |name: &'static str| text(headers, &HeaderName::from_static(name));
         if let Some(commit) = header("x-repo-commit").filter(|commit| is_hexadecimal(commit)) {
             self.commit = Some(commit.to_owned());
