@@ -23,7 +23,7 @@ pub(crate) struct MemoryArgs {
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     every: usize,
     /// Fail if memory grows by more than this after the second measurement
-    #[arg(long, value_name = "MIB", default_value_t = 8.0)]
+    #[arg(long, value_name = "MIB", default_value_t = 2.0)]
     at_most: f64,
 }
 
