@@ -37,7 +37,7 @@ const STEPS: [Step; 12] = [
     }),
     ("packages", |shell, _| package::check(shell)),
     ("end to end", |shell, _| end_to_end(shell)),
-    ("guide", |shell, _| guide::run(shell, &GuideArgs::default())),
+    ("guide", |shell, _| guide::run(shell, &GuideArgs::everything())),
     ("interrupted", |shell, _| torture::run(shell, &TortureArgs::few())),
     ("exchange with Python", exchange),
     ("dependencies", |shell, _| dependencies(shell)),

@@ -28,6 +28,13 @@ pub(crate) struct GuideArgs {
     book: bool,
 }
 
+impl GuideArgs {
+    /// Everything: the links, the book and the commands of all chapters.
+    pub(crate) fn everything() -> Self {
+        Self { book: true, ..Self::default() }
+    }
+}
+
 pub(crate) fn run(shell: &Shell, args: &GuideArgs) -> Result<()> {
     let guide = train::workspace().join("docs/guide");
     links::check(&train::workspace())?;
@@ -69,7 +76,9 @@ fn build_book(shell: &Shell, guide: &Path) -> Result<()> {
     let root = crate::ci::tools().join(MDBOOK);
     let mdbook = root.join("bin/mdbook");
     if !mdbook.is_file() {
-        cmd!(shell, "cargo install --quiet --locked --root {root} {MDBOOK}").run()?;
+        // Its server and its search are not used here.
+        cmd!(shell, "cargo install --quiet --locked --no-default-features --root {root} {MDBOOK}")
+            .run()?;
     }
     let out = train::target().join("guide");
     cmd!(shell, "{mdbook} build {guide} --dest-dir {out}").run()?;
