@@ -63,7 +63,7 @@ fn exit_on_interrupt(json: bool) {
         let (done, is_done) = mpsc::channel();
         std::thread::spawn(move || {
             if json {
-                outln!("{}", interrupted_as_json());
+                output::write_last_line(&interrupted_as_json());
             }
             // An error of standard output does not change how the program ends.
             let _ = output::finish();

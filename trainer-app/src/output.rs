@@ -49,6 +49,17 @@ pub fn note(text: fmt::Arguments) {
     let _ = io::stderr().lock().write_fmt(text);
 }
 
+/// Writes the last line of standard output; whatever is written after it is dropped.
+pub fn write_last_line(line: &str) {
+    let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if failed.is_none() {
+        let mut output = io::stdout().lock();
+        let written = writeln!(output, "{line}").and_then(|()| output.flush());
+        // Any error ends writing, and a closed pipe is none for `finish`.
+        *failed = Some(written.err().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()));
+    }
+}
+
 /// Flushes standard output.
 ///
 /// # Errors

@@ -105,7 +105,10 @@ fn an_interrupted_prediction_ends_with_130_and_a_last_line() {
     }
     let pid = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    // `wait_with_output` closes standard input, which would be the end of the texts.
+    let input = child.stdin.take();
     let (code, line) = code_and_json(&child.wait_with_output().unwrap());
+    drop(input);
     assert_eq!((code, &line["status"]), (130, &"stopped".into()), "{line}");
 }
 
