@@ -13,6 +13,7 @@ use crate::activation_cache::files::{self, ActivationFiles};
 use crate::activation_cache::{self, CachedActivations, SplitActivations, Storage};
 use crate::base::{Base, own_cache};
 use crate::devices;
+use crate::exit::UsageError;
 use crate::run_config::{ModelConfig, RunConfig, StateCache};
 use crate::task_data;
 use crate::task_data::data_set::{PreparedData, TaskData};
@@ -33,6 +34,8 @@ pub struct LoadedBase {
     pub base: Base,
     /// The configuration.
     pub config: BertConfig,
+    /// The configuration as it is in the base's directory, before a run's settings, as JSON.
+    pub published_config: serde_json::Value,
     bert: Bert,
     fingerprint: OnceLock<String>,
     /// Computes the fingerprint while the run starts.
@@ -88,6 +91,7 @@ impl ResourceCache {
         } else {
             let base = Base::locate(&model.base)?;
             let config = base.config()?;
+            let published_config = serde_json::to_value(&config)?;
             let config = match model.dropout {
                 Some(dropout) => config.with_dropout(dropout),
                 None => config,
@@ -100,7 +104,8 @@ impl ResourceCache {
             let bert = burn_bert::load_weights(&config, base.directory(), &device)?
                 .with_precision(model.precision);
             let fingerprint = OnceLock::new();
-            let loaded = Arc::new(LoadedBase { base, config, bert, fingerprint, hashing });
+            let loaded =
+                Arc::new(LoadedBase { base, config, published_config, bert, fingerprint, hashing });
             self.bases.insert(key, Arc::clone(&loaded));
             loaded
         };
@@ -177,15 +182,19 @@ impl ResourceCache {
             StateCache::Auto if gains_nothing => return Ok(None),
             StateCache::Auto | StateCache::Memory | StateCache::Disk => {}
         }
-        ensure!(
-            layer > 0,
-            "there is nothing to cache: {} trains the lowest layer; --adapt-layers 3.. starts higher, or use --cache off",
-            config.model.method
-        );
-        ensure!(
-            !depends_on_padding,
-            "batch norms and gates inside adapters read padding, which cached activations do not contain; use --cache off"
-        );
+        if layer == 0 {
+            return Err(UsageError::new(format!(
+                "there is nothing to cache: {} trains the lowest layer; --adapt-layers 3.. starts higher, or use \
+                 --cache off",
+                config.model.method
+            )));
+        }
+        if depends_on_padding {
+            return Err(UsageError::new(
+                "batch norms and gates inside adapters read padding, which cached activations do not contain; use \
+                 --cache off",
+            ));
+        }
         Ok(Some(layer))
     }
 

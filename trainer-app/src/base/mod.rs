@@ -33,6 +33,21 @@ impl Base {
     /// # Errors
     /// A directory that is not a base, or a name that is not found and cannot be downloaded.
     pub fn locate(name: &str) -> Result<Self> {
+        if let Some(base) = Self::find(name)? {
+            return Ok(base);
+        }
+        let own = own_cache()?.join(name.replace('/', "--"));
+        Hub::from_env().fetch(name, &own, false)?;
+        hub::check_pinned(name, &own)
+            .with_context(|| format!("download it again with `trainer base {name} --again`"))?;
+        Ok(Self { name: name.to_owned(), directory: own })
+    }
+
+    /// Finds a base on this machine; `None` if it would have to be downloaded.
+    ///
+    /// # Errors
+    /// A directory that is not a base, or a download that is damaged.
+    pub fn find(name: &str) -> Result<Option<Self>> {
         let base = |directory: PathBuf| Self { name: name.to_owned(), directory };
         let as_directory = Path::new(name);
         if as_directory.is_dir() {
@@ -41,7 +56,7 @@ impl Base {
             if !is_base(&directory) {
                 bail!("{name} is not a base; expected {} in it", needed());
             }
-            return Ok(base(directory));
+            return Ok(Some(base(directory)));
         }
         if name.starts_with(['.', '/']) || name.matches('/').count() > 1 {
             bail!(
@@ -55,13 +70,13 @@ impl Base {
             let repository = hub::repository(name);
             let cached = in_hugging_face_cache(repository);
             if let Some(directory) = cached.filter(|found| hub::check_pinned(name, found).is_ok()) {
-                return Ok(base(directory));
+                return Ok(Some(base(directory)));
             }
-            Hub::from_env().fetch(name, &own, false)?;
+            return Ok(None);
         }
         hub::check_pinned(name, &own)
             .with_context(|| format!("download it again with `trainer base {name} --again`"))?;
-        Ok(base(own))
+        Ok(Some(base(own)))
     }
 
     /// Downloads a base again; the existing files are replaced after the new ones are complete.

@@ -58,6 +58,8 @@ impl Run {
             seconds: progress.seconds,
             memory_mib: memory::resident_bytes().map(|bytes| bytes / (1 << 20)),
             base_fingerprint: Some(self.base.fingerprint()?),
+            base_config: Some(self.base.published_config.clone()),
+            tokenizer_fingerprint: Some(self.data.encoder.fingerprint()),
             rows_fingerprint: self.data.source.fingerprint().map(str::to_owned),
             device: devices::describe(&self.device),
             seed: self.config.seed,

@@ -53,6 +53,12 @@ pub struct RunResult {
     /// SHA-256 of the base's weights; results of version 0.1.0 do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_fingerprint: Option<String>,
+    /// The base's configuration, before the settings of the run; older results do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_config: Option<Value>,
+    /// Fingerprint of the base's tokenizer; older results do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer_fingerprint: Option<String>,
     /// SHA-256 of the published rows, before any limit; none for a user's own rows, and in results of version 0.1.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_fingerprint: Option<String>,

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sha2::{Digest, Sha256};
+
+use crate::download::http::hexadecimal;
 use crate::run::RunResult;
 use crate::run_config::RunConfig;
 
@@ -22,37 +25,41 @@ type Fingerprints = BTreeMap<String, BTreeSet<String>>;
 pub(super) struct Origins {
     bases: Fingerprints,
     rows: Fingerprints,
+    /// The configurations and tokenizers of the bases with the same weights, by the fingerprint of the weights.
+    variants: Fingerprints,
 }
 
 impl Origins {
     /// The fingerprints of some cells.
     pub(super) fn of(cells: &[FinishedCell]) -> Self {
-        let (mut bases, mut rows) = (BTreeMap::new(), BTreeMap::new());
-        let add = |known: &mut Fingerprints, name: &str, found: Option<&String>| {
-            known.entry(name.to_owned()).or_default().extend(found.cloned());
-        };
-        for FinishedCell { config, result, .. } in cells {
-            add(&mut bases, &config.model.base, result.and_then(|r| r.base_fingerprint.as_ref()));
-            add(&mut rows, &config.task.name, result.and_then(|r| r.rows_fingerprint.as_ref()));
+        let (mut bases, mut rows) = (Fingerprints::new(), Fingerprints::new());
+        let mut variants = Fingerprints::new();
+        for result in cells.iter().filter_map(|cell| cell.result) {
+            if let Some(weights) = &result.base_fingerprint {
+                variants.entry(weights.clone()).or_default().extend(variant(result));
+            }
         }
-        Self { bases, rows }
+        for FinishedCell { config, result, .. } in cells {
+            let base = result.and_then(|result| base_fingerprint(result, &variants));
+            bases.entry(config.model.base.clone()).or_default().extend(base);
+            let found = result.and_then(|result| result.rows_fingerprint.clone());
+            rows.entry(config.task.name.clone()).or_default().extend(found);
+        }
+        Self { bases, rows, variants }
     }
 
     /// The fingerprints of a cell's base and rows, if known.
-    pub(super) fn of_cell<'a>(
-        &'a self,
-        cell: &FinishedCell<'a>,
-    ) -> (Option<&'a str>, Option<&'a str>) {
-        let only = |known: &'a Fingerprints, name: &str| {
+    pub(super) fn of_cell(&self, cell: &FinishedCell) -> (Option<String>, Option<String>) {
+        let only = |known: &Fingerprints, name: &str| {
             let known = known.get(name)?;
-            if known.len() == 1 { known.first().map(String::as_str) } else { None }
+            if known.len() == 1 { known.first().cloned() } else { None }
         };
-        let own =
-            |of: fn(&RunResult) -> Option<&String>| cell.result.and_then(of).map(String::as_str);
         (
-            own(|result| result.base_fingerprint.as_ref())
+            cell.result
+                .and_then(|result| base_fingerprint(result, &self.variants))
                 .or_else(|| only(&self.bases, &cell.config.model.base)),
-            own(|result| result.rows_fingerprint.as_ref())
+            cell.result
+                .and_then(|result| result.rows_fingerprint.clone())
                 .or_else(|| only(&self.rows, &cell.config.task.name)),
         )
     }
@@ -60,7 +67,7 @@ impl Origins {
     /// The name of a cell's task, with the beginning of its rows' fingerprint if the name is ambiguous.
     pub(super) fn task(&self, cell: &FinishedCell) -> String {
         let name = &cell.config.task.name;
-        named(name, &self.rows, self.of_cell(cell).1)
+        named(name, &self.rows, self.of_cell(cell).1.as_deref())
     }
 
     /// The same for its base, with its precision if that is not f32.
@@ -68,14 +75,29 @@ impl Origins {
         let model = &cell.config.model;
         let (base, _) = self.of_cell(cell);
         // If a base has several names, the first.
-        let has = |known: &BTreeSet<String>| base.is_some_and(|base| known.contains(base));
+        let has = |known: &BTreeSet<String>| base.as_ref().is_some_and(|base| known.contains(base));
         let name = self.bases.iter().find(|(_, known)| has(known)).map(|(name, _)| name);
-        let name = named(name.unwrap_or(&model.base), &self.bases, base);
+        let name = named(name.unwrap_or(&model.base), &self.bases, base.as_deref());
         match model.precision {
             burn_bert::Precision::F32 => name,
             precision => format!("{name} {precision}"),
         }
     }
+}
+
+/// The configuration and the tokenizer of a result's base, if it has them.
+fn variant(result: &RunResult) -> Option<String> {
+    Some(format!("{} {}", result.base_config.as_ref()?, result.tokenizer_fingerprint.as_ref()?))
+}
+
+/// The fingerprint of the weights; with several configurations or tokenizers of the same weights, that of all three.
+fn base_fingerprint(result: &RunResult, variants: &Fingerprints) -> Option<String> {
+    let weights = result.base_fingerprint.clone()?;
+    if variants.get(&weights).is_none_or(|variants| variants.len() < 2) {
+        return Some(weights);
+    }
+    let variant = variant(result).unwrap_or_default();
+    Some(hexadecimal(&Sha256::digest(format!("{weights} {variant}"))))
 }
 
 /// A name, with the beginning of a fingerprint if the name is ambiguous.

@@ -266,6 +266,21 @@ mod tests {
     }
 
     #[test]
+    fn bases_with_equal_weights_and_other_configurations_are_different_settings() {
+        let with_activation = |seed, activation: &str| {
+            with(done(seed, 0.5), |_, result| {
+                result.base_fingerprint = Some("aaaaaaaaaa".to_owned());
+                result.base_config = Some(serde_json::json!({ "hidden_act": activation }));
+                result.tokenizer_fingerprint = Some("t".to_owned());
+            })
+        };
+        assert_eq!(of(&[with_activation(0, "gelu"), with_activation(1, "gelu")]).len(), 1);
+        let settings = of(&[with_activation(0, "gelu"), with_activation(1, "relu")]);
+        assert_eq!(settings.len(), 2);
+        assert_ne!(settings[0].base, settings[1].base);
+    }
+
+    #[test]
     fn one_base_under_two_paths_is_one_base_and_an_older_result_belongs_to_it() {
         let at = |seed, path: &str, fingerprint: Option<&str>| {
             with(done(seed, 0.5), |config, result| {

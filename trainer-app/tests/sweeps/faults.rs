@@ -120,6 +120,49 @@ fn other_rows_or_another_base_under_the_same_name_are_refused_by_name() {
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&weights, bytes).unwrap();
     let said = desk.ends_with(1, &format!("{SWEEP} --data moved"));
-    assert!(said.contains("the weights of the base base differ from those on which"), "{said}");
+    assert!(said.contains("the base base differs from the one on which the cell"), "{said}");
+    assert!(said.contains("its weights changed"), "{said}");
     assert!(!desk.path("sweeps/tiny/ledger.jsonl").exists());
+}
+
+#[test]
+fn a_finished_sweep_is_compared_with_the_base_and_the_rows_that_are_there() {
+    let grid =
+        GRID.replace("'helpdesk'", "'cola'").replace("['houlsby', 'layer-norm']", "['layer-norm']");
+    let grid = grid.replace("sizes = [2, 4]\n", "").replace("limit = 32\n", "");
+    let desk = Desk::new(&grid);
+    desk.write_cola("glue", "another sentence");
+    desk.write_cola("changed", "a third sentence");
+    let line = format!("{SWEEP} --data glue");
+    desk.says(&line);
+    desk.says(&line);
+    let said = desk.ends_with(1, &format!("{SWEEP} --data changed"));
+    assert!(said.contains("the rows of cola differ from those on which the cell"), "{said}");
+    let (_, said) = desk.says_both(&format!("{SWEEP} --data nowhere"));
+    assert!(said.contains("note: the rows of cola cannot be compared"), "{said}");
+
+    // Both with every cell finished and with a new seed.
+    let more = grid.replace("seeds = [0, 1]", "seeds = [0, 1, 2]");
+    let refuses = |sentence: &str| {
+        for grid in [&more, &grid] {
+            desk.write("tiny.toml", grid);
+            let said = desk.ends_with(1, &line);
+            assert!(
+                said.contains("the base base differs from the one on which the cell"),
+                "{said}"
+            );
+            assert!(said.contains(sentence) && said.contains("--name"), "{said}");
+        }
+    };
+    let config = desk.read("base/config.json");
+    desk.write("base/config.json", &config.replace("\"gelu\"", "\"relu\""));
+    refuses("its hidden_act was gelu, is relu");
+    desk.write("base/config.json", &config);
+    desk.write("base/tokenizer_config.json", "{\"do_lower_case\": false}");
+    refuses("its tokenizer changed");
+    std::fs::remove_file(desk.path("base/tokenizer_config.json")).unwrap();
+    desk.says(&line);
+    std::fs::rename(desk.path("base"), desk.path("moved")).unwrap();
+    let (_, said) = desk.says_both(&line);
+    assert!(said.contains("note: the base cannot be compared"), "{said}");
 }

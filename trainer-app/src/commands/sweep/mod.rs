@@ -4,6 +4,7 @@
 //! the cell.
 
 mod conclusion;
+mod origins;
 mod plan;
 
 use std::any::Any;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Error, Result, bail, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use burn_adapters::Method;
 use glue_data::tasks;
 
@@ -27,7 +28,7 @@ use crate::limits;
 use crate::lock::InUse;
 use crate::resource_cache::ResourceCache;
 use crate::run::{Run, RunOptions, RunResult};
-use crate::run_config::{ModelConfig, RunConfig, default_pooling};
+use crate::run_config::{RunConfig, default_pooling};
 use crate::stop::Stop;
 use crate::sweep::cell::Cell;
 use crate::sweep::entries::{self, Entries};
@@ -36,7 +37,7 @@ use crate::sweep::fault::{Fault, Panicked, WrongRun};
 use crate::sweep::grid;
 use crate::sweep::ledger::{self, Ledger};
 use crate::sweep::slurm;
-use crate::task_data::{self, rows};
+use crate::task_data::rows;
 use crate::terminal::{RowEnd, SweepProgress};
 
 /// A run that trains a larger fraction of the base does not keep its adapter file, since hundreds of them would fill a
@@ -62,12 +63,12 @@ pub fn run(args: &SweepArgs) -> Result<ExitStatus> {
         sweep.print_plan(&entries, &mut shared)?;
         return Ok(ExitStatus::Done);
     }
+    // Errors that affect all cells are found before the first is trained, and before anything is written.
+    let fingerprints = sweep.check_origins(&entries, &mut shared)?;
     if sweep.open_cells(&entries).next().is_none() {
         sweep.note(&entries);
         return sweep.conclude(&entries, &Progress::default());
     }
-    // Errors that affect all cells are found before the first is trained, and before anything is written.
-    let fingerprints = sweep.check_origins(&entries, &mut shared)?;
     let mut ledger = sweep.open_ledger()?;
     sweep.note(ledger.entries());
     let stop = Stop::on_signals()?;
@@ -165,50 +166,6 @@ impl<'a> Sweep<'a> {
     /// The entries of the sweep's cells, in the order of the cells.
     fn entries_of_cells<'s>(&'s self, entries: &'s Entries) -> impl Iterator<Item = &'s Entry> {
         self.cells.iter().filter_map(|cell| entries.get(&cell.id))
-    }
-
-    /// Reads the base and the rows of every open cell, and checks that the cells in the ledger were trained on the same.
-    fn check_origins(&self, entries: &Entries, shared: &mut ResourceCache) -> Result<Fingerprints> {
-        let mut rows = Fingerprints::new();
-        let mut model = None;
-        for Cell { config, .. } in self.open_cells(entries) {
-            model.get_or_insert(&config.model);
-            if !rows.contains_key(&config.task.name) {
-                let data = task_data::read(config).with_context(|| {
-                    format!("reading the rows of {} (no cell was started)", config.task.name)
-                })?;
-                rows.insert(config.task.name.clone(), data.fingerprint().map(str::to_owned));
-            }
-        }
-        let Some(model) = model else { return Ok(rows) };
-        // Whether a cell's maximum length fits the base is checked with that cell.
-        let base = shared.base(&ModelConfig { max_length: 1, ..model.clone() })?;
-        for Entry { cell, config, end, .. } in self.entries_of_cells(entries) {
-            let Some(result) = end.result() else { continue };
-            let task = config.task.name.as_str();
-            let (known, now) = (&result.rows_fingerprint, rows.get(task));
-            if let (Some(known), Some(Some(now))) = (known, now)
-                && known != now
-            {
-                bail!(
-                    "the rows of {task} differ from those on which the cell {cell} in {} was trained; give the directory \
-                     of the earlier rows with --data, or choose another --name for a sweep on the new rows",
-                    self.directory.display()
-                );
-            }
-            if let Some(known) = &result.base_fingerprint
-                && config.model.base == model.base
-                && *known != base.fingerprint()?
-            {
-                bail!(
-                    "the weights of the base {} differ from those on which the cell {cell} in {} was trained; choose \
-                     another --name for a sweep on the new base",
-                    model.base,
-                    self.directory.display()
-                );
-            }
-        }
-        Ok(rows)
     }
 
     fn open_ledger(&self) -> Result<Ledger> {

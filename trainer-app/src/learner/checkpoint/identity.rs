@@ -126,7 +126,7 @@ fn describe(head: &HeadKind) -> String {
 }
 
 /// The values that differ.
-fn changed(whose: &str, then: &Value, now: &Value, except: &[&str]) -> Vec<String> {
+pub(crate) fn changed(whose: &str, then: &Value, now: &Value, except: &[&str]) -> Vec<String> {
     let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
     flatten("", then, &mut before);
     flatten("", now, &mut after);
