@@ -1,5 +1,7 @@
 //! The checks of a configuration, before anything is read or computed.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, anyhow, bail, ensure};
 use burn_adapters::{InnerNorm, Method};
 use burn_bert::Precision;
@@ -25,6 +27,17 @@ impl RunConfig {
             "--fuse is only for the method fusion, and the method is {}; leave out --fuse",
             model.method
         );
+        for (index, path) in model.fuse.iter().enumerate() {
+            let is_same = |other: &PathBuf| {
+                other == path
+                    || matches!((other.canonicalize(), path.canonicalize()), (Ok(a), Ok(b)) if a == b)
+            };
+            ensure!(
+                !model.fuse[..index].iter().any(is_same),
+                "--fuse has the file {} twice; expected different adapters",
+                path.display()
+            );
+        }
         self.check_insertions()?;
         ensure!(
             model.precision == Precision::F32 || !self.plan().trains_base(),

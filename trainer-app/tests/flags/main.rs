@@ -10,7 +10,7 @@ use burn_adapters::Method;
 use clap::{CommandFactory, Parser};
 use tables::{TABLES, Table};
 use trainer_app::cli::{Cli, Command, TrainJob};
-use trainer_app::run_config::RunConfig;
+use trainer_app::run_config::{OptimizerKind, RunConfig, StateCache};
 
 /// A flag of a table with what it needs, as words.
 struct Flag {
@@ -53,7 +53,7 @@ fn command_line(command: &str, flags: &[&Flag], needs_of: &[&Flag]) -> Vec<Strin
 /// What a command line comes to, or the message that refuses it.
 fn resolved(words: &[String], directory: &Path) -> Result<String, String> {
     let words = words.iter().map(|word| match word.as_str() {
-        "config.toml" => directory.join(word).to_str().unwrap().to_owned(),
+        word if word.ends_with(".toml") => directory.join(word).to_str().unwrap().to_owned(),
         word => word.to_owned(),
     });
     let cli = Cli::try_parse_from(["trainer".to_owned()].into_iter().chain(words))
@@ -189,7 +189,16 @@ fn what_depends_on_a_value_is_refused_by_name() {
     config.model.max_length = 384;
     config.model.pooling = burn_adapters::Pooling::FirstToken;
     config.write(&squad).unwrap();
-    let squad = squad.to_str().unwrap();
+    let mut without_effect = RunConfig::defaults(Method::Ia3);
+    without_effect.model.size = 8;
+    without_effect.write(&directory.path().join("size.toml")).unwrap();
+    let mut without_effect = RunConfig::defaults(Method::Lora);
+    without_effect.training.optimizer = OptimizerKind::Adam;
+    without_effect.training.weight_decay = 0.1;
+    without_effect.write(&directory.path().join("decay.toml")).unwrap();
+    let mut without_effect = RunConfig::defaults(Method::Full);
+    without_effect.training.cache = StateCache::Disk;
+    without_effect.write(&directory.path().join("cache.toml")).unwrap();
     let cases: &[(&str, &[&str])] = &[
         ("train --method layer-norm --size 8", &["--size", "layer-norm"]),
         ("train --method ia3 --size 8", &["--size", "ia3"]),
@@ -224,7 +233,14 @@ fn what_depends_on_a_value_is_refused_by_name() {
             "train --config config.toml --task squad --data d",
             &["--config", "--task", "--max-length", "--pooling"],
         ),
-        ("train --config SQUAD --task cola", &["--config", "--task", "--max-length", "--pooling"]),
+        (
+            "train --config squad.toml --task cola",
+            &["--config", "--task", "--max-length", "--pooling"],
+        ),
+        ("train --config size.toml", &["size = 8 in", "size.toml", "ia3", "size = 64"]),
+        ("train --config decay.toml", &["weight_decay = 0.1 in", "adam has no weight decay"]),
+        ("train --config cache.toml", &["cache in", "cache.toml", "full trains the lowest layer"]),
+        ("train --fuse a,b,a", &["--fuse", "the file a twice"]),
         ("train --train ...csv --text a --label b", &["--train", "`..`"]),
         ("adapter export a --format peft --out d --name x", &["--name", "--format"]),
         (
@@ -234,7 +250,7 @@ fn what_depends_on_a_value_is_refused_by_name() {
         ("bank add t.bank a b --name x", &["--name"]),
     ];
     for (line, names) in cases {
-        let words: Vec<String> = line.split(' ').map(|word| word.replace("SQUAD", squad)).collect();
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let message = resolved(&words, directory.path()).expect_err(line);
         for name in *names {
             assert!(message.contains(name), "`{line}` names no {name}: {message}");

@@ -1,7 +1,7 @@
 //! From the command line to a run: flags override the file of `--config`, which overrides the defaults.
 //! A flag that has no effect beside the others is an error that names it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use burn_adapters::Method;
@@ -60,6 +60,9 @@ impl TrainJob {
 /// The configuration of a new run.
 fn resolve(args: &TrainArgs) -> Result<RunConfig> {
     let file = args.config.as_deref().map(RunConfig::read).transpose()?;
+    if let (Some(path), Some(file)) = (&args.config, &file) {
+        refuse_without_effect_in(path, file)?;
+    }
     override_with(file, args)
         .and_then(|config| config.check().map(|()| config))
         // Any error here is in the flags: the file was checked when it was read.
@@ -86,6 +89,14 @@ fn override_with(file: Option<RunConfig>, args: &TrainArgs) -> Result<RunConfig>
         config.model.method = Method::Fusion;
     } else if args.model.has("method") && config.model.method != Method::Fusion {
         config.model.fuse.clear();
+    }
+    // The value of a file for another method or optimizer is not written into the new run's file.
+    let defaults = RunConfig::defaults(config.model.method);
+    if !config.model.method.has_size() && !args.model.has("size") {
+        config.model.size = defaults.model.size;
+    }
+    if config.training.optimizer == OptimizerKind::Adam && !args.training.has("weight_decay") {
+        config.training.weight_decay = defaults.training.weight_decay;
     }
     if let Some(file) = &file {
         refuse_foreign_defaults(file, &config, args)?;
@@ -208,10 +219,7 @@ fn refuse_without_effect(config: &RunConfig, args: &TrainArgs) -> Result<()> {
     let refuse = |flag: &str, why: &str| -> Result<()> {
         bail!("{flag} has no effect with {by}, which {why}; leave out {flag}")
     };
-    let keeps = matches!(config.training.cache, StateCache::Memory | StateCache::Disk);
-    let can_keep = method.has_adapters() && config.model.adapt_layers.is_some()
-        || matches!(method, Method::TopLayers(_));
-    if keeps && args.training.has("cache") && !can_keep {
+    if args.training.has("cache") && caches_nothing(config) {
         refuse(
             "--cache",
             "trains the lowest layer, so that there are no layers below to cache (--adapt-layers 3.. starts higher)",
@@ -240,6 +248,53 @@ fn refuse_without_effect(config: &RunConfig, args: &TrainArgs) -> Result<()> {
             "--pooling has no effect with --task {}, which uses every token; leave out --pooling",
             config.task.name
         );
+    }
+    Ok(())
+}
+
+/// Whether states are to be cached, but no layer lies below the lowest trainable one.
+fn caches_nothing(config: &RunConfig) -> bool {
+    let method = config.model.method;
+    let is_cached = matches!(config.training.cache, StateCache::Memory | StateCache::Disk);
+    let starts_higher = method.has_adapters() && config.model.adapt_layers.is_some()
+        || matches!(method, Method::TopLayers(_));
+    is_cached && !starts_higher
+}
+
+/// Refuses settings of a file that have no effect with its other settings, as their flags are refused.
+///
+/// A file always has a size and a weight decay: without effect they are the default values.
+fn refuse_without_effect_in(path: &Path, file: &RunConfig) -> Result<()> {
+    let RunConfig { model, training, .. } = file;
+    let defaults = RunConfig::defaults(model.method);
+    let refuse = |setting: String, why: String, expected: String| -> Result<()> {
+        Err(UsageError::new(format!(
+            "{setting} in {} has no effect: {why}; expected {expected}",
+            path.display()
+        )))
+    };
+    if !model.method.has_size() && model.size != defaults.model.size {
+        refuse(
+            format!("size = {}", model.size),
+            format!("the method {} has no size", model.method),
+            format!("size = {}, which stands for no size", defaults.model.size),
+        )?;
+    }
+    let decay = defaults.training.weight_decay;
+    #[expect(clippy::float_cmp, reason = "the value is compared with the one that is written")]
+    if training.optimizer == OptimizerKind::Adam && training.weight_decay != decay {
+        refuse(
+            format!("weight_decay = {}", training.weight_decay),
+            "the optimizer adam has no weight decay".to_owned(),
+            format!("the optimizer adam-w, or weight_decay = {decay}, which stands for none"),
+        )?;
+    }
+    if caches_nothing(file) {
+        refuse(
+            "cache".to_owned(),
+            format!("the method {} trains the lowest layer", model.method),
+            "no cache, or adapt_layers that start higher".to_owned(),
+        )?;
     }
     Ok(())
 }
