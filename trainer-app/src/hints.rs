@@ -29,7 +29,8 @@ pub fn next(commands: &[(String, &str)]) {
     }
 }
 
-fn quoted(word: &str) -> String {
+/// A word, quoted for a shell.
+pub fn quoted(word: &str) -> String {
     // Only a word with a zero byte cannot be quoted, which no argument has.
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into)
 }

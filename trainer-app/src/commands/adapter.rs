@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use burn_adapters::file::atomic;
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
@@ -20,6 +20,7 @@ use crate::cli::{
 };
 use crate::devices;
 use crate::exit::UsageError;
+use crate::files::check_new;
 use crate::hints;
 use crate::inference::adapter_task;
 use crate::task_data::kind::task_kind;
@@ -29,14 +30,8 @@ use crate::task_data::kind::task_kind;
 /// # Errors
 /// Adapters that cannot be read or differ in method, size, labels or input, or a file that cannot be written.
 pub fn average(args: &AverageArgs) -> Result<()> {
-    let weights =
-        if args.weights.is_empty() { vec![1.0; args.adapters.len()] } else { args.weights.clone() };
-    ensure!(
-        weights.len() == args.adapters.len(),
-        "there are {} weights for {} adapters; expected one for each",
-        weights.len(),
-        args.adapters.len()
-    );
+    check_new(&args.out)?;
+    let weights = weights(args)?;
     let first = args.adapters.first().context("there is no adapter to average")?;
     let name = native::read_header(first)?.metadata.base.name;
     let (bert, base) = load_base(args.base.as_deref().unwrap_or(&name))?;
@@ -71,6 +66,30 @@ pub fn average(args: &AverageArgs) -> Result<()> {
     write(&args.out, &model, &AdapterMetadata { score: None, base, ..metadata })
 }
 
+/// The weight of each adapter in the mean.
+///
+/// # Errors
+/// A number of weights other than that of the adapters, a weight that is not finite, or weights without a positive sum.
+fn weights(args: &AverageArgs) -> Result<Vec<f64>> {
+    if args.weights.is_empty() {
+        return Ok(vec![1.0; args.adapters.len()]);
+    }
+    let (found, expected) = (args.weights.len(), args.adapters.len());
+    if found != expected {
+        return Err(UsageError::new(format!(
+            "--weights has {found} weights for {expected} adapters; expected one for each"
+        )));
+    }
+    let sum: f64 = args.weights.iter().sum();
+    if !sum.is_finite() || sum <= 0.0 {
+        return Err(UsageError::new(format!(
+            "the --weights are {:?}; expected finite numbers with a positive sum",
+            args.weights
+        )));
+    }
+    Ok(args.weights.clone())
+}
+
 /// For each output of a head, the output of the other head with the same label; `None` if the labels differ.
 fn outputs_in_order(one: &HeadKind, other: &HeadKind) -> Option<Vec<usize>> {
     task_kind(one).permutation_to(&task_kind(other))
@@ -86,6 +105,8 @@ fn listed(head: &HeadKind) -> String {
 /// A directory that cannot be read, has settings that are not supported, or belongs to a base of another shape; or a
 /// file that cannot be written.
 pub fn import(args: &ImportArgs) -> Result<()> {
+    check_new(&args.target.out)?;
+    check_labels(&args.labels)?;
     let (bert, base) = load_base(&args.target.base)?;
     let max_length = max_length(&bert, args.target.max_length)?;
     let directory = Base::locate(&args.target.base)?.directory().to_owned();
@@ -105,6 +126,9 @@ pub fn import(args: &ImportArgs) -> Result<()> {
         let named = base_labels(&directory, imported.head.outputs())?;
         imported.head = named.unwrap_or(imported.head);
     }
+    if format == DirectoryFormat::Peft {
+        imported.warnings.extend(other_base(&args.directory, &args.target.base)?);
+    }
     warn(&imported.warnings);
     let metadata = AdapterMetadata {
         method: method.to_owned(),
@@ -117,6 +141,39 @@ pub fn import(args: &ImportArgs) -> Result<()> {
         base,
     };
     write(&args.target.out, &imported.model, &metadata)
+}
+
+/// Checks that the labels of the command line differ in more than the spaces around them.
+fn check_labels(labels: &[String]) -> Result<()> {
+    let spaced = labels.iter().find(|label| label.trim() != label.as_str());
+    let Some(label) = spaced else { return Ok(()) };
+    Err(UsageError::new(format!(
+        "the label `{label}` of --labels has spaces around it; write the labels without spaces before and after the \
+         commas"
+    )))
+}
+
+/// A warning if a directory of PEFT names another base than the one it is imported for.
+fn other_base(directory: &Path, name: &str) -> Result<Option<String>> {
+    #[derive(Deserialize)]
+    struct Config {
+        base_model_name_or_path: Option<String>,
+    }
+
+    let path = directory.join("adapter_config.json");
+    let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let config: Config =
+        serde_json::from_slice(&bytes).with_context(|| format!("reading {}", path.display()))?;
+    // A model of the hub may have been saved from a directory, and the reverse: only the last part is compared.
+    let last = |name: &str| name.trim_end_matches('/').rsplit('/').next().map(str::to_owned);
+    let named = config.base_model_name_or_path.filter(|named| !named.is_empty());
+    Ok(named.filter(|named| last(named) != last(name)).map(|named| {
+        format!(
+            "{} names the base {named}, and the adapter is imported for {name}; if these are different models, its \
+             predictions are wrong",
+            path.display()
+        )
+    }))
 }
 
 /// The package whose files a directory has.
@@ -168,6 +225,7 @@ pub fn export(args: &ExportArgs) -> Result<()> {
             }
             ExportFormat::Peft => {
                 peft::write_directory(out, &model, &metadata.head, &base.name)?;
+                lost = lost_in_peft(&metadata);
             }
             ExportFormat::Merged => {
                 let directory = Base::locate(name)?.directory().to_owned();
@@ -191,6 +249,24 @@ pub fn export(args: &ExportArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a directory of PEFT has no place for.
+fn lost_in_peft(metadata: &AdapterMetadata) -> Vec<String> {
+    let mut lost = vec![format!(
+        "the name of the task, {}, is not in the directory; `adapter import --task {}` restores it",
+        metadata.task,
+        hints::quoted(&metadata.task)
+    )];
+    if let Some(labels) = metadata.head.labels().filter(|_| !metadata.head.is_unnamed()) {
+        let labels = labels.join(",");
+        lost.push(format!(
+            "the names of the labels are not in the directory, only their order: {labels}; `adapter import --labels \
+             {}` restores them",
+            hints::quoted(&labels)
+        ));
+    }
+    lost
 }
 
 /// Checks that a directory is empty or does not exist.
@@ -239,6 +315,8 @@ fn warn(sentences: &[String]) {
 /// A checkpoint that cannot be read or belongs to another base, a number of labels other than that of the head's outputs,
 /// or a file that cannot be written.
 pub fn import_tensorflow(args: &ImportTensorflowArgs) -> Result<()> {
+    check_new(&args.target.out)?;
+    check_labels(&args.labels)?;
     let (bert, base) = load_base(&args.target.base)?;
     let max_length = max_length(&bert, args.target.max_length)?;
     if bert.hidden_activation() == Some(HiddenActivation::Gelu) {

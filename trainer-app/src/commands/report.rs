@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::cli::ReportArgs;
-use crate::files::write_atomically;
+use crate::files::{check_new, write_atomically};
 use crate::report::ablation::Ablation;
 use crate::report::page;
 use crate::sweep::{entries, summary};
@@ -15,6 +15,11 @@ use crate::sweep::{entries, summary};
 /// # Errors
 /// A directory without a ledger, a ledger without a score, or a page that cannot be written.
 pub fn run(args: &ReportArgs) -> Result<()> {
+    let out = args.out.clone().unwrap_or_else(|| args.sweep.join("report.html"));
+    // An earlier report is replaced, another file is not.
+    if args.out.is_some() && !is_report(&out) {
+        check_new(&out)?;
+    }
     let entries = entries::read(&args.sweep)?;
     entries.notes.iter().for_each(|note| noteln!("note: {note}"));
     let settings = summary::settings(entries.iter());
@@ -23,11 +28,15 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         args.sweep.file_name().map_or_else(|| "sweep".to_owned(), |n| n.to_string_lossy().into());
     let ablations = ablations(&args.sweep)?;
     let page = page::html(&name, &settings, &ablations)?;
-    let out = args.out.clone().unwrap_or_else(|| args.sweep.join("report.html"));
     write_atomically(&out, page.as_bytes())?;
     outln!("{}", out.display());
     noteln!("open the report in a browser");
     Ok(())
+}
+
+/// Whether a file is a report of this program.
+fn is_report(path: &Path) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| text.contains(page::STYLE))
 }
 
 /// The ablations of the sweep's runs.

@@ -9,7 +9,8 @@ use super::{charts, heat_map};
 use crate::report::ablation::Ablation;
 use crate::sweep::summary::{self, Setting};
 
-const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}\
+/// The style of every page, by which a report is recognized.
+pub const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}\
     table{border-collapse:collapse;margin:1rem 0}th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:right}\
     th:first-child,td:first-child,th:nth-child(2),td:nth-child(2){text-align:left}\
     figure{margin:2rem 0}figcaption{color:#555}svg{max-width:100%;height:auto}";

@@ -96,6 +96,14 @@ impl Desk {
         assert!(!said.contains("panicked"), "{line}: {said}");
         said
     }
+
+    /// Standard error of a command whose arguments are invalid.
+    pub(crate) fn refuses_usage(&self, line: &str) -> String {
+        let output = self.run(line);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}: {said}");
+        said
+    }
 }
 
 pub(crate) const TRAIN: &str = "train --train rows.csv --text body --label team --base base --device cpu \

@@ -25,6 +25,10 @@ fn an_adapter_is_scored_without_every_span_and_a_sweep_is_drawn() {
     assert!(desk.path(&adapter).with_file_name("ablation.svg").is_file());
 
     let path = desk.says("report sweeps/tiny");
+    desk.says("report sweeps/tiny --out page.html");
+    desk.says("report sweeps/tiny --out page.html");
+    let said = desk.ends_with(2, "report sweeps/tiny --out tiny.toml");
+    assert!(said.contains("tiny.toml already exists and would be overwritten"), "{said}");
     let page = desk.read(path.trim());
     assert!(
         page.contains("Validation score of helpdesk against the trainable parameters"),
