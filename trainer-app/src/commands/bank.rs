@@ -1,5 +1,6 @@
 //! `trainer bank`: the adapters of many tasks in one file.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,6 +14,7 @@ use crate::devices;
 use crate::exit::UsageError;
 use crate::hints;
 use crate::inference::bank_base;
+use crate::task_data::kind::task_kind;
 
 /// Runs `trainer bank`.
 ///
@@ -65,7 +67,7 @@ fn add(path: &Path, adapters: &[PathBuf], name: Option<&str>) -> Result<()> {
     open(path)?;
     let mut candidates = Vec::new();
     for typed in adapters {
-        let (named, file) = split_name(typed);
+        let (named, file) = split_name(typed)?;
         let header = native::read_header(&file)?;
         if header.sha256.is_none() {
             noteln!(
@@ -121,16 +123,24 @@ impl Candidate {
 }
 
 /// Splits `NAME=FILE`; an existing file whose own name has this form is a file.
-fn split_name(typed: &Path) -> (Option<&str>, PathBuf) {
+///
+/// # Errors
+/// A name that a task cannot have, before an existing file.
+fn split_name(typed: &Path) -> Result<(Option<&str>, PathBuf)> {
     let parts = typed.to_str().and_then(|text| text.split_once('='));
-    match parts {
-        Some((name, file))
-            if !name.is_empty() && !name.contains(['/', '\\']) && !typed.exists() =>
-        {
-            (Some(name), PathBuf::from(file))
-        }
-        _ => (None, typed.to_owned()),
+    let Some((name, file)) = parts.filter(|_| !typed.exists()) else {
+        return Ok((None, typed.to_owned()));
+    };
+    if !name.is_empty() && !name.contains(['/', '\\']) {
+        return Ok((Some(name), PathBuf::from(file)));
     }
+    if !Path::new(file).exists() {
+        return Ok((None, typed.to_owned()));
+    }
+    Err(UsageError::new(format!(
+        "`{name}` before {file} cannot be the name of a task; expected NAME=FILE, where the name is not empty and \
+         contains neither / nor \\"
+    )))
 }
 
 /// The adapter with the best score of each task, in the order of the command line, and the others. Adapters whose scores
@@ -146,27 +156,40 @@ fn best_of_each_task(candidates: Vec<Candidate>) -> Result<(Vec<Candidate>, Vec<
         let known = &chosen[place];
         // A name that was given is for one file.
         let are_named = known.named.is_some() || candidate.named.is_some();
-        match (&known.metadata.score, &candidate.metadata.score) {
+        let reason = match (&known.metadata.score, &candidate.metadata.score) {
+            _ if !have_same_labels(&known.metadata, &candidate.metadata) => {
+                "their labels or their kinds of text differ"
+            }
             (Some(best), Some(score)) if best.metric == score.metric && !are_named => {
-                if score.value > best.value {
-                    skipped.push(std::mem::replace(&mut chosen[place], candidate));
-                } else {
-                    skipped.push(candidate);
+                match score.value.total_cmp(&best.value) {
+                    Ordering::Greater => {
+                        skipped.push(std::mem::replace(&mut chosen[place], candidate));
+                        continue;
+                    }
+                    Ordering::Less => {
+                        skipped.push(candidate);
+                        continue;
+                    }
+                    Ordering::Equal => "their scores are equal",
                 }
             }
-            _ => {
-                return Err(UsageError::new(format!(
-                    "{} and {} are both adapters for the task `{}`, and their scores cannot be compared; add one of \
-                     them, or give them names: NAME={}",
-                    known.described(),
-                    candidate.described(),
-                    candidate.task(),
-                    candidate.file.display()
-                )));
-            }
-        }
+            _ => "their scores cannot be compared",
+        };
+        return Err(UsageError::new(format!(
+            "{} and {} are both adapters for the task `{}`, and {reason}; add one of them, or give them names: NAME={}",
+            known.described(),
+            candidate.described(),
+            candidate.task(),
+            candidate.file.display()
+        )));
     }
     Ok((chosen, skipped))
+}
+
+/// Whether two adapters predict the same labels, in any order, for the same kind of texts.
+fn have_same_labels(one: &AdapterMetadata, other: &AdapterMetadata) -> bool {
+    let have_same_input = one.input.is_none() || other.input.is_none() || one.input == other.input;
+    have_same_input && task_kind(&one.head).permutation_to(&task_kind(&other.head)).is_some()
 }
 
 /// Prints the size of a task.
@@ -298,7 +321,7 @@ mod tests {
             candidate("a1", None, "a", Some(0.5)),
             candidate("b1", None, "b", None),
             candidate("a2", None, "a", Some(0.7)),
-            candidate("a3", None, "a", Some(0.7)),
+            candidate("a3", None, "a", Some(0.6)),
             candidate("a4", Some("mine"), "a", Some(0.9)),
         ])
         .unwrap();
@@ -316,6 +339,13 @@ mod tests {
             refused(vec![candidate("a1", None, "a", Some(0.5)), candidate("a2", None, "a", None)]);
         assert!(said.contains("a1 (pearson 0.5000) and a2 (no score)"), "{said}");
         assert!(said.contains("NAME=a2"), "{said}");
+        let equal =
+            vec![candidate("a1", None, "a", Some(0.7)), candidate("a2", None, "a", Some(0.7))];
+        assert!(refused(equal).contains("their scores are equal"));
+        let mut other = candidate("a2", None, "a", Some(0.6));
+        other.metadata.head = HeadKind::Classification { labels: vec!["x".into(), "y".into()] };
+        let said = refused(vec![candidate("a1", None, "a", Some(0.5)), other]);
+        assert!(said.contains("their labels or their kinds of text differ"), "{said}");
         refused(vec![
             candidate("a1", None, "a", Some(0.5)),
             candidate("b1", Some("a"), "b", Some(0.6)),
@@ -324,13 +354,18 @@ mod tests {
 
     #[test]
     fn a_file_may_have_a_name_before_it() {
-        let split = |typed: &'static str| split_name(Path::new(typed));
+        let split = |typed: &'static str| split_name(Path::new(typed)).unwrap();
         assert_eq!(split("mine=runs/a.safetensors"), (Some("mine"), "runs/a.safetensors".into()));
         assert_eq!(split("runs/x=1/a.safetensors"), (None, "runs/x=1/a.safetensors".into()));
         assert_eq!(split("a.safetensors"), (None, "a.safetensors".into()));
         let directory = tempfile::tempdir().unwrap();
         let odd = directory.path().join("x=1");
         std::fs::write(&odd, "").unwrap();
-        assert_eq!(split_name(&odd), (None, odd.clone()));
+        assert_eq!(split_name(&odd).unwrap(), (None, odd.clone()));
+        for name in ["a/b", ""] {
+            let typed = PathBuf::from(format!("{name}={}", directory.path().display()));
+            let error = split_name(&typed).unwrap_err().to_string();
+            assert!(error.contains("cannot be the name of a task"), "{error}");
+        }
     }
 }
