@@ -35,6 +35,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         args.compose.drop_layers.as_deref().filter(|_| !each),
     )?;
     if each {
+        predictor.check_dropped(&format!("--drop-layers {EACH}"), &Layers::All)?;
         return print_each(&mut predictor, &examples, &what, args.inference.json);
     }
     let SplitScores { scores, seconds_per_text, cut } = score_rows(&predictor, &examples)?;

@@ -1,5 +1,6 @@
 //! Predictions of an adapter file on its base, for `evaluate`, `predict` and `ablate`.
 
+use std::iter;
 use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,13 +9,16 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use burn_adapters::ablate_spans;
 use burn_adapters::file::native::{self, AdapterMetadata};
-use burn_adapters::{AdapterDrop, HeadOutput, Layers, Stack, TaskAdapter};
+use burn_adapters::{
+    AdapterDrop, AdapterPlan, HeadOutput, Layers, Stack, TaskAdapter, TrainableBase,
+};
 use burn_bert::{BertConfig, Encoder, Insertions, Precision};
 use glue_data::batching::scoring_batches;
 use glue_data::{Batch, Example, TextEncoder, TokenizedDataset};
 
 use crate::base::Base;
 use crate::devices;
+use crate::exit::UsageError;
 use crate::inference::adapter_task::{AdapterTask, check_finite, check_same_input};
 use crate::learner::step::{TrainableModel, read_output};
 use crate::process::keep_workers_spinning;
@@ -74,8 +78,16 @@ impl Predictor {
         let header = native::read_header(adapter)?;
         let task = AdapterTask::of(&header.metadata)?;
         let name = options.base.as_deref().unwrap_or(&header.metadata.base.name);
-        let base = Base::locate(name)
-            .with_context(|| format!("locating the base of {}", adapter.display()))?;
+        let base = Base::locate(name).with_context(|| {
+            let path = adapter.display();
+            match options.base {
+                Some(_) => format!("locating the base of {path}"),
+                None => format!(
+                    "locating the base of {path}, which is named {name} in the file; if that is a directory that is \
+                     now elsewhere, give its path with --base"
+                ),
+            }
+        })?;
         let device = devices::resolve(&options.device)?;
         devices::check_precision(&device, options.precision)?;
         let bert_config = base.config()?;
@@ -109,6 +121,14 @@ impl Predictor {
             let bert = self.trainable.model.bert.clone();
             let (below, metadata) = native::load(path, bert, &self.metadata.base.fingerprint)?;
             metadata.base.check_tokenizer(path, Some(&self.tokenizer))?;
+            let plan = &below.task.config().plan;
+            if !plan.inserts() && below.task.fusion.is_none() {
+                return Err(UsageError::new(format!(
+                    "--stack-on {} has no effect: its method {} inserts no modules into the layers; leave it out",
+                    path.display(),
+                    metadata.method
+                )));
+            }
             let adapter = format!("the adapter for {}", self.metadata.task);
             check_same_input((adapter, self.metadata.input), (path.display(), metadata.input))?;
             self.below = vec![below.task];
@@ -126,9 +146,39 @@ impl Predictor {
                 "--drop-layers {text} goes beyond the base's {n_layers} layers (0 to {})",
                 n_layers.saturating_sub(1)
             );
+            self.check_dropped(&format!("--drop-layers {text}"), &layers)?;
             self.drop_layers(layers);
         }
         Ok(())
+    }
+
+    /// Checks that dropping layers changes the adapter, or the one below it.
+    ///
+    /// # Errors
+    /// A [`UsageError`] if it has neither modules nor LayerNorms in these layers.
+    pub fn check_dropped(&self, flag: &str, layers: &Layers) -> Result<()> {
+        let task = &self.trainable.model.task;
+        let tasks = || self.below.iter().chain([task]).map(TaskAdapter::config);
+        let has_modules = |layer| {
+            tasks()
+                .flat_map(|config| iter::once(&config.plan).chain(&config.fused))
+                .flat_map(AdapterPlan::inserted_layers)
+                .any(|inserted| inserted.contains(layer))
+        };
+        let has_norms = |layer| match task.config().plan.trainable_base {
+            TrainableBase::LayerNorms => true,
+            TrainableBase::LayerNormsFrom(first) => layer >= first,
+            _ => false,
+        };
+        let dropped = (0..self.n_layers()).filter(|layer| layers.contains(*layer));
+        if dropped.into_iter().any(|layer| has_modules(layer) || has_norms(layer)) {
+            return Ok(());
+        }
+        Err(UsageError::new(format!(
+            "{flag} has no effect: the adapter, whose method is {}, has neither modules nor LayerNorms of its own in \
+             these layers; leave it out",
+            self.metadata.method
+        )))
     }
 
     /// Drops the insertions of the adapter, and of the adapter below it, in some layers.

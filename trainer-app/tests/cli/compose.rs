@@ -60,7 +60,23 @@ fn adapters_are_averaged_into_one() {
     assert_eq!(desk.predictions("a.safetensors"), desk.predictions(&a));
 
     let said = desk.refuses(&format!("adapter average {a} {b} --weights 1 --out c.safetensors"));
-    assert!(said.contains("there are 1 weights for 2 adapters"), "{said}");
+    assert!(
+        said.contains("--weights has 1 weights for 2 adapters; expected one for each"),
+        "{said}"
+    );
+    for weights in ["nan,1", "inf,1", "1,-1"] {
+        let said = desk.refuses_usage(&format!(
+            "adapter average {a} {b} --weights {weights} --base base --out c.safetensors"
+        ));
+        assert!(said.contains("expected finite numbers with a positive sum"), "{said}");
+    }
+    for existing in [a.as_str(), "rows.csv"] {
+        let before = std::fs::read(desk.path(existing)).unwrap();
+        let line = format!("adapter average {a} {b} --base base --out {existing}");
+        let said = desk.refuses_usage(&line);
+        assert!(said.contains("already exists and would be overwritten"), "{said}");
+        assert_eq!(std::fs::read(desk.path(existing)).unwrap(), before);
+    }
     let other = desk.trained("other", "--method pfeiffer");
     let said =
         desk.refuses(&format!("adapter average {a} {other} --base base --out c.safetensors"));
@@ -98,6 +114,35 @@ fn an_adapter_stands_on_another_and_leaves_layers_to_plain_bert() {
         "predict {a} --drop-layers each --input rows.csv --text body --base base"
     ));
     assert!(said.contains("`each` names no layers"), "{said}");
+}
+
+#[test]
+fn a_composition_without_effect_is_refused() {
+    let desk = Desk::new();
+    let short = |method: &str| {
+        let line = TRAIN.replace("--size 4 --epochs 3", "--epochs 1");
+        let said = desk.says(&format!("{line} --method {method}"));
+        let result: Value = serde_json::from_str(&said).unwrap();
+        result["adapter"].as_str().unwrap().to_owned()
+    };
+    let (full, norms) = (short("full"), short("layer-norm"));
+    let upper = short("pfeiffer --adapt-layers 1..");
+    let own = "--input rows.csv --text body --base base --device cpu";
+    for layers in ["0", "all"] {
+        let said = desk.refuses_usage(&format!("predict {full} --drop-layers {layers} {own}"));
+        assert!(said.contains(&format!("--drop-layers {layers} has no effect")), "{said}");
+        assert!(said.contains("method is full"), "{said}");
+    }
+    let said = desk.refuses_usage(&format!("predict {upper} --drop-layers 0 {own}"));
+    assert!(said.contains("--drop-layers 0 has no effect"), "{said}");
+    desk.says(&format!("predict {upper} --drop-layers 1 {own}"));
+    desk.says(&format!("predict {norms} --drop-layers 0 {own}"));
+    let said = desk.refuses_usage(&format!("evaluate {full} --drop-layers each {COLUMNS}"));
+    assert!(said.contains("--drop-layers each has no effect"), "{said}");
+    for below in [&full, &norms] {
+        let said = desk.refuses_usage(&format!("predict {upper} --stack-on {below} {own}"));
+        assert!(said.contains("--stack-on") && said.contains("has no effect"), "{said}");
+    }
 }
 
 #[test]
