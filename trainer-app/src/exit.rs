@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use glue_data::DataError;
 use serde_json::json;
 
 /// Exit code of an interrupted program.
@@ -51,8 +52,13 @@ pub fn interrupted_as_json() -> String {
 
 fn is_usage(error: &anyhow::Error) -> bool {
     // `downcast_ref` sees through contexts, `chain` through errors that have this one as their source.
+    let is_missing_flag =
+        |error: Option<&DataError>| matches!(error, Some(DataError::NoDirectory { .. }));
     error.downcast_ref::<UsageError>().is_some()
-        || error.chain().any(|cause| cause.downcast_ref::<UsageError>().is_some())
+        || is_missing_flag(error.downcast_ref())
+        || error.chain().any(|cause| {
+            cause.downcast_ref::<UsageError>().is_some() || is_missing_flag(cause.downcast_ref())
+        })
 }
 
 #[cfg(test)]

@@ -80,7 +80,8 @@ impl Run {
             .with_head_dropout(base.config.hidden_dropout_prob)
             .with_seed(glue_data::derive_seed(config.seed, "task"));
         let adapter = if config.model.fuse.is_empty() {
-            task_config.init(&bert)?
+            // The plan is not that of a file: what does not fit the base was typed.
+            task_config.init(&bert).map_err(|error| UsageError::new(error.to_string()))?
         } else {
             let fingerprint = base.fingerprint()?;
             let adapters = config.model.fuse.iter().map(|path| {

@@ -39,10 +39,19 @@ fn what_is_wrong_is_said_and_leaves_nothing_behind() {
     let own =
         "train --train rows.csv --text body --label team --base base --device cpu --max-length 16";
     check(&format!("{own} --depth 0"), "'--depth <N>': expected a whole number from 1 to 64");
-    check(
-        &format!("{own} --adapt-layers 0,2"),
-        "an adapter into layer 2, but the base has 2 layers",
+    let refuses = |arguments: &str, sentence: &str| {
+        let said = desk.refuses_usage(&format!("{own} {arguments}"));
+        assert!(said.contains(sentence), "{arguments}: {said}");
+    };
+    refuses("--adapt-layers 0,2", "layer 2, but the base has 2 layers");
+    refuses("--method top-3", "3 layers");
+    refuses(
+        "--method top-2 --cache memory",
+        "there is nothing to cache: top-2 trains the lowest layer",
     );
+    assert_eq!(desk.run("train --task cola").status.code(), Some(2));
+    let name = "predict rows.csv --device cpu";
+    assert_eq!(desk.run(name).status.code(), Some(1), "{name}");
     check("train --base ./nowhere", "is not a directory");
     check("train --lr 0", "'--learning-rate <RATE>': expected a number above 0");
     check("train --resume", "no unfinished run is below runs");
