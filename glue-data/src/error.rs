@@ -261,6 +261,20 @@ pub enum LabelError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishedError {
+    /// The index of a row in a file of rows for a submission is not its number.
+    #[error(
+        "{path} line {line}: the index is {found}, expected {expected}; a submission numbers the rows in the order of the published file, so restore that order, or fetch the file again"
+    )]
+    RowIndex {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The index in the file.
+        found: String,
+        /// The number of the row, counted from 0.
+        expected: usize,
+    },
     /// A published file is missing.
     #[error(
         "{task} needs {path}, which is not there; fetch it with `trainer data fetch {task}`, or name the directory that holds {relative} with --data"

@@ -107,6 +107,21 @@ pub enum Source {
 }
 
 impl Part {
+    /// A note if a file of a task has another number of rows than the published one.
+    pub fn row_count_note(&self, spec: &TaskSpec, found: usize) -> Option<String> {
+        (found != self.rows).then(|| {
+            format!(
+                "{}/{} has {found} rows of the {} split, the published file has {}; `trainer data check {}` compares all \
+                 files",
+                spec.directory,
+                self.file,
+                self.split.name(),
+                self.rows,
+                spec.name
+            )
+        })
+    }
+
     /// The index of a column.
     pub(crate) fn column(&self, name: &str) -> usize {
         let index = self.columns.iter().position(|column| *column == name);

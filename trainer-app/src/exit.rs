@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use glue_data::DataError;
+use glue_data::{DataError, PublishedError};
 use serde_json::json;
 
 /// Exit code of an interrupted program.
@@ -52,8 +52,9 @@ pub fn interrupted_as_json() -> String {
 
 fn is_usage(error: &anyhow::Error) -> bool {
     // `downcast_ref` sees through contexts, `chain` through errors that have this one as their source.
-    let is_missing_flag =
-        |error: Option<&DataError>| matches!(error, Some(DataError::NoDirectory { .. }));
+    let is_missing_flag = |error: Option<&DataError>| {
+        matches!(error, Some(DataError::Published(PublishedError::NoDirectory { .. })))
+    };
     error.downcast_ref::<UsageError>().is_some()
         || is_missing_flag(error.downcast_ref())
         || error.chain().any(|cause| {

@@ -22,6 +22,7 @@ pub(crate) fn read_examples(
     let mut examples = Vec::with_capacity(part.rows);
     for line in tab_lines(part, bytes, path) {
         let (number, fields) = line?;
+        check_index(part, fields[0], examples.len(), path, number)?;
         examples.push(Example {
             text: fields[text].to_owned(),
             text2: text2.map(|column| fields[column].to_owned()),
@@ -34,6 +35,21 @@ pub(crate) fn read_examples(
         return Err(DataError::Empty { path: path.to_owned() });
     }
     Ok(examples)
+}
+
+/// Checks that the rows of a split with a submission file, whose first column is the index, are numbered from 0.
+fn check_index(
+    part: &Part,
+    found: &str,
+    expected: usize,
+    path: &Path,
+    line: usize,
+) -> Result<(), DataError> {
+    if part.submission.is_none() || found.parse() == Ok(expected) {
+        return Ok(());
+    }
+    let (path, found) = (path.to_owned(), found.to_owned());
+    Err(PublishedError::RowIndex { path, line, found, expected }.into())
 }
 
 /// Reads the text and the label of each row; the label is not parsed.

@@ -3,20 +3,14 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-
 use crate::error::{DataError, LabelError};
 use crate::label_forms;
 use crate::rows::{Example, Row};
-use crate::seed::derive_seed;
 use crate::tabular::read_columns;
 use crate::task::Task;
 use crate::task_kind::{Label, TaskKind};
+use crate::tasks::hold_out::hold_out;
 
-/// Without a validation file, one of this many training rows is held out.
-const HELD_OUT_ONE_IN: usize = 10;
 /// Numeric labels are probably scores if there are at least this many, and more than half as many as rows.
 const MANY_CLASSES: usize = 10;
 
@@ -69,6 +63,13 @@ pub enum Note {
         /// Number of rows.
         rows: usize,
     },
+    /// All rows have the same score.
+    OneScore {
+        /// The rows.
+        path: PathBuf,
+        /// The score.
+        score: String,
+    },
 }
 
 impl fmt::Display for Note {
@@ -78,6 +79,11 @@ impl fmt::Display for Note {
                 formatter,
                 "{}: the labels of its {rows} rows are {classes} different numbers, each a class of its own; \
                  --score reads them as scores",
+                path.display()
+            ),
+            Self::OneScore { path, score } => write!(
+                formatter,
+                "{}: every row has the score {score}, so that nothing can be learned or correlated with it",
                 path.display()
             ),
         }
@@ -108,7 +114,9 @@ impl CustomFiles {
             None => hold_out(&self.train, train, seed)?,
         };
         let test = self.test.as_deref().map(read).transpose()?.unwrap_or_default();
-        let (task, notes) = (Task::new(self.name.clone(), kind), note.into_iter().collect());
+        let mut notes: Vec<Note> = note.into_iter().chain(one_score(&self.train, &train)).collect();
+        notes.extend(self.validation.as_ref().and_then(|path| one_score(path, &validation)));
+        let task = Task::new(self.name.clone(), kind);
         Ok(CustomTask { task, train, validation, test, notes })
     }
 }
@@ -170,6 +178,14 @@ fn look_like_scores(path: &Path, classes: &[String], rows: usize) -> Option<Note
     })
 }
 
+/// A note if there are several rows, all with the same score.
+fn one_score(path: &Path, rows: &[Example]) -> Option<Note> {
+    let first = rows.first()?.label.as_ref()?;
+    let Label::Score(score) = first else { return None };
+    let is_one = rows.len() > 1 && rows.iter().all(|row| row.label.as_ref() == Some(first));
+    is_one.then(|| Note::OneScore { path: path.to_owned(), score: score.to_string() })
+}
+
 /// Reads labeled rows of a file.
 ///
 /// # Errors
@@ -201,46 +217,6 @@ pub fn read_unlabeled(
         (line, Example { text, text2: fields.next(), label: None })
     });
     Ok(rows.collect())
-}
-
-/// Holds out a tenth of the rows of each class, and at least one row in all. At least one row of each class is kept for
-/// training.
-fn hold_out(
-    path: &Path,
-    rows: Vec<Example>,
-    seed: u64,
-) -> Result<(Vec<Example>, Vec<Example>), DataError> {
-    // Rows without a class are of one class.
-    let class = |index: usize| rows[index].label.as_ref().and_then(Label::class).unwrap_or(0);
-    let mut of_class = vec![0_usize; (0..rows.len()).map(class).max().map_or(0, |class| class + 1)];
-    for index in 0..rows.len() {
-        of_class[class(index)] += 1;
-    }
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(derive_seed(seed, "hold-out")));
-    order.retain(|index| of_class[class(*index)] > 1);
-    // A stable sort: within a class the order is still the seed's.
-    order.sort_by_key(|index| class(*index));
-
-    // Of two adjacent rows of a class, at most one is held out.
-    let mut is_held = vec![false; rows.len()];
-    let indices = order.iter().skip(HELD_OUT_ONE_IN / 2).step_by(HELD_OUT_ONE_IN);
-    for index in indices {
-        is_held[*index] = true;
-    }
-    if order.len() <= HELD_OUT_ONE_IN / 2 {
-        let first = order.first().ok_or_else(|| {
-            DataError::from(LabelError::NothingToHoldOut {
-                path: path.to_owned(),
-                rows: rows.len(),
-            })
-        })?;
-        is_held[*first] = true;
-    }
-    let (held, kept): (Vec<_>, Vec<_>) =
-        rows.into_iter().zip(is_held).partition(|(_, is_held)| *is_held);
-    let examples = |rows: Vec<(Example, bool)>| rows.into_iter().map(|(row, _)| row).collect();
-    Ok((examples(kept), examples(held)))
 }
 
 #[cfg(test)]
@@ -285,6 +261,19 @@ mod tests {
         assert_eq!((expected.train.len(), expected.validation.len()), (2, 1));
         assert_eq!(read("a.tsv", tsv), expected);
         assert_eq!(read("a.jsonl", jsonl), expected);
+    }
+
+    #[test]
+    fn one_score_for_every_row_is_noted() {
+        let directory = tempfile::tempdir().unwrap();
+        let notes = |content| {
+            let files = CustomFiles { score: true, ..files(directory.path(), "a.csv", content) };
+            files.read(1).unwrap().notes
+        };
+        assert_eq!(notes("body,team\na,2.5\nb,2\nc,2.5\n"), []);
+        let notes = notes("body,team\na,2.5\nb,2.5\nc,2.50\n");
+        let [note] = notes.as_slice() else { panic!("{notes:?}") };
+        assert!(note.to_string().contains("every row has the score 2.5"), "{note}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod classification;
 pub mod custom;
 pub mod glue;
 pub mod helpdesk;
+mod hold_out;
 pub mod squad;
 
 /// Every published task of the table.

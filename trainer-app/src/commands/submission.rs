@@ -35,7 +35,11 @@ pub fn write(predictor: &Predictor, data: Option<&Path>, directory: &Path) -> Re
     for (spec, split) in parts {
         let Ok(part) = spec.part(split) else { continue };
         let Some(file) = part.submission else { continue };
-        read.push((file, task.read_split(spec, split, data)?));
+        let examples = task.read_split(spec, split, data)?;
+        if let Some(note) = part.row_count_note(spec, examples.len()) {
+            noteln!("warning: {note}, and GLUE's server refuses the submission");
+        }
+        read.push((file, examples));
     }
     ensure!(!read.is_empty(), "{} is not a GLUE task: it has no submission file", spec.name);
     std::fs::create_dir_all(directory)

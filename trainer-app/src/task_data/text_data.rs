@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use burn_adapters::file::native::TextInput;
 use burn_bert::BertConfig;
-use glue_data::tasks::custom::{CustomFiles, Note};
+use glue_data::tasks::custom::CustomFiles;
 use glue_data::{Example, Label, Split, Task, TaskKind, TextEncoder, baseline, tasks};
 
 use super::data_set::{Baselines, PreparedData, TaskData};
@@ -22,8 +22,8 @@ pub(super) struct TextData {
     validation: Vec<Example>,
     /// The labeled rows of other splits: test rows, MNLI's mismatched validation rows.
     eval_splits: Vec<(Split, Vec<Example>)>,
-    /// Warnings about a user's own files.
-    notes: Vec<Note>,
+    /// Warnings about the files.
+    notes: Vec<String>,
     /// SHA-256 of all rows, before any limit; none for a user's own rows, some of which are held out by the seed.
     fingerprint: Option<String>,
 }
@@ -60,7 +60,12 @@ impl TextData {
         let splits =
             [&train, &validation].into_iter().chain(eval_splits.iter().map(|(_, rows)| rows));
         let fingerprint = Some(fingerprint::of_rows(&task.kind, splits));
-        Ok(Self { task, train, validation, eval_splits, notes: Vec::new(), fingerprint })
+        let counts = [(Split::Train, train.len()), (Split::Validation, validation.len())];
+        let counts = counts.into_iter().chain(eval_splits.iter().map(|(s, rows)| (*s, rows.len())));
+        let notes =
+            counts.filter_map(|(split, rows)| spec.part(split).ok()?.row_count_note(spec, rows));
+        let notes = notes.collect();
+        Ok(Self { task, train, validation, eval_splits, notes, fingerprint })
     }
 
     fn read_custom(config: &TaskConfig, seed: u64) -> Result<Self> {
@@ -84,7 +89,7 @@ impl TextData {
                 test if test.is_empty() => Vec::new(),
                 test => vec![(Split::Test, test)],
             },
-            notes: read.notes,
+            notes: read.notes.iter().map(ToString::to_string).collect(),
             fingerprint: None,
         })
     }
