@@ -160,6 +160,8 @@ pub(crate) fn read(path: &Path) -> Result<BertConfig, BertError> {
 /// Reads the content of a configuration file. `path` is used in errors, and identifies Google's format.
 pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<BertConfig, BertError> {
     let malformed = |source| ConfigError::Json { path: path.to_owned(), source };
+    // Editors on Windows write a byte order mark, which is not JSON.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let json: Map<String, Value> = serde_json::from_slice(bytes).map_err(malformed)?;
     check_model_type(path, &json)?;
     let unknown_keys = check_keys(path, &json)?;

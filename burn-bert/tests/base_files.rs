@@ -96,6 +96,14 @@ fn the_model_type_is_checked_first() {
 }
 
 #[test]
+fn a_byte_order_mark_is_skipped() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.json");
+    std::fs::write(&path, format!("\u{feff}{}", config())).unwrap();
+    BertConfig::from_json_file(&path).unwrap();
+}
+
+#[test]
 fn unknown_keys_are_listed() {
     let config = read(&json!({ "alibi_starting_size": 512, "use_cache": true })).unwrap();
     assert_eq!(config.unknown_keys, ["alibi_starting_size"]);

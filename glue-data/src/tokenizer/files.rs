@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::error::TokenizerError;
+use crate::encoding;
 
 /// The largest file that is read: the vocabulary of half a million tokens has 20 MB.
 const LARGEST: u64 = 64 << 20;
@@ -41,7 +42,7 @@ impl Files {
         file: &'static str,
     ) -> Result<Option<Map<String, Value>>, TokenizerError> {
         let Some(bytes) = self.bytes(file)? else { return Ok(None) };
-        let object = serde_json::from_slice(&bytes);
+        let object = serde_json::from_slice(encoding::without_mark(&bytes));
         object.map(Some).map_err(|error| TokenizerError::Json { file, error })
     }
 }

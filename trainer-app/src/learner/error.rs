@@ -7,8 +7,7 @@ use std::fmt;
 pub enum TrainingError {
     /// A value is not finite: the run has diverged.
     #[error(
-        "the {what} is {value} at step {step} (epoch {epoch}); a lower --learning-rate is the usual cure (it is \
-         {learning_rate:e} here)"
+        "the {what} is {value} at step {step} (epoch {epoch}); {}", remedy(*what, *step, *learning_rate)
     )]
     NotFinite {
         /// The kind of value.
@@ -69,6 +68,16 @@ impl fmt::Display for Quantity {
     }
 }
 
+/// What to change. Before the first step has changed a weight, the learning rate is not the cause.
+fn remedy(what: Quantity, step: usize, learning_rate: f64) -> String {
+    if matches!(what, Quantity::TrainingLoss | Quantity::GradientNorm) && step <= 1 {
+        return "no weight was changed before it, so that the rows or the initial weights are the cause: check for very \
+                large scores in the rows, --init-std and --precision"
+            .to_owned();
+    }
+    format!("a lower --learning-rate is the usual cure (it is {learning_rate:e} here)")
+}
+
 impl TrainingError {
     /// The error of this type in the chain of another, if there is one.
     pub fn in_chain(error: &anyhow::Error) -> Option<&Self> {
@@ -95,6 +104,15 @@ mod tests {
             "the run stopped: the validation loss is NaN at step 40 (epoch 2); a lower --learning-rate is the usual \
              cure (it is 1e-2 here)"
         );
+        let first = TrainingError::NotFinite {
+            what: Quantity::TrainingLoss,
+            value: f64::INFINITY,
+            epoch: 1,
+            step: 1,
+            learning_rate: 1e-3,
+        };
+        let first = first.to_string();
+        assert!(first.contains("--init-std") && !first.contains("--learning-rate"), "{first}");
         assert!(TrainingError::in_chain(&error).is_some());
         assert!(TrainingError::in_chain(&anyhow::anyhow!("the loss is NaN")).is_none());
     }
