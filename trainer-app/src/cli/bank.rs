@@ -100,7 +100,8 @@ Examples:
 
 Endpoints: POST /v1/predict, GET /v1/tasks, /healthz, /metrics, and a page to
 try texts at /. Changes of the bank take effect without a restart. Ctrl-C shuts
-the server down after the pending requests are answered.")]
+the server down after the pending requests are answered (exit code 0); a second
+Ctrl-C ends it immediately (130).")]
 pub struct ServeArgs {
     /// The bank to serve
     #[arg(long, value_name = "FILE")]
