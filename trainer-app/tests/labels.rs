@@ -237,6 +237,8 @@ fn imported_labels_are_checked_and_named_after_the_base() {
         let line = format!("adapter import lora --base base {arguments} --out back.safetensors");
         let (code, _, said) = desk.run(&line);
         let inspected = desk.run("adapter inspect back.safetensors").1;
+        // An import does not overwrite a file.
+        let _ = std::fs::remove_file(desk.path("back.safetensors"));
         (code == Some(0), said, inspected)
     };
     let refused = |arguments: &str, sentence: &str| {

@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use burn_adapters::file::atomic;
 use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
 use burn_adapters::interchange::{adapter_hub, merged, peft, tensorflow};
-use burn_adapters::{AdaptedBert, HeadKind, average_weights};
+use burn_adapters::{AdaptedBert, HeadKind, TaskAdapterConfig, TrainableBase, average_weights};
 use burn_bert::{Bert, BertConfig, Encoder, HiddenActivation};
 use glue_data::TextEncoder;
 use serde::Deserialize;
@@ -211,6 +211,7 @@ fn max_length(bert: &Bert, given: Option<usize>) -> Result<usize> {
 pub fn export(args: &ExportArgs) -> Result<()> {
     check_empty(&args.out)?;
     let header = native::read_header(&args.adapter)?;
+    check_has_modules(args, &header.metadata.method, &header.config)?;
     let name = args.base.as_deref().unwrap_or(&header.metadata.base.name);
     let (bert, base) = load_base(name)?;
     let (model, metadata) = load(&args.adapter, &bert, &base)?;
@@ -249,6 +250,32 @@ pub fn export(args: &ExportArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Checks that an adapter has inserted modules of its own, which is what AdapterHub and PEFT save.
+fn check_has_modules(args: &ExportArgs, method: &str, config: &TaskAdapterConfig) -> Result<()> {
+    let norms = config.plan.trainable_base;
+    let has_norms = matches!(norms, TrainableBase::LayerNorms | TrainableBase::LayerNormsFrom(_));
+    let (format, is_supported) = match args.format {
+        ExportFormat::AdapterHub => ("adapter-hub", config.plan.inserts()),
+        ExportFormat::Peft => ("peft", config.plan.inserts() || has_norms),
+        ExportFormat::Merged => ("merged", true),
+    };
+    if is_supported && config.fused.is_empty() {
+        return Ok(());
+    }
+    let path = args.adapter.display();
+    Err(UsageError::new(if config.fused.is_empty() {
+        format!(
+            "--format {format} is for methods that insert modules, but {path} was trained with {method}, which trains \
+             weights of the base; use --format merged"
+        )
+    } else {
+        format!(
+            "--format {format} has no place for a fusion of adapters, which {path} is; export the adapters that it was \
+             trained on, one by one"
+        )
+    }))
 }
 
 /// What a directory of PEFT has no place for.

@@ -127,6 +127,12 @@ fn a_composition_without_effect_is_refused() {
     };
     let (full, norms) = (short("full"), short("layer-norm"));
     let upper = short("pfeiffer --adapt-layers 1..");
+    for format in ["adapter-hub", "peft"] {
+        let line = format!("adapter export {full} --format {format} --base base --out exported");
+        let said = desk.refuses_usage(&line);
+        assert!(said.contains("was trained with full"), "{said}");
+        assert!(said.contains("use --format merged"), "{said}");
+    }
     let own = "--input rows.csv --text body --base base --device cpu";
     for layers in ["0", "all"] {
         let said = desk.refuses_usage(&format!("predict {full} --drop-layers {layers} {own}"));
@@ -169,6 +175,11 @@ fn a_fusion_over_trained_adapters_is_a_file_of_its_own() {
     std::fs::remove_dir_all(desk.path("runs")).unwrap();
     assert!(desk.accuracy("f.safetensors") > better);
     assert_eq!(desk.predictions("f.safetensors").lines().count(), 160);
+    for format in ["adapter-hub", "peft", "merged"] {
+        let line = format!("adapter export f.safetensors --format {format} --base base --out f");
+        let said = desk.refuses_usage(&line);
+        assert!(said.contains("has no place for a fusion of adapters"), "{said}");
+    }
     let told = desk.says("adapter inspect f.safetensors");
     assert!(told.contains("fuses     2 adapters") && told.contains("method    fusion"), "{told}");
 
