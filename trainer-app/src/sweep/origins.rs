@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::download::http::hexadecimal;
+use crate::digest::hexadecimal;
 use crate::run::RunResult;
 use crate::run_config::RunConfig;
 
