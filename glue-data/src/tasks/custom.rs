@@ -108,13 +108,14 @@ impl CustomFiles {
             (TaskKind::Classification { labels }, note)
         };
         let train = LabeledColumns::parse_labels(rows, &self.train, &kind)?;
+        let note = note.or_else(|| one_score(&self.train, &train));
         let read = |path: &Path| LabeledColumns::parse_labels(columns.read(path)?, path, &kind);
         let (train, validation) = match &self.validation {
             Some(path) => (train, read(path)?),
             None => hold_out(&self.train, train, seed)?,
         };
         let test = self.test.as_deref().map(read).transpose()?.unwrap_or_default();
-        let mut notes: Vec<Note> = note.into_iter().chain(one_score(&self.train, &train)).collect();
+        let mut notes: Vec<Note> = note.into_iter().collect();
         notes.extend(self.validation.as_ref().and_then(|path| one_score(path, &validation)));
         let task = Task::new(self.name.clone(), kind);
         Ok(CustomTask { task, train, validation, test, notes })
