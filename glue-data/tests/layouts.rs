@@ -169,6 +169,20 @@ fn short_rows_are_left_out_of_qqp_alone() {
 }
 
 #[test]
+fn rows_of_a_submission_are_numbered_in_their_order() {
+    let refused = |content, sentence| check_refused("cola", Split::Test, content, sentence);
+    refused(
+        b"index\tsentence\n0\tone\n0\ttwo\n",
+        "CoLA/test.tsv line 3: the index is 0, expected 1; a submission numbers the rows in the order of the published file, so restore that order, or fetch the file again",
+    );
+    refused(
+        b"index\tsentence\n1\tone\n0\ttwo\n",
+        "CoLA/test.tsv line 2: the index is 1, expected 0; a submission numbers the rows in the order of the published file, so restore that order, or fetch the file again",
+    );
+    assert_eq!(read("cola", Split::Test, b"index\tsentence\n0\tone\n1\ttwo\n").unwrap().len(), 2);
+}
+
+#[test]
 fn a_broken_file_is_refused_with_its_line() {
     let cola = |content: &[u8], sentence: &str| {
         check_refused("cola", Split::Train, content, &format!("CoLA/train.tsv {sentence}"));
