@@ -10,6 +10,5 @@ pub mod grid;
 pub mod ledger;
 mod origins;
 pub mod shard;
-pub mod slurm;
 pub mod summary;
 pub mod table;

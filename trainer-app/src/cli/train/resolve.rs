@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use burn_adapters::Method;
 use glue_data::tasks;
 
-use super::{TaskArgs, TrainArgs};
+use super::args::{TaskArgs, TrainArgs};
 use crate::exit::UsageError;
 use crate::limits;
 use crate::run_config::{

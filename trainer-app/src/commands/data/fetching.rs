@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use burn_adapters::file::atomic;
 use glue_data::{Source, TaskSpec};
 
-use super::check;
+use super::checking::check;
 use crate::download::archive;
 use crate::download::http::{Download, Downloader};
 use crate::hints;

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use burn_bert::Precision;
 use serde_json::json;
 
-use super::{Progress, Sweep};
+use super::cells::Sweep;
+use super::running::Progress;
 use crate::commands::submission;
 use crate::exit::ExitStatus;
 use crate::hints;

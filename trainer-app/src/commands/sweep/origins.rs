@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::{Fingerprints, Sweep};
+use super::cells::{Fingerprints, Sweep};
 use crate::base::Base;
 use crate::learner::checkpoint::identity;
 use crate::resource_cache::ResourceCache;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::Sweep;
+use super::cells::Sweep;
 use crate::resource_cache::ResourceCache;
 use crate::sweep::entries::Entries;
 use crate::sweep::estimate;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use burn_adapters::file::atomic;
 use serde::{Deserialize, Serialize};
 
-use super::FetchError;
+use super::error::FetchError;
 
 /// Identifies the version of a file on a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

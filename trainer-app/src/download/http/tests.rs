@@ -5,6 +5,8 @@ use std::fs;
 use sha2::{Digest, Sha256};
 
 use super::test_server::{Fault, Served, TestServer, impatient};
+use std::path::PathBuf;
+
 use super::*;
 
 /// A name in a directory of its own, and a server.

@@ -11,8 +11,9 @@ use ureq::http::header::{
 use ureq::http::{HeaderMap, HeaderName, Response, StatusCode, Uri};
 use ureq::{Agent, Body};
 
+use super::error::FetchError;
+use super::file::{Download, Known};
 use super::partial::{PartialFile, Validator, Version};
-use super::{Download, FetchError, Known};
 
 const MAX_REDIRECTS: usize = 10;
 

@@ -10,7 +10,12 @@ use crate::cli::SweepArgs;
 ///
 /// # Errors
 /// A path that is not UTF-8 or cannot be quoted for a shell.
-pub fn script(program: &Path, here: &Path, args: &SweepArgs, cells: usize) -> Result<String> {
+pub(super) fn script(
+    program: &Path,
+    here: &Path,
+    args: &SweepArgs,
+    cells: usize,
+) -> Result<String> {
     // All arguments are listed, so that a new one cannot be forgotten here.
     let SweepArgs {
         file,
