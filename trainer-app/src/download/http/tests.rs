@@ -1,11 +1,11 @@
 //! Downloads from a server on this machine that fails in every way.
 
 use std::fs;
+use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
 use super::test_server::{Fault, Served, TestServer, impatient};
-use std::path::PathBuf;
 
 use super::*;
 
