@@ -1,12 +1,9 @@
 //! The configuration of a BERT, with the keys of Hugging Face's `config.json`.
 
-use std::path::Path;
-
 use burn_fused::Activation;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{BertError, ConfigError, InputError};
-use crate::{checkpoint, config_file};
+use crate::error::{ConfigError, InputError};
 
 /// The activation of the feed-forward, named as in Hugging Face's `hidden_act`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,36 +129,6 @@ impl BertConfig {
             intermediate_size: 4096,
             ..Self::bert_base()
         }
-    }
-
-    /// Reads the configuration of a directory: Hugging Face's `config.json`, or Google's `bert_config.json` if the
-    /// weights are Google's or there is no other configuration.
-    ///
-    /// # Errors
-    /// If the file is missing, cannot be read, is not JSON, lacks a key, has an unsupported value, or describes another
-    /// kind of model.
-    pub fn from_directory(directory: &Path) -> Result<Self, BertError> {
-        let google = directory.join(config_file::GOOGLE);
-        let path = directory.join("config.json");
-        let is_google_format = checkpoint::is_google_format(directory) || !path.is_file();
-        config_file::read(if google.is_file() && is_google_format { &google } else { &path })
-    }
-
-    /// Reads a `config.json`, or a `bert_config.json`, whose `gelu` is [`HiddenActivation::GeluNew`].
-    ///
-    /// # Errors
-    /// If the file cannot be read, is not JSON, lacks a key, has an unsupported value, or describes another kind of
-    /// model.
-    pub fn from_json_file(path: &Path) -> Result<Self, BertError> {
-        config_file::read(path)
-    }
-
-    /// Reads the content of such a file. `path` names it in errors; the name `bert_config.json` marks Google's format.
-    ///
-    /// # Errors
-    /// As [`BertConfig::from_json_file`].
-    pub fn from_json_bytes(path: &Path, bytes: &[u8]) -> Result<Self, BertError> {
-        config_file::parse(path, bytes)
     }
 
     /// Sets both dropout rates, in `0..1`.

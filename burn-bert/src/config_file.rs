@@ -8,11 +8,12 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::checkpoint;
 use crate::config::{BertConfig, HiddenActivation};
 use crate::error::{BertError, ConfigError};
 
 /// The name of Google's file.
-pub(crate) const GOOGLE: &str = "bert_config.json";
+const GOOGLE: &str = "bert_config.json";
 /// The largest file that is read, in bytes; a configuration with the names of 20,000 labels has 1 MB.
 const LARGEST: u64 = 16 << 20;
 
@@ -147,8 +148,40 @@ const KEYS: &[(&str, Rule)] = &[
     ("begin_suppress_tokens", GENERATION),
 ];
 
+impl BertConfig {
+    /// Reads the configuration of a directory: Hugging Face's `config.json`, or Google's `bert_config.json` if the
+    /// weights are Google's or there is no other configuration.
+    ///
+    /// # Errors
+    /// If the file is missing, cannot be read, is not JSON, lacks a key, has an unsupported value, or describes another
+    /// kind of model.
+    pub fn from_directory(directory: &Path) -> Result<Self, BertError> {
+        let google = directory.join(GOOGLE);
+        let path = directory.join("config.json");
+        let is_google_format = checkpoint::is_google_format(directory) || !path.is_file();
+        read(if google.is_file() && is_google_format { &google } else { &path })
+    }
+
+    /// Reads a `config.json`, or a `bert_config.json`, whose `gelu` is [`HiddenActivation::GeluNew`].
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not JSON, lacks a key, has an unsupported value, or describes another kind of
+    /// model.
+    pub fn from_json_file(path: &Path) -> Result<Self, BertError> {
+        read(path)
+    }
+
+    /// Reads the content of such a file. `path` names it in errors; the name `bert_config.json` marks Google's format.
+    ///
+    /// # Errors
+    /// As [`BertConfig::from_json_file`].
+    pub fn from_json_bytes(path: &Path, bytes: &[u8]) -> Result<Self, BertError> {
+        parse(path, bytes)
+    }
+}
+
 /// Reads a configuration file.
-pub(crate) fn read(path: &Path) -> Result<BertConfig, BertError> {
+fn read(path: &Path) -> Result<BertConfig, BertError> {
     let unreadable = |source| BertError::Read { path: path.to_owned(), source };
     let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
     if bytes > LARGEST {
@@ -158,7 +191,7 @@ pub(crate) fn read(path: &Path) -> Result<BertConfig, BertError> {
 }
 
 /// Reads the content of a configuration file. `path` is used in errors, and identifies Google's format.
-pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<BertConfig, BertError> {
+fn parse(path: &Path, bytes: &[u8]) -> Result<BertConfig, BertError> {
     let malformed = |source| ConfigError::Json { path: path.to_owned(), source };
     // Editors on Windows write a byte order mark, which is not JSON.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
