@@ -9,7 +9,7 @@ use burn_adapters::file::native;
 use glue_data::TokenizedDataset;
 use serde_json::{Map, Value};
 
-use super::Run;
+use super::prepared::Run;
 use super::result::RunResult;
 use crate::artifacts::RunDirectory;
 use crate::devices;

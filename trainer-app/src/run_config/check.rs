@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, bail, ensure};
 use burn_adapters::{InnerNorm, Method};
 use burn_bert::Precision;
 
-use super::RunConfig;
+use super::run::RunConfig;
 use crate::limits;
 
 impl RunConfig {

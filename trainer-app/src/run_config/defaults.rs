@@ -3,9 +3,10 @@
 use burn_adapters::{Method, Pooling};
 use burn_bert::Precision;
 
-use super::{
-    Decay, ModelConfig, OptimizerKind, RunConfig, StateCache, TaskConfig, TrainingConfig, VERSION,
-};
+use super::model::ModelConfig;
+use super::run::{RunConfig, VERSION};
+use super::task::TaskConfig;
+use super::training::{Decay, OptimizerKind, StateCache, TrainingConfig};
 
 /// Maximum length of a window of a paragraph, in tokens: the reference code's, `run_squad.py`.
 pub(crate) const QUESTION_LENGTH: usize = 384;

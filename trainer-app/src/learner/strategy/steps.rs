@@ -7,7 +7,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use glue_data::derive_seed;
 
 use super::replica::Replica;
-use super::{LoopState, layer_input};
+use super::state::{LoopState, layer_input};
 use crate::learner::backward::{self, Activations};
 use crate::learner::clip::{clip_to_global_norm, scale};
 use crate::learner::error::{Quantity, TrainingError};
