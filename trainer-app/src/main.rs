@@ -12,7 +12,9 @@ use trainer_app::commands::{
     train,
 };
 use trainer_app::exit::{ExitStatus, INTERRUPTED, error_as_json, exit_code, interrupted_as_json};
-use trainer_app::{noteln, outln, output, process};
+use trainer_app::system::process;
+use trainer_app::terminal::output;
+use trainer_app::{noteln, outln};
 
 fn main() -> ExitCode {
     process::configure_allocator();

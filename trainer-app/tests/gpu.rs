@@ -23,7 +23,7 @@ use fixtures::{
     path, read, training_start, with_noise,
 };
 use serde_json::Value;
-use trainer_app::devices;
+use trainer_app::system::devices;
 
 /// Of logits and losses, relative to the largest of them: kernels sum in another order.
 const FORWARD: f32 = 1e-3;

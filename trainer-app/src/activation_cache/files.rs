@@ -19,9 +19,9 @@ use burn_adapters::file::atomic;
 use glue_data::TokenizedDataset;
 use sha2::{Digest, Sha256};
 
-use crate::digest::hexadecimal;
 use crate::exit::UsageError;
-use crate::lock::Lock;
+use crate::system::digest::hexadecimal;
+use crate::system::lock::Lock;
 
 /// Increased whenever the same inputs give other activations, or the layout of the files changes.
 const VERSION: u64 = 2;

@@ -16,9 +16,9 @@ use glue_data::TokenizedDataset;
 use glue_data::batching::scoring_batches;
 
 use crate::activation_cache::files::ActivationFiles;
-use crate::process::keep_workers_spinning;
+use crate::system::process::keep_workers_spinning;
 use crate::task_data::rows::{self, bert_input};
-use crate::terminal::rows_bar;
+use crate::terminal::progress::rows_bar;
 
 /// Activations of more bytes than this are stored on disk by default: two GiB.
 const LARGE: u64 = 2 << 30;

@@ -14,8 +14,8 @@ use burn_bert::BertConfig;
 use glue_data::TextEncoder;
 use sha2::{Digest, Sha256};
 
-use crate::digest;
 use crate::exit::UsageError;
+use crate::system::digest;
 use hub::Hub;
 pub(crate) use layout::needed;
 use layout::{WEIGHTS, is_base};

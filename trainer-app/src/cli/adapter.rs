@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::exit::UsageError;
-use crate::limits;
+use crate::run_config::limits;
 
 /// Commands on adapter files.
 #[derive(Debug, Subcommand)]

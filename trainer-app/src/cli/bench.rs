@@ -6,7 +6,7 @@ use burn_bert::Precision;
 use clap::Args;
 
 use crate::bench::Workload;
-use crate::limits;
+use crate::run_config::limits;
 
 /// Arguments of `trainer bench`.
 #[derive(Debug, Clone, Args)]

@@ -6,7 +6,7 @@ use burn_bert::Precision;
 use clap::Args;
 
 use crate::inference::predictor::InferenceOptions;
-use crate::limits;
+use crate::run_config::limits;
 
 /// Arguments of `trainer evaluate`.
 #[derive(Debug, Clone, Args)]

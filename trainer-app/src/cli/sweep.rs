@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::limits;
+use crate::run_config::limits;
 use crate::sweep::shard::Shard;
 
 /// Arguments of `trainer sweep`.

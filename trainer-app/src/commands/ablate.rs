@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::cli::AblateArgs;
 use crate::commands::labeled_rows;
-use crate::files::write_atomically;
 use crate::inference::predictor::Predictor;
 use crate::report::ablation::{Ablation, SpanScore};
 use crate::report::heat_map;
+use crate::system::files::write_atomically;
 use crate::task_data::evaluator::RowOutput;
 
 /// Runs `trainer ablate`.

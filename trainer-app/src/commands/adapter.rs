@@ -18,12 +18,12 @@ use crate::base::Base;
 use crate::cli::{
     AverageArgs, DirectoryFormat, ExportArgs, ExportFormat, ImportArgs, ImportTensorflowArgs,
 };
-use crate::devices;
 use crate::exit::UsageError;
-use crate::files::check_new;
-use crate::hints;
 use crate::inference::adapter_task;
+use crate::system::devices;
+use crate::system::files::check_new;
 use crate::task_data::kind::task_kind;
+use crate::terminal::hints;
 
 /// Runs `trainer adapter average`.
 ///

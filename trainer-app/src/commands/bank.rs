@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::base::Base;
 use crate::cli::BankCommand;
-use crate::devices;
 use crate::exit::UsageError;
-use crate::hints;
 use crate::inference::bank_base;
+use crate::system::devices;
 use crate::task_data::kind::task_kind;
+use crate::terminal::hints;
 
 /// Runs `trainer bank`.
 ///

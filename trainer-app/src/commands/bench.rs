@@ -14,7 +14,7 @@ use sysinfo::System;
 use crate::base::Base;
 use crate::bench::{self, BenchJob, BenchSetting, Measurement, Workload};
 use crate::cli::BenchArgs;
-use crate::devices;
+use crate::system::devices;
 
 /// The program that measures the peers.
 const PEERS: &str = include_str!("../bench_peers.py");

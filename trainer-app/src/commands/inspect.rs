@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::base::Base;
 use crate::cli::{BaseArgs, DevicesArgs};
-use crate::devices;
-use crate::hints;
+use crate::system::devices;
+use crate::terminal::hints;
 
 /// Runs `trainer devices`.
 ///

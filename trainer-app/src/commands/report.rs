@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::cli::ReportArgs;
-use crate::files::{check_new, write_atomically};
 use crate::report::ablation::Ablation;
 use crate::report::page;
 use crate::sweep::{entries, summary};
+use crate::system::files::{check_new, write_atomically};
 
 /// Runs `trainer report`.
 ///

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use glue_data::{Split, submission, tasks};
 
-use crate::files::write_atomically;
 use crate::inference::predictor::Predictor;
+use crate::system::files::write_atomically;
 
 /// Whether a task has a submission file for GLUE's server.
 pub fn has_one(task: &str) -> bool {

@@ -9,19 +9,19 @@ use anyhow::{Context, Result};
 use burn::train::renderer::default_renderer;
 use serde_json::{Value, json};
 
-use crate::artifacts::RunDirectory;
 use crate::base::Base;
 use crate::cli::{TrainArgs, TrainJob};
-use crate::devices;
 use crate::exit::ExitStatus;
-use crate::hints;
 use crate::learner::log_renderer::LogRenderer;
-use crate::resource_cache::ResourceCache;
+use crate::learner::run_directory::RunDirectory;
+use crate::run::resource_cache::ResourceCache;
 use crate::run::{Run, RunOptions, RunResult};
 use crate::run_config::RunConfig;
-use crate::stop::Stop;
+use crate::system::devices;
+use crate::system::stop::Stop;
 use crate::task_data::rows;
 use crate::terminal;
+use crate::terminal::hints;
 
 /// Runs `trainer train`.
 ///

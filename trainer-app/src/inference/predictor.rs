@@ -17,14 +17,14 @@ use glue_data::batching::scoring_batches;
 use glue_data::{Batch, Example, TextEncoder, TokenizedDataset};
 
 use crate::base::Base;
-use crate::devices;
 use crate::exit::UsageError;
 use crate::inference::adapter_task::{AdapterTask, check_finite, check_same_input};
 use crate::learner::step::{TrainableModel, read_output};
-use crate::process::keep_workers_spinning;
+use crate::system::devices;
+use crate::system::process::keep_workers_spinning;
 use crate::task_data::evaluator::RowOutput;
 use crate::task_data::rows;
-use crate::terminal::rows_bar;
+use crate::terminal::progress::rows_bar;
 
 /// The outputs without the insertions in a span of layers, or with all insertions.
 pub type SpanRows = (Option<Range<usize>>, Vec<RowOutput>);

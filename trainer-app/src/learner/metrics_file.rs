@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::files::write_atomically;
 use crate::learner::progress::{EpochReport, Progress};
 use crate::learner::step::StepOutput;
+use crate::system::files::write_atomically;
 
 /// The open file.
 pub struct MetricsFile {

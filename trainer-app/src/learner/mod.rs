@@ -13,6 +13,7 @@ pub mod metrics_file;
 pub mod optimizer;
 pub mod progress;
 pub mod progress_bar_renderer;
+pub mod run_directory;
 pub mod schedule;
 pub mod step;
 pub mod strategy;

@@ -11,14 +11,14 @@ use serde_json::{Map, Value};
 
 use super::prepared::Run;
 use super::result::RunResult;
-use crate::artifacts::RunDirectory;
-use crate::devices;
-use crate::files::write_atomically;
 use crate::inference::predictor;
 use crate::learner::memory;
 use crate::learner::progress::{EpochReport, median};
+use crate::learner::run_directory::RunDirectory;
 use crate::learner::step::TrainableModel;
 use crate::learner::strategy::LoopResult;
+use crate::system::devices;
+use crate::system::files::write_atomically;
 use crate::task_data::evaluator::RowOutput;
 use crate::task_data::rows;
 

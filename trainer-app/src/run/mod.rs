@@ -1,8 +1,10 @@
 //! One training run: from a configuration to an adapter file and a result.
-//! What runs share is in [`resource_cache`](crate::resource_cache).
+//! What runs share is in [`resource_cache`](crate::run::resource_cache).
 
 mod conclusion;
+mod insertion_cost;
 mod prepared;
+pub mod resource_cache;
 mod result;
 mod training;
 

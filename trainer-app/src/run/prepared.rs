@@ -10,9 +10,9 @@ use glue_data::TokenizedDataset;
 
 use crate::activation_cache::SplitActivations;
 use crate::exit::UsageError;
-use crate::insertion_cost;
 use crate::learner::step::TrainableModel;
-use crate::resource_cache::{LoadedBase, LoadedData, ResourceCache};
+use crate::run::insertion_cost;
+use crate::run::resource_cache::{LoadedBase, LoadedData, ResourceCache};
 use crate::run_config::{RunConfig, TrainingConfig};
 use crate::task_data::kind::head_kind;
 

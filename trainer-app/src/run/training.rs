@@ -13,19 +13,19 @@ use glue_data::{Batch, PadToLongest, TokenizedDataset};
 
 use super::prepared::Run;
 use super::result::RunResult;
-use crate::artifacts::RunDirectory;
-use crate::files::write_atomically;
 use crate::learner::checkpoint::identity::{Identity, RowsIdentity};
 use crate::learner::checkpoint::{Checkpoint, Found};
 use crate::learner::metrics::{Gauge, NoMetricLogger, ScoreMetric};
 use crate::learner::optimizer::build_optimizer;
 use crate::learner::progress::Progress;
+use crate::learner::run_directory::RunDirectory;
 use crate::learner::schedule::Schedule;
 use crate::learner::step::TrainableModel;
 use crate::learner::strategy::{ComputeIdentity, LoopResult, ResumableLoop, SaveBest};
-use crate::resource_cache::{LoadedBase, LoadedData};
+use crate::run::resource_cache::{LoadedBase, LoadedData};
 use crate::run_config::RunConfig;
-use crate::stop::Stop;
+use crate::system::files::write_atomically;
+use crate::system::stop::Stop;
 use crate::task_data::kind::head_kind;
 
 /// Makes the renderer of a run, of which so many epochs are done.

@@ -7,7 +7,7 @@ use burn_adapters::{InnerNorm, Method};
 use burn_bert::Precision;
 
 use super::run::RunConfig;
-use crate::limits;
+use crate::run_config::limits;
 
 impl RunConfig {
     /// Checks that numbers are in their ranges and that settings can be combined.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::run::{RunConfig, VERSION};
 use super::task::TaskConfig;
-use crate::files::write_atomically;
+use crate::system::files::write_atomically;
 
 impl RunConfig {
     /// Reads a `config.toml`.

@@ -7,6 +7,7 @@ mod check;
 mod defaults;
 mod fields;
 mod file;
+pub mod limits;
 mod model;
 mod run;
 mod task;

@@ -13,7 +13,7 @@ use clap::Args;
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
+use crate::run_config::limits;
 
 /// What is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Args)]
@@ -94,6 +94,15 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
+    /// The method and its size, if it has one: `houlsby-64`.
+    pub fn label(&self) -> String {
+        if self.method.has_size() {
+            format!("{}-{}", self.method, self.size)
+        } else {
+            self.method.to_string()
+        }
+    }
+
     /// What is inserted at each site, and what of the base is trainable.
     pub fn plan(&self) -> AdapterPlan {
         let mut plan = self.method.plan(self.size);

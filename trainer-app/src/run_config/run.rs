@@ -42,11 +42,6 @@ impl RunConfig {
 
     /// Name of a run without `--name`: `houlsby-64-seed42`.
     pub fn default_name(&self) -> String {
-        let size = if self.model.method.has_size() {
-            format!("-{}", self.model.size)
-        } else {
-            String::new()
-        };
-        format!("{}{size}-seed{}", self.model.method, self.seed)
+        format!("{}-seed{}", self.model.label(), self.seed)
     }
 }

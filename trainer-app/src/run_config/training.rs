@@ -5,7 +5,7 @@
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
+use crate::run_config::limits;
 
 /// How it is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Args)]

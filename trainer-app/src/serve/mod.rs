@@ -27,8 +27,8 @@ use anyhow::{Context, Result, anyhow};
 use tokio::sync::Notify;
 
 use crate::cli::ServeArgs;
-use crate::devices;
 use crate::exit::{INTERRUPTED, UsageError};
+use crate::system::devices;
 use connections::Limits;
 use origin::Names;
 use queue::{Queue, QueuedText};

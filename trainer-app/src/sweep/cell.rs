@@ -41,7 +41,6 @@ impl Cell {
     /// A short description: `cola houlsby-64 3e-4 3 epochs seed 0`.
     pub fn describe(&self) -> String {
         let RunConfig { task, model, training, seed, .. } = &self.config;
-        let size = if model.method.has_size() { format!("-{}", model.size) } else { String::new() };
         let init = model.init_std.map(|std| format!(" σ {std:e}")).unwrap_or_default();
         let layers = model
             .adapt_layers
@@ -49,8 +48,11 @@ impl Cell {
             .map(|layers| format!(" layers {layers}"))
             .unwrap_or_default();
         format!(
-            "{} {}{size}{layers}{init} {:e} {} epochs seed {seed}",
-            task.name, model.method, training.learning_rate, training.epochs
+            "{} {}{layers}{init} {:e} {} epochs seed {seed}",
+            task.name,
+            model.label(),
+            training.learning_rate,
+            training.epochs
         )
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use burn::tensor::{Device, Tensor};
 use glue_data::batching::training_batches;
 
-use crate::resource_cache::ResourceCache;
+use crate::run::resource_cache::ResourceCache;
 use crate::run_config::RunConfig;
 use crate::sweep::cell::Cell;
 use crate::sweep::entries::Entries;

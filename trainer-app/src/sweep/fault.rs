@@ -8,7 +8,7 @@ use crate::download::http::FetchError;
 use crate::learner::checkpoint::CheckpointError;
 use crate::learner::error::TrainingError;
 use crate::learner::progress::StepsMismatch;
-use crate::lock::InUse;
+use crate::system::lock::InUse;
 
 /// The cause of a cell's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

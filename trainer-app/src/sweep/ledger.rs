@@ -21,8 +21,8 @@ use burn_adapters::file::atomic;
 use super::entries::{self, Entries};
 use super::entry::Entry;
 use super::shard::Shard;
-use crate::files::write_atomically;
-use crate::lock::Lock;
+use crate::system::files::write_atomically;
+use crate::system::lock::Lock;
 
 /// The ledger to which this process appends, and the entries of all ledgers of its directory.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Ledger {
     /// Opens the ledger of a shard, locked, with the entries of every ledger of the directory.
     ///
     /// # Errors
-    /// [`InUse`](crate::lock::InUse) if another process appends to it; a ledger of another version, an invalid line, or
+    /// [`InUse`](crate::system::lock::InUse) if another process appends to it; a ledger of another version, an invalid line, or
     /// what the file system reports.
     pub fn open(directory: &Path, shard: Shard) -> Result<Self> {
         create_directory(directory)?;
@@ -123,7 +123,7 @@ fn create_directory(directory: &Path) -> Result<()> {
 mod tests {
     use super::super::entry::tests::{done, failed};
     use super::*;
-    use crate::lock::InUse;
+    use crate::system::lock::InUse;
 
     fn open(directory: &Path) -> Ledger {
         Ledger::open(directory, Shard::WHOLE).unwrap()

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::digest::hexadecimal;
 use crate::run::RunResult;
 use crate::run_config::RunConfig;
+use crate::system::digest::hexadecimal;
 
 /// A cell that has a score or collapsed.
 pub(super) struct FinishedCell<'a> {

@@ -151,7 +151,6 @@ fn setting(group: &[&FinishedCell], origins: &Origins) -> Setting {
     let RunConfig { model, training, .. } = first.config;
     let results: Vec<&RunResult> = group.iter().filter_map(|cell| cell.result).collect();
     let some = results.first();
-    let size = if model.method.has_size() { format!("-{}", model.size) } else { String::new() };
     let layers = model.adapt_layers.as_ref().map(|layers| format!(" {layers}")).unwrap_or_default();
     let test = |result: &&RunResult| result.eval_scores.get("test")?.get(&result.metric)?.as_f64();
     let mut seconds: Vec<f64> = results.iter().map(|result| result.seconds_per_step).collect();
@@ -161,7 +160,7 @@ fn setting(group: &[&FinishedCell], origins: &Origins) -> Setting {
     Setting {
         task: origins.task(first),
         base: origins.base(first),
-        method: format!("{}{size}{layers}", model.method),
+        method: format!("{}{layers}", model.label()),
         learning_rate: training.learning_rate,
         epochs: training.epochs,
         init_std: model.init_std,

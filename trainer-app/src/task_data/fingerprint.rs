@@ -4,7 +4,7 @@ use glue_data::tasks::squad::Squad;
 use glue_data::{Example, Label, TaskKind};
 use sha2::{Digest, Sha256};
 
-use crate::digest::hexadecimal;
+use crate::system::digest::hexadecimal;
 
 /// The SHA-256 of the labels of a task and the rows of its splits, in lower-case hexadecimal digits.
 pub(super) fn of_rows<'a>(

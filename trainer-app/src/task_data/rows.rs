@@ -7,7 +7,7 @@ use burn_bert::{BertConfig, BertInput};
 use glue_data::batching::training_batches;
 use glue_data::{Batch, Example, PadToLongest, TextEncoder, TokenizedDataset, derive_seed};
 
-use crate::devices;
+use crate::system::devices;
 
 /// The indices of `limit` rows of `rows`, sampled by the seed, in their order.
 pub fn sample(rows: usize, limit: usize, seed: u64) -> Vec<usize> {

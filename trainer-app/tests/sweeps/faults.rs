@@ -1,6 +1,6 @@
 //! Faults of the machine, of settings and of what was typed are not results.
 
-use trainer_app::lock::Lock;
+use trainer_app::system::lock::Lock;
 
 use crate::desk::{Desk, GRID, SWEEP};
 

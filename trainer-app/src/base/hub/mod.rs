@@ -11,7 +11,7 @@ use burn_bert::BertConfig;
 use super::layout::{WEIGHTS, is_base, needed};
 use crate::download::archive;
 use crate::download::http::{self, Download, Downloader, FetchError, Received};
-use crate::lock::Lock;
+use crate::system::lock::Lock;
 
 /// A file with known content.
 struct Pinned {

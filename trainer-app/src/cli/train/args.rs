@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::overrides::Overrides;
-use crate::limits;
+use crate::run_config::limits;
 use crate::run_config::{ModelConfig, TrainingConfig};
 
 /// Where the rows of a task come from.

@@ -9,7 +9,7 @@ use glue_data::tasks;
 
 use super::args::{TaskArgs, TrainArgs};
 use crate::exit::UsageError;
-use crate::limits;
+use crate::run_config::limits;
 use crate::run_config::{
     CustomTaskConfig, OptimizerKind, QUESTION_LENGTH, QUESTION_POOLING, RunConfig, StateCache,
     TaskConfig, default_pooling,

@@ -11,8 +11,8 @@ use glue_data::{Source, TaskSpec};
 use super::checking::check;
 use crate::download::archive;
 use crate::download::http::{Download, Downloader};
-use crate::hints;
-use crate::lock::Lock;
+use crate::system::lock::Lock;
+use crate::terminal::hints;
 
 /// Maximum size of an archive; the largest of the published ones has 0.3 GB.
 const MAX_ARCHIVE: u64 = 4 << 30;

@@ -11,14 +11,14 @@ use glue_data::tasks;
 use super::slurm;
 use crate::cli::SweepArgs;
 use crate::exit::UsageError;
-use crate::limits;
-use crate::lock::InUse;
+use crate::run_config::limits;
 use crate::run_config::{RunConfig, default_pooling};
 use crate::sweep::cell::Cell;
 use crate::sweep::entries::Entries;
 use crate::sweep::entry::{CellEnd, Entry};
 use crate::sweep::grid;
 use crate::sweep::ledger::{self, Ledger};
+use crate::system::lock::InUse;
 
 /// A sweep of the command line.
 pub(super) struct Sweep<'a> {

@@ -11,12 +11,12 @@ use super::cells::Sweep;
 use super::running::Progress;
 use crate::commands::submission;
 use crate::exit::ExitStatus;
-use crate::hints;
 use crate::inference::predictor::{InferenceOptions, Predictor};
 use crate::sweep::cell::Cell;
 use crate::sweep::entries::Entries;
 use crate::sweep::entry::{CellEnd, Entry};
 use crate::sweep::{summary, table};
+use crate::terminal::hints;
 
 /// The number of cells by status.
 struct Counts {

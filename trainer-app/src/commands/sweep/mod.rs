@@ -13,11 +13,11 @@ mod slurm;
 use anyhow::Result;
 
 use crate::cli::SweepArgs;
-use crate::devices;
 use crate::exit::ExitStatus;
-use crate::resource_cache::ResourceCache;
-use crate::stop::Stop;
+use crate::run::resource_cache::ResourceCache;
 use crate::sweep::entries;
+use crate::system::devices;
+use crate::system::stop::Stop;
 use cells::Sweep;
 use running::Progress;
 

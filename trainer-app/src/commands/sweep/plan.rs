@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::cells::Sweep;
-use crate::resource_cache::ResourceCache;
+use crate::run::resource_cache::ResourceCache;
 use crate::sweep::entries::Entries;
 use crate::sweep::estimate;
 

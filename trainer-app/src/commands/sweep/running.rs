@@ -9,18 +9,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Error, Result, ensure};
 
 use super::cells::{Fingerprints, Sweep};
-use crate::artifacts::RunDirectory;
 use crate::learner::progress_bar_renderer::ProgressBarRenderer;
-use crate::resource_cache::ResourceCache;
+use crate::learner::run_directory::RunDirectory;
+use crate::run::resource_cache::ResourceCache;
 use crate::run::{Run, RunOptions, RunResult};
 use crate::run_config::RunConfig;
-use crate::stop::Stop;
 use crate::sweep::cell::Cell;
 use crate::sweep::entry::{CellEnd, Entry};
 use crate::sweep::fault::{Fault, Panicked, WrongRun};
 use crate::sweep::ledger::Ledger;
+use crate::system::stop::Stop;
 use crate::task_data::rows;
-use crate::terminal::{RowEnd, SweepProgress};
+use crate::terminal::sweep_progress::{RowEnd, SweepProgress};
 
 /// A run that trains a larger fraction of the base does not keep its adapter file, since hundreds of them would fill a
 /// disk.

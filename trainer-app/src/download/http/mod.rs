@@ -205,7 +205,7 @@ pub fn verify(download: &Download, path: &Path) -> Result<(), FetchError> {
         return differs("the size", bytes.to_string(), expected.to_string());
     }
     if let Some(expected) = &download.sha256 {
-        let found = crate::digest::sha256(path).map_err(FetchError::disk(path))?;
+        let found = crate::system::digest::sha256(path).map_err(FetchError::disk(path))?;
         if found != *expected {
             return differs("the SHA-256", found, expected.clone());
         }

@@ -52,7 +52,7 @@ fn content(version: u32) -> Vec<u8> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    crate::digest::hexadecimal(&Sha256::digest(bytes))
+    crate::system::digest::hexadecimal(&Sha256::digest(bytes))
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! A request and its response, including redirects, and the transfer of the body.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{Read, Write};
 use std::time::{Duration, SystemTime};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ureq::http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH,
     IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
@@ -14,6 +13,7 @@ use ureq::{Agent, Body};
 use super::error::FetchError;
 use super::file::{Download, Known};
 use super::partial::{PartialFile, Validator, Version};
+use crate::terminal::progress;
 
 const MAX_REDIRECTS: usize = 10;
 
@@ -300,7 +300,7 @@ fn transfer(
     mut arrived: u64,
     total: Option<u64>,
 ) -> Result<u64, FetchError> {
-    let bar = progress_bar(total);
+    let bar = progress::bar(total, "{bar:40} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left");
     bar.set_position(arrived);
     let (url, at_most) = (exchange.url(), exchange.download.at_most);
     let mut body = exchange.response.body_mut().as_reader();
@@ -327,19 +327,4 @@ fn transfer(
     }
     bar.finish_and_clear();
     Ok(arrived)
-}
-
-fn progress_bar(bytes: Option<u64>) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(bytes, target);
-    if let Ok(style) =
-        ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left")
-    {
-        bar.set_style(style);
-    }
-    bar
 }

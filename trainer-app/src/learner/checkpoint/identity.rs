@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::digest::hexadecimal;
 use crate::run_config::RunConfig;
+use crate::system::digest::hexadecimal;
 use crate::task_data::evaluator::Evaluator;
 
 /// Settings that are locations: a run may be resumed with others.

@@ -15,7 +15,7 @@ use crate::learner::error::Quantity;
 use crate::learner::metrics_file::MetricsFile;
 use crate::learner::progress::{EpochReport, median};
 use crate::learner::step::{StepOutput, read_output};
-use crate::process::keep_workers_spinning;
+use crate::system::process::keep_workers_spinning;
 use crate::task_data::evaluator::RowOutput;
 use crate::task_data::rows;
 

@@ -9,9 +9,9 @@ use burn::tensor::Device;
 use glue_data::TokenizedDataset;
 
 use crate::activation_cache::SplitActivations;
-use crate::artifacts::RunDirectory;
 use crate::learner::checkpoint::identity::Identity;
 use crate::learner::progress::{EpochReport, Progress};
+use crate::learner::run_directory::RunDirectory;
 use crate::learner::schedule::Schedule;
 use crate::learner::step::TrainableModel;
 use crate::task_data::evaluator::Evaluator;

@@ -13,7 +13,7 @@ use crate::learner::clip::{clip_to_global_norm, scale};
 use crate::learner::error::{Quantity, TrainingError};
 use crate::learner::loss_scale::LossScale;
 use crate::learner::step::{StepOutput, read_output};
-use crate::process::keep_workers_spinning;
+use crate::system::process::keep_workers_spinning;
 use crate::task_data::rows;
 
 impl LoopState<'_> {

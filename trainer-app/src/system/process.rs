@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 
-use crate::devices;
+use crate::system::devices;
 
 /// Makes the calling thread one of rayon's threads, which all CPU kernels share.
 ///

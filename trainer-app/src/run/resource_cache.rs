@@ -12,9 +12,9 @@ use glue_data::TextEncoder;
 use crate::activation_cache::files::{self, ActivationFiles};
 use crate::activation_cache::{self, CachedActivations, SplitActivations, Storage};
 use crate::base::{Base, own_cache};
-use crate::devices;
 use crate::exit::UsageError;
 use crate::run_config::{ModelConfig, RunConfig, StateCache};
+use crate::system::devices;
 use crate::task_data;
 use crate::task_data::data_set::{PreparedData, TaskData};
 

@@ -23,8 +23,8 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 use burn_adapters::file::atomic;
 
-use crate::lock::{InUse, Lock};
 use crate::run_config::RunConfig;
+use crate::system::lock::{InUse, Lock};
 
 /// The directory of one run.
 #[derive(Debug, Clone)]
@@ -290,7 +290,7 @@ mod tests {
     use burn_adapters::Method;
 
     use super::*;
-    use crate::files::write_atomically;
+    use crate::system::files::write_atomically;
 
     fn create(runs: &Path, chosen: Option<&str>) -> Result<RunDirectory> {
         let config = RunConfig::defaults(Method::Houlsby);

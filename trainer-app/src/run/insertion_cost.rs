@@ -12,7 +12,7 @@ const BYTES_PER_PARAMETER: f64 = 16.0;
 ///
 /// # Errors
 /// If the machine does not; with the number of parameters and their memory.
-pub fn check(plan: &AdapterPlan, base: &BertConfig) -> Result<()> {
+pub(super) fn check(plan: &AdapterPlan, base: &BertConfig) -> Result<()> {
     check_against(plan, base, memory_of_this_machine())
 }
 

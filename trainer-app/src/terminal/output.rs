@@ -14,24 +14,24 @@ static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
 /// Writes to standard output, as `print!` does.
 #[macro_export]
 macro_rules! out {
-    ($($argument:tt)*) => { $crate::output::write(format_args!($($argument)*)) };
+    ($($argument:tt)*) => { $crate::terminal::output::write(format_args!($($argument)*)) };
 }
 
 /// Writes a line to standard output, as `println!` does.
 #[macro_export]
 macro_rules! outln {
-    () => { $crate::output::write(format_args!("\n")) };
+    () => { $crate::terminal::output::write(format_args!("\n")) };
     ($($argument:tt)*) => {
-        $crate::output::write(format_args!("{}\n", format_args!($($argument)*)))
+        $crate::terminal::output::write(format_args!("{}\n", format_args!($($argument)*)))
     };
 }
 
 /// Writes a line to standard error, as `eprintln!` does.
 #[macro_export]
 macro_rules! noteln {
-    () => { $crate::output::note(format_args!("\n")) };
+    () => { $crate::terminal::output::note(format_args!("\n")) };
     ($($argument:tt)*) => {
-        $crate::output::note(format_args!("{}\n", format_args!($($argument)*)))
+        $crate::terminal::output::note(format_args!("{}\n", format_args!($($argument)*)))
     };
 }
 

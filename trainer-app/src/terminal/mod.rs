@@ -1,0 +1,14 @@
+//! Output: standard streams, progress on the terminal, suggested commands, and the modes of the terminal.
+
+// The first, because its macros are used by those that follow.
+#[macro_use]
+pub mod output;
+
+pub mod hints;
+pub mod progress;
+mod raw_mode;
+pub mod sweep_progress;
+
+#[cfg(unix)]
+pub use raw_mode::replace_lost;
+pub use raw_mode::{enable_ctrl_c, restore};
