@@ -134,6 +134,7 @@ def there_adapter_hub(desk):
         ("parallel", "parallel", ("--size", 4), False),
         ("scaled-parallel", "scaled-parallel", ("--size", 4), False),
         ("lora", "lora", (), False),
+        ("dora", "dora-adapter-hub", (), False),
         ("ia3", "ia3", (), False),
         ("prefix", "prefix", ("--size", 3), False),
         ("mam", "mam", (), False),
@@ -153,7 +154,7 @@ def there_adapter_hub(desk):
 
 
 def there_peft(desk):
-    for method in ("lora", "ia3", "layer-norm"):
+    for method in ("lora", "dora", "ia3", "layer-norm"):
         adapter = desk.train(f"peft-{method}", method, "pooler")
         out = desk.directory / f"to-peft-{method}"
         desk.says("adapter", "export", adapter, "--format", "peft", "--base", "base", "--out", out)
@@ -164,7 +165,7 @@ def there_peft(desk):
 
 
 def there_merged(desk):
-    for method in ("lora", "ia3", "layer-norm", "full"):
+    for method in ("lora", "dora", "dora-adapter-hub", "ia3", "layer-norm", "full"):
         adapter = desk.train(f"merged-{method}", method, "pooler")
         out = desk.directory / f"merged-{method}"
         desk.says("adapter", "export", adapter, "--format", "merged", "--base", "base", "--out", out)
@@ -202,6 +203,8 @@ def back_adapter_hub(desk):
         ("seq_bn", adapters.SeqBnConfig(reduction_factor=8)),
         ("par_bn", adapters.ParBnConfig(reduction_factor=8)),
         ("lora", adapters.LoRAConfig()),
+        ("dora", adapters.DoRAConfig()),
+        ("dora-gated", adapters.DoRAConfig(use_gating=True)),
         ("ia3", adapters.IA3Config()),
         ("prefix_tuning", adapters.PrefixTuningConfig(prefix_length=3, bottleneck_size=8)),
         ("mam", adapters.MAMConfig()),
@@ -220,6 +223,8 @@ def back_adapter_hub(desk):
 def back_peft(desk):
     for name, config in [
         ("lora", LoraConfig(task_type="SEQ_CLS", target_modules=["query", "value"])),
+        ("dora", LoraConfig(task_type="SEQ_CLS", target_modules=["query", "value"], use_dora=True)),
+        ("dora-everywhere", LoraConfig(task_type="SEQ_CLS", target_modules="all-linear", use_dora=True, use_rslora=True)),
         ("lora-patterns", LoraConfig(
             task_type="SEQ_CLS", target_modules=["query", "value"], layers_to_transform=[1],
         )),

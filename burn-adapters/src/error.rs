@@ -57,6 +57,12 @@ pub enum AdapterError {
     )]
     SkipInParallel,
 
+    /// Both a gate and PEFT's formula of DoRA.
+    #[error(
+        "the plan has DoRA with PEFT's formula and gates, which only AdapterHub's formula supports"
+    )]
+    GatedDora,
+
     /// Corrections that no weights can hold.
     #[error(
         "the low-rank corrections have gates, which see the text, so that no weights can hold them; keep the adapter beside its base"

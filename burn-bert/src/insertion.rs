@@ -3,6 +3,7 @@
 //!
 //! The two sites of a layer are those of Houlsby et al. 2019, section 2.1 and figure 2.
 
+use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn_fused::{LayerNorm, ResidualInputs};
 use serde::{Deserialize, Serialize};
@@ -184,7 +185,8 @@ pub trait Insertions {
         self.inner(EncoderPart::Layer(layer)).project_input(layer, projection, input)
     }
 
-    /// The output of a linear projection; `input` is its input.
+    /// The output of a linear projection; `input` is its input, and `dense` the encoder's layer, whose weights some
+    /// modules need.
     ///
     /// # Shapes
     /// - input: `[batch, sequence, d_input]`
@@ -195,16 +197,17 @@ pub trait Insertions {
         projection: Projection,
         input: &Tensor<3>,
         output: Tensor<3>,
+        dense: &Linear,
     ) -> Tensor<3> {
-        self.inner(EncoderPart::Layer(layer)).project(layer, projection, input, output)
+        self.inner(EncoderPart::Layer(layer)).project(layer, projection, input, output, dense)
     }
 
     /// The output of the pooler's linear projection, before its activation; `input` is the first token of each text.
     ///
     /// # Shapes
     /// - input, output, result: `[batch, d_model]`
-    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
-        self.inner(EncoderPart::Pooler).project_pooler(input, output)
+    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>, dense: &Linear) -> Tensor<2> {
+        self.inner(EncoderPart::Pooler).project_pooler(input, output, dense)
     }
 
     /// Keys and values in front of a layer's own; `hidden` is the layer's input.
@@ -246,11 +249,12 @@ impl Insertions for () {
         _at: Projection,
         _input: &Tensor<3>,
         output: Tensor<3>,
+        _dense: &Linear,
     ) -> Tensor<3> {
         output
     }
 
-    fn project_pooler(&self, _input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
+    fn project_pooler(&self, _input: &Tensor<2>, output: Tensor<2>, _dense: &Linear) -> Tensor<2> {
         output
     }
 

@@ -20,6 +20,6 @@ impl Pooler {
     pub(crate) fn forward(&self, hidden: Tensor<3>, insertions: &dyn Insertions) -> Tensor<2> {
         let first = hidden.narrow(1, 0, 1).squeeze_dim(1); // [batch, d_model]
         let output = self.dense.forward(first.clone());
-        insertions.project_pooler(&first, output).tanh()
+        insertions.project_pooler(&first, output, &self.dense).tanh()
     }
 }

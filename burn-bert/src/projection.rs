@@ -20,5 +20,5 @@ pub(crate) fn project(
 ) -> Tensor<3> {
     let input = insertions.project_input(layer, projection, input);
     let output = linear(input.clone(), dense);
-    insertions.project(layer, projection, &input, output)
+    insertions.project(layer, projection, &input, output, dense)
 }

@@ -264,6 +264,7 @@ impl Insertions for Spy {
         projection: Projection,
         _input: &Tensor<3>,
         output: Tensor<3>,
+        _dense: &burn::nn::Linear,
     ) -> Tensor<3> {
         self.calls.borrow_mut().push(format!("{projection:?} {layer}"));
         output
@@ -274,7 +275,12 @@ impl Insertions for Spy {
         input
     }
 
-    fn project_pooler(&self, _input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
+    fn project_pooler(
+        &self,
+        _input: &Tensor<2>,
+        output: Tensor<2>,
+        _dense: &burn::nn::Linear,
+    ) -> Tensor<2> {
         self.calls.borrow_mut().push("pooler".to_owned());
         output
     }
@@ -368,6 +374,7 @@ impl Insertions for Doubler {
         projection: Projection,
         _input: &Tensor<3>,
         output: Tensor<3>,
+        _dense: &burn::nn::Linear,
     ) -> Tensor<3> {
         if layer == 1 && projection == Projection::Query { output * 2.0 } else { output }
     }

@@ -32,13 +32,14 @@ const BACKWARD: f32 = 1e-2;
 /// Gradients that are 0 in exact arithmetic are rounding on both sides.
 const ROUNDING: f32 = 1e-6;
 
-const METHODS: [Method; 11] = [
+const METHODS: [Method; 12] = [
     Method::Houlsby,
     Method::Pfeiffer,
     Method::Parallel,
     Method::ScaledParallel,
     Method::Mam,
     Method::Lora,
+    Method::Dora,
     Method::Ia3,
     Method::Prefix,
     Method::LayerNorm,

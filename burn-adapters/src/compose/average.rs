@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use burn::nn::Linear;
 use burn::tensor::{Tensor, TensorData};
 use burn_bert::{EncoderPart, Insertions, Prefix, Projection, ResidualNorm, Site};
 use burn_fused::LayerNorm;
@@ -115,16 +116,18 @@ impl Insertions for Average<'_> {
         projection: Projection,
         input: &Tensor<3>,
         output: Tensor<3>,
+        dense: &Linear,
     ) -> Tensor<3> {
-        let mean = self.mean(|task| Some(task.project(layer, projection, input, output.clone())));
+        let mean =
+            self.mean(|task| Some(task.project(layer, projection, input, output.clone(), dense)));
         mean.unwrap_or(output)
     }
 
-    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
+    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>, dense: &Linear) -> Tensor<2> {
         let weighted = self
             .tasks
             .iter()
-            .map(|(task, weight)| task.project_pooler(input, output.clone()) * *weight);
+            .map(|(task, weight)| task.project_pooler(input, output.clone(), dense) * *weight);
         weighted.reduce(|sum, next| sum + next).unwrap_or(output)
     }
 

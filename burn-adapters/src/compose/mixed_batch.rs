@@ -10,13 +10,15 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
+use burn::nn::Linear;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burn_bert::{BertInput, Encoder, EncoderPart, Insertions, Projection, ResidualNorm, Site};
 use burn_fused::LayerNorm;
 
 use super::stacked_weights::{Matrices, Norms, Vectors};
 use crate::error::{AdapterError, BaseShape};
-use crate::methods::kind::KindConfig;
+use crate::methods::kind::{KindConfig, Weights};
+use crate::methods::lora::{Lora, Rescaling};
 use crate::methods::{
     Activation, Bottleneck, BottleneckConfig, Combine, InnerNorm, Placement, Scaling,
 };
@@ -28,7 +30,7 @@ use crate::model::{Pooling, TaskAdapter, TaskAdapterConfig, first_token, mean_of
 pub struct StackedTasks {
     layers: Vec<LayerSet>,
     embeddings_norm: Option<Norms>,
-    pooler: Option<Matrices>,
+    pooler: Option<LoraSet>,
     head: Option<Matrices>,
     heads: Vec<(Pooling, usize)>,
 }
@@ -38,7 +40,7 @@ pub struct StackedTasks {
 struct LayerSet {
     attention: SiteSet,
     feed_forward: SiteSet,
-    lora: BTreeMap<Projection, MatrixPair>,
+    lora: BTreeMap<Projection, LoraSet>,
     scale_output: BTreeMap<Projection, Vectors>,
     scale_input: BTreeMap<Projection, Vectors>,
 }
@@ -48,6 +50,15 @@ struct LayerSet {
 struct MatrixPair {
     down: Matrices,
     up: Matrices,
+}
+
+/// The stacked LoRAs of a projection.
+#[derive(Debug)]
+struct LoraSet {
+    /// Scaling factors and DoRA's factors and shifts are folded in.
+    update: MatrixPair,
+    /// DoRA's factors of the base's output, if any task has one.
+    factors: Option<Vectors>,
 }
 
 /// The stacked modules of a site.
@@ -122,14 +133,8 @@ impl StackedTasks {
             attention: site(Site::Attention(index)),
             feed_forward: site(Site::FeedForward(index)),
             lora: at_projections(|projection| {
-                let of = |task: &TaskAdapter| {
-                    let lora = task.layers[index].low_rank.get(projection)?;
-                    Some((lora.a.val(), lora.b.val() * lora.factor))
-                };
-                Some(MatrixPair {
-                    down: Matrices::new(tasks.iter().map(|task| Some((of(task)?.0, None))))?,
-                    up: Matrices::new(tasks.iter().map(|task| Some((of(task)?.1, None))))?,
-                })
+                let loras = tasks.iter().map(|task| task.layers[index].low_rank.get(projection));
+                LoraSet::new(loras, bert.projection(index, projection))
             }),
             scale_output: at_projections(|projection| {
                 Vectors::new(tasks.iter().map(|task| {
@@ -143,11 +148,8 @@ impl StackedTasks {
             }),
         });
         let layers = layers.collect();
-        let pooler = |of: fn(&TaskAdapter) -> Option<Tensor<2>>| {
-            Matrices::new(tasks.iter().map(|task| Some((of(task)?, None))))
-        };
-        // The product is small compared to the base's own pooler.
-        let pooler = pooler(|task| task.pooler.as_ref()?.weight());
+        let poolers = tasks.iter().map(|task| task.pooler.as_ref());
+        let pooler = bert.pooler().and_then(|dense| LoraSet::new(poolers, dense));
         Ok(Self {
             layers,
             embeddings_norm: Norms::new(
@@ -187,6 +189,40 @@ impl StackedTasks {
 
 fn at_projections<T>(of: impl Fn(Projection) -> Option<T>) -> BTreeMap<Projection, T> {
     Projection::ALL.into_iter().filter_map(|at| Some((at, of(at)?))).collect()
+}
+
+impl LoraSet {
+    /// The LoRAs of tasks; `None` if no task has one.
+    fn new<'a>(loras: impl Iterator<Item = Option<&'a Lora>>, dense: &Linear) -> Option<Self> {
+        let loras: Vec<_> = loras.collect();
+        let down = Matrices::new(loras.iter().map(|lora| Some(((*lora)?.a.val(), None))))?;
+        let weights = Weights::of(dense);
+        let rescalings: Vec<_> = loras.iter().map(|lora| (*lora)?.rescaling(&weights)).collect();
+        let up = loras.iter().zip(&rescalings).map(|(lora, rescaling)| {
+            let weight = (*lora)?.b.val() * (*lora)?.factor;
+            Some(match rescaling {
+                Some(Rescaling { factor, shift }) => {
+                    (weight * factor.clone().unsqueeze(), shift.clone())
+                }
+                None => (weight, None),
+            })
+        });
+        let up = Matrices::new(up)?;
+        let factors = rescalings.iter().map(|rescaling| Some(rescaling.as_ref()?.factor.clone()));
+        Some(Self { update: MatrixPair { down, up }, factors: Vectors::new(factors) })
+    }
+
+    /// # Shapes
+    /// - input: `[batch, sequence, d_input]`
+    /// - output, result: `[batch, sequence, d_output]`
+    /// - index: `[batch]`
+    fn forward(&self, input: Tensor<3>, output: Tensor<3>, index: &Tensor<1, Int>) -> Tensor<3> {
+        let update = self.update.up.forward(self.update.down.forward(input, index), index);
+        match &self.factors {
+            Some(factors) => output * factors.rows(index) + update,
+            None => output + update,
+        }
+    }
 }
 
 impl SiteSet {
@@ -443,21 +479,20 @@ impl Insertions for MixedBatch<'_> {
         projection: Projection,
         input: &Tensor<3>,
         output: Tensor<3>,
+        _dense: &Linear,
     ) -> Tensor<3> {
         let layer = &self.set.layers[layer];
         let lora = layer.lora.get(&projection);
-        let output = lora.into_iter().fold(output, |output, lora| {
-            let low = lora.down.forward(input.clone(), &self.index);
-            output + lora.up.forward(low, &self.index)
-        });
+        let output = lora
+            .into_iter()
+            .fold(output, |output, lora| lora.forward(input.clone(), output, &self.index));
         let scale = layer.scale_output.get(&projection);
         scale.into_iter().fold(output, |output, scale| output * scale.rows(&self.index))
     }
 
-    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
-        self.set.pooler.iter().fold(output, |output, update| {
-            let delta = update.forward(input.clone().unsqueeze_dim(1), &self.index);
-            output + delta.squeeze_dim(1)
-        })
+    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>, _dense: &Linear) -> Tensor<2> {
+        let Some(lora) = &self.set.pooler else { return output };
+        let (input, output) = (input.clone().unsqueeze_dim(1), output.unsqueeze_dim(1)); // [batch, 1, d_model]
+        lora.forward(input, output, &self.index).squeeze_dim(1)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! <https://github.com/adapter-hub/adapters/blob/v1.3.0/src/adapters/methods/adapter_layer_base.py>, `compose_stack`.
 
+use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn_bert::{EncoderPart, Insertions, Prefix, Projection, ResidualNorm, Site};
 
@@ -58,12 +59,14 @@ impl Insertions for Stack<'_> {
         projection: Projection,
         input: &Tensor<3>,
         output: Tensor<3>,
+        dense: &Linear,
     ) -> Tensor<3> {
-        self.tasks().fold(output, |output, task| task.project(layer, projection, input, output))
+        self.tasks()
+            .fold(output, |output, task| task.project(layer, projection, input, output, dense))
     }
 
-    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
-        self.tasks().fold(output, |output, task| task.project_pooler(input, output))
+    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>, dense: &Linear) -> Tensor<2> {
+        self.tasks().fold(output, |output, task| task.project_pooler(input, output, dense))
     }
 
     fn prefix(&self, layer: usize, hidden: &Tensor<3>) -> Option<Prefix> {

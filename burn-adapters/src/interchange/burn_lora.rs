@@ -37,17 +37,17 @@ const FORMAT: &str = "Burn's LoRA";
 /// Its forward pass gives the same hidden states, and its record is one of Burn's.
 ///
 /// # Errors
-/// If the plan has other modules than LoRAs without gates, or trains parameters of the base.
+/// If the plan has other modules than LoRAs without gates and DoRA, or trains parameters of the base.
 pub fn to_burn(model: &AdaptedBert) -> Result<Bert, AdapterError> {
     let config = model.task.config();
     let only_lora = AdapterPlan {
-        lora: config.plan.lora.clone().filter(|lora| !lora.gate),
+        lora: config.plan.lora.clone().filter(|lora| !lora.gate && lora.dora.is_none()),
         ..AdapterPlan::new(TrainableBase::Nothing)
     };
     if config.plan != only_lora || !config.fused.is_empty() {
         return Err(AdapterError::NoPlace {
             format: FORMAT,
-            what: "anything but LoRAs without gates on a frozen base".to_owned(),
+            what: "anything but LoRAs without gates and DoRA on a frozen base".to_owned(),
             remedy: "keep the adapter file, or export to AdapterHub",
         });
     }
@@ -156,7 +156,7 @@ impl Reparameterizer for Attach {
 fn detach(weight: &mut Param<Tensor<2>>) -> Option<Lora> {
     let LoraAdapter { a, b, scale } = weight.adapter()?.clone();
     *weight = Param::initialized(weight.id, weight.base());
-    Some(Lora { a, b, gate: None, factor: scale })
+    Some(Lora { a, b, gate: None, dora: None, factor: scale })
 }
 
 /// The paths of all weights with an attached LoRA.

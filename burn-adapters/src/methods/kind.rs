@@ -3,7 +3,9 @@
 
 use std::fmt::Debug;
 
-use burn::tensor::Tensor;
+use burn::module::Param;
+use burn::nn::Linear;
+use burn::tensor::{DType, Tensor};
 
 use super::layers::Layers;
 use crate::error::AdapterError;
@@ -56,13 +58,13 @@ pub(crate) trait ProjectionModule {
         input
     }
 
-    /// Changes the projection's output.
+    /// Changes the output of the base's projection `dense`.
     ///
     /// # Shapes
     /// - input: `[batch, sequence, d_input]`
     /// - output, result: `[batch, sequence, d_output]`
-    fn transform_output(&self, input: &Tensor<3>, output: Tensor<3>) -> Tensor<3> {
-        let _ = input;
+    fn transform_output(&self, input: &Tensor<3>, output: Tensor<3>, dense: &Linear) -> Tensor<3> {
+        let _ = (input, dense);
         output
     }
 
@@ -73,10 +75,26 @@ pub(crate) trait ProjectionModule {
     fn merge(&self, weights: Weights) -> Result<Weights, AdapterError>;
 }
 
-/// Weights of a linear projection, in single precision.
+/// Weights of a linear projection, in single precision or higher.
 pub(crate) struct Weights {
     /// `[d_input, d_output]`
     pub(crate) weight: Tensor<2>,
     /// `[d_output]`
     pub(crate) bias: Option<Tensor<1>>,
+}
+
+impl Weights {
+    /// Those of a layer.
+    pub(crate) fn of(dense: &Linear) -> Self {
+        let bias = dense.bias.as_ref();
+        Self { weight: at_least_single(&dense.weight), bias: bias.map(at_least_single) }
+    }
+}
+
+fn at_least_single<const D: usize>(parameter: &Param<Tensor<D>>) -> Tensor<D> {
+    let values = parameter.val();
+    match values.dtype() {
+        DType::F16 | DType::BF16 => values.cast(DType::F32),
+        _ => values,
+    }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::activation::Activation;
 use super::bottleneck::{BottleneckConfig, Placement, Scaling, Sites};
 use super::ia3::Ia3Config;
-use super::lora::LoraConfig;
+use super::lora::{DoraFormula, LoraConfig};
 use super::plan::{AdapterPlan, TrainableBase};
 use super::prefix::PrefixConfig;
 use crate::error::AdapterError;
@@ -108,6 +108,10 @@ methods! {
         lora: Some(LoraConfig::new([Projection::Query, Projection::Value].into(), rank, 16.0)),
         ..frozen()
     };
+    /// Liu et al. 2024: DoRA of query and value, as PEFT computes it; frozen norms.
+    Dora = "dora", RANK, |rank| dora(DoraFormula::Peft, rank);
+    /// DoRA of query and value as AdapterHub computes it: the bias is scaled too, and the norm has no scaling factor.
+    DoraAdapterHub = "dora-adapter-hub", RANK, |rank| dora(DoraFormula::AdapterHub, rank);
     /// Liu et al. 2022, as `AdapterHub`'s `IA3Config`: factors of key, value and the feed-forward's first projection;
     /// frozen norms.
     Ia3 = "ia3", UNUSED, |_| AdapterPlan {
@@ -147,6 +151,11 @@ methods! {
 
 fn frozen() -> AdapterPlan {
     AdapterPlan::new(TrainableBase::Nothing)
+}
+
+fn dora(formula: DoraFormula, rank: usize) -> AdapterPlan {
+    let config = LoraConfig::new([Projection::Query, Projection::Value].into(), rank, 16.0);
+    AdapterPlan { lora: Some(LoraConfig { dora: Some(formula), ..config }), ..frozen() }
 }
 
 fn houlsby(size: usize, init_std: f64) -> AdapterPlan {

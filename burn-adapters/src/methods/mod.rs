@@ -24,7 +24,7 @@ pub use bottleneck::{
 };
 pub use ia3::{Ia3, Ia3Config, Ia3Target};
 pub use layers::Layers;
-pub use lora::{Lora, LoraConfig, RankScaling};
+pub use lora::{Dora, DoraFormula, Lora, LoraConfig, RankScaling};
 pub use method::Method;
 pub use plan::{AdapterPlan, TrainableBase};
 pub use prefix::{LayerPrefix, PrefixConfig, PrefixGate, PrefixSource};

@@ -166,8 +166,8 @@ mod tests {
 
     use super::*;
     use crate::methods::{
-        Activation, Combine, FinalNorm, INNER_NORM_EPSILON, InnerNorm, MAX_DEPTH, Method,
-        OuterNorm, Placement, PrefixGate, RankScaling, ResidualSource, Scaling, Sites,
+        Activation, Combine, DoraFormula, FinalNorm, INNER_NORM_EPSILON, InnerNorm, MAX_DEPTH,
+        Method, OuterNorm, Placement, PrefixGate, RankScaling, ResidualSource, Scaling, Sites,
     };
 
     fn any_layers() -> impl Strategy<Value = Layers> {
@@ -241,16 +241,17 @@ mod tests {
 
     fn any_low_rank() -> impl Strategy<Value = LoraConfig> {
         let scaling = select(vec![RankScaling::Rank, RankScaling::RankStabilized]);
-        let switches = (proptest::bool::ANY, proptest::bool::ANY);
+        let gate_and_dora = select(vec![
+            (false, None),
+            (true, None),
+            (false, Some(DoraFormula::Peft)),
+            (false, Some(DoraFormula::AdapterHub)),
+            (true, Some(DoraFormula::AdapterHub)),
+        ]);
+        let switches = (proptest::bool::ANY, gate_and_dora);
         (any_layers(), some_projections(), 1..99_usize, select(vec![1.0, 16.0]), scaling, switches)
-            .prop_map(|(layers, projections, rank, alpha, scaling, (pooler, gate))| LoraConfig {
-                layers,
-                projections,
-                pooler,
-                rank,
-                alpha,
-                scaling,
-                gate,
+            .prop_map(|(layers, projections, rank, alpha, scaling, (pooler, (gate, dora)))| {
+                LoraConfig { layers, projections, pooler, rank, alpha, scaling, gate, dora }
             })
     }
 
@@ -351,6 +352,12 @@ mod tests {
         let nothing =
             |what: &str| format!("the plan has {what} but names no projection to put them on");
         refused(plan, &nothing("low-rank corrections"));
+        let mut plan = Method::Dora.plan(8);
+        plan.lora.as_mut().unwrap().gate = true;
+        refused(
+            plan,
+            "the plan has DoRA with PEFT's formula and gates, which only AdapterHub's formula supports",
+        );
         let mut plan = Method::Ia3.plan(8);
         plan.ia3.as_mut().unwrap().outputs.clear();
         refused(plan, &nothing("scales"));

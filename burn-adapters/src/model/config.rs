@@ -134,10 +134,8 @@ impl TaskAdapterConfig {
                 .prefix
                 .as_ref()
                 .and_then(|config| config.init_source(d_model, &rng.child("prefix"), &device)),
-            pooler: pooler.map(|(config, pooler)| {
-                let shape = pooler.weight.lazy_shape().dims();
-                config.init(shape, &rng.child("pooler"), &device)
-            }),
+            pooler: pooler
+                .map(|(config, pooler)| config.init(pooler, &rng.child("pooler"), &device)),
             fusion: self.init_fusion(bert, &rng)?,
             head: HeadConfig::new(d_model, self.head.outputs())
                 .with_dropout(self.head_dropout)

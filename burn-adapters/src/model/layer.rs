@@ -74,7 +74,7 @@ impl LayerAdapter {
             ),
             low_rank: Projections::init(plan.lora.as_ref(), index, |config, projection| {
                 let rng = low_rank.child(projection.name());
-                let init = || config.init(shape(projection), &rng, device);
+                let init = || config.init(bert.projection(index, projection), &rng, device);
                 config.projections.contains(&projection).then(init)
             }),
             scale_output: Projections::init(plan.ia3.as_ref(), index, |config, projection| {

@@ -60,13 +60,10 @@ fn merge_into<'a>(
     if modules.peek().is_none() {
         return Ok(());
     }
-    let (weight, bias) = (dense.weight.val(), dense.bias.as_ref().map(Param::val));
-    let (weight_type, bias_type) =
-        (weight.dtype(), bias.as_ref().map_or(DType::F32, burn::Tensor::dtype));
-    let weights =
-        Weights { weight: weight.cast(DType::F32), bias: bias.map(|bias| bias.cast(DType::F32)) };
+    let weight_type = dense.weight.val().dtype();
+    let bias_type = dense.bias.as_ref().map_or(DType::F32, |bias| bias.val().dtype());
     let Weights { weight, bias } =
-        modules.try_fold(weights, |weights, module| module.merge(weights))?;
+        modules.try_fold(Weights::of(dense), |weights, module| module.merge(weights))?;
     dense.weight = Param::from_tensor(weight.cast(weight_type).detach());
     dense.bias = bias.map(|bias| Param::from_tensor(bias.cast(bias_type).detach()));
     Ok(())

@@ -2,6 +2,7 @@
 //! BERT itself is not part of it; [`AdaptedBert`](crate::AdaptedBert) joins the two.
 
 use burn::module::Module;
+use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn_bert::{EncoderPart, Insertions, Prefix, Projection, ResidualNorm, Site};
 use burn_fused::LayerNorm;
@@ -137,15 +138,16 @@ impl Insertions for TaskAdapter {
         projection: Projection,
         input: &Tensor<3>,
         output: Tensor<3>,
+        dense: &Linear,
     ) -> Tensor<3> {
         let modules = self.layers[layer].at_projection(projection);
-        modules.fold(output, |output, module| module.transform_output(input, output))
+        modules.fold(output, |output, module| module.transform_output(input, output, dense))
     }
 
-    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>) -> Tensor<2> {
+    fn project_pooler(&self, input: &Tensor<2>, output: Tensor<2>, dense: &Linear) -> Tensor<2> {
         let Some(lora) = &self.pooler else { return output };
         let input = input.clone().unsqueeze_dim(1); // [batch, 1, d_model]
-        lora.transform_output(&input, output.unsqueeze_dim(1)).squeeze_dim(1)
+        lora.transform_output(&input, output.unsqueeze_dim(1), dense).squeeze_dim(1)
     }
 
     fn prefix(&self, layer: usize, hidden: &Tensor<3>) -> Option<Prefix> {

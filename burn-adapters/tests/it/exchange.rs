@@ -56,7 +56,6 @@ fn directories(of: &str) -> Vec<(String, PathBuf)> {
 fn unsupported_reason(name: &str) -> Option<&'static str> {
     Some(match name {
         "compacter" | "compacterpp" => "`phm_layer` is true",
-        "dora" | "dora_qv" => "`use_dora` is true",
         "pfeiffer_inv" => "`inv_adapter` is \"nice\"",
         "prompt_tuning" => "`architecture` is \"prompt_tuning\"",
         "fa" | "fb" => "holds no head",
@@ -87,7 +86,7 @@ fn every_directory_gives_its_logits_or_says_what_is_in_the_way() {
             }
         }
     }
-    assert_eq!((read_in, refused), (18, 8));
+    assert_eq!((read_in, refused), (20, 6));
 }
 
 #[test]
@@ -269,7 +268,14 @@ fn a_merged_checkpoint_is_a_base_that_computes_what_the_adapter_did() {
     let base_config = BertConfig::from_directory(&path("base")).unwrap();
     let pooled =
         |method: Method| TaskAdapterConfig { pooling: Pooling::Pooler, ..config(method.plan(1)) };
-    for method in [Method::Lora, Method::Ia3, Method::LayerNorm, Method::Full] {
+    for method in [
+        Method::Lora,
+        Method::Dora,
+        Method::DoraAdapterHub,
+        Method::Ia3,
+        Method::LayerNorm,
+        Method::Full,
+    ] {
         let model = with_noise(adapted(base(&Device::flex()), &pooled(method)));
         let written = tempfile::tempdir().unwrap();
         let lost =
@@ -341,6 +347,26 @@ fn what_the_formats_have_no_place_for_is_refused() {
     refused(&|config| config.pooling = Pooling::Mean, "the mean over the tokens");
     refused(&|config| config.plan.bottleneck.as_mut().unwrap().depth = 2, "more than one layer");
     refused(&|config| config.plan = Method::Full.plan(1), "inserts nothing");
+}
+
+#[test]
+fn a_dora_is_written_for_the_package_that_has_its_formula() {
+    let written = tempfile::tempdir().unwrap();
+    let (hub, of_peft) = (written.path().join("hub"), written.path().join("peft"));
+    for (method, expected) in [(Method::Dora, "PEFT's"), (Method::DoraAdapterHub, "AdapterHub's")] {
+        let model = adapted(base(&Device::flex()), &config(method.plan(2)));
+        let to_hub = adapter_hub::write_directory(&hub, &model, "mine", &three_labels(), true);
+        let to_peft = peft::write_directory(&of_peft, &model, &three_labels(), "tiny");
+        let (error, settings) = match method {
+            Method::Dora => (to_hub.unwrap_err(), of_peft.join("adapter_config.json")),
+            _ => (to_peft.unwrap_err(), hub.join("adapter_config.json")),
+        };
+        let said = error.to_string();
+        let what = format!("DoRA with {expected} formula: `use_dora`");
+        assert!(said.contains(&what), "{said}");
+        let settings = std::fs::read_to_string(settings).unwrap();
+        assert!(settings.contains("\"use_dora\": true"), "{settings}");
+    }
 }
 
 /// A directory with one text of its settings replaced by another.

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor};
 use burn_adapters::file::native::{AdapterMetadata, BaseIdentity, load, save};
 use burn_adapters::{
     Activation, AdaptedBert, AdapterPlan, BottleneckConfig, Combine, Group, HeadKind, InnerNorm,
-    Method, OuterNorm, Placement, Scaling, Sites, classification_loss,
+    LoraConfig, Method, OuterNorm, Placement, Scaling, Sites, classification_loss,
 };
 use burn_bert::{Encoder, Insertions, Projection, ResidualNorm, Site};
 
@@ -64,6 +64,7 @@ fn inserted_parameters(plan: &AdapterPlan, layer: usize) -> usize {
         for projection in &plan.projections {
             sum += plan.rank * (d_input(projection) + d_output(projection));
             sum += if plan.gate { d_input(projection) + 1 } else { 0 };
+            sum += if plan.dora.is_some() { d_output(projection) } else { 0 };
         }
     }
     if let Some(plan) = plan.ia3.as_ref().filter(|plan| plan.layers.contains(layer)) {
@@ -82,7 +83,8 @@ fn shared_parameters(plan: &AdapterPlan) -> usize {
         plan.prefix.as_ref().and_then(|plan| plan.reparameterization.zip(Some(plan.length)));
     let source = width.map_or(0, |(width, length)| length * D_MODEL + (D_MODEL + 1) * width);
     let pooler = plan.lora.as_ref().filter(|plan| plan.pooler);
-    source + pooler.map_or(0, |plan| plan.rank * 2 * D_MODEL)
+    let magnitudes = |plan: &LoraConfig| if plan.dora.is_some() { D_MODEL } else { 0 };
+    source + pooler.map_or(0, |plan| plan.rank * 2 * D_MODEL + magnitudes(plan))
 }
 
 #[test]

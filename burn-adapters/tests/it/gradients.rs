@@ -3,6 +3,7 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Tensor};
+use burn_adapters::interchange::{adapter_hub, peft};
 use burn_adapters::{AdaptedBert, Method, TrainableBase, classification_loss};
 
 use crate::fixtures::{
@@ -80,7 +81,15 @@ fn whatever_is_inserted_gets_the_gradients_of_double_precision() {
         let gradients = GradientsParams::from_grads(loss.backward(), model);
         gradients_by_path(model, &gradients)
     };
-    let methods = [Method::ScaledParallel, Method::Lora, Method::Ia3, Method::Prefix, Method::Mam];
+    let methods = [
+        Method::ScaledParallel,
+        Method::Lora,
+        Method::Dora,
+        Method::DoraAdapterHub,
+        Method::Ia3,
+        Method::Prefix,
+        Method::Mam,
+    ];
     let methods = methods.map(|method| (method.to_string(), method.plan(4)));
     for (name, plan) in methods.into_iter().chain(peers_plans(4)) {
         let model = with_noise(adapted(base(&device), &config(plan)));
@@ -105,6 +114,33 @@ fn whatever_is_inserted_gets_the_gradients_of_double_precision() {
             }
         }
         println!("{name}: {worst:?}");
+    }
+}
+
+#[test]
+fn doras_get_the_gradients_of_both_packages() {
+    let device = Device::flex().autodiff();
+    let texts = read(path("inputs.safetensors"));
+    let adapters = [
+        ("adapters/dora", adapter_hub::read(&path("adapters/dora"), base(&device), None)),
+        ("peft/dora_qv", peft::read(&path("peft/dora_qv"), base(&device), None)),
+    ];
+    for (name, imported) in adapters {
+        let mut model = imported.unwrap().model;
+        model.task.head.dropout.prob = 0.0;
+        let golden = read(path(name).join("outputs.safetensors"));
+        let logits = model.forward(&input(&texts, "", &device));
+        let loss = classification_loss(logits, labels(&texts, "", &device));
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        let found = gradients_by_path(&model, &gradients);
+        let inserted = found.iter().filter(|(path, _)| path.contains(".low_rank."));
+        assert_eq!(inserted.clone().count(), golden.len() - 1, "{name}");
+        for (path, gradient) in inserted {
+            let path = path.trim_start_matches("task.");
+            let expected = &golden[&format!("gradient.{path}")];
+            let relative = max_abs_difference(gradient, expected) / max_abs(expected);
+            assert!(relative <= TOLERANCE, "{name} {path}: {relative:e}");
+        }
     }
 }
 

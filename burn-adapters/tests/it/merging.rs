@@ -67,7 +67,9 @@ fn a_merged_task_keeps_what_no_weights_can_hold_and_the_base_stays() {
 #[test]
 fn half_a_base_merges_and_stays_in_half_precision() {
     for precision in [Precision::Bf16, Precision::F16] {
-        for method in [Method::Lora, Method::Ia3, Method::LayerNorm] {
+        for method in
+            [Method::Lora, Method::Dora, Method::DoraAdapterHub, Method::Ia3, Method::LayerNorm]
+        {
             let bert = base(&Device::flex()).with_precision(precision);
             let model = with_noise(adapted(bert, &config(method.plan(4))));
             let merged = model.merged().unwrap();

@@ -96,7 +96,7 @@ fn different_tasks() -> Vec<AdaptedBert> {
     scaled.bottleneck.as_mut().unwrap().scaling = Scaling::Fixed(0.5);
     let mut both = Method::Lora.plan(2);
     both.bottleneck = Method::Parallel.plan(4).bottleneck;
-    let kinds: [(AdapterPlan, usize, Pooling); 8] = [
+    let kinds: [(AdapterPlan, usize, Pooling); 10] = [
         (serial, 2, Pooling::Pooler),
         (partial, 5, Pooling::Mean),
         (scaled, 1, Pooling::FirstToken),
@@ -105,6 +105,8 @@ fn different_tasks() -> Vec<AdaptedBert> {
         (Method::LayerNorm.plan(1), 3, Pooling::Pooler),
         (Method::Lora.plan(3), 2, Pooling::FirstToken),
         (Method::HoulsbyCode.plan(6), 7, Pooling::Mean),
+        (Method::Dora.plan(5), 3, Pooling::FirstToken),
+        (Method::DoraAdapterHub.plan(2), 2, Pooling::Pooler),
     ];
     let configs = kinds.into_iter().map(|(plan, outputs, pooling)| TaskAdapterConfig {
         head: HeadKind::unnamed(outputs),
@@ -118,7 +120,7 @@ fn different_tasks() -> Vec<AdaptedBert> {
 fn each_row_answers_as_it_does_alone() {
     let models = different_tasks();
     let rows =
-        [Some(0), None, Some(3), Some(1), Some(7), Some(2), Some(4), Some(6), Some(5), Some(1)];
+        [0, 10, 3, 8, 1, 7, 2, 9, 4, 6, 5, 1].map(|task| (task < models.len()).then_some(task));
     check_alone(&models, &rows, "all together");
     check_alone(&models, &[Some(2), Some(2)], "one task");
     check_alone(&models, &[None, None], "no task");

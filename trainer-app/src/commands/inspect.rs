@@ -140,7 +140,8 @@ fn print_plan(plan: &AdapterPlan) -> Result<()> {
     }
     if let Some(lora) = &plan.lora {
         let gate = if lora.gate { ", gated" } else { "" };
-        outln!("LoRA      rank {}, alpha {}{gate}", lora.rank, lora.alpha);
+        let name = if lora.dora.is_some() { "DoRA" } else { "LoRA" };
+        outln!("{name}      rank {}, alpha {}{gate}", lora.rank, lora.alpha);
         let pooler = if lora.pooler { ", pooler" } else { "" };
         let projections = names(&lora.projections);
         outln!("          {projections}{pooler}, layers {}", lora.layers);

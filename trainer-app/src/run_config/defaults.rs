@@ -29,7 +29,7 @@ impl RunConfig {
             | Method::LayerNorm
             | Method::Fusion => (3e-4, 10),
             // Hu et al. 2022, appendix D, table 9: 4e-4 or 5e-4 for most of GLUE's tasks.
-            Method::Lora => (5e-4, 10),
+            Method::Lora | Method::Dora | Method::DoraAdapterHub => (5e-4, 10),
             // Liu et al. 2022 ((IA)³), section 3.5.
             Method::Ia3 => (3e-3, 10),
             // Mao et al. 2022 (UniPELT), for a reparameterized prefix on BERT-base and GLUE.

@@ -54,6 +54,9 @@ impl Names {
                     "a" => TensorLocation::whole(format!("{dense}.lora_A"), Axes::Transposed),
                     "b" => TensorLocation::whole(format!("{dense}.lora_B"), Axes::Transposed),
                     "factors" => TensorLocation::whole(format!("{dense}.lora_B"), Axes::Column),
+                    "dora.magnitude" => {
+                        TensorLocation::whole(format!("{dense}.m.weight"), Axes::Column)
+                    }
                     gate => TensorLocation::linear(format!("{dense}.{gate}")),
                 })
             }

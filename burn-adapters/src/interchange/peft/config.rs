@@ -14,7 +14,7 @@ use crate::interchange::hf_names::LINEAR_LAYERS;
 use crate::interchange::settings::{Harmless, Settings};
 use crate::methods::ia3::Ia3Config;
 use crate::methods::layers::Layers;
-use crate::methods::lora::{LoraConfig, RankScaling};
+use crate::methods::lora::{DoraFormula, LoraConfig, RankScaling};
 use crate::methods::plan::{AdapterPlan, TrainableBase};
 
 /// Settings of every class that do not change results, and the reasons.
@@ -131,10 +131,10 @@ fn read_lora(settings: &mut Settings, n_layers: usize) -> Result<LoraConfig, Ada
     if settings.flag("use_rslora", false)? {
         plan.scaling = RankScaling::RankStabilized;
     }
+    plan.dora = settings.flag("use_dora", false)?.then_some(DoraFormula::Peft);
     settings.skip(OF_LORA);
     settings.must_be_off(&[
         "bias",
-        "use_dora",
         "rank_pattern",
         "alpha_pattern",
         "fan_in_fan_out",
@@ -249,12 +249,16 @@ pub(super) fn settings(
     let own = match (plan.lora.as_ref(), plan.ia3.as_ref(), plan.trainable_base) {
         _ if plan.bottleneck.is_some() => return Err(unsupported("a bottleneck")),
         _ if plan.prefix.is_some() => return Err(unsupported("a prefix with a head")),
+        (Some(LoraConfig { dora: Some(DoraFormula::AdapterHub), .. }), ..) => {
+            let what = "DoRA with AdapterHub's formula: `use_dora` has another formula there";
+            return Err(unsupported(what));
+        }
         (Some(lora), None, TrainableBase::Nothing) if !lora.gate => {
             let mut targets = modules(&lora.layers, &lora.projections);
             if lora.pooler {
                 targets.push(POOLER.to_owned());
             }
-            json!({
+            let mut settings = json!({
                 "peft_type": "LORA",
                 "r": lora.rank,
                 "lora_alpha": lora.alpha,
@@ -262,7 +266,11 @@ pub(super) fn settings(
                 "lora_dropout": 0.0,
                 "bias": "none",
                 "target_modules": targets,
-            })
+            });
+            if lora.dora.is_some() {
+                settings["use_dora"] = json!(true);
+            }
+            settings
         }
         (None, Some(ia3), TrainableBase::Nothing) if ia3.inputs.is_disjoint(&ia3.outputs) => {
             let inputs = modules(&ia3.layers, &ia3.inputs);

@@ -7,6 +7,10 @@ use crate::interchange::tensor_mapping::{Axes, TensorLocation};
 pub(super) fn locate(path: &str) -> Option<TensorLocation> {
     let factor = |name: &str, of: &str| {
         let factor = match name {
+            "dora.magnitude" => {
+                let name = format!("{of}.lora_magnitude_vector");
+                return Some(TensorLocation::whole(name, Axes::Same));
+            }
             "a" => "lora_A",
             "b" => "lora_B",
             _ => return None,

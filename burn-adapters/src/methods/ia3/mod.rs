@@ -10,7 +10,7 @@
 mod config;
 
 use burn::module::{Module, Param};
-use burn::nn::Initializer;
+use burn::nn::{Initializer, Linear};
 use burn::tensor::{Device, Tensor, assert_shape};
 
 pub use self::config::Ia3Config;
@@ -65,7 +65,12 @@ impl ProjectionModule for Ia3 {
         }
     }
 
-    fn transform_output(&self, _input: &Tensor<3>, output: Tensor<3>) -> Tensor<3> {
+    fn transform_output(
+        &self,
+        _input: &Tensor<3>,
+        output: Tensor<3>,
+        _dense: &Linear,
+    ) -> Tensor<3> {
         match self.target {
             Ia3Target::Input => output,
             Ia3Target::Output => self.forward(output),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use burn_bert::Projection;
 use serde::{Deserialize, Serialize};
 
+use super::dora::DoraFormula;
 use crate::error::AdapterError;
 use crate::methods::kind::KindConfig;
 use crate::methods::layers::Layers;
@@ -30,6 +31,9 @@ pub struct LoraConfig {
     /// Whether a gate for each text replaces the scaling factor; α then has no effect.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gate: bool,
+    /// Makes each a DoRA, with a magnitude for each output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dora: Option<DoraFormula>,
 }
 
 /// The scaling factor, from α and the rank.
@@ -70,6 +74,7 @@ impl LoraConfig {
             alpha,
             scaling: RankScaling::Rank,
             gate: false,
+            dora: None,
         }
     }
 }
@@ -94,6 +99,9 @@ impl KindConfig for LoraConfig {
         if !self.alpha.is_finite() {
             let what = "the low-rank corrections' alpha";
             return Err(AdapterError::Factor { what, found: self.alpha });
+        }
+        if self.gate && self.dora == Some(DoraFormula::Peft) {
+            return Err(AdapterError::GatedDora);
         }
         if self.projections.is_empty() && !self.pooler {
             return Err(AdapterError::NoProjections { what: self.name() });

@@ -1,4 +1,5 @@
 //! LoRA: low-rank updates of linear projections, `y = W x + b + s · (x A) B`.
+//! With [`Dora`], the magnitudes of the outputs are trained beside it.
 //! [`Lora`] itself knows nothing of BERT; [`LoraConfig`] names the projections that have one.
 //!
 //! Hu et al. 2022, *LoRA: Low-Rank Adaptation of Large Language Models*, section 4.1, and its two implementations:
@@ -6,12 +7,15 @@
 //! <https://github.com/adapter-hub/adapters/blob/v1.3.0/src/adapters/methods/lora.py>.
 
 mod config;
+mod dora;
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear};
 use burn::tensor::{Device, Tensor, assert_shape};
 
 pub use self::config::{LoraConfig, RankScaling};
+pub(crate) use self::dora::Rescaling;
+pub use self::dora::{Dora, DoraFormula};
 use super::gate::{gate, gate_layer};
 use super::kind::{ProjectionModule, Weights};
 use crate::error::AdapterError;
@@ -19,7 +23,7 @@ use crate::named_rng::NamedRng;
 
 /// `s · (x A) B`, or the same with a gate instead of `s`.
 ///
-/// It has `rank · (d_input + d_output)` parameters, and `d_input + 1` more with a gate.
+/// It has `rank · (d_input + d_output)` parameters, `d_input + 1` more with a gate, and `d_output` more as a DoRA.
 #[derive(Module, Debug)]
 pub struct Lora {
     /// `[d_input, rank]`
@@ -28,22 +32,26 @@ pub struct Lora {
     pub b: Param<Tensor<2>>,
     /// `[d_input, 1]`
     pub gate: Option<Linear>,
+    /// The magnitudes, if this is a DoRA.
+    pub dora: Option<Dora>,
     /// The scaling factor `s`.
     #[module(skip)]
     pub factor: f64,
 }
 
 impl LoraConfig {
-    /// The LoRA of a projection with weights of this shape.
+    /// The LoRA of a projection, which starts by changing nothing.
     ///
-    /// It starts at zero: `b` is 0, and `a` is drawn from the child `a` of `rng`, uniform up to `1/√d_input`, as both
+    /// `b` is 0, and `a` is drawn from the child `a` of `rng`, uniform up to `1/√d_input`, as both
     /// implementations draw it (`kaiming_uniform_` with a slope of √5).
-    pub fn init(&self, [d_input, d_output]: [usize; 2], rng: &NamedRng, device: &Device) -> Lora {
+    pub fn init(&self, dense: &Linear, rng: &NamedRng, device: &Device) -> Lora {
+        let [d_input, d_output] = dense.weight.lazy_shape().dims();
         let bound = 1.0 / (d_input as f64).sqrt();
         Lora {
             a: rng.child("a").uniform([d_input, self.rank], bound, device),
             b: Initializer::Zeros.init([self.rank, d_output], device),
             gate: self.gate.then(|| gate_layer(d_input, 1, &rng.child("gate"), device)),
+            dora: self.dora.map(|formula| Dora::new(formula, dense)),
             factor: self.scaling.factor(self.alpha, self.rank),
         }
     }
@@ -76,24 +84,46 @@ impl Lora {
     /// # Shapes
     /// - result: `[d_input, d_output]`
     pub fn weight(&self) -> Option<Tensor<2>> {
-        let weight = || self.a.val().matmul(self.b.val()) * self.factor;
-        self.gate.is_none().then(weight)
+        self.gate.is_none().then(|| self.product() * self.factor)
+    }
+
+    /// What a DoRA does with the updated output of a projection; `None` if this is none.
+    pub(crate) fn rescaling(&self, weights: &Weights) -> Option<Rescaling> {
+        self.dora.as_ref().map(|dora| dora.rescaling(self.product(), self.factor, weights))
+    }
+
+    fn product(&self) -> Tensor<2> {
+        self.a.val().matmul(self.b.val())
     }
 }
 
 impl ProjectionModule for Lora {
-    fn transform_output(&self, input: &Tensor<3>, output: Tensor<3>) -> Tensor<3> {
-        output + self.forward(input.clone())
+    fn transform_output(&self, input: &Tensor<3>, output: Tensor<3>, dense: &Linear) -> Tensor<3> {
+        let output = output + self.forward(input.clone());
+        match self.dora.as_ref().and_then(|_| self.rescaling(&Weights::of(dense))) {
+            Some(rescaling) => rescaling.forward(output),
+            None => output,
+        }
     }
 
     fn merge(&self, weights: Weights) -> Result<Weights, AdapterError> {
         let update = self.weight().ok_or(AdapterError::GatedMerge)?;
-        Ok(Weights { weight: weights.weight + update, ..weights })
+        let rescaling = self.rescaling(&weights);
+        let Weights { weight, bias } = weights;
+        Ok(match rescaling {
+            None => Weights { weight: weight + update, bias },
+            Some(rescaling) => Weights {
+                bias: bias.map(|bias| rescaling.forward(bias)),
+                weight: (weight + update) * rescaling.factor.unsqueeze(),
+            },
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use burn::nn::LinearConfig;
+
     use super::*;
 
     #[test]
@@ -101,7 +131,8 @@ mod tests {
         let device = Device::flex();
         for gate in [false, true] {
             let config = LoraConfig { gate, ..LoraConfig::new([].into(), 3, 3.0) };
-            let lora = config.init([16, 6], &NamedRng::new(0), &device);
+            let dense = LinearConfig::new(16, 6).init(&device);
+            let lora = config.init(&dense, &NamedRng::new(0), &device);
             let delta = lora.forward(Tensor::ones([2, 5, 16], &device)).into_data();
             assert_eq!(delta.shape().to_vec(), [2, 5, 6]);
             assert!(delta.iter::<f32>().all(|x| x.abs() <= 0.0));

@@ -9,7 +9,7 @@ use super::{Version, layers, leave_out, unsupported};
 use crate::error::{AdapterError, BaseShape};
 use crate::interchange::settings::{Harmless, Settings};
 use crate::methods::ia3::Ia3Config;
-use crate::methods::lora::{LoraConfig, RankScaling};
+use crate::methods::lora::{DoraFormula, LoraConfig, RankScaling};
 
 fn projections(settings: &mut Settings) -> Result<BTreeSet<Projection>, AdapterError> {
     const MATRICES: &str = "attn_matrices";
@@ -59,7 +59,7 @@ pub(super) fn read_lora(
     }
     plan.layers = layers(&mut settings, base)?;
     plan.gate = settings.flag("use_gating", false)?;
-    settings.must_be_off(&["use_dora"])?;
+    plan.dora = settings.flag("use_dora", false)?.then_some(DoraFormula::AdapterHub);
     // A number makes it a VeRA, whatever it is.
     settings.must_be_absent(&["vera_d", "vera_b"])?;
     settings.skip(HARMLESS);
@@ -89,6 +89,9 @@ pub(super) fn write_lora(plan: &LoraConfig, base: BaseShape) -> Result<Value, Ad
     if plan.pooler {
         return Err(unsupported("a correction of the pooler"));
     }
+    if plan.dora == Some(DoraFormula::Peft) {
+        return Err(unsupported("DoRA with PEFT's formula: `use_dora` has another formula there"));
+    }
     let alpha = match plan.scaling {
         RankScaling::Rank => plan.alpha,
         RankScaling::RankStabilized => plan.alpha * (plan.rank as f64).sqrt(),
@@ -102,6 +105,9 @@ pub(super) fn write_lora(plan: &LoraConfig, base: BaseShape) -> Result<Value, Ad
         ("use_gating".to_owned(), json!(plan.gate)),
         ("init_weights".to_owned(), json!("lora")),
     ]);
+    if plan.dora.is_some() {
+        settings.insert("use_dora".to_owned(), json!(true));
+    }
     Ok(Value::Object(settings))
 }
 

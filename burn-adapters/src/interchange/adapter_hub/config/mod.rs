@@ -183,8 +183,7 @@ mod tests {
             "AdapterPlusConfig" => "stochastic_depth",
             "CompacterConfig" | "CompacterPlusPlusConfig" => "phm_layer",
             "SeqBnInvConfig" | "DoubleSeqBnInvConfig" => "inv_adapter",
-            "DoRAConfig" | "DvoRAConfig" => "use_dora",
-            "VeraConfig" => "vera_d",
+            "VeraConfig" | "DvoRAConfig" => "vera_d",
             "MTLLoRAConfig" | "PromptTuningConfig" | "LoReftConfig" | "NoReftConfig"
             | "DiReftConfig" => "architecture",
             _ => return None,
@@ -221,7 +220,7 @@ mod tests {
                 assert!(settings.get(key).is_some(), "{class} does not write {key}");
             }
         }
-        assert_eq!(read_in, 7);
+        assert_eq!(read_in, 8);
     }
 
     #[test]
