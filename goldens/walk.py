@@ -272,6 +272,7 @@ class Walk:
 
     def compare(self, what, keys, directory, expected):
         out = directory.with_suffix(".safetensors")
+        out.unlink(missing_ok=True)
         done = self.desk.tries("adapter", "import", directory, "--base", "base", "--max-length", 16, "--out", out)
         if done.returncode != 0:
             named = set(re.findall(r"`(\w+)`", done.stderr))
