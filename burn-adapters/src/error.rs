@@ -2,117 +2,15 @@
 
 use std::path::PathBuf;
 
-use crate::methods::bottleneck::MAX_DEPTH;
-use crate::methods::method::Method;
+use crate::methods::PlanError;
 
 /// Everything this crate refuses, and why.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AdapterError {
-    /// A bottleneck without width.
-    #[error("the adapter size is 0, expected the width of the bottleneck: 1 or more")]
-    EmptyBottleneck,
-
-    /// A standard deviation that is none.
-    #[error(
-        "the adapters' init_std is {found}, expected a finite number above 0 (the paper has 0.01)"
-    )]
-    InitStd {
-        /// What the plan says.
-        found: f64,
-    },
-
-    /// An ε that is none.
-    #[error("the ε of the adapters' inner norm is {found}, expected a finite number above 0")]
-    Epsilon {
-        /// What the plan says.
-        found: f64,
-    },
-
-    /// A factor that is no number.
-    #[error("{what} is {found}, expected a finite number")]
-    Factor {
-        /// Which factor.
-        what: &'static str,
-        /// What the plan says.
-        found: f64,
-    },
-
-    /// A size that leaves nothing to train.
-    #[error("{what} is 0, expected 1 or more")]
-    Zero {
-        /// Which size.
-        what: &'static str,
-    },
-
-    /// Corrections or scales of nothing.
-    #[error("the plan has {what} but names no projection to put them on")]
-    NoProjections {
-        /// What the plan has.
-        what: &'static str,
-    },
-
-    /// Adapters in parallel that are added to something else than what the sub-layer made.
-    #[error(
-        "the adapters in parallel have a `skip`, but they are added to what the sub-layer made (`made`)"
-    )]
-    SkipInParallel,
-
-    /// Both a gate and PEFT's formula of DoRA.
-    #[error(
-        "the plan has DoRA with PEFT's formula and gates, which only AdapterHub's formula supports"
-    )]
-    GatedDora,
-
-    /// Corrections that no weights can hold.
-    #[error(
-        "the low-rank corrections have gates, which see the text, so that no weights can hold them; keep the adapter beside its base"
-    )]
-    GatedMerge,
-
-    /// Adapters without layers, or with more than anybody needs.
-    #[error("the adapters' depth is {found}, expected 1 (the paper's) to {MAX_DEPTH} layers")]
-    Depth {
-        /// What the plan says.
-        found: usize,
-    },
-
-    /// A text that is no choice of layers.
-    #[error(
-        "`{found}` names no layers; expected `all`, a range such as `3..` or `0..4` (without layer 4), or a list such as `0,2,5`"
-    )]
-    UnknownLayers {
-        /// What was asked for.
-        found: String,
-    },
-
-    /// A plan that names no layer to put its adapters in.
-    #[error("the plan has adapters but its list of layers is empty; name layers, or `all`")]
-    NoLayers,
-
-    /// A plan for a deeper base.
-    #[error("the plan puts an adapter into layer {layer}, but the base has {n_layers} layers (0 to {})", n_layers.saturating_sub(1))]
-    LayerOutOfRange {
-        /// The highest layer the plan names, counted from 0.
-        layer: usize,
-        /// Layers of the base.
-        n_layers: usize,
-    },
-
-    /// More or fewer layers to train than there are.
-    #[error("the plan trains the top {layers} layers of the base, expected 1 to {n_layers}")]
-    TopLayers {
-        /// What the plan says.
-        layers: usize,
-        /// Layers of the base.
-        n_layers: usize,
-    },
-
-    /// A method nobody knows.
-    #[error("there is no method `{found}`; the methods are {}", Method::NAMES.join(", "))]
-    UnknownMethod {
-        /// What was asked for.
-        found: String,
-    },
+    /// A plan cannot be used.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
 
     /// A head that predicts nothing.
     #[error("the head has 0 outputs, expected one per class, or 1 for a regression")]

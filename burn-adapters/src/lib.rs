@@ -18,8 +18,9 @@ pub use error::{AdapterError, BaseShape, TensorProblems};
 pub use methods::{
     Activation, AdapterPlan, Bottleneck, BottleneckConfig, Combine, Dora, DoraFormula, FinalNorm,
     INNER_NORM_EPSILON, Ia3, Ia3Config, Ia3Target, InnerNorm, LayerPrefix, Layers, Lora,
-    LoraConfig, MAX_DEPTH, Method, OuterNorm, Placement, PrefixConfig, PrefixGate, PrefixSource,
-    Projections, RankScaling, ResidualSource, Scaling, SiteAdapter, Sites, TrainableBase,
+    LoraConfig, MAX_DEPTH, Method, OuterNorm, Placement, PlanError, PrefixConfig, PrefixGate,
+    PrefixSource, Projections, RankScaling, ResidualSource, Scaling, SiteAdapter, Sites,
+    TrainableBase,
 };
 pub use model::{
     AdaptedBert, FusedAdapter, Fusion, Group, Head, HeadConfig, HeadKind, HeadOutput, LayerAdapter,

@@ -7,8 +7,8 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Tensor};
 
+use super::error::PlanError;
 use super::layers::Layers;
-use crate::error::AdapterError;
 
 /// The configuration of a kind of module: one part of an [`AdapterPlan`](super::AdapterPlan).
 pub(crate) trait KindConfig: Debug {
@@ -22,7 +22,7 @@ pub(crate) trait KindConfig: Debug {
     fn layers_mut(&mut self) -> &mut Layers;
 
     /// Checks the values that do not depend on the base.
-    fn check(&self) -> Result<(), AdapterError>;
+    fn check(&self) -> Result<(), PlanError>;
 
     /// The highest layer that has settings of its own, if any has.
     fn highest_configured_layer(&self) -> Option<usize> {
@@ -72,7 +72,7 @@ pub(crate) trait ProjectionModule {
     ///
     /// # Errors
     /// If no weights can have that effect.
-    fn merge(&self, weights: Weights) -> Result<Weights, AdapterError>;
+    fn merge(&self, weights: Weights) -> Result<Weights, PlanError>;
 }
 
 /// Weights of a linear projection, in single precision or higher.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::AdapterError;
+use super::error::PlanError;
 
 /// A choice of layers, counted from 0 at the bottom.
 ///
@@ -43,16 +43,16 @@ impl Layers {
     }
 
     /// Checks that there is at least one layer, and that a base with this many layers has all.
-    pub(crate) fn check(&self, n_layers: usize) -> Result<(), AdapterError> {
+    pub(crate) fn check(&self, n_layers: usize) -> Result<(), PlanError> {
         let highest = match self {
             Self::All => return Ok(()),
             Self::From(first) => *first,
-            Self::Only(layers) => *layers.last().ok_or(AdapterError::NoLayers)?,
+            Self::Only(layers) => *layers.last().ok_or(PlanError::NoLayers)?,
         };
         if highest < n_layers {
             Ok(())
         } else {
-            Err(AdapterError::LayerOutOfRange { layer: highest, n_layers })
+            Err(PlanError::LayerOutOfRange { layer: highest, n_layers })
         }
     }
 }
@@ -71,10 +71,10 @@ impl fmt::Display for Layers {
 }
 
 impl FromStr for Layers {
-    type Err = AdapterError;
+    type Err = PlanError;
 
-    fn from_str(text: &str) -> Result<Self, AdapterError> {
-        let unknown = || AdapterError::UnknownLayers { found: text.to_owned() };
+    fn from_str(text: &str) -> Result<Self, PlanError> {
+        let unknown = || PlanError::UnknownLayers { found: text.to_owned() };
         // 16 bits are enough for any base, and keep a mistyped range from filling the memory.
         let layer = |text: &str| text.parse::<u16>().map(usize::from).map_err(|_| unknown());
         if text == "all" {

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::activation::Activation;
 use super::bottleneck::{BottleneckConfig, Placement, Scaling, Sites};
+use super::error::PlanError;
 use super::ia3::Ia3Config;
 use super::lora::{DoraFormula, LoraConfig};
 use super::plan::{AdapterPlan, TrainableBase};
 use super::prefix::PrefixConfig;
-use crate::error::AdapterError;
 
 /// Defines [`Method`] from rows of a variant, its name, its default size, and its plan for a size.
 /// `<k>` at the end of a name is the number in the variant.
@@ -195,15 +195,16 @@ impl fmt::Display for Method {
 }
 
 impl FromStr for Method {
-    type Err = AdapterError;
+    type Err = PlanError;
 
-    fn from_str(text: &str) -> Result<Self, AdapterError> {
+    fn from_str(text: &str) -> Result<Self, PlanError> {
         let number = |name: &str| match name.strip_suffix("<k>") {
             Some(start) => text.strip_prefix(start)?.parse().ok(),
             None => (name == text).then_some(0),
         };
         let method = Self::ROWS.iter().find_map(|(name, method)| number(name).map(method));
-        method.ok_or_else(|| AdapterError::UnknownMethod { found: text.to_owned() })
+        method
+            .ok_or_else(|| PlanError::UnknownMethod { found: text.to_owned(), known: Self::NAMES })
     }
 }
 
@@ -214,9 +215,9 @@ impl From<Method> for String {
 }
 
 impl TryFrom<String> for Method {
-    type Error = AdapterError;
+    type Error = PlanError;
 
-    fn try_from(name: String) -> Result<Self, AdapterError> {
+    fn try_from(name: String) -> Result<Self, PlanError> {
         name.parse()
     }
 }

@@ -7,6 +7,7 @@
 
 mod activation;
 pub(crate) mod bottleneck;
+pub(crate) mod error;
 mod gate;
 pub(crate) mod ia3;
 pub(crate) mod kind;
@@ -22,6 +23,7 @@ pub use bottleneck::{
     Bottleneck, BottleneckConfig, Combine, FinalNorm, INNER_NORM_EPSILON, InnerNorm, MAX_DEPTH,
     OuterNorm, Placement, ResidualSource, Scaling, SiteAdapter, Sites,
 };
+pub use error::PlanError;
 pub use ia3::{Ia3, Ia3Config, Ia3Target};
 pub use layers::Layers;
 pub use lora::{Dora, DoraFormula, Lora, LoraConfig, RankScaling};

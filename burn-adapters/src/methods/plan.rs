@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::bottleneck::BottleneckConfig;
+use super::error::PlanError;
 use super::ia3::Ia3Config;
 use super::kind::KindConfig;
 use super::layers::Layers;
 use super::lora::LoraConfig;
 use super::prefix::PrefixConfig;
-use crate::error::AdapterError;
 
 /// Defines [`AdapterPlan`] from the kinds of modules, and the walks over them.
 macro_rules! adapter_plan {
@@ -113,16 +113,16 @@ impl AdapterPlan {
     ///
     /// # Errors
     /// If a size, deviation or factor is out of range, a kind names no projection, or a layer does not exist.
-    pub fn check(&self, n_layers: usize) -> Result<(), AdapterError> {
+    pub fn check(&self, n_layers: usize) -> Result<(), PlanError> {
         self.kinds().try_for_each(KindConfig::check)?;
         self.inserted_layers().try_for_each(|layers| layers.check(n_layers))?;
         let configured = self.kinds().filter_map(KindConfig::highest_configured_layer).max();
         if let Some(layer) = configured.filter(|layer| *layer >= n_layers) {
-            return Err(AdapterError::LayerOutOfRange { layer, n_layers });
+            return Err(PlanError::LayerOutOfRange { layer, n_layers });
         }
         match self.trainable_base {
             TrainableBase::TopLayers(layers) if layers == 0 || layers > n_layers => {
-                Err(AdapterError::TopLayers { layers, n_layers })
+                Err(PlanError::TopLayers { layers, n_layers })
             }
             TrainableBase::LayerNormsFrom(first) => Layers::From(first).check(n_layers),
             _ => Ok(()),

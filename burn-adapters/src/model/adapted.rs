@@ -1,7 +1,7 @@
 //! A BERT with a task: one module to train, evaluate and save.
 //! [`TaskAdapter`] is what the task inserts; [`file`](crate::file) describes saved files.
 
-use burn::module::{Module, ModuleMapper, Param, ParamGroup};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Bool, Tensor};
 use burn_bert::{Bert, BertInput, Encoder, Insertions, ModulePaths};
 
@@ -10,7 +10,7 @@ use crate::methods::TrainableBase;
 use crate::model::head::{Pooling, first_token, mean_of_tokens};
 use crate::model::losses::{HeadOutput, Targets};
 use crate::model::task_adapter::TaskAdapter;
-use crate::model::trainable::{TrainableParameter, is_fused, is_running_statistic, trains};
+use crate::model::trained_paths::{is_fused, is_running_statistic, trains};
 
 /// A base with a task.
 ///
@@ -197,22 +197,6 @@ impl AdaptedBert {
     /// of a batch norm, or belongs to a fused adapter.
     pub fn is_saved(&self, path: &str) -> bool {
         self.trains(path) || is_running_statistic(path) || is_fused(path)
-    }
-
-    /// The trained parameters to which weight decay applies, for
-    /// [`ModuleOptimizer::with_group`](burn::optim::ModuleOptimizer::with_group).
-    pub fn weight_decay_group(&self) -> ParamGroup {
-        let decaying = self.trainable_parameters().into_iter().filter(TrainableParameter::decays);
-        ParamGroup::from_ids(decaying.map(|parameter| parameter.id).collect())
-    }
-
-    /// All saved parameters, for records that omit the rest.
-    ///
-    /// Running statistics are one step behind until [`valid`](Module::valid) is called.
-    pub fn saved_group(&self) -> ParamGroup {
-        ParamGroup::from_ids(
-            self.saved_parameters().into_iter().map(|parameter| parameter.id).collect(),
-        )
     }
 
     fn set_requires_grad(self) -> Self {

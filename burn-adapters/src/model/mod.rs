@@ -10,6 +10,7 @@ mod merge;
 pub(crate) mod norm;
 pub(crate) mod task_adapter;
 pub(crate) mod trainable;
+mod trained_paths;
 pub(crate) mod weights;
 
 pub use adapted::AdaptedBert;

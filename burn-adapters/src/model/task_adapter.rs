@@ -4,15 +4,18 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use burn_bert::{EncoderPart, Insertions, Prefix, Projection, ResidualNorm, Site};
+use burn_bert::{Encoder, EncoderPart, Insertions, Prefix, Projection, ResidualNorm, Site};
 use burn_fused::LayerNorm;
 
 use super::config::TaskAdapterConfig;
 use super::fusion::Fusion;
-use super::head::Head;
+use super::head::{Head, HeadConfig, Pooling};
 use super::layer::{LayerAdapter, site_of};
+use super::norm::task_norm;
+use crate::error::AdapterError;
 use crate::methods::kind::ProjectionModule;
-use crate::methods::{Lora, PrefixSource};
+use crate::methods::{Lora, PrefixSource, TrainableBase};
+use crate::named_rng::NamedRng;
 
 /// What a task inserts into a BERT, and the head that reads the result.
 ///
@@ -35,6 +38,65 @@ pub struct TaskAdapter {
     pub head: Head,
     #[module(skip)]
     pub(super) config: TaskAdapterConfig,
+}
+
+impl TaskAdapterConfig {
+    /// A fresh task for a base: modules and head drawn from the seed, norms copied from the base.
+    ///
+    /// # Errors
+    /// If the plan does not fit this base, the head has no outputs or an impossible dropout, or the base lacks the
+    /// pooler that the task pools with.
+    pub fn init(&self, bert: &dyn Encoder) -> Result<TaskAdapter, AdapterError> {
+        self.plan.check(bert.n_layers())?;
+        if self.head.outputs() == 0 {
+            return Err(AdapterError::NoOutputs);
+        }
+        if !(0.0..1.0).contains(&self.head_dropout) {
+            return Err(AdapterError::HeadDropout { found: self.head_dropout });
+        }
+        if self.pooling == Pooling::Pooler && bert.pooler().is_none() {
+            return Err(AdapterError::NoPooler);
+        }
+
+        let device = bert.device();
+        let rng = NamedRng::new(self.seed);
+        let d_model = bert.d_model();
+        let pooler = bert.pooler().filter(|_| self.pooling == Pooling::Pooler);
+        let pooler = self.plan.lora.as_ref().filter(|config| config.pooler).zip(pooler);
+        Ok(TaskAdapter {
+            layers: LayerAdapter::init_all(&self.plan, bert, &rng),
+            embeddings_norm: (self.plan.trainable_base == TrainableBase::LayerNorms)
+                .then(|| task_norm(bert.norm(Site::Embeddings))),
+            prefix: self
+                .plan
+                .prefix
+                .as_ref()
+                .and_then(|config| config.init_source(d_model, &rng.child("prefix"), &device)),
+            pooler: pooler
+                .map(|(config, pooler)| config.init(pooler, &rng.child("pooler"), &device)),
+            fusion: self.init_fusion(bert, &rng)?,
+            head: HeadConfig::new(d_model, self.head.outputs())
+                .with_dropout(self.head_dropout)
+                .with_hidden(self.head_hidden)
+                .init(&rng.child("head"), &device),
+            config: self.clone(),
+        })
+    }
+
+    fn init_fusion(
+        &self,
+        bert: &dyn Encoder,
+        rng: &NamedRng,
+    ) -> Result<Option<Fusion>, AdapterError> {
+        if self.fused.is_empty() {
+            return Ok(None);
+        }
+        if self.plan.inserts() {
+            let found = "the task has adapters of its own".to_owned();
+            return Err(AdapterError::Unfusable { found });
+        }
+        Fusion::init(&self.fused, bert, rng).map(Some)
+    }
 }
 
 impl TaskAdapter {

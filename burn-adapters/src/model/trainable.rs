@@ -1,15 +1,13 @@
 //! The trainable parameters by name, and a table of their counts.
-//! Which parameters train follows from the plan and the parameter's path alone.
 
 use std::fmt;
 
-use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
 use burn::tensor::Tensor;
 use burn_bert::{Encoder, EncoderPart, ModulePaths};
 
-use crate::methods::plan::TrainableBase;
 use crate::model::adapted::AdaptedBert;
-use crate::model::head::Pooling;
+use crate::model::trained_paths::{last_segment, part_of_base};
 
 /// A trainable parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +32,6 @@ impl TrainableParameter {
         let is_value = self.group == Group::Fusion && self.path.ends_with(".value.weight");
         self.shape.len() >= 2 && !is_value
     }
-}
-
-fn last_segment(path: &str) -> &str {
-    path.rsplit('.').next().unwrap_or(path)
 }
 
 /// A row of the table of trainable parameters.
@@ -90,52 +84,6 @@ impl Group {
                 Some(EncoderPart::Pooler) => Self::Pooler,
             }
         }
-    }
-}
-
-/// Whether a tensor is a running statistic of a batch norm, by its path: training updates it without a gradient.
-pub(crate) fn is_running_statistic(path: &str) -> bool {
-    matches!(last_segment(path), "running_mean" | "running_var")
-}
-
-/// Whether a tensor belongs to a fused adapter, by its path: it is saved with the task and does not train.
-pub(crate) fn is_fused(path: &str) -> bool {
-    path.starts_with("task.fusion.adapters.")
-}
-
-/// The part of the base that a parameter belongs to, by its path in an [`AdaptedBert`]; `None` for the task's.
-pub(crate) fn part_of_base(path: &str, paths: &ModulePaths) -> Option<EncoderPart> {
-    paths.part(path.strip_prefix("bert.")?)
-}
-
-/// Whether a parameter trains, by its path in an [`AdaptedBert`] whose base has `n_layers` layers.
-pub(crate) fn trains(
-    path: &str,
-    paths: &ModulePaths,
-    base: TrainableBase,
-    pooling: Pooling,
-    n_layers: usize,
-) -> bool {
-    if is_running_statistic(path) || is_fused(path) {
-        return false;
-    }
-    let Some(part) = part_of_base(path, paths) else {
-        return true;
-    };
-    // A pooler that is not used has no gradient.
-    if part == EncoderPart::Pooler && pooling != Pooling::Pooler {
-        return false;
-    }
-    match base {
-        TrainableBase::Nothing | TrainableBase::LayerNorms | TrainableBase::LayerNormsFrom(_) => {
-            false
-        }
-        TrainableBase::Everything => true,
-        TrainableBase::TopLayers(top) => match part {
-            EncoderPart::Embeddings => false,
-            EncoderPart::Layer(layer) => layer + top >= n_layers,
-            EncoderPart::Pooler => true,
-        },
     }
 }
 
@@ -277,6 +225,22 @@ impl AdaptedBert {
         collector.parameters
     }
 
+    /// The trained parameters to which weight decay applies, for
+    /// [`ModuleOptimizer::with_group`](burn::optim::ModuleOptimizer::with_group).
+    pub fn weight_decay_group(&self) -> ParamGroup {
+        let decaying = self.trainable_parameters().into_iter().filter(TrainableParameter::decays);
+        ParamGroup::from_ids(decaying.map(|parameter| parameter.id).collect())
+    }
+
+    /// All saved parameters, for records that omit the rest.
+    ///
+    /// Running statistics are one step behind until [`valid`](Module::valid) is called.
+    pub fn saved_group(&self) -> ParamGroup {
+        ParamGroup::from_ids(
+            self.saved_parameters().into_iter().map(|parameter| parameter.id).collect(),
+        )
+    }
+
     /// The table of trainable parameters.
     pub fn trainable_table(&self) -> TrainableTable {
         TrainableTable::new(&self.trainable_parameters(), self.bert.num_params())
@@ -285,33 +249,7 @@ impl AdaptedBert {
 
 #[cfg(test)]
 mod tests {
-    use burn_bert::Bert;
-
     use super::*;
-
-    #[test]
-    fn top_layers_are_counted_from_the_top() {
-        let trains = |path| {
-            trains(path, &Bert::PARAMETER_PATHS, TrainableBase::TopLayers(2), Pooling::Pooler, 12)
-        };
-        assert!(trains("bert.encoder.layer.10.output.dense.weight"));
-        assert!(trains("bert.encoder.layer.11.attention.output.layer_norm.gamma"));
-        assert!(trains("bert.pooler.dense.bias"));
-        assert!(trains("task.head.linear.weight"));
-        assert!(!trains("bert.encoder.layer.9.output.dense.weight"));
-        assert!(!trains("bert.encoder.layer.1.output.dense.weight"));
-        assert!(!trains("bert.embeddings.word_embeddings.weight"));
-    }
-
-    #[test]
-    fn a_pooler_that_is_not_used_does_not_train() {
-        let trains = |tuned, pooling| {
-            trains("bert.pooler.dense.weight", &Bert::PARAMETER_PATHS, tuned, pooling, 2)
-        };
-        assert!(trains(TrainableBase::Everything, Pooling::Pooler));
-        assert!(!trains(TrainableBase::Everything, Pooling::Mean));
-        assert!(!trains(TrainableBase::TopLayers(1), Pooling::FirstToken));
-    }
 
     #[test]
     fn thousands_are_separated() {

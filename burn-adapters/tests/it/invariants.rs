@@ -5,7 +5,8 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor};
 use burn_adapters::{
     AdaptedBert, AdapterError, AdapterPlan, BottleneckConfig, FinalNorm, HeadKind, Method,
-    OuterNorm, Pooling, PrefixGate, ResidualSource, TaskAdapterConfig, classification_loss,
+    OuterNorm, PlanError, Pooling, PrefixGate, ResidualSource, TaskAdapterConfig,
+    classification_loss,
 };
 use burn_adapters::{first_token, mean_of_tokens};
 use burn_bert::{Bert, BertConfig, BertInput, Encoder};
@@ -307,7 +308,7 @@ fn configurations_that_cannot_be_are_refused() {
         assert!(matches!(error, AdapterError::HeadDropout { .. }));
     }
     let error = refused(TaskAdapterConfig { plan: Method::TopLayers(3).plan(4), ..good });
-    assert!(matches!(error, AdapterError::TopLayers { layers: 3, n_layers: 2 }));
+    assert!(matches!(error, AdapterError::Plan(PlanError::TopLayers { layers: 3, n_layers: 2 })));
     let error = config(Method::Houlsby.plan(4)).init(&bert.without_pooler()).unwrap_err();
     assert!(matches!(error, AdapterError::NoPooler));
 }

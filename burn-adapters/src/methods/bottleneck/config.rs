@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::inner_norm::{INNER_NORM_EPSILON, InnerNorm};
-use crate::error::AdapterError;
 use crate::methods::activation::Activation;
+use crate::methods::error::PlanError;
 use crate::methods::kind::KindConfig;
 use crate::methods::layers::Layers;
 
@@ -273,33 +273,33 @@ impl KindConfig for BottleneckConfig {
         &mut self.layers
     }
 
-    fn check(&self) -> Result<(), AdapterError> {
+    fn check(&self) -> Result<(), PlanError> {
         if self.sizes().contains(&0) {
-            return Err(AdapterError::EmptyBottleneck);
+            return Err(PlanError::EmptyBottleneck);
         }
         if !(self.init_std.is_finite() && self.init_std > 0.0) {
-            return Err(AdapterError::InitStd { found: self.init_std });
+            return Err(PlanError::InitStd { found: self.init_std });
         }
         if !(self.inner_norm_epsilon.is_finite() && self.inner_norm_epsilon > 0.0) {
-            return Err(AdapterError::Epsilon { found: self.inner_norm_epsilon });
+            return Err(PlanError::Epsilon { found: self.inner_norm_epsilon });
         }
         if let Placement::Parallel { scaling } = self.placement {
             if !scaling.is_finite() {
                 let what = "the parallel adapters' scaling";
-                return Err(AdapterError::Factor { what, found: scaling });
+                return Err(PlanError::Factor { what, found: scaling });
             }
             if self.skip != ResidualSource::SublayerOutput {
-                return Err(AdapterError::SkipInParallel);
+                return Err(PlanError::SkipInParallel);
             }
         }
         match self.scaling {
             Scaling::Fixed(found) if !found.is_finite() => {
-                return Err(AdapterError::Factor { what: "the adapters' scaling", found });
+                return Err(PlanError::Factor { what: "the adapters' scaling", found });
             }
             _ => {}
         }
         if !(1..=MAX_DEPTH).contains(&self.depth) {
-            return Err(AdapterError::Depth { found: self.depth });
+            return Err(PlanError::Depth { found: self.depth, highest: MAX_DEPTH });
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn_bert::Projection;
 use serde::{Deserialize, Serialize};
 
-use crate::error::AdapterError;
+use crate::methods::error::PlanError;
 use crate::methods::kind::KindConfig;
 use crate::methods::layers::Layers;
 
@@ -42,9 +42,9 @@ impl KindConfig for Ia3Config {
         &mut self.layers
     }
 
-    fn check(&self) -> Result<(), AdapterError> {
+    fn check(&self) -> Result<(), PlanError> {
         if self.outputs.is_empty() && self.inputs.is_empty() {
-            return Err(AdapterError::NoProjections { what: self.name() });
+            return Err(PlanError::NoProjections { what: self.name() });
         }
         Ok(())
     }

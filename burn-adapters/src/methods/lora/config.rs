@@ -6,7 +6,7 @@ use burn_bert::Projection;
 use serde::{Deserialize, Serialize};
 
 use super::dora::DoraFormula;
-use crate::error::AdapterError;
+use crate::methods::error::PlanError;
 use crate::methods::kind::KindConfig;
 use crate::methods::layers::Layers;
 
@@ -92,19 +92,19 @@ impl KindConfig for LoraConfig {
         &mut self.layers
     }
 
-    fn check(&self) -> Result<(), AdapterError> {
+    fn check(&self) -> Result<(), PlanError> {
         if self.rank == 0 {
-            return Err(AdapterError::Zero { what: "the rank of the low-rank corrections" });
+            return Err(PlanError::Zero { what: "the rank of the low-rank corrections" });
         }
         if !self.alpha.is_finite() {
             let what = "the low-rank corrections' alpha";
-            return Err(AdapterError::Factor { what, found: self.alpha });
+            return Err(PlanError::Factor { what, found: self.alpha });
         }
         if self.gate && self.dora == Some(DoraFormula::Peft) {
-            return Err(AdapterError::GatedDora);
+            return Err(PlanError::GatedDora);
         }
         if self.projections.is_empty() && !self.pooler {
-            return Err(AdapterError::NoProjections { what: self.name() });
+            return Err(PlanError::NoProjections { what: self.name() });
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ pub(crate) use self::dora::Rescaling;
 pub use self::dora::{Dora, DoraFormula};
 use super::gate::{gate, gate_layer};
 use super::kind::{ProjectionModule, Weights};
-use crate::error::AdapterError;
+use crate::methods::error::PlanError;
 use crate::named_rng::NamedRng;
 
 /// `s · (x A) B`, or the same with a gate instead of `s`.
@@ -106,8 +106,8 @@ impl ProjectionModule for Lora {
         }
     }
 
-    fn merge(&self, weights: Weights) -> Result<Weights, AdapterError> {
-        let update = self.weight().ok_or(AdapterError::GatedMerge)?;
+    fn merge(&self, weights: Weights) -> Result<Weights, PlanError> {
+        let update = self.weight().ok_or(PlanError::GatedMerge)?;
         let rescaling = self.rescaling(&weights);
         let Weights { weight, bias } = weights;
         Ok(match rescaling {

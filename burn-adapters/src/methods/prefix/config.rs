@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::AdapterError;
+use crate::methods::error::PlanError;
 use crate::methods::kind::KindConfig;
 use crate::methods::layers::Layers;
 
@@ -70,12 +70,12 @@ impl KindConfig for PrefixConfig {
         &mut self.layers
     }
 
-    fn check(&self) -> Result<(), AdapterError> {
+    fn check(&self) -> Result<(), PlanError> {
         if self.length == 0 {
-            return Err(AdapterError::Zero { what: "the length of the prefixes" });
+            return Err(PlanError::Zero { what: "the length of the prefixes" });
         }
         if self.reparameterization == Some(0) {
-            return Err(AdapterError::Zero { what: "the width of the prefixes' network" });
+            return Err(PlanError::Zero { what: "the width of the prefixes' network" });
         }
         Ok(())
     }
