@@ -1,10 +1,10 @@
-//! What can go wrong, as sentences.
+//! The errors of this crate.
 
 use std::path::PathBuf;
 
 use crate::methods::PlanError;
 
-/// Everything this crate refuses, and why.
+/// An adapter cannot be built, read, written or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdapterError {
@@ -12,72 +12,72 @@ pub enum AdapterError {
     #[error(transparent)]
     Plan(#[from] PlanError),
 
-    /// A head that predicts nothing.
+    /// A head without outputs.
     #[error("the head has 0 outputs, expected one per class, or 1 for a regression")]
     NoOutputs,
 
-    /// A rate outside `0..1`.
+    /// A dropout rate outside `0..1`.
     #[error("the head's dropout is {found}, expected at least 0 and below 1")]
     HeadDropout {
-        /// What the configuration says.
+        /// The value in the configuration.
         found: f64,
     },
 
-    /// A pooling the base cannot do.
+    /// Pooling with a pooler that the base does not have.
     #[error(
         "pooling `pooler` needs a base with a pooler and this one has none; choose `first-token` or `mean`"
     )]
     NoPooler,
 
-    /// Weights of which no mean can be taken.
+    /// Weights that cannot be those of a mean.
     #[error(
         "the weights of the mean are {weights:?}, expected one for each adapter, with a sum above 0"
     )]
     AverageWeights {
-        /// What was given.
+        /// The value.
         weights: Vec<f64>,
     },
 
-    /// Adapters whose tensors do not stand for one another.
+    /// Adapters that differ in plan, pooling or head cannot be averaged.
     #[error("adapter {} of those to be averaged has another plan, pooling or head than the first; only adapters of one kind have a mean", index + 1)]
     AverageOfUnlike {
-        /// The first that differs, counted from 0.
+        /// The first that differs, from 0.
         index: usize,
     },
 
-    /// A fusion of no adapters.
+    /// A fusion without adapters.
     #[error("there is no adapter to fuse; name one or more")]
     NothingToFuse,
 
-    /// An adapter that cannot stay as it is while a fusion over it trains.
+    /// An adapter that cannot be fused.
     #[error(
         "an adapter cannot be fused ({found}); expected bottlenecks on a base that was not tuned, without a batch norm inside, all with the same placement"
     )]
     Unfusable {
-        /// What is in the way.
+        /// The obstacle.
         found: String,
     },
 
     /// A task that cannot share a batch with others.
     #[error("a task with {found} cannot share a batch with others; run it in batches of its own")]
     WillNotMix {
-        /// What stands against it.
+        /// The obstacle.
         found: &'static str,
     },
 
-    /// A task made for another base.
+    /// A task adapter of a base with another shape.
     #[error(
         "the task was made for a base of {} layers, {} wide, but this base has {} layers and is {} wide",
         task.n_layers, task.d_model, base.n_layers, base.d_model
     )]
     OtherShape {
-        /// What the task was made for.
+        /// The shape of its base.
         task: BaseShape,
-        /// What it was joined with.
+        /// The shape of this base.
         base: BaseShape,
     },
 
-    /// Metadata that does not fit the head.
+    /// Metadata for a head with another number of outputs.
     #[error(
         "the metadata describes a head of {described} outputs, but the model's head has {found}"
     )]
@@ -88,29 +88,29 @@ pub enum AdapterError {
         found: usize,
     },
 
-    /// Labels for more or fewer outputs than a head has.
+    /// A number of labels that is not the number of outputs.
     #[error(
         "there are {} labels ({}) for a head with {outputs} outputs; give one for each output, in their order",
         labels.len(), labels.join(", ")
     )]
     LabelCount {
-        /// What was given.
+        /// The value.
         labels: Vec<String>,
         /// Outputs of the head.
         outputs: usize,
     },
 
-    /// Labels for a head that gives a score.
+    /// Labels for a regression.
     #[error(
         "the head has one output, which is a score and no class, but the labels {} were given; leave them out",
         labels.join(", ")
     )]
     LabelsOfScore {
-        /// What was given.
+        /// The value.
         labels: Vec<String>,
     },
 
-    /// Two classes of one name.
+    /// Two classes with one name.
     #[error("the label `{label}` is there twice; every class needs a name of its own")]
     DuplicateLabel {
         /// The name.
@@ -121,12 +121,12 @@ pub enum AdapterError {
     #[error("a label is empty; every class needs a name")]
     EmptyLabel,
 
-    /// A checkpoint of TensorFlow's that cannot be read.
+    /// A TensorFlow checkpoint that cannot be read.
     #[error("cannot read the checkpoint {}", path.display())]
     Checkpoint {
-        /// The checkpoint, as TensorFlow names it.
+        /// The prefix of the checkpoint's files.
         path: PathBuf,
-        /// What its reader says.
+        /// The error of the reader.
         #[source]
         source: burn_bert::BertError,
     },
@@ -136,7 +136,7 @@ pub enum AdapterError {
     NoAdapters {
         /// The checkpoint.
         path: PathBuf,
-        /// The tensor that was looked for.
+        /// The missing tensor.
         name: String,
     },
 
@@ -149,56 +149,56 @@ pub enum AdapterError {
         tensor: String,
     },
 
-    /// The file system refused a write.
+    /// An adapter file could not be written.
     #[error("cannot write the adapter file {}", path.display())]
     Write {
-        /// The file that was to be written.
+        /// The file.
         path: PathBuf,
-        /// What the file system said.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
 
-    /// The file system refused a read.
+    /// An adapter file could not be read.
     #[error("cannot read the adapter file {}", path.display())]
     Read {
-        /// The file that was to be read.
+        /// The file.
         path: PathBuf,
-        /// What the file system said.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
 
-    /// Not safetensors, or only a part of it.
+    /// A file that is not complete safetensors.
     #[error("{} is not a whole safetensors file: it is of another kind, was cut short, or is damaged", path.display())]
     NotSafetensors {
         /// The file.
         path: PathBuf,
-        /// What the reader stumbled over.
+        /// The error of the reader.
         #[source]
         source: safetensors::SafeTensorError,
     },
 
-    /// Safetensors, but of somebody else.
+    /// A safetensors file that is not an adapter file.
     #[error("{} is a safetensors file but not an adapter of ours: its header has no `{key}` entry", path.display())]
     NotAnAdapter {
         /// The file.
         path: PathBuf,
-        /// The header key that was expected.
+        /// The missing key of the header.
         key: &'static str,
     },
 
-    /// A header that cannot be understood.
+    /// A header that is not the expected JSON.
     #[error("the adapter file {} has a header that cannot be read", path.display())]
     Header {
         /// The file.
         path: PathBuf,
-        /// Where the JSON breaks off the pattern.
+        /// The error of the JSON reader.
         #[source]
         source: serde_json::Error,
     },
 
-    /// Bytes that are not those that were written.
+    /// A file whose checksum differs.
     #[error("the adapter file {} is damaged: the SHA-256 of its {part} is not the one that was written with it; take another copy of the file, or train the adapter again", path.display())]
     Damaged {
         /// The file.
@@ -207,28 +207,28 @@ pub enum AdapterError {
         part: &'static str,
     },
 
-    /// A file from the future or the past.
+    /// An unsupported format version.
     #[error("the adapter file {} has format version {found}, expected {expected} or lower; use the release that wrote it", path.display())]
     FormatVersion {
         /// The file.
         path: PathBuf,
-        /// Version in the file.
+        /// The version of the file.
         found: u32,
         /// The highest version that this crate reads, which is the one it writes.
         expected: u32,
     },
 
-    /// A header that asks for something no base can have.
+    /// A configuration that does not fit the base.
     #[error("the adapter file {} describes something that cannot be built on this base", path.display())]
     Unbuildable {
         /// The file.
         path: PathBuf,
-        /// What is wrong with the plan.
+        /// The error.
         #[source]
         source: Box<AdapterError>,
     },
 
-    /// An adapter meets a base it was not trained on.
+    /// An adapter of another base.
     #[error(
         "the adapter {} was trained on the base `{name}` with fingerprint {expected}, but this base has fingerprint {found}; load it with the base it belongs to",
         path.display()
@@ -244,7 +244,7 @@ pub enum AdapterError {
         found: String,
     },
 
-    /// An adapter meets a tokenizer it was not trained with.
+    /// An adapter of a base with another tokenizer.
     #[error(
         "the adapter {} was trained with another tokenizer: that of the base `{name}` had fingerprint {expected}, and this base's has {found}, so that texts would become other tokens; use the base with the tokenizer files it had",
         path.display()
@@ -260,16 +260,16 @@ pub enum AdapterError {
         found: String,
     },
 
-    /// The tensors are not those the plan asks for.
+    /// Tensors that are not those of the plan.
     #[error("the tensors of the adapter file {} are not those its plan asks for:{problems}", path.display())]
     Tensors {
         /// The file.
         path: PathBuf,
-        /// All that is wrong.
+        /// The problems.
         problems: TensorProblems,
     },
 
-    /// Weights that are no numbers.
+    /// Weights that are not finite.
     #[error("the adapter file {} holds NaN or infinite weights in {}", path.display(), tensors.join(", "))]
     NotFinite {
         /// The file.
@@ -278,16 +278,16 @@ pub enum AdapterError {
         tensors: Vec<String>,
     },
 
-    /// A model, or what is said about it, that is not to be saved.
+    /// A model or metadata that is not finite cannot be saved.
     #[error("{what} is NaN or infinite, expected finite numbers; {} was not written", path.display())]
     WillNotSave {
-        /// The file that was to be written.
+        /// The file.
         path: PathBuf,
         /// What is not finite.
         what: String,
     },
 
-    /// The loaded model computes something else than the saved one did.
+    /// A loaded model computes other logits than the saved one.
     #[error(
         "the adapter {} does not compute what it computed when it was saved: the logits of its probe differ by {difference:e}, expected at most {tolerance:e}; the base or the file was changed",
         path.display()
@@ -301,12 +301,12 @@ pub enum AdapterError {
         tolerance: f32,
     },
 
-    /// JSON of somebody else's that is none, or has another form.
+    /// A foreign file that is not the expected JSON.
     #[error("{} is not the JSON that is expected there", path.display())]
     Json {
         /// The file.
         path: PathBuf,
-        /// Where the JSON breaks off the pattern.
+        /// The error of the JSON reader.
         #[source]
         source: serde_json::Error,
     },
@@ -318,7 +318,7 @@ pub enum AdapterError {
         path: PathBuf,
     },
 
-    /// A setting that cannot be honored.
+    /// An unsupported setting.
     #[error("{}: `{key}` is {found}, expected {expected}", path.display())]
     Setting {
         /// The file.
@@ -327,57 +327,57 @@ pub enum AdapterError {
         key: String,
         /// Its value, as JSON.
         found: String,
-        /// What would be understood.
+        /// The supported values.
         expected: String,
     },
 
-    /// A directory without what its format has.
+    /// A directory without the files of its format.
     #[error("{} holds none of {expected}", directory.display())]
     NoFile {
         /// The directory.
         directory: PathBuf,
-        /// Names of the files that were looked for.
+        /// The names of the missing files.
         expected: String,
     },
 
-    /// Tensors that cannot be read.
+    /// A file of tensors that cannot be read.
     #[error("{} cannot be read as a file of tensors: {reason}", path.display())]
     Weights {
         /// The file.
         path: PathBuf,
-        /// What the reader stumbled over.
+        /// The error of the reader.
         reason: String,
     },
 
-    /// A directory with an adapter but no head.
+    /// A directory with an adapter and without a head.
     #[error("{} holds no head that gives the adapter's answers; name the labels to start an untrained one", directory.display())]
     NoHead {
         /// The directory.
         directory: PathBuf,
     },
 
-    /// Something that a format of somebody else's has no place for.
+    /// An adapter that cannot be written in a foreign format.
     #[error("{format} has no place for {what}; {remedy}")]
     NoPlace {
-        /// Name of the format.
+        /// The format.
         format: &'static str,
         /// What cannot be written.
         what: String,
-        /// What to do instead.
+        /// A way out.
         remedy: &'static str,
     },
 }
 
-/// What a task must know of a base to fit it.
+/// The shape of a base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BaseShape {
-    /// How many layers.
+    /// Number of layers.
     pub n_layers: usize,
     /// Width of the hidden states.
     pub d_model: usize,
 }
 
-/// All tensors that are not as they should be.
+/// The tensors of a file that differ from the expected ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TensorProblems {
     /// Expected and not in the file.
@@ -389,13 +389,13 @@ pub struct TensorProblems {
 }
 
 impl TensorProblems {
-    /// Whether there is no problem at all.
+    /// Whether there are no problems.
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.left_over.is_empty() && self.wrong.is_empty()
     }
 }
 
-/// How many tensors of a kind an error names.
+/// The highest number of tensors of a kind that an error names.
 const MAX_NAMES: usize = 40;
 
 impl std::fmt::Display for TensorProblems {
