@@ -1,8 +1,10 @@
 //! The inputs of a run: files of the corpus, then the seeds, then damaged seeds.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use arbitrary::{Arbitrary, Unstructured};
+use flate2::read::GzDecoder;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -61,7 +63,8 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// The directory of files that broke a reader in the past.
+/// The directory of files that broke a reader in the past; those that repeat a piece up to the maximum length are
+/// compressed.
 fn corpus_directory(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name)
 }
@@ -70,8 +73,15 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     let Ok(entries) = std::fs::read_dir(corpus_directory(name)) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
-    paths
-        .iter()
-        .map(|path| std::fs::read(path).expect("a file of the corpus is readable"))
-        .collect()
+    paths.iter().map(|path| file(path).expect("a file of the corpus is readable")).collect()
+}
+
+fn file(path: &Path) -> std::io::Result<Vec<u8>> {
+    let bytes = std::fs::read(path)?;
+    if path.extension().is_none_or(|extension| extension != "gz") {
+        return Ok(bytes);
+    }
+    let mut content = Vec::new();
+    GzDecoder::new(bytes.as_slice()).read_to_end(&mut content)?;
+    Ok(content)
 }

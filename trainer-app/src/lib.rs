@@ -21,6 +21,7 @@ pub mod serve;
 pub mod sweep;
 pub mod system;
 pub mod task_data;
+pub mod toml_file;
 
 #[cfg(test)]
 #[path = "../tests/tiny_base/mod.rs"]

@@ -90,11 +90,33 @@ fn read_pickle(path: &Path) -> Result<Tensors, String> {
     // Unchanged: the numbers in the names of a head's layers have gaps.
     let mut store = PytorchStore::from_file(path).map_indices_contiguous(false);
     let stored = store.get_all_tensors().map_err(|error| error.to_string())?;
+    let bytes = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    check_expansion(stored.values().map(|tensor| tensor.shape.as_slice()), bytes)?;
     let tensors = stored.values().map(|tensor| {
         let data = bridge::into_data(tensor.clone()).map_err(|error| error.to_string())?;
         Ok((tensor.name.clone(), data.convert_dtype(DType::F32)))
     });
     tensors.collect()
+}
+
+/// Refuses tensors that need far more memory than their file has bytes: a view in a pickle can have any size.
+fn check_expansion<'a>(
+    shapes: impl Iterator<Item = &'a [usize]>,
+    bytes: u64,
+) -> Result<(), String> {
+    /// Single precision needs twice the bytes of half precision, and a file may be compressed.
+    const MAX_FACTOR: u128 = 16;
+    let numbers = shapes.fold(0_u128, |sum, shape| {
+        let count = shape.iter().fold(1_u128, |count, side| count.saturating_mul(*side as u128));
+        sum.saturating_add(count)
+    });
+    let needed = numbers.saturating_mul(size_of::<f32>() as u128);
+    if needed > MAX_FACTOR * u128::from(bytes) {
+        return Err(format!(
+            "its tensors need {needed} bytes of memory, but the file has {bytes} bytes; it is damaged"
+        ));
+    }
+    Ok(())
 }
 
 /// Burn's own store reads the whole header again for every tensor, which takes too long for a header of a million.

@@ -6,10 +6,7 @@ use burn_adapters::BaseShape;
 use burn_adapters::interchange::{adapter_hub, peft};
 use fuzz::Harness;
 
-use crate::files::adapter_fixtures;
-
-/// Memory for a file of 1 MiB; JSON of many small values takes most.
-const SETTINGS: usize = 96 << 20;
+use crate::files::{JSON, adapter_fixtures};
 
 #[test]
 fn adapter_hub_settings() {
@@ -19,14 +16,14 @@ fn adapter_hub_settings() {
     let mut seeds = adapter_fixtures("adapters", "adapter_config.json");
     // Some are of methods that are not supported.
     seeds.retain(|seed| read(seed));
-    Harness { name: "adapter_hub_settings", seeds: &seeds, memory: SETTINGS }.run(read);
+    Harness { name: "adapter_hub_settings", seeds: &seeds, memory: JSON }.run(read);
 }
 
 #[test]
 fn adapter_hub_head() {
     let path = Path::new("head_config.json");
     let seeds = adapter_fixtures("adapters", "head_config.json");
-    Harness { name: "adapter_hub_head", seeds: &seeds, memory: SETTINGS }
+    Harness { name: "adapter_hub_head", seeds: &seeds, memory: JSON }
         .run(|bytes| adapter_hub::parse_head(path, bytes).is_ok());
 }
 
@@ -36,5 +33,5 @@ fn peft_settings() {
     let read = |bytes: &[u8]| peft::parse_settings(path, bytes, 2).is_ok();
     let mut seeds = adapter_fixtures("peft", "adapter_config.json");
     seeds.retain(|seed| read(seed));
-    Harness { name: "peft_settings", seeds: &seeds, memory: SETTINGS }.run(read);
+    Harness { name: "peft_settings", seeds: &seeds, memory: JSON }.run(read);
 }

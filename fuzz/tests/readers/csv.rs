@@ -9,10 +9,10 @@ use glue_data::{Split, encoding, tabular, tasks};
 use crate::files::{directory, run_with_file};
 
 /// Memory for a file of 1 MiB: its shortest rows have 4 bytes, and each is held as two texts in a list.
-pub(crate) const ROWS: usize = 64 << 20;
+const ROWS: usize = 64 << 20;
 
 /// Reads two columns.
-pub(crate) fn check(name: &str, file: &str, seeds: &[Vec<u8>]) {
+pub(crate) fn check(name: &str, file: &str, seeds: &[Vec<u8>], memory: usize) {
     let path = Path::new(file);
     let read = |bytes: &[u8]| {
         let rows = tabular::parse_columns(path, bytes, &["text", "label"]);
@@ -24,7 +24,7 @@ pub(crate) fn check(name: &str, file: &str, seeds: &[Vec<u8>]) {
         }
         rows.is_ok()
     };
-    Harness { name, seeds, memory: ROWS }.run(read);
+    Harness { name, seeds, memory }.run(read);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn csv() {
         b"text,label\n\"a, \"\"quoted\"\" one\",x\nplain,y\nthird,x\nfourth,y\n".to_vec(),
         b"text,label\r\nwith\ttab,x\r\n\"two\nlines\",y\r\n\r\nthird,x\r\nlast,y\r\n".to_vec(),
     ];
-    check("csv", "rows.csv", &seeds);
+    check("csv", "rows.csv", &seeds, ROWS);
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn tsv() {
         b"text\tlabel\na \"quoted\" one\tx\nplain\ty\n".to_vec(),
         "\u{feff}label\ttext\r\nx\tna\u{ef}ve\r\n\r\ny\t\u{1f600}\r\n".as_bytes().to_vec(),
     ];
-    check("tsv", "rows.tsv", &seeds);
+    check("tsv", "rows.tsv", &seeds, ROWS);
 }
 
 /// From the file to the rows held out for validation.

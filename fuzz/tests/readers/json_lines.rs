@@ -1,6 +1,7 @@
 //! Rows as JSON Lines.
 
 use crate::csv::check;
+use crate::files::JSON;
 
 #[test]
 fn jsonl() {
@@ -9,5 +10,5 @@ fn jsonl() {
             .to_vec(),
         b"\n{\"text\": \"a\", \"label\": true, \"more\": [{\"b\": null}]}\r\n".to_vec(),
     ];
-    check("jsonl", "rows.jsonl", &seeds);
+    check("jsonl", "rows.jsonl", &seeds, JSON);
 }

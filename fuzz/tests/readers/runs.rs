@@ -7,13 +7,17 @@ use trainer_app::learner::checkpoint::check_files;
 use trainer_app::learner::metrics_file::known_lines;
 use trainer_app::learner::progress::Progress;
 use trainer_app::run_config::RunConfig;
+use trainer_app::toml_file::MAX_BYTES;
+
+use crate::files::JSON;
 
 /// Each file of a checkpoint is some 30 kB, and is held as bytes and as tensors.
 const CHECKPOINT: usize = 16 << 20;
 /// Of lines of at most 1 MB, of which those that stay are copied.
 const TEXT: usize = 4 << 20;
-/// Of TOML of at most 1 MB: a token takes more than its text.
-const TOML: usize = 128 << 20;
+/// A longer file is refused before it is parsed. A token of one byte is held twice, and the lists of tokens double when
+/// they grow.
+const TOML: usize = 128 * MAX_BYTES;
 
 /// A file of a run that version 0.1.0 stopped: its checkpoints have no checksums that would keep damage from the readers.
 fn stopped(name: &str) -> Vec<u8> {
@@ -31,7 +35,7 @@ fn checkpoint(name: &str) -> Vec<u8> {
 fn checkpoint_progress() {
     let (trained, optimizer) = (checkpoint("trained.bpk"), checkpoint("optimizer.bpk"));
     let seeds = [checkpoint("progress.json")];
-    Harness { name: "checkpoint_progress", seeds: &seeds, memory: CHECKPOINT }
+    Harness { name: "checkpoint_progress", seeds: &seeds, memory: JSON }
         .run(|bytes| check_files(bytes, trained.clone(), optimizer.clone()).is_ok());
 }
 

@@ -10,6 +10,8 @@ use trainer_app::sweep::ledger::Ledger;
 use trainer_app::sweep::shard::Shard;
 use trainer_app::sweep::{entries, grid};
 
+use crate::files::JSON;
+
 const RESULT: &str = r#"{"task":"rte","method":"houlsby","metric":"accuracy","score":0.71,"scores":{"accuracy":0.71},
     "judged":{"test":{"accuracy":0.7}},"majority":0.53,"bag_of_words":0.55,"best_epoch":2,"epochs":3,"steps":99,
     "collapsed":false,"trained_parameters":1686,"share_of_base":0.0017,"seconds_per_step":0.0077,"seconds":2.9,
@@ -21,7 +23,7 @@ fn result() -> RunResult {
 
 #[test]
 fn result_json() {
-    Harness { name: "result_json", seeds: &[RESULT.as_bytes().to_vec()], memory: 32 << 20 }
+    Harness { name: "result_json", seeds: &[RESULT.as_bytes().to_vec()], memory: JSON }
         .run(|bytes| serde_json::from_slice::<RunResult>(bytes).is_ok());
 }
 
@@ -45,8 +47,7 @@ fn ledger() {
         ledger.add(entry).unwrap();
     }
     let seeds = [std::fs::read(&path).unwrap(), plain.into_bytes()];
-    // An input has a MiB at most; a list in it takes up to 32 bytes for each of its own.
-    Harness { name: "ledger", seeds: &seeds, memory: 32 << 20 }
+    Harness { name: "ledger", seeds: &seeds, memory: JSON }
         .run(|bytes| entries::parse(&path, bytes).is_ok());
 }
 

@@ -1,6 +1,9 @@
 //! The body of `POST /v1/predict`, and its limits.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// Maximum number of texts of a request.
 pub const MAX_INPUTS: usize = 256;
@@ -23,7 +26,45 @@ pub struct Input {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Inputs {
-    inputs: Vec<Input>,
+    inputs: List,
+}
+
+/// The texts of a request, as many as are allowed, and their number.
+struct List {
+    kept: Vec<Input>,
+    found: usize,
+}
+
+impl<'de> Deserialize<'de> for List {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ListVisitor)
+    }
+}
+
+struct ListVisitor;
+
+impl<'de> Visitor<'de> for ListVisitor {
+    type Value = List;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("a list of texts")
+    }
+
+    /// Texts beyond the limit are only counted: each takes more memory than its bytes.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<List, A::Error> {
+        let mut kept = Vec::new();
+        while kept.len() < MAX_INPUTS {
+            let Some(input) = list.next_element()? else {
+                return Ok(List { found: kept.len(), kept });
+            };
+            kept.push(input);
+        }
+        let mut found = kept.len();
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            found += 1;
+        }
+        Ok(List { kept, found })
+    }
 }
 
 /// Why a body is refused.
@@ -55,9 +96,9 @@ pub enum RequestError {
 /// # Errors
 /// A body of another shape, too many texts, or one that is too long.
 pub fn parse(body: &[u8]) -> Result<Vec<Input>, RequestError> {
-    let Inputs { inputs } = serde_json::from_slice(body)?;
-    if inputs.len() > MAX_INPUTS {
-        return Err(RequestError::TooMany { found: inputs.len() });
+    let Inputs { inputs: List { kept: inputs, found } } = serde_json::from_slice(body)?;
+    if found > MAX_INPUTS {
+        return Err(RequestError::TooMany { found });
     }
     for (number, input) in inputs.iter().enumerate() {
         let bytes = input.text.len().max(input.text2.as_ref().map_or(0, String::len));
@@ -66,4 +107,21 @@ pub fn parse(body: &[u8]) -> Result<Vec<Input>, RequestError> {
         }
     }
     Ok(inputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(texts: usize) -> Vec<u8> {
+        let texts = vec![r#"{"task":"a","text":"b"}"#; texts].join(",");
+        format!("{{\"inputs\":[{texts}]}}").into_bytes()
+    }
+
+    #[test]
+    fn texts_beyond_the_limit_are_counted() {
+        assert_eq!(parse(&body(MAX_INPUTS)).unwrap().len(), MAX_INPUTS);
+        let error = parse(&body(MAX_INPUTS + 7)).unwrap_err().to_string();
+        assert_eq!(error, "the request has 263 texts, expected at most 256");
+    }
 }

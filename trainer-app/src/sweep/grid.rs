@@ -11,6 +11,7 @@ use toml::{Table, Value};
 
 use super::cell::Cell;
 use crate::run_config::RunConfig;
+use crate::toml_file;
 
 /// The layout of a sweep's file.
 const VERSION: u32 = 1;
@@ -111,7 +112,7 @@ pub fn preset(name: &str) -> Result<&'static str> {
 /// An unknown key, another version, an empty grid, an unknown task, a value out of its range, a list that no method or
 /// task of its grid uses, or too many combinations.
 pub fn cells(text: &str, common: impl Fn(Method) -> RunConfig) -> Result<Vec<Cell>> {
-    let file: SweepFile = toml::from_str(text)?;
+    let file: SweepFile = toml_file::parse(text)?;
     ensure!(
         file.version == VERSION,
         "the file has version {}, this program reads version {VERSION}",

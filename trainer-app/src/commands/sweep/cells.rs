@@ -19,6 +19,7 @@ use crate::sweep::entry::{CellEnd, Entry};
 use crate::sweep::grid;
 use crate::sweep::ledger::{self, Ledger};
 use crate::system::lock::InUse;
+use crate::toml_file;
 
 /// A sweep of the command line.
 pub(super) struct Sweep<'a> {
@@ -38,7 +39,7 @@ impl<'a> Sweep<'a> {
     pub(super) fn read(args: &'a SweepArgs) -> Result<Self> {
         let (name, text) = match (&args.file, &args.preset) {
             (Some(path), _) => {
-                let text = std::fs::read_to_string(path)
+                let text = toml_file::read(path)
                     .with_context(|| format!("reading the sweep {}", path.display()))?;
                 let stem =
                     path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into());

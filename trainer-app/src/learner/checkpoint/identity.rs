@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::run_config::RunConfig;
 use crate::system::digest::hexadecimal;
 use crate::task_data::evaluator::Evaluator;
+use crate::toml_file;
 
 /// Settings that are locations: a run may be resumed with others.
 ///
@@ -112,7 +113,7 @@ impl Identity {
         let (then, now_config) = (base_config(&self.base_config)?, base_config(&now.base_config)?);
         differences.extend(changed("the base's ", &then, &now_config, &[]));
         let settings = |text: &str| -> Result<Value> {
-            let config: RunConfig = toml::from_str(text).context("reading the settings")?;
+            let config: RunConfig = toml_file::parse(text).context("reading the settings")?;
             Ok(serde_json::to_value(config)?)
         };
         let (then, now) = (settings(&self.config)?, settings(&now.config)?);
