@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::run::{RunConfig, VERSION};
 use super::task::TaskConfig;
 use crate::system::files::write_atomically;
+use crate::toml_file;
 
 impl RunConfig {
     /// Reads a `config.toml`.
@@ -15,7 +16,7 @@ impl RunConfig {
     /// A file that is missing, is not TOML, has an unknown key or another version.
     pub fn read(path: &Path) -> Result<Self> {
         let context = || format!("reading the configuration {}", path.display());
-        let text = std::fs::read_to_string(path).with_context(context)?;
+        let text = toml_file::read(path).with_context(context)?;
         Self::parse(&text).with_context(context)?.from_where_it_started()
     }
 
@@ -24,7 +25,7 @@ impl RunConfig {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn parse(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text)?;
+        let config: Self = toml_file::parse(text)?;
         ensure!(
             config.version == VERSION,
             "it has version {}, this program reads version {VERSION}",
