@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn brackets_that_are_not_closed_do_not_nest() {
         let text = "a = {\"b\"]\nc = 1\n".repeat(MAX_BYTES / 16);
-        assert!(error(&text).contains("it is not TOML: "), "{}", error(&text));
+        assert!(parse::<Table>(&text).is_err());
         // A short text has the usual error.
         assert!(error("a = {\"b\"]\nc = 1\n").contains("line 1, column"));
     }
