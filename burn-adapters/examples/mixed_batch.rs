@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for ((tasks, set), seconds_of) in sets.iter().zip(&mut mixed) {
             let rows: Vec<_> = (0..ROWS).map(|row| Some(row % tasks)).collect();
             seconds_of.push(seconds(|| {
-                drop(MixedBatch::new(set, &rows, &device).forward(&bert, &input))
+                drop(MixedBatch::new(set, &rows, &device).forward(&bert, &input));
             }));
         }
     }

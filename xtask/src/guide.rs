@@ -41,12 +41,11 @@ pub(crate) fn run(shell: &Shell, args: &GuideArgs) -> Result<()> {
     if args.book {
         build_book(shell, &guide)?;
     }
-    let programs = match &args.trainer {
-        Some(directory) => std::path::absolute(directory)?,
-        None => {
-            let trainer = train::build(shell, Backend::Cpu)?;
-            trainer.parent().context("a program lies in a directory")?.to_owned()
-        }
+    let programs = if let Some(directory) = &args.trainer {
+        std::path::absolute(directory)?
+    } else {
+        let trainer = train::build(shell, Backend::Cpu)?;
+        trainer.parent().context("a program lies in a directory")?.to_owned()
     };
     for chapter in chapters(&guide.join("src"))? {
         let name = chapter.file_name().unwrap_or_default().to_string_lossy();

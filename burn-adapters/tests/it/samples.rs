@@ -51,7 +51,7 @@ pub(crate) fn peers_plans(size: usize) -> Vec<(String, AdapterPlan)> {
     let switches: [(&str, Method, Switch); 12] = [
         ("skip sum", Method::Pfeiffer, |plan, _| bottleneck(plan).skip = ResidualSource::Sum),
         ("skip read", Method::Pfeiffer, |plan, _| {
-            bottleneck(plan).skip = ResidualSource::BottleneckInput
+            bottleneck(plan).skip = ResidualSource::BottleneckInput;
         }),
         ("outer norm", Method::Houlsby, |plan, _| bottleneck(plan).outer_norm = OuterNorm::Output),
         ("outer norm of the sum", Method::Houlsby, |plan, _| {

@@ -95,7 +95,7 @@ impl ReloadingRegistry {
         // Logged once, not for every request.
         match (&state.fault, &fault) {
             (None, Some(fault)) => {
-                log(&format!("the bank cannot be read; the tasks in memory are served: {fault}"))
+                log(&format!("the bank cannot be read; the tasks in memory are served: {fault}"));
             }
             (Some(_), None) => log("the bank can be read again"),
             _ => {}

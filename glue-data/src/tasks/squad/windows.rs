@@ -67,7 +67,7 @@ impl WindowConfig {
 pub struct Windows {
     rows: TokenizedDataset,
     /// The window of each row.
-    windows: Vec<Window>,
+    of_rows: Vec<Window>,
     /// The rows of each question; none if the context has no token.
     rows_of_questions: Vec<Range<usize>>,
     /// The bytes of each token of each paragraph.
@@ -130,7 +130,7 @@ impl Windows {
         let (rows, windows) = cut.into_iter().flatten().unzip::<_, _, Vec<_>, Vec<_>>();
         Ok(Self {
             rows: TokenizedDataset::from(rows),
-            windows,
+            of_rows: windows,
             rows_of_questions,
             offsets: contexts.into_iter().map(|context| context.offsets).collect(),
         })
@@ -143,14 +143,14 @@ impl Windows {
 
     /// The training rows: those of questions with an answer at its published position.
     pub fn training_rows(&self) -> TokenizedDataset {
-        let rows = self.rows.rows().iter().zip(&self.windows);
+        let rows = self.rows.rows().iter().zip(&self.of_rows);
         let is_labeled = rows.filter(|(_, window)| window.is_labeled).map(|(row, _)| row.clone());
         TokenizedDataset::from(is_labeled.collect::<Vec<_>>())
     }
 
     /// The window of each row.
     pub fn windows(&self) -> &[Window] {
-        &self.windows
+        &self.of_rows
     }
 
     /// The rows of a question.
@@ -160,7 +160,7 @@ impl Windows {
 
     /// The number of training rows whose label is `[CLS]`, because the answer is not entirely in them.
     pub fn without_their_answer(&self) -> usize {
-        let rows = self.rows.rows().iter().zip(&self.windows);
+        let rows = self.rows.rows().iter().zip(&self.of_rows);
         rows.filter(|(row, window)| window.is_labeled && row.label == Some(OUTSIDE)).count()
     }
 
@@ -169,7 +169,7 @@ impl Windows {
     /// # Panics
     /// If there are no positions, or one is not of the context.
     pub(super) fn bytes(&self, squad: &Squad, row: usize, positions: Range<usize>) -> Range<usize> {
-        let window = &self.windows[row];
+        let window = &self.of_rows[row];
         let question = &squad.questions[window.question];
         let token = |position| {
             &self.offsets[question.paragraph][position - window.context.start + window.first_token]
