@@ -8,13 +8,15 @@ use burn_adapters::{
 use burn_bert::{BertInput, Projection};
 
 /// One of each method.
-pub(crate) const METHODS: [Method; 13] = [
+pub(crate) const METHODS: [Method; 15] = [
     Method::Houlsby,
     Method::HoulsbyCode,
     Method::Pfeiffer,
     Method::Parallel,
     Method::ScaledParallel,
     Method::Lora,
+    Method::Dora,
+    Method::DoraAdapterHub,
     Method::Ia3,
     Method::Prefix,
     Method::PrefixFlat,
@@ -48,7 +50,12 @@ pub(crate) fn peers_plans(size: usize) -> Vec<(String, AdapterPlan)> {
     fn low_rank(plan: &mut AdapterPlan) -> &mut LoraConfig {
         plan.lora.as_mut().unwrap()
     }
-    let switches: [(&str, Method, Switch); 12] = [
+    fn everywhere(plan: &mut LoraConfig) {
+        plan.projections = Projection::ALL.into();
+        plan.pooler = true;
+        plan.scaling = RankScaling::RankStabilized;
+    }
+    let switches: [(&str, Method, Switch); 15] = [
         ("skip sum", Method::Pfeiffer, |plan, _| bottleneck(plan).skip = ResidualSource::Sum),
         ("skip read", Method::Pfeiffer, |plan, _| {
             bottleneck(plan).skip = ResidualSource::BottleneckInput;
@@ -69,12 +76,10 @@ pub(crate) fn peers_plans(size: usize) -> Vec<(String, AdapterPlan)> {
         ("sizes", Method::Houlsby, |plan, size| {
             bottleneck(plan).sizes = [(1, size + 1)].into();
         }),
-        ("everywhere", Method::Lora, |plan, _| {
-            let plan = low_rank(plan);
-            plan.projections = Projection::ALL.into();
-            plan.pooler = true;
-            plan.scaling = RankScaling::RankStabilized;
-        }),
+        ("everywhere", Method::Lora, |plan, _| everywhere(low_rank(plan))),
+        ("everywhere", Method::Dora, |plan, _| everywhere(low_rank(plan))),
+        ("everywhere", Method::DoraAdapterHub, |plan, _| everywhere(low_rank(plan))),
+        ("gate", Method::DoraAdapterHub, |plan, _| low_rank(plan).gate = true),
         ("PEFT", Method::Ia3, |plan, _| {
             let plan = plan.ia3.as_mut().unwrap();
             plan.outputs = [Projection::Key, Projection::Value].into();
