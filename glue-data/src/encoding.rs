@@ -1,6 +1,7 @@
 //! Decodes the bytes of a file as UTF-8; the error names the probable encoding.
 
-use std::path::Path;
+use std::io::{BufRead, Read};
+use std::path::{Path, PathBuf};
 
 use crate::error::{DataError, TextError};
 
@@ -32,6 +33,74 @@ pub fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, DataError> {
             Err(TextError::Nul { path: path.to_owned(), line: 1 + line_ends(&bytes[..at]) }.into())
         }
         None => Ok(text),
+    }
+}
+
+/// The lines of a reader as text, in constant memory; a byte order mark is skipped. Lines end with `\n` or `\r\n`.
+///
+/// The first error ends the iteration.
+#[derive(Debug)]
+pub struct TextLines<R> {
+    path: PathBuf,
+    reader: R,
+    /// Number of lines read.
+    lines: usize,
+    failed: bool,
+}
+
+impl<R: BufRead> TextLines<R> {
+    /// Maximum bytes of a line.
+    pub const MAX_LINE: usize = 1 << 20;
+
+    /// Reads lines from a reader; errors name it as `path`.
+    pub fn new(path: &Path, reader: R) -> Self {
+        Self { path: path.to_owned(), reader, lines: 0, failed: false }
+    }
+
+    fn read_line(&mut self) -> Result<Option<String>, DataError> {
+        let path = || self.path.clone();
+        let line = self.lines + 1;
+        let mut bytes = Vec::new();
+        // Two bytes more, for the line end.
+        let limit = Self::MAX_LINE as u64 + 2;
+        let read = self.reader.by_ref().take(limit).read_until(b'\n', &mut bytes);
+        if read.map_err(|source| DataError::Read { path: path(), source })? == 0 {
+            return Ok(None);
+        }
+        if line == 1 {
+            refuse_wide(&self.path, &bytes)?;
+        }
+        let bytes = if line == 1 { without_mark(&bytes) } else { &bytes };
+        let bytes = match bytes {
+            [line @ .., b'\r', b'\n'] | [line @ .., b'\n'] => line,
+            line => line,
+        };
+        if bytes.len() > Self::MAX_LINE {
+            return Err(TextError::LongLine { path: path(), line, at_most: Self::MAX_LINE }.into());
+        }
+        let text = std::str::from_utf8(bytes).map_err(|error| TextError::NotUtf8 {
+            path: path(),
+            line,
+            hint: hint(bytes, error.valid_up_to()),
+        })?;
+        if text.contains('\0') {
+            return Err(TextError::Nul { path: path(), line }.into());
+        }
+        self.lines = line;
+        Ok(Some(text.to_owned()))
+    }
+}
+
+impl<R: BufRead> Iterator for TextLines<R> {
+    type Item = Result<String, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let line = self.read_line().transpose();
+        self.failed = matches!(line, Some(Err(_)));
+        line
     }
 }
 
@@ -101,6 +170,27 @@ mod tests {
         check(&wide("text,label\n", u16::to_le_bytes), Err(utf16));
         check(&wide("text,label\n", u16::to_be_bytes), Err(utf16));
         check(b"\xFF\xFE\0\0t\0\0\0", Err(" looks like UTF-32; save it as UTF-8"));
+    }
+
+    #[test]
+    fn lines_are_read_one_at_a_time() {
+        let read = |bytes: &[u8]| -> Result<Vec<String>, String> {
+            let lines = TextLines::new(Path::new("a.txt"), bytes);
+            lines.collect::<Result<_, _>>().map_err(|error| error.to_string())
+        };
+        assert_eq!(read(b""), Ok(Vec::new()));
+        let lines = ["a\tb", "", "  ", "c\rd"].map(str::to_owned).to_vec();
+        assert_eq!(read("\u{feff}a\tb\r\n\n  \nc\rd".as_bytes()), Ok(lines));
+        let latin = "a.txt line 2: these bytes are not UTF-8, and look like Latin-1";
+        assert!(read(b"a\ncaf\xe9\n").unwrap_err().starts_with(latin));
+        assert!(read(b"a\nb\0\n").unwrap_err().starts_with("a.txt line 2: a NUL byte"));
+        let utf16 = "a.txt looks like UTF-16; save it as UTF-8";
+        assert_eq!(read(&wide("text\nb\n", u16::to_le_bytes)), Err(utf16.to_owned()));
+        let longest = "x".repeat(TextLines::<&[u8]>::MAX_LINE);
+        assert_eq!(read(longest.as_bytes()).map(|lines| lines.len()), Ok(1));
+        assert_eq!(read(format!("{longest}\r\n").as_bytes()).map(|lines| lines.len()), Ok(1));
+        let long = "a.txt line 2: a line of more than 1048576 bytes; split it, or check that its lines end with \\n";
+        assert_eq!(read(format!("a\n{longest}x\nb").as_bytes()), Err(long.to_owned()));
     }
 
     #[test]

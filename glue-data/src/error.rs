@@ -83,6 +83,18 @@ pub enum TextError {
         /// The line, counted from 1.
         line: usize,
     },
+    /// A line is longer than any text.
+    #[error(
+        "{path} line {line}: a line of more than {at_most} bytes; split it, or check that its lines end with \\n"
+    )]
+    LongLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// Maximum bytes of a line.
+        at_most: usize,
+    },
 }
 
 /// A file of rows is malformed.

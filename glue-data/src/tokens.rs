@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::data::dataset::{Dataset, DatasetError};
-use tokenizers::{EncodeInput, Tokenizer, TruncationParams};
+use tokenizers::models::ModelWrapper;
+use tokenizers::{
+    EncodeInput, NormalizerWrapper, PreTokenizerWrapper, Tokenizer, TruncationDirection,
+    TruncationParams,
+};
 
 use crate::error::DataError;
 use crate::rows::Example;
@@ -31,10 +35,14 @@ pub struct TextEncoder {
     directory: PathBuf,
     tokens: usize,
     warnings: Vec<TokenizerWarning>,
+    /// Bytes of a text that are tokenized first; the whole text follows only where they have too few tokens.
+    prefix: Option<usize>,
 }
 
 /// `[CLS]`, two `[SEP]` and a token between them.
 const SHORTEST: usize = 4;
+/// Bytes of a text's prefix for each token that is kept: more than most words have.
+const PREFIX_BYTES: usize = 16;
 
 impl TextEncoder {
     /// Loads the tokenizer of a base's directory: `tokenizer.json` or `vocab.txt`, with the settings of
@@ -59,7 +67,8 @@ impl TextEncoder {
         tokenizer.with_truncation(Some(truncation)).map_err(|error| {
             wrong(TokenizerError::Refused { file: "tokenizer.json", reason: error.to_string() })
         })?;
-        Ok(Self { tokenizer, directory: directory.to_owned(), tokens, warnings })
+        let prefix = is_local(&tokenizer, truncation_side).then_some(PREFIX_BYTES * max_length);
+        Ok(Self { tokenizer, directory: directory.to_owned(), tokens, warnings, prefix })
     }
 
     /// Warnings about the files of the tokenizer.
@@ -113,20 +122,29 @@ impl TextEncoder {
     /// # Errors
     /// If a text cannot be tokenized.
     pub fn encode(&self, examples: &[Example]) -> Result<TokenizedDataset, DataError> {
-        let inputs: Vec<EncodeInput> = examples
-            .iter()
-            // An empty second text is ignored, as by Hugging Face's tokenizer.
-            .map(|example| match example.text2.as_ref().filter(|text2| !text2.is_empty()) {
-                Some(text2) => {
-                    EncodeInput::Dual(example.text.as_str().into(), text2.as_str().into())
-                }
-                None => EncodeInput::Single(example.text.as_str().into()),
+        let encode = |inputs: Vec<EncodeInput>| {
+            self.tokenizer
+                .encode_batch_fast(inputs, true)
+                .map_err(|error| DataError::Tokenize { reason: error.to_string() })
+        };
+        let inputs = examples.iter().map(|example| match second(example) {
+            Some(text2) => EncodeInput::Dual(example.text.as_str().into(), text2.into()),
+            None => EncodeInput::Single(self.prefix(&example.text).into()),
+        });
+        let mut encodings = encode(inputs.collect())?;
+        // A prefix that is not cut may have lost tokens that the whole text keeps.
+        let short: Vec<usize> = (0..examples.len())
+            .filter(|index| {
+                let example = &examples[*index];
+                second(example).is_none()
+                    && self.prefix(&example.text).len() < example.text.len()
+                    && encodings[*index].get_overflowing().is_empty()
             })
             .collect();
-        let encodings = self
-            .tokenizer
-            .encode_batch_fast(inputs, true)
-            .map_err(|error| DataError::Tokenize { reason: error.to_string() })?;
+        let whole = short.iter().map(|index| examples[*index].text.as_str().into()).collect();
+        for (index, encoding) in short.into_iter().zip(encode(whole)?) {
+            encodings[index] = encoding;
+        }
         let cut = encodings.iter().filter(|encoding| !encoding.get_overflowing().is_empty());
         let cut = cut.count();
         let rows = encodings.into_iter().zip(examples).map(|(encoding, example)| Encoded {
@@ -135,6 +153,13 @@ impl TextEncoder {
             label: example.label.clone(),
         });
         Ok(TokenizedDataset { cut, ..rows.collect::<Vec<_>>().into() })
+    }
+
+    /// The part of a text that is tokenized first, up to a space: all of it where it is short.
+    fn prefix<'a>(&self, text: &'a str) -> &'a str {
+        let Some(bytes) = self.prefix.filter(|bytes| *bytes < text.len()) else { return text };
+        let start = &text[..text.floor_char_boundary(bytes)];
+        start.rfind(' ').map_or(text, |space| &text[..space])
     }
 
     /// The tokenizer without special tokens and truncation.
@@ -152,6 +177,22 @@ impl TextEncoder {
             }),
         }
     }
+}
+
+/// The second text. An empty one is none, as for Hugging Face's tokenizer.
+fn second(example: &Example) -> Option<&str> {
+    example.text2.as_deref().filter(|text2| !text2.is_empty())
+}
+
+/// Whether the first tokens of a text depend only on the text up to a later space: no step looks across spaces, and
+/// tokens are dropped at the end.
+fn is_local(tokenizer: &Tokenizer, truncation_side: TruncationDirection) -> bool {
+    let has_space = |token: &str| token.contains(char::is_whitespace);
+    matches!(tokenizer.get_normalizer(), None | Some(NormalizerWrapper::BertNormalizer(_)))
+        && matches!(tokenizer.get_pre_tokenizer(), Some(PreTokenizerWrapper::BertPreTokenizer(_)))
+        && matches!(tokenizer.get_model(), ModelWrapper::WordPiece(_))
+        && truncation_side == TruncationDirection::Right
+        && !tokenizer.get_added_tokens_decoder().values().any(|token| has_space(&token.content))
 }
 
 /// The tokenizer of a base without special tokens and truncation.

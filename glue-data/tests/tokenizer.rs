@@ -76,6 +76,35 @@ fn token_ids_follow_every_setting_as_in_transformers() {
 }
 
 #[test]
+fn a_long_text_has_the_first_tokens_of_the_whole() {
+    let files = json!({ "vocab.txt": vocabulary() });
+    let (short, long) = (read(&files, 6).unwrap(), read(&files, 65_536).unwrap());
+    let word = "the cat's na\u{ef}ve [MASK] ";
+    let texts = [
+        word.repeat(200),
+        // Words without a token: an accent alone, and control characters.
+        format!("{}{}", "\u{301} \u{1}\u{ad} ".repeat(100), word.repeat(2)),
+        format!("{}{word}", "x".repeat(4_000)),
+        "\u{4e00}\u{4e8c}".repeat(300),
+        " ".repeat(5_000),
+        "cat ".to_owned() + &"-".repeat(3_000),
+    ]
+    .map(|text| example(&text, None));
+    let (cut, whole) = (short.encode(&texts).unwrap(), long.encode(&texts).unwrap());
+    for ((cut, whole), text) in cut.rows().iter().zip(whole.rows()).zip(&texts) {
+        let mut expected = whole.ids.clone();
+        let sep = expected.pop().unwrap();
+        expected.truncate(5);
+        expected.push(sep);
+        assert_eq!(cut.ids, expected, "{:?}", &text.text[..12]);
+    }
+    let longer = whole.rows().iter().filter(|row| row.ids.len() > 6).count();
+    assert_eq!((cut.cut(), longer), (5, 5));
+    let long = example(&word.repeat(1_000_000), None);
+    assert_eq!(short.encode(&[long]).unwrap().cut(), 1);
+}
+
+#[test]
 fn every_key_that_transformers_writes_is_known() {
     for class in ["BertTokenizer", "BertTokenizerFast"] {
         let keys = fixture_json("tokenizer_keys.json");

@@ -4,7 +4,7 @@
 mod tiny_base;
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -114,6 +114,31 @@ fn a_line_is_printed_for_every_line() {
     assert_eq!(objects[2], json!({ "text": "  ", "label": null }));
     assert_eq!(objects[3]["text"], "a\tb\\c");
     assert!(objects[3]["probabilities"]["x"].is_number());
+}
+
+#[test]
+fn a_text_is_predicted_before_the_next_is_written() {
+    let desk = Desk::new();
+    desk.single();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    command.current_dir(desk.directory.path()).args(["predict", SINGLE, "--base", "base"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    for text in ["one", "two"] {
+        writeln!(input, "{text}").unwrap();
+        assert!(output.next().unwrap().unwrap().ends_with(text));
+    }
+    // An endless input ends when the output is closed.
+    drop(output);
+    while input.write_all(b"more\n").is_ok() {}
+    assert!(child.wait().unwrap().success());
+
+    let long = format!("a\n{}", "x".repeat((1 << 20) + 1));
+    let (code, said) = desk.refuses(SINGLE, &long);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("standard input line 2: a line of more than 1048576 bytes"), "{said}");
 }
 
 #[test]

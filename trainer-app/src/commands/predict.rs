@@ -1,19 +1,24 @@
 //! `trainer predict`: predicted labels of texts, or GLUE's submission files.
 
-use anyhow::{Result, ensure};
-use burn_adapters::file::native::{self, TextInput};
+use std::fmt;
+
+use anyhow::{Context, Result, ensure};
+use burn_adapters::file::native;
 use glue_data::Example;
 use serde_json::{Map, Value, json};
 
 use crate::cli::PredictArgs;
 use crate::commands::submission;
-use crate::commands::texts::{self, Text};
+use crate::commands::texts::{self, Text, Texts};
 use crate::inference::adapter_task::AdapterTask;
 use crate::inference::predictor::Predictor;
+use crate::output;
 use crate::task_data::evaluator::RowOutput;
 use crate::task_data::kind::{prediction_columns, prediction_fields};
 use crate::task_data::rows;
 
+/// Batches of a chunk: texts of similar length share a batch.
+const CHUNK_BATCHES: usize = 32;
 /// Maximum number of lines that a note lists.
 const NAMED: usize = 10;
 
@@ -34,26 +39,47 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     texts::check(args)?;
     let metadata = native::read_header(&args.adapter)?.metadata;
     let input = texts::input(args, metadata.input)?;
-    let texts = texts::read(args, input)?;
+    let chunk = CHUNK_BATCHES * args.inference.batch_size;
+    let mut texts = Texts::open(args, input)?;
+    let mut next = texts.next_chunk(chunk)?;
     ensure!(
-        !texts.is_empty(),
+        !next.is_empty(),
         "there are no texts; write them to standard input, one per line, or give a file with --input"
     );
     let predictor = load(args)?;
+    let mut notes = Notes::default();
+    while !next.is_empty() && !output::is_closed() {
+        predict(&predictor, &next, args.inference.json, &mut notes)?;
+        output::flush();
+        next = texts.next_chunk(chunk)?;
+    }
+    let may_be_pairs = input.is_none() && args.columns.text.is_none();
+    notes.print(may_be_pairs, predictor.metadata.max_length);
+    Ok(())
+}
+
+/// Prints the predictions for a chunk of texts.
+fn predict(predictor: &Predictor, texts: &[Text], json: bool, notes: &mut Notes) -> Result<()> {
     let examples: Vec<Example> =
         texts.iter().filter(|text| !text.is_blank()).map(|text| text.example.clone()).collect();
-    let answers = predictor.predict(&examples)?;
-    for note in notes(args, &texts, input) {
-        noteln!("note: {note}");
-    }
-    rows::report_truncation(answers.cut, examples.len(), metadata.max_length);
-    let mut answers = answers.rows.iter();
-    for text in &texts {
-        let row = if text.is_blank() { None } else { answers.next() };
-        let line = if args.inference.json {
-            json_line(&predictor, &text.example, row).to_string()
+    let predictions = predictor
+        .predict(&examples)
+        .with_context(|| format!("predicting the texts from line {} on", texts[0].line))?;
+    notes.texts += texts.len();
+    notes.cut += predictions.cut;
+    let mut rows = predictions.rows.iter();
+    for text in texts {
+        if text.is_blank() {
+            notes.blank.add(text.line);
+        }
+        if text.example.text.contains('\t') {
+            notes.tabs.add(text.line);
+        }
+        let row = if text.is_blank() { None } else { rows.next() };
+        let line = if json {
+            json_line(predictor, &text.example, row).to_string()
         } else {
-            row.map_or_else(String::new, |row| plain_line(&predictor, &text.example, row))
+            row.map_or_else(String::new, |row| plain_line(predictor, &text.example, row))
         };
         outln!("{line}");
     }
@@ -68,36 +94,56 @@ fn load(args: &PredictArgs) -> Result<Predictor> {
 }
 
 /// Notes on texts that are valid, but may not be what was intended.
-fn notes(args: &PredictArgs, texts: &[Text], input: Option<TextInput>) -> Vec<String> {
-    let mut notes = Vec::new();
-    let blank = texts.iter().filter(|text| text.is_blank());
-    let blank: Vec<usize> = blank.map(|text| text.line).collect();
-    if !blank.is_empty() {
-        let (count, all) = (blank.len(), texts.len());
-        notes
-            .push(format!("{count} of {all} texts are blank and have no label: {}", named(&blank)));
-    }
-    if input.is_none() && args.columns.text.is_none() {
-        let tabs = texts.iter().filter(|text| text.example.text.contains('\t'));
-        let tabs: Vec<usize> = tabs.map(|text| text.line).collect();
-        if !tabs.is_empty() {
-            notes.push(format!(
-                "a tab is part of the text in {}; with --pairs it separates the two texts of a pair",
-                named(&tabs)
-            ));
-        }
-    }
-    notes
+#[derive(Default)]
+struct Notes {
+    texts: usize,
+    cut: usize,
+    blank: Lines,
+    tabs: Lines,
 }
 
-fn named(lines: &[usize]) -> String {
-    let numbers: Vec<String> = lines.iter().take(NAMED).map(ToString::to_string).collect();
-    let noun = if lines.len() == 1 { "line" } else { "lines" };
-    let rest = match lines.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        rest => format!(" and {rest} more"),
-    };
-    format!("{noun} {}{rest}", numbers.join(", "))
+impl Notes {
+    fn print(&self, may_be_pairs: bool, max_length: usize) {
+        let Self { texts, cut, blank, tabs } = self;
+        if blank.count > 0 {
+            let count = blank.count;
+            noteln!("note: {count} of {texts} texts are blank and have no label: {blank}");
+        }
+        if may_be_pairs && tabs.count > 0 {
+            noteln!(
+                "note: a tab is part of the text in {tabs}; with --pairs it separates the two texts of a pair"
+            );
+        }
+        rows::report_truncation(*cut, texts - blank.count, max_length);
+    }
+}
+
+/// Some lines of the input: their number, and the first of them.
+#[derive(Default)]
+struct Lines {
+    count: usize,
+    first: Vec<usize>,
+}
+
+impl Lines {
+    fn add(&mut self, line: usize) {
+        self.count += 1;
+        if self.first.len() < NAMED {
+            self.first.push(line);
+        }
+    }
+}
+
+impl fmt::Display for Lines {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let numbers: Vec<String> = self.first.iter().map(ToString::to_string).collect();
+        let noun = if self.count == 1 { "line" } else { "lines" };
+        write!(formatter, "{noun} {}", numbers.join(", "))?;
+        match self.count - self.first.len() {
+            0 => Ok(()),
+            rest => write!(formatter, " and {rest} more"),
+        }
+    }
 }
 
 fn plain_line(predictor: &Predictor, example: &Example, row: &RowOutput) -> String {
@@ -150,10 +196,12 @@ mod tests {
 
     #[test]
     fn a_note_names_the_first_lines() {
-        assert_eq!(named(&[4]), "line 4");
-        assert_eq!(
-            named(&(1..=12).collect::<Vec<_>>()),
-            "lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"
-        );
+        let lines = |numbers: std::ops::RangeInclusive<usize>| {
+            let mut lines = Lines::default();
+            numbers.for_each(|line| lines.add(line));
+            lines.to_string()
+        };
+        assert_eq!(lines(4..=4), "line 4");
+        assert_eq!(lines(1..=12), "lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more");
     }
 }

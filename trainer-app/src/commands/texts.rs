@@ -1,16 +1,28 @@
 //! The input of `predict`: one text per line, or rows of a file with named columns; single texts or pairs, as the adapter
 //! was trained.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use burn_adapters::file::native::TextInput;
-use glue_data::encoding::decode;
+use glue_data::encoding::TextLines;
 use glue_data::{DataError, Example, TableError, tabular, tasks};
 
 use crate::cli::{ColumnArgs, PredictArgs};
 use crate::exit::UsageError;
+
+/// Maximum number of texts that wait to be predicted.
+const QUEUED_TEXTS: usize = 64;
+/// Bytes that end a chunk of a stream.
+const CHUNK_BYTES: usize = 4 << 20;
+/// The pause of a stream that ends a chunk: short for a person, long for a program that writes without stopping.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Maximum time for which a text waits for others.
+const MAX_DELAY: Duration = Duration::from_secs(2);
 
 /// A text or a pair of texts, and the line on which it begins.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +37,10 @@ impl Text {
     pub(crate) fn is_blank(&self) -> bool {
         let Example { text, text2, .. } = &self.example;
         text.trim().is_empty() && text2.as_ref().is_none_or(|text2| text2.trim().is_empty())
+    }
+
+    fn bytes(&self) -> usize {
+        self.example.text.len() + self.example.text2.as_ref().map_or(0, String::len)
     }
 }
 
@@ -92,51 +108,96 @@ fn not_pairs(flag: &str) -> anyhow::Error {
     ))
 }
 
-/// Reads all texts.
-///
-/// # Errors
-/// If the file cannot be read or is not text, a column is missing, or a line is not a pair.
-pub(crate) fn read(args: &PredictArgs, input: Option<TextInput>) -> Result<Vec<Text>> {
-    if let (Some(path), Some(text)) = (&args.input, &args.columns.text) {
-        let rows = tasks::custom::read_unlabeled(path, text, args.columns.text2.as_deref())?;
-        return Ok(rows.into_iter().map(|(line, example)| Text { line, example }).collect());
+/// The texts of a command, in chunks.
+#[derive(Debug)]
+pub(crate) enum Texts {
+    /// The texts of a file.
+    File(std::vec::IntoIter<Text>),
+    /// The texts that a thread reads from standard input.
+    Stream(Receiver<Result<Text>>),
+}
+
+impl Texts {
+    /// Opens the texts; a file is read and checked as a whole.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is not text, a column is missing, or a line is not a pair.
+    pub(crate) fn open(args: &PredictArgs, input: Option<TextInput>) -> Result<Self> {
+        let Some(path) = &args.input else {
+            let (sender, receiver) = sync_channel(QUEUED_TEXTS);
+            std::thread::Builder::new()
+                .name("input".to_owned())
+                .spawn(move || {
+                    let texts = lines(Path::new("standard input"), std::io::stdin().lock(), input);
+                    for text in texts {
+                        // The program ends when it no longer receives.
+                        if sender.send(text).is_err() {
+                            break;
+                        }
+                    }
+                })
+                .context("starting the thread that reads standard input")?;
+            return Ok(Self::Stream(receiver));
+        };
+        let texts: Vec<Text> = if let Some(text) = &args.columns.text {
+            let rows = tasks::custom::read_unlabeled(path, text, args.columns.text2.as_deref())?;
+            rows.into_iter().map(|(line, example)| Text { line, example }).collect()
+        } else {
+            let file = File::open(path)
+                .map_err(|source| DataError::Read { path: path.clone(), source })?;
+            lines(path, BufReader::new(file), input).collect::<Result<_>>()?
+        };
+        Ok(Self::File(texts.into_iter()))
     }
-    let (path, bytes) = if let Some(path) = &args.input {
-        let read = |source| DataError::Read { path: path.clone(), source };
-        (path.as_path(), std::fs::read(path).map_err(read)?)
-    } else {
-        let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).context("reading standard input")?;
-        (Path::new("standard input"), bytes)
-    };
-    lines(path, &bytes, input)
+
+    /// The next texts, at most `count`; none at the end. Of a stream, those that arrive without a pause, so that a text
+    /// is answered soon after it was written.
+    ///
+    /// # Errors
+    /// If standard input cannot be read or is not text, or a line is not a pair.
+    pub(crate) fn next_chunk(&mut self, count: usize) -> Result<Vec<Text>> {
+        let receiver = match self {
+            Self::File(texts) => return Ok(texts.take(count).collect()),
+            Self::Stream(receiver) => receiver,
+        };
+        let Ok(first) = receiver.recv() else { return Ok(Vec::new()) };
+        let mut texts = vec![first?];
+        let (mut bytes, start) = (texts[0].bytes(), Instant::now());
+        while texts.len() < count && bytes < CHUNK_BYTES && start.elapsed() < MAX_DELAY {
+            let Ok(text) = receiver.recv_timeout(PAUSE) else { break };
+            let text = text?;
+            bytes += text.bytes();
+            texts.push(text);
+        }
+        Ok(texts)
+    }
 }
 
 /// Reads one text per line.
-fn lines(path: &Path, bytes: &[u8], input: Option<TextInput>) -> Result<Vec<Text>> {
-    let lines = decode(path, bytes)?.lines().zip(1..).map(|(text, line)| {
-        let is_pair = input == Some(TextInput::Pair) && !text.trim().is_empty();
-        let (text, text2) = if is_pair {
-            let mut texts = text.split('\t');
-            match (texts.next(), texts.next(), texts.next()) {
-                (Some(text), Some(text2), None) => (text, Some(text2.to_owned())),
-                _ => {
-                    return Err(TableError::Columns {
-                        path: path.to_owned(),
-                        line,
-                        found: text.split('\t').count(),
-                        expected: 2,
-                        columns: "the two texts of a pair, separated by a tab".to_owned(),
-                    }
-                    .into());
-                }
+fn lines(
+    path: &Path,
+    reader: impl BufRead,
+    input: Option<TextInput>,
+) -> impl Iterator<Item = Result<Text>> {
+    TextLines::new(path, reader).zip(1..).map(move |(text, line)| {
+        let text = text?;
+        if input != Some(TextInput::Pair) || text.trim().is_empty() {
+            return Ok(Text { line, example: Example { text, text2: None, label: None } });
+        }
+        let texts: Vec<&str> = text.split('\t').collect();
+        let [text, text2] = texts[..] else {
+            return Err(TableError::Columns {
+                path: path.to_owned(),
+                line,
+                found: texts.len(),
+                expected: 2,
+                columns: "the two texts of a pair, separated by a tab".to_owned(),
             }
-        } else {
-            (text, None)
+            .into());
         };
-        Ok(Text { line, example: Example { text: text.to_owned(), text2, label: None } })
-    });
-    lines.collect()
+        let (text, text2) = (text.to_owned(), Some(text2.to_owned()));
+        Ok(Text { line, example: Example { text, text2, label: None } })
+    })
 }
 
 #[cfg(test)]
@@ -145,6 +206,7 @@ mod tests {
 
     fn read(text: &str, input: Option<TextInput>) -> Result<Vec<(String, Option<String>)>, String> {
         let texts = lines(Path::new("lines.txt"), text.as_bytes(), input)
+            .collect::<Result<Vec<_>>>()
             .map_err(|error| error.to_string())?;
         for (text, line) in texts.iter().zip(1..) {
             assert_eq!(text.line, line);
@@ -182,8 +244,9 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_are_refused_with_their_line() {
-        let error = lines(Path::new("standard input"), b"a\nb\xff\n", Some(TextInput::Single));
-        let error = error.unwrap_err().to_string();
+        let bytes: &[u8] = b"a\nb\xff\n";
+        let lines = lines(Path::new("standard input"), bytes, Some(TextInput::Single));
+        let error = lines.collect::<Result<Vec<_>>>().unwrap_err().to_string();
         assert!(error.starts_with("standard input line 2: these bytes are not UTF-8"), "{error}");
     }
 }

@@ -60,6 +60,19 @@ pub fn write_last_line(line: &str) {
     }
 }
 
+/// Flushes standard output, for a reader that waits for a part of the output; an error is kept for [`finish`].
+pub fn flush() {
+    let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if failed.is_none() {
+        *failed = io::stdout().lock().flush().err();
+    }
+}
+
+/// Whether standard output failed, so that nothing more is printed.
+pub fn is_closed() -> bool {
+    FAILED.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+}
+
 /// Flushes standard output.
 ///
 /// # Errors
