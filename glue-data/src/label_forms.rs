@@ -1,4 +1,4 @@
-//! Labels that look alike: they differ only in spaces, Unicode normalization or number format.
+//! Labels that look alike: they differ only in spaces, Unicode normalization, case, quotes or number format.
 //!
 //! Each spelling would be a class of its own. A file that mixes spellings is an error, and nothing is changed silently.
 
@@ -71,6 +71,10 @@ fn difference(a: &str, b: &str) -> &'static str {
         "spaces"
     } else if unicode(a) == unicode(b) {
         "their Unicode form"
+    } else if unicode(a).to_lowercase() == unicode(b).to_lowercase() {
+        "upper and lower case"
+    } else if unquoted(&unicode(a)).to_lowercase() == unquoted(&unicode(b)).to_lowercase() {
+        "quotes"
     } else {
         "number format"
     }
@@ -78,7 +82,7 @@ fn difference(a: &str, b: &str) -> &'static str {
 
 /// The normalized form of a label.
 fn form(label: &str) -> String {
-    let text = unicode(label);
+    let text = unquoted(&unicode(label)).to_lowercase();
     // `1.0`, as pandas writes a column of integers that has a gap; `01` is a code and not the number `1`.
     match text.split_once('.') {
         Some((whole, fraction))
@@ -90,6 +94,13 @@ fn form(label: &str) -> String {
         }
         _ => text,
     }
+}
+
+/// A label without the quotes around it: a tab-separated file that was written with quotes has them as text.
+fn unquoted(label: &str) -> &str {
+    let pairs = [('"', '"'), ('\'', '\''), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
+    let strip = |(open, close)| label.strip_prefix(open)?.strip_suffix(close);
+    pairs.into_iter().find_map(strip).unwrap_or(label).trim()
 }
 
 fn unicode(label: &str) -> String {
@@ -140,6 +151,14 @@ mod tests {
             "`cafe\u{301}` (1 row in line 3) and `caf\u{e9}` (1 row in line 2) differ in their Unicode form alone",
         );
         check_confusable_labels(
+            &["cat", "CAT", "dog"],
+            "`CAT` (1 row in line 3) and `cat` (1 row in line 2) differ in upper and lower case alone",
+        );
+        check_confusable_labels(
+            &["\"cat\"", "cat", "dog"],
+            "`\"cat\"` (1 row in line 2) and `cat` (1 row in line 3) differ in quotes alone",
+        );
+        check_confusable_labels(
             &["1", "1.0", "2", "2.00"],
             "`1` (1 row in line 2) and `1.0` (1 row in line 3) differ in number format alone; \
              `2` (1 row in line 4) and `2.00` (1 row in line 5) differ in number format alone",
@@ -149,7 +168,7 @@ mod tests {
     #[test]
     fn labels_that_differ_in_more_are_classes_of_their_own() {
         let labels =
-            ["1", "01", "1.5", "10", "100", "1.0.0", "v1", "v1.0", "Warm", "warm", "e", "é"];
+            ["1", "01", "1.5", "10", "100", "1.0.0", "v1", "v1.0", "warm", "\"", "'s", "e", "é"];
         let counts = count(labels.map(|label| (label, 1)));
         assert!(check_confusable(Path::new("a.csv"), &counts).is_ok());
     }
@@ -158,6 +177,7 @@ mod tests {
     fn the_nearest_class_is_found_by_its_form() {
         let classes = ["1", "warm"].map(str::to_owned);
         assert_eq!(near(&classes, " warm"), Some(("warm", "spaces")));
+        assert_eq!(near(&classes, "Warm"), Some(("warm", "upper and lower case")));
         assert_eq!(near(&classes, "1.0"), Some(("1", "number format")));
         assert_eq!(near(&classes, "\u{ff11}"), Some(("1", "their Unicode form")));
         assert_eq!(near(&classes, "warmer"), None);
