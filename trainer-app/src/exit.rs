@@ -1,9 +1,13 @@
 //! Exit codes: 0 success, 130 interrupted, 1 error, 2 invalid arguments.
 
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use glue_data::{DataError, PublishedError};
 use serde_json::json;
+
+use crate::terminal::output;
 
 /// Exit code of an interrupted program.
 pub const INTERRUPTED: u8 = 130;
@@ -46,8 +50,24 @@ pub fn error_as_json(message: &str) -> String {
 }
 
 /// The last line of JSON that a command with `--json` prints when it is interrupted.
-pub fn interrupted_as_json() -> String {
+fn interrupted_as_json() -> String {
     json!({ "status": "stopped" }).to_string()
+}
+
+/// Ends the program as interrupted, with the last line of JSON if `json`.
+pub fn exit_interrupted(json: bool) -> ! {
+    let (done, is_done) = mpsc::channel();
+    std::thread::spawn(move || {
+        if json {
+            output::write_last_line(&interrupted_as_json());
+        }
+        // An error of standard output does not change how the program ends.
+        let _ = output::finish();
+        let _ = done.send(());
+    });
+    // A reader that has stopped reading must not keep the program from ending.
+    let _ = is_done.recv_timeout(Duration::from_secs(1));
+    std::process::exit(INTERRUPTED.into());
 }
 
 fn is_usage(error: &anyhow::Error) -> bool {

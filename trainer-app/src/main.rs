@@ -1,8 +1,6 @@
 //! The program `trainer`.
 
 use std::process::ExitCode;
-use std::sync::mpsc;
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -11,13 +9,14 @@ use trainer_app::commands::{
     ablate, adapter, bank, bench, completions, data, evaluate, inspect, predict, report, sweep,
     train,
 };
-use trainer_app::exit::{ExitStatus, INTERRUPTED, error_as_json, exit_code, interrupted_as_json};
+use trainer_app::exit::{ExitStatus, error_as_json, exit_code, exit_interrupted};
 use trainer_app::system::process;
 use trainer_app::terminal::output;
 use trainer_app::{noteln, outln};
 
 fn main() -> ExitCode {
     process::configure_allocator();
+    process::ignore_file_size_signal();
     // Searched in the raw arguments, so that errors of parsing are printed as JSON too.
     let json = std::env::args_os().skip(1).any(|argument| argument == "--json");
     let command = match Cli::try_parse() {
@@ -29,7 +28,8 @@ fn main() -> ExitCode {
     }
     // These commands handle signals themselves, to save their progress or to answer pending requests.
     if !matches!(command, Command::Train(_) | Command::Sweep(_) | Command::Serve(_)) {
-        exit_on_interrupt(json);
+        // Without a handler, the signal ends the program as well.
+        let _ = ctrlc::set_handler(move || exit_interrupted(json));
     }
     let result = command.check().and_then(|()| run(command));
     if let Err(error) = &result {
@@ -57,26 +57,6 @@ fn usage(error: &clap::Error, json: bool) -> ExitCode {
         outln!("{}", error_as_json(message.trim_start_matches("error: ").trim_end()));
     }
     ExitCode::from(2)
-}
-
-/// Exits on Ctrl-C with the exit code and, with `--json`, the last line of an interrupted command.
-fn exit_on_interrupt(json: bool) {
-    let handler = move || {
-        let (done, is_done) = mpsc::channel();
-        std::thread::spawn(move || {
-            if json {
-                output::write_last_line(&interrupted_as_json());
-            }
-            // An error of standard output does not change how the program ends.
-            let _ = output::finish();
-            let _ = done.send(());
-        });
-        // A reader that has stopped reading must not keep the program from ending.
-        let _ = is_done.recv_timeout(Duration::from_secs(1));
-        std::process::exit(INTERRUPTED.into());
-    };
-    // Without a handler, the signal ends the program as well.
-    let _ = ctrlc::set_handler(handler);
 }
 
 fn run(command: Command) -> anyhow::Result<ExitStatus> {

@@ -112,6 +112,46 @@ fn an_interrupted_prediction_ends_with_130_and_a_last_line() {
     assert_eq!((code, &line["status"]), (130, &"stopped".into()), "{line}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_signal_while_the_base_is_loaded_has_its_code_and_line() {
+    let desk = Desk::new();
+    for signal in ["-INT", "-TERM"] {
+        let mut command = desk.command(&TRAIN.replace("--base base", "--base slow"));
+        // Reading the configuration of the base waits for a writer.
+        let base = desk.path("slow");
+        std::fs::create_dir_all(&base).unwrap();
+        let fifo = base.join("config.json");
+        let _ = std::fs::remove_file(&fifo);
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        // Opening returns when the program opens it, too.
+        let writer = std::fs::OpenOptions::new().write(true).open(&fifo).unwrap();
+        let pid = child.id().to_string();
+        assert!(
+            std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success()
+        );
+        let (code, line) = code_and_json(&child.wait_with_output().unwrap());
+        assert_eq!((code, &line["status"]), (130, &"stopped".into()), "{signal}: {line}");
+        drop(writer);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_of_file_sizes_is_an_error() {
+    let desk = Desk::new();
+    let line = TRAIN.replace("--epochs 3", "--epochs 1");
+    let program = env!("CARGO_BIN_EXE_trainer");
+    let output = std::process::Command::new("sh")
+        .current_dir(desk.path(""))
+        .args(["-c", &format!("ulimit -f 1; exec {program} {line}")])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("File too large"), "{}", stderr(&output));
+}
+
 #[test]
 fn output_that_nobody_reads_ends_no_command_early() {
     let desk = Desk::new();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::exit::UsageError;
+use crate::run_config::limits;
 
 /// The commands of `trainer bank`.
 #[derive(Debug, Clone, Subcommand)]
@@ -117,13 +118,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: String,
     /// Token that requests must send as `Authorization: Bearer TOKEN`
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", value_parser = limits::token)]
     pub token: Option<String>,
     /// An additional host name to accept in the headers `Host` and `Origin`
     ///
     /// Without it only localhost and the address of --listen are accepted, which
     /// protects against DNS rebinding. May be given several times.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = limits::host_name)]
     pub allow_host: Vec<String>,
     /// Maximum number of queued texts; further requests get status 429
     #[arg(long, value_name = "TEXTS", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]

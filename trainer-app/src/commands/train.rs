@@ -28,6 +28,8 @@ use crate::terminal::hints;
 /// # Errors
 /// Whatever keeps the run from finishing with a score; checkpoints that were saved are kept.
 pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
+    // First, so that a signal while the base is loaded has its exit code and line.
+    let stop = Stop::on_signals(args.json)?;
     let runs = args.runs.as_deref().unwrap_or(Path::new("runs"));
     let (config, resumed) = match TrainJob::of(args)? {
         TrainJob::Start(mut config) => {
@@ -58,7 +60,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     noteln!("\n{}", run.table());
 
     // The directory is created only now, so that wrong arguments leave none behind.
-    let watch = watch(args)?;
+    let watch = watch(args, stop);
     let directory = if let Some(directory) = resumed {
         directory
     } else {
@@ -113,9 +115,9 @@ fn finish(directory: &RunDirectory, json: bool) -> Result<ExitStatus> {
 }
 
 /// The dashboard on a terminal that is large enough for it, otherwise plain log lines.
-fn watch(args: &TrainArgs) -> Result<RunOptions> {
+fn watch(args: &TrainArgs, stop: Stop) -> RunOptions {
     let plain = args.plain || args.json || !has_room_for_dashboard();
-    Ok(RunOptions {
+    RunOptions {
         renderer: Box::new(move |interrupter, epochs_done| {
             if plain {
                 Box::new(LogRenderer::default())
@@ -124,11 +126,11 @@ fn watch(args: &TrainArgs) -> Result<RunOptions> {
                 default_renderer(interrupter.clone(), Some(epochs_done))
             }
         }),
-        stop: Stop::on_signals()?,
+        stop,
         checkpoint_every: Duration::from_secs(args.checkpoint_every),
         give_up_after: None,
         notify: Arc::new(|message| noteln!("{message}")),
-    })
+    }
 }
 
 fn has_room_for_dashboard() -> bool {

@@ -1,8 +1,11 @@
 //! The allowed ranges of numbers and names in flags and configuration files.
 
 use std::ffi::OsStr;
+use std::net::IpAddr;
 use std::ops::Bound;
 use std::str::FromStr;
+
+use axum::http::uri::Authority;
 
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Arg, Command, Error};
@@ -175,6 +178,31 @@ pub fn directory_name(name: &str) -> Result<String, String> {
     }
 }
 
+/// Parses the token of a server.
+///
+/// # Errors
+/// A token that a header cannot hold, or that protects nothing.
+pub fn token(text: &str) -> Result<String, String> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected one or more visible ASCII characters, without spaces".to_owned())
+    }
+}
+
+/// Parses the name of a host.
+///
+/// # Errors
+/// A URL, a name with a port, or no name.
+pub fn host_name(text: &str) -> Result<String, String> {
+    let is_host = text.parse::<Authority>().is_ok_and(|authority| authority.host() == text);
+    if is_host || text.parse::<IpAddr>().is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a host name without scheme and port, such as models.example".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +232,20 @@ mod tests {
         assert_eq!(directory_name("houlsby-64 second"), Ok("houlsby-64 second".to_owned()));
         for name in ["", ".", "..", "../../x", "a/b", "a\\b", "/x", &"x".repeat(201)] {
             assert!(directory_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn tokens_and_hosts_are_those_of_headers() {
+        assert_eq!(token("s3cr.et"), Ok("s3cr.et".to_owned()));
+        for text in ["", " ", "a b", "\n", "é"] {
+            assert!(token(text).is_err(), "{text}");
+        }
+        for text in ["models.example", "localhost", "192.0.2.1", "::1", "[::1]"] {
+            assert_eq!(host_name(text), Ok(text.to_owned()));
+        }
+        for text in ["", " ", "http://x", "x:80", "x/y", "a@b"] {
+            assert!(host_name(text).is_err(), "{text}");
         }
     }
 }

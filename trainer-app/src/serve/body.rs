@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -46,6 +46,15 @@ pub(super) async fn receive(
 }
 
 async fn read(mut body: Body, memory: &Arc<Semaphore>) -> Result<Received, ApiError> {
+    let too_long = || {
+        ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body is longer than {MAX_BODY} bytes; send fewer texts per request"),
+        )
+    };
+    if body.size_hint().lower() > MAX_DISCARDED as u64 {
+        return Err(too_long());
+    }
     let mut bytes = Vec::new();
     let mut permits: Option<OwnedSemaphorePermit> = None;
     let (mut length, mut held) = (0, 0);
@@ -77,10 +86,7 @@ async fn read(mut body: Body, memory: &Arc<Semaphore>) -> Result<Received, ApiEr
         bytes.extend_from_slice(&data);
     }
     if length > MAX_BODY {
-        return Err(ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is longer than {MAX_BODY} bytes; send fewer texts per request"),
-        ));
+        return Err(too_long());
     }
     Ok(Received { bytes, _memory: permits })
 }

@@ -226,6 +226,8 @@ async fn answer(
     });
     let connection = http1::Builder::new()
         .header_read_timeout(None)
+        // A client may close its side after a request, and still read the response.
+        .half_close(true)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
@@ -60,6 +60,11 @@ async fn check_origin(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
+    // RFC 9112, section 3.2: a server has to refuse several.
+    if request.headers().get_all(HOST).iter().nth(1).is_some() {
+        let sentence = "the header `Host` is there twice, expected one";
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, sentence));
+    }
     state
         .names
         .check(request.version(), request.uri(), request.headers())
@@ -84,8 +89,11 @@ async fn check_token(
 /// Whether a request has the token, or none is required.
 fn has_token(state: &AppState, headers: &HeaderMap) -> bool {
     state.token.as_ref().is_none_or(|token| {
-        let sent = headers.get(AUTHORIZATION);
-        let sent = sent.and_then(|header| header.as_bytes().strip_prefix(b"Bearer "));
+        let sent = headers.get(AUTHORIZATION).and_then(|header| {
+            // The case of the scheme does not matter: RFC 9110, section 11.1.
+            let (scheme, token) = header.as_bytes().split_at_checked(b"Bearer ".len())?;
+            scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
+        });
         // Digests are compared, so that the time reveals nothing about the token.
         sent.is_some_and(|sent| Sha256::digest(sent) == Sha256::digest(token))
     })
@@ -146,6 +154,12 @@ async fn predict(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    if let Some(encoding) = request.headers().get(CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let sentence = "the body has a `Content-Encoding`, which is not supported; send plain JSON";
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence));
+    }
     let received = body::receive(request.into_body(), &state.memory, state.time).await?;
     let pending = blocking(move || predict::submit(&state, &received.bytes)).await?;
     Ok(to_json(&pending.answer().await?))

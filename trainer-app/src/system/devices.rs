@@ -32,6 +32,11 @@ pub fn resolve(name: &str) -> Result<Device> {
         },
         None => (name, 0),
     };
+    if index != 0 && matches!(kind, "auto" | "cpu") {
+        return Err(UsageError::new(format!(
+            "the device `{name}` has an index, expected one only with wgpu and cuda; use {kind}"
+        )));
+    }
     match kind {
         "auto" => Ok(gpu::find("cuda").or_else(|| gpu::find("wgpu")).unwrap_or_else(Device::flex)),
         "cpu" => Ok(Device::flex()),

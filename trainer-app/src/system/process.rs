@@ -95,3 +95,12 @@ pub fn configure_allocator() {
         }
     }
 }
+
+/// Makes a write beyond the limit on file sizes (`ulimit -f`) an error, instead of a signal that ends the program.
+pub fn ignore_file_size_signal() {
+    #[cfg(unix)]
+    {
+        // Any handler does. Without one, the program ends without a message.
+        let _ = signal_hook::flag::register(libc::SIGXFSZ, Arc::default());
+    }
+}

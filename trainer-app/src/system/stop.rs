@@ -1,6 +1,6 @@
 //! Signals that stop the program: training finishes the current step, saves a checkpoint and exits.
 //!
-//! A second Ctrl-C exits immediately. A closed terminal and a system that shuts down may send several signals, which
+//! Before training starts, there is nothing to save, and a signal ends the program. So does a second Ctrl-C. A closed terminal and a system that shuts down may send several signals, which
 //! count as one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 use burn::train::Interrupter;
 
-use crate::exit::INTERRUPTED;
+use crate::exit::exit_interrupted;
 use crate::terminal;
 
 /// Whether the program has to stop, and the running training.
@@ -17,6 +17,8 @@ use crate::terminal;
 pub struct Stop {
     requested: Arc<AtomicBool>,
     running: Arc<Mutex<Option<Interrupter>>>,
+    /// Whether the last line of an interrupted program is JSON.
+    json: bool,
 }
 
 impl Stop {
@@ -24,8 +26,8 @@ impl Stop {
     ///
     /// # Errors
     /// Handlers that cannot be set.
-    pub fn on_signals() -> Result<Self> {
-        let stop = Self::default();
+    pub fn on_signals(json: bool) -> Result<Self> {
+        let stop = Self { json, ..Self::default() };
         handle_signals(stop.clone()).context("handling Ctrl-C")?;
         Ok(stop)
     }
@@ -45,13 +47,14 @@ impl Stop {
 
     /// Handles a signal; `is_interrupt` is whether it was Ctrl-C.
     fn handle(&self, is_interrupt: bool) {
-        if self.requested.swap(true, Ordering::SeqCst) && is_interrupt {
-            terminal::restore();
-            std::process::exit(INTERRUPTED.into());
-        }
+        let is_second = self.requested.swap(true, Ordering::SeqCst) && is_interrupt;
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(interrupter) = &*running {
-            interrupter.stop(Some("interrupted"));
+        match &*running {
+            Some(interrupter) if !is_second => interrupter.stop(Some("interrupted")),
+            _ => {
+                terminal::restore();
+                exit_interrupted(self.json);
+            }
         }
     }
 }

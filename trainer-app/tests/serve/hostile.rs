@@ -114,6 +114,39 @@ fn heads_that_cannot_be_read_are_refused() {
 }
 
 #[test]
+fn requests_that_are_valid_only_in_part_are_refused() {
+    let desk = desk();
+    let server = desk.serve("--token secret");
+    let body = text("a");
+    let send = |headers: &str, length: &str| {
+        let mut request = format!("{HEAD}{headers}Content-Length: {length}\r\n\r\n").into_bytes();
+        request.extend_from_slice(&body);
+        let stream = server.send(&request);
+        // The client closes its side, as `nc -N` does.
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        read_to_end(stream)
+    };
+    let (token, length) = ("Authorization: bearer secret\r\n", body.len().to_string());
+    for (headers, length, status) in [
+        ("", &*length, 200),
+        ("Content-Encoding: identity\r\n", &*length, 200),
+        ("Content-Encoding: gzip\r\n", &*length, 415),
+        ("Host: evil.example\r\n", &*length, 400),
+        ("", "10000000000000000000", 413),
+    ] {
+        let answer = send(&format!("{token}{headers}"), length);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{headers}: {answer}");
+    }
+    for wrong in ["Authorization: Bearer other\r\n", "Authorization: secret\r\n", ""] {
+        assert!(send(wrong, &length).starts_with("HTTP/1.1 401"), "{wrong}");
+    }
+    for wrong in ["--token=", "--allow-host=", "--allow-host http://x"] {
+        let error = desk.refuses(&format!("serve --bank tasks.bank {wrong}"));
+        assert!(error.contains("expected"), "{error}");
+    }
+}
+
+#[test]
 fn a_body_of_100_megabytes_is_refused_and_not_kept() {
     let desk = desk();
     let server = desk.serve("");

@@ -27,6 +27,7 @@ use running::Progress;
 /// A sweep that cannot be read, an error of the environment, or, after all others ended, cells that failed or that
 /// another process is training.
 pub fn run(args: &SweepArgs) -> Result<ExitStatus> {
+    let stop = Stop::on_signals(args.json)?;
     let sweep = Sweep::read(args)?;
     if args.slurm {
         sweep.print_slurm_script()?;
@@ -48,7 +49,6 @@ pub fn run(args: &SweepArgs) -> Result<ExitStatus> {
     }
     let mut ledger = sweep.open_ledger()?;
     sweep.note(ledger.entries());
-    let stop = Stop::on_signals()?;
     let progress = sweep.run(&mut ledger, &fingerprints, &mut shared, &stop)?;
     sweep.conclude(ledger.entries(), &progress)
 }
