@@ -117,23 +117,22 @@ fn an_interrupted_prediction_ends_with_130_and_a_last_line() {
 fn a_signal_while_the_base_is_loaded_has_its_code_and_line() {
     let desk = Desk::new();
     for signal in ["-INT", "-TERM"] {
-        let mut command = desk.command(&TRAIN.replace("--base base", "--base slow"));
-        // Reading the configuration of the base waits for a writer.
-        let base = desk.path("slow");
-        std::fs::create_dir_all(&base).unwrap();
-        let fifo = base.join("config.json");
-        let _ = std::fs::remove_file(&fifo);
-        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        // Opening returns when the program opens it, too.
-        let writer = std::fs::OpenOptions::new().write(true).open(&fifo).unwrap();
+        let mut child = desk
+            .command(TRAIN)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The first note describes the data, before the base is loaded.
+        let mut notes = BufReader::new(child.stderr.take().unwrap());
+        notes.read_line(&mut String::new()).unwrap();
         let pid = child.id().to_string();
         assert!(
             std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success()
         );
+        std::io::copy(&mut notes, &mut std::io::sink()).unwrap();
         let (code, line) = code_and_json(&child.wait_with_output().unwrap());
         assert_eq!((code, &line["status"]), (130, &"stopped".into()), "{signal}: {line}");
-        drop(writer);
     }
 }
 
