@@ -71,10 +71,9 @@ impl<R: BufRead> TextLines<R> {
             refuse_wide(&self.path, &bytes)?;
         }
         let bytes = if line == 1 { without_mark(&bytes) } else { &bytes };
-        let bytes = match bytes {
-            [line @ .., b'\r', b'\n'] | [line @ .., b'\n'] => line,
-            line => line,
-        };
+        let bytes = bytes
+            .strip_suffix(b"\n")
+            .map_or(bytes, |line| line.strip_suffix(b"\r").unwrap_or(line));
         if bytes.len() > Self::MAX_LINE {
             return Err(TextError::LongLine { path: path(), line, at_most: Self::MAX_LINE }.into());
         }

@@ -6,6 +6,7 @@
 mod desk;
 mod tiny_base;
 
+use std::io::{BufRead, BufReader};
 use std::process::{Output, Stdio};
 
 use desk::{Desk, TRAIN};
@@ -117,12 +118,8 @@ fn an_interrupted_prediction_ends_with_130_and_a_last_line() {
 fn a_signal_while_the_base_is_loaded_has_its_code_and_line() {
     let desk = Desk::new();
     for signal in ["-INT", "-TERM"] {
-        let mut child = desk
-            .command(TRAIN)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            desk.command(TRAIN).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // The first note describes the data, before the base is loaded.
         let mut notes = BufReader::new(child.stderr.take().unwrap());
         notes.read_line(&mut String::new()).unwrap();

@@ -12,10 +12,10 @@ use crate::commands::submission;
 use crate::commands::texts::{self, Text, Texts};
 use crate::inference::adapter_task::AdapterTask;
 use crate::inference::predictor::Predictor;
-use crate::terminal::output;
 use crate::task_data::evaluator::RowOutput;
 use crate::task_data::kind::{prediction_columns, prediction_fields};
 use crate::task_data::rows;
+use crate::terminal::output;
 
 /// Batches of a chunk: texts of similar length share a batch.
 const CHUNK_BATCHES: usize = 32;

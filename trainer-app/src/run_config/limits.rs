@@ -6,7 +6,6 @@ use std::ops::Bound;
 use std::str::FromStr;
 
 use axum::http::uri::Authority;
-
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Arg, Command, Error};
 
