@@ -8,6 +8,7 @@ use std::path::Path;
 use tokenizers::NormalizedString;
 
 use crate::error::{DataError, LabelError};
+use crate::rows::has_no_width;
 
 /// Maximum number of labels of one form in an error, and of forms.
 const NAMED: usize = 3;
@@ -115,7 +116,6 @@ fn unicode(label: &str) -> String {
 
 /// Collapses runs of white space, and removes it at both ends; characters without width are removed.
 fn spaced(label: &str) -> String {
-    let has_no_width = |letter: char| matches!(letter, '\u{200b}' | '\u{2060}' | '\u{feff}');
     let visible: String = label.chars().filter(|letter| !has_no_width(*letter)).collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -13,6 +13,23 @@ pub struct Example {
     pub label: Option<Label>,
 }
 
+impl Example {
+    /// Whether nothing is visible in the text and in the second text: there are only white space, control characters and
+    /// characters without width.
+    pub fn is_blank(&self) -> bool {
+        let is_blank = |text: &str| {
+            text.chars()
+                .all(|letter| letter.is_whitespace() || letter.is_control() || has_no_width(letter))
+        };
+        is_blank(&self.text) && self.text2.as_deref().is_none_or(is_blank)
+    }
+}
+
+/// Whether a character is an invisible space.
+pub(crate) fn has_no_width(letter: char) -> bool {
+    matches!(letter, '\u{200b}' | '\u{2060}' | '\u{feff}')
+}
+
 /// The requested fields of one row of a file, before the label is parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
@@ -56,5 +73,23 @@ impl Split {
             Self::Test => "test",
             Self::TestMismatched => "test-mismatched",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_in_which_nothing_is_visible_is_blank() {
+        let is_blank = |text: &str, text2: Option<&str>| {
+            let text2 = text2.map(str::to_owned);
+            Example { text: text.to_owned(), text2, label: None }.is_blank()
+        };
+        for text in ["", " \t", "\u{200b}", "\u{a0}\r\u{feff}"] {
+            assert!(is_blank(text, None) && is_blank(text, Some(" ")), "{text:?}");
+            assert!(!is_blank(text, Some("a")) && !is_blank("a", Some(text)), "{text:?}");
+        }
+        assert!(!is_blank(".", None));
     }
 }

@@ -34,6 +34,8 @@ impl Settings {
 
     /// The object in the bytes of a file; `path` is for error messages.
     pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, AdapterError> {
+        // Editors on Windows write a byte order mark, which is not JSON.
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let left = serde_json::from_slice(bytes)
             .map_err(|source| AdapterError::Json { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), left })
@@ -172,5 +174,16 @@ impl Settings {
         }
         let (path, key, expected) = (self.path.clone(), key.to_owned(), expected.to_owned());
         AdapterError::Setting { path, key, found, expected }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        let mut settings = Settings::parse(Path::new("a.json"), b"\xef\xbb\xbf{\"r\": 8}").unwrap();
+        assert_eq!(settings.take("r"), Some(Value::from(8)));
     }
 }

@@ -1,6 +1,5 @@
 //! A task of a user's own files.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{DataError, LabelError};
@@ -8,11 +7,9 @@ use crate::label_forms;
 use crate::rows::{Example, Row};
 use crate::tabular::read_columns;
 use crate::task::Task;
-use crate::task_kind::{Label, TaskKind};
+use crate::task_kind::TaskKind;
 use crate::tasks::hold_out::hold_out;
-
-/// Numeric labels are probably scores if there are at least this many, and more than half as many as rows.
-const MANY_CLASSES: usize = 10;
+use crate::tasks::notes::{self, Note};
 
 /// The files of a user's own task, and their columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,45 +48,6 @@ pub struct CustomTask {
     pub notes: Vec<Note>,
 }
 
-/// Something in the files that is allowed but may be a mistake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
-    /// The classes are numbers, and may be meant as scores.
-    LookLikeScores {
-        /// The training rows.
-        path: PathBuf,
-        /// Number of different labels.
-        classes: usize,
-        /// Number of rows.
-        rows: usize,
-    },
-    /// All rows have the same score.
-    OneScore {
-        /// The rows.
-        path: PathBuf,
-        /// The score.
-        score: String,
-    },
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LookLikeScores { path, classes, rows } => write!(
-                formatter,
-                "{}: the labels of its {rows} rows are {classes} different numbers, each a class of its own; \
-                 --score reads them as scores",
-                path.display()
-            ),
-            Self::OneScore { path, score } => write!(
-                formatter,
-                "{}: every row has the score {score}, so that nothing can be learned or correlated with it",
-                path.display()
-            ),
-        }
-    }
-}
-
 impl CustomFiles {
     /// Reads the files; `seed` chooses the rows that are held out.
     ///
@@ -104,19 +62,28 @@ impl CustomFiles {
             (TaskKind::Regression, None)
         } else {
             let labels = classes(&self.train, &rows)?;
-            let note = look_like_scores(&self.train, &labels, rows.len());
+            let note = notes::look_like_scores(&self.train, &labels, rows.len());
             (TaskKind::Classification { labels }, note)
         };
-        let train = LabeledColumns::parse_labels(rows, &self.train, &kind)?;
-        let note = note.or_else(|| one_score(&self.train, &train));
-        let read = |path: &Path| LabeledColumns::parse_labels(columns.read(path)?, path, &kind);
-        let (train, validation) = match &self.validation {
-            Some(path) => (train, read(path)?),
+        let mut notes: Vec<Note> = note.into_iter().collect();
+        let mut examples = |rows: Vec<Row>, path: &Path| {
+            let rows = LabeledColumns::parse_labels(rows, path, &kind)?;
+            notes.extend(notes::blank_texts(path, &rows));
+            Ok::<Vec<Example>, DataError>(rows.into_iter().map(|(_, example)| example).collect())
+        };
+        let train = examples(rows, &self.train)?;
+        let validation = self.validation.as_deref().map(|path| examples(columns.read(path)?, path));
+        let validation = validation.transpose()?;
+        let test = self.test.as_deref().map(|path| examples(columns.read(path)?, path));
+        let test = test.transpose()?.unwrap_or_default();
+        notes.extend(notes::one_score(&self.train, &train));
+        if let (Some(path), Some(rows)) = (&self.validation, &validation) {
+            notes.extend(notes::one_score(path, rows));
+        }
+        let (train, validation) = match validation {
+            Some(rows) => (train, rows),
             None => hold_out(&self.train, train, seed)?,
         };
-        let test = self.test.as_deref().map(read).transpose()?.unwrap_or_default();
-        let mut notes: Vec<Note> = note.into_iter().collect();
-        notes.extend(self.validation.as_ref().and_then(|path| one_score(path, &validation)));
         let task = Task::new(self.name.clone(), kind);
         Ok(CustomTask { task, train, validation, test, notes })
     }
@@ -136,16 +103,17 @@ impl LabeledColumns<'_> {
         read_columns(path, &columns)
     }
 
+    /// Parses the labels of rows; each comes with the line on which it begins.
     fn parse_labels(
         rows: Vec<Row>,
         path: &Path,
         kind: &TaskKind,
-    ) -> Result<Vec<Example>, DataError> {
+    ) -> Result<Vec<(usize, Example)>, DataError> {
         let rows = rows.into_iter().map(|Row { fields, line }| {
             let mut fields = fields.into_iter();
             let label = kind.parse_label(&fields.next().unwrap_or_default(), path, line)?;
             let text = fields.next().unwrap_or_default();
-            Ok(Example { text, text2: fields.next(), label: Some(label) })
+            Ok((line, Example { text, text2: fields.next(), label: Some(label) }))
         });
         rows.collect()
     }
@@ -166,28 +134,7 @@ fn classes(path: &Path, rows: &[Row]) -> Result<Vec<String>, DataError> {
     }
 }
 
-/// A note if all labels are numbers and some have a fraction, or there are nearly as many as rows.
-fn look_like_scores(path: &Path, classes: &[String], rows: usize) -> Option<Note> {
-    let numbers: Option<Vec<f64>> = classes.iter().map(|class| class.parse().ok()).collect();
-    let numbers = numbers?;
-    let has_fraction = numbers.iter().any(|number| number.is_finite() && number.fract() != 0.0);
-    let are_many = classes.len() >= MANY_CLASSES && 2 * classes.len() > rows;
-    (has_fraction || are_many).then(|| Note::LookLikeScores {
-        path: path.to_owned(),
-        classes: classes.len(),
-        rows,
-    })
-}
-
-/// A note if there are several rows, all with the same score.
-fn one_score(path: &Path, rows: &[Example]) -> Option<Note> {
-    let first = rows.first()?.label.as_ref()?;
-    let Label::Score(score) = first else { return None };
-    let is_one = rows.len() > 1 && rows.iter().all(|row| row.label.as_ref() == Some(first));
-    is_one.then(|| Note::OneScore { path: path.to_owned(), score: score.to_string() })
-}
-
-/// Reads labeled rows of a file.
+/// Reads labeled rows of a file, with a note if texts are blank.
 ///
 /// # Errors
 /// As [`CustomFiles::read`].
@@ -197,9 +144,11 @@ pub fn read_labeled(
     text2: Option<&str>,
     label: &str,
     kind: &TaskKind,
-) -> Result<Vec<Example>, DataError> {
+) -> Result<(Vec<Example>, Option<Note>), DataError> {
     let columns = LabeledColumns { text, text2, label };
-    LabeledColumns::parse_labels(columns.read(path)?, path, kind)
+    let rows = LabeledColumns::parse_labels(columns.read(path)?, path, kind)?;
+    let note = notes::blank_texts(path, &rows);
+    Ok((rows.into_iter().map(|(_, example)| example).collect(), note))
 }
 
 /// Reads rows without labels; each comes with the line on which it begins.
@@ -225,6 +174,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::task_kind::Label;
 
     fn files(directory: &Path, name: &str, content: &str) -> CustomFiles {
         let train = directory.join(name);
@@ -275,6 +225,19 @@ mod tests {
         let notes = notes("body,team\na,2.5\nb,2.5\nc,2.50\n");
         let [note] = notes.as_slice() else { panic!("{notes:?}") };
         assert!(note.to_string().contains("every row has the score 2.5"), "{note}");
+    }
+
+    #[test]
+    fn blank_texts_are_noted_with_their_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let content = "body,team\none,x\n,y\nthree,x\n\u{200b},y\n";
+        let found = files(directory.path(), "a.csv", content);
+        let notes = found.read(1).unwrap().notes;
+        let [note] = notes.as_slice() else { panic!("{notes:?}") };
+        assert!(note.to_string().ends_with("a.csv: 2 of 4 texts are blank: line 3, 5"), "{note}");
+        let kind = TaskKind::Classification { labels: ["x", "y"].map(str::to_owned).to_vec() };
+        let (rows, again) = read_labeled(&found.train, "body", None, "team", &kind).unwrap();
+        assert_eq!((rows.len(), again.as_ref()), (4, Some(note)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod custom;
 pub mod glue;
 pub mod helpdesk;
 mod hold_out;
+pub mod notes;
 pub mod squad;
 
 /// Every published task of the table.

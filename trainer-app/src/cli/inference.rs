@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use burn_bert::Precision;
 use clap::Args;
 
+use crate::exit::UsageError;
 use crate::inference::predictor::InferenceOptions;
 use crate::run_config::limits;
 
@@ -180,6 +181,18 @@ pub struct ColumnArgs {
     /// Column of the second text, for pairs of texts
     #[arg(long, value_name = "COL", requires = "text")]
     pub text2: Option<String>,
+}
+
+impl ColumnArgs {
+    /// Checks that the columns are different ones; `label` is the column of the label.
+    ///
+    /// # Errors
+    /// A [`UsageError`] for a column that is named twice.
+    pub fn check(&self, label: Option<&str>) -> anyhow::Result<()> {
+        let columns: Vec<&str> =
+            self.text.iter().chain(&self.text2).map(String::as_str).chain(label).collect();
+        limits::distinct_columns(&columns).map_err(UsageError::new)
+    }
 }
 
 /// Base, device and batches of a trained adapter.

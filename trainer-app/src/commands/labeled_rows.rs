@@ -24,7 +24,10 @@ pub(super) fn read(
         texts::input_of_columns(&args.columns, metadata.input)?;
         let task = AdapterTask::of(&metadata)?;
         let text2 = args.columns.text2.as_deref();
-        let rows = custom::read_labeled(path, text, text2, label, &task.task.kind)?;
+        let (rows, note) = custom::read_labeled(path, text, text2, label, &task.task.kind)?;
+        if let Some(note) = note {
+            noteln!("note: {note}");
+        }
         return Ok((task, rows, path.display().to_string()));
     }
     let task = AdapterTask::of_published(&metadata, args.task.as_deref())?;

@@ -60,8 +60,11 @@ pub fn run(args: &PredictArgs) -> Result<()> {
 
 /// Prints the predictions for a chunk of texts.
 fn predict(predictor: &Predictor, texts: &[Text], json: bool, notes: &mut Notes) -> Result<()> {
-    let examples: Vec<Example> =
-        texts.iter().filter(|text| !text.is_blank()).map(|text| text.example.clone()).collect();
+    let examples: Vec<Example> = texts
+        .iter()
+        .filter(|text| !text.example.is_blank())
+        .map(|text| text.example.clone())
+        .collect();
     let predictions = predictor
         .predict(&examples)
         .with_context(|| format!("predicting the texts from line {} on", texts[0].line))?;
@@ -69,13 +72,13 @@ fn predict(predictor: &Predictor, texts: &[Text], json: bool, notes: &mut Notes)
     notes.cut += predictions.cut;
     let mut rows = predictions.rows.iter();
     for text in texts {
-        if text.is_blank() {
+        if text.example.is_blank() {
             notes.blank.add(text.line);
         }
         if text.example.text.contains('\t') {
             notes.tabs.add(text.line);
         }
-        let row = if text.is_blank() { None } else { rows.next() };
+        let row = if text.example.is_blank() { None } else { rows.next() };
         let line = if json {
             json_line(predictor, &text.example, row).to_string()
         } else {

@@ -33,12 +33,6 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// Whether the text is blank, and has no label.
-    pub(crate) fn is_blank(&self) -> bool {
-        let Example { text, text2, .. } = &self.example;
-        text.trim().is_empty() && text2.as_ref().is_none_or(|text2| text2.trim().is_empty())
-    }
-
     fn bytes(&self) -> usize {
         self.example.text.len() + self.example.text2.as_ref().map_or(0, String::len)
     }

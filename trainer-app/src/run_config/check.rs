@@ -16,6 +16,7 @@ impl RunConfig {
     /// The first that is not.
     pub fn check(&self) -> Result<()> {
         self.check_numbers()?;
+        self.check_columns()?;
         let (model, training) = (&self.model, &self.training);
         let fuses = model.method == Method::Fusion;
         ensure!(
@@ -55,6 +56,13 @@ impl RunConfig {
             "the task has both files of its own (`custom`) and a directory of published files (`data`); leave out one"
         );
         Ok(())
+    }
+
+    fn check_columns(&self) -> Result<()> {
+        let Some(custom) = &self.task.custom else { return Ok(()) };
+        let columns = [Some(&custom.text), custom.text2.as_ref(), Some(&custom.label)];
+        let columns: Vec<&str> = columns.into_iter().flatten().map(String::as_str).collect();
+        limits::distinct_columns(&columns).map_err(|error| anyhow!(error))
     }
 
     fn check_numbers(&self) -> Result<()> {

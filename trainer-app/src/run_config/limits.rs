@@ -9,6 +9,20 @@ use axum::http::uri::Authority;
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Arg, Command, Error};
 
+/// Checks that the columns of a file are different ones.
+///
+/// # Errors
+/// A column that is named twice.
+pub fn distinct_columns(columns: &[&str]) -> Result<(), String> {
+    match (0..columns.len()).find(|index| columns[..*index].contains(&columns[*index])) {
+        Some(index) => Err(format!(
+            "the column `{}` is named twice; expected different columns for the text, the second text and the label",
+            columns[index]
+        )),
+        None => Ok(()),
+    }
+}
+
 /// A range of whole numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Count {

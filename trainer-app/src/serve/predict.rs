@@ -22,6 +22,8 @@ use crate::task_data::rows;
 pub(super) struct PendingRequest {
     /// The task of each text.
     tasks: Vec<(String, LoadedTask)>,
+    /// The prediction of each text; null until its logits arrive.
+    predictions: Vec<Value>,
     logits: UnboundedReceiver<(usize, Vec<f32>)>,
 }
 
@@ -29,7 +31,7 @@ pub(super) struct PendingRequest {
 pub(super) fn submit(state: &AppState, body: &[u8]) -> Result<PendingRequest, ApiError> {
     let inputs = request::parse(body).map_err(|error| {
         let status = match error {
-            RequestError::Malformed(_) => StatusCode::BAD_REQUEST,
+            RequestError::Malformed(_) | RequestError::Nul { .. } => StatusCode::BAD_REQUEST,
             RequestError::TooMany { .. } | RequestError::TooLong { .. } => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
@@ -50,8 +52,14 @@ pub(super) fn submit(state: &AppState, body: &[u8]) -> Result<PendingRequest, Ap
         state.queue.reserve(inputs.len()).map_err(|refused| refuse(state, refused))?;
     let (answer, logits) = mpsc::unbounded_channel();
     let mut queued = Vec::with_capacity(inputs.len());
+    let mut predictions = vec![Value::Null; inputs.len()];
     for (number, (input, (task, loaded))) in inputs.into_iter().zip(&tasks).enumerate() {
         let example = Example { text: input.text, text2: input.text2, label: None };
+        // As in `predict`, a text in which nothing is visible has no label.
+        if example.is_blank() {
+            predictions[number] = prediction(task, loaded, None);
+            continue;
+        }
         let text = encode(state, &registry, loaded, example).map_err(|error| {
             ApiError::new(StatusCode::BAD_REQUEST, format!("text {number}: {error:#}"))
         })?;
@@ -65,7 +73,7 @@ pub(super) fn submit(state: &AppState, body: &[u8]) -> Result<PendingRequest, Ap
         });
     }
     reservation.fill(queued).map_err(|refused| refuse(state, refused))?;
-    Ok(PendingRequest { tasks, logits })
+    Ok(PendingRequest { tasks, predictions, logits })
 }
 
 /// The task of each text.
@@ -122,7 +130,6 @@ impl PendingRequest {
     /// Waits for the logits of all texts.
     pub(super) async fn answer(mut self) -> Result<Value, ApiError> {
         let internal = |reason: String| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, reason);
-        let mut predictions = vec![Value::Null; self.tasks.len()];
         while let Some((number, logits)) = self.logits.recv().await {
             let (task, loaded) = &self.tasks[number];
             if logits.iter().any(|logit| !logit.is_finite()) {
@@ -130,12 +137,12 @@ impl PendingRequest {
                     "the logits of text {number} by `{task}` are not finite numbers"
                 )));
             }
-            predictions[number] = prediction(task, loaded, &logits);
+            self.predictions[number] = prediction(task, loaded, Some(&logits));
         }
-        if predictions.iter().any(Value::is_null) {
+        if self.predictions.iter().any(Value::is_null) {
             return Err(internal("the model returned no logits".to_owned()));
         }
-        Ok(json!({ "predictions": predictions }))
+        Ok(json!({ "predictions": self.predictions }))
     }
 }
 
@@ -150,9 +157,9 @@ fn encode(
     Ok(rows.rows()[0].clone())
 }
 
-fn prediction(task: &str, loaded: &LoadedTask, logits: &[f32]) -> Value {
+fn prediction(task: &str, loaded: &LoadedTask, logits: Option<&[f32]>) -> Value {
     let mut prediction = Map::from_iter([("task".to_owned(), json!(task))]);
-    prediction.extend(prediction_fields(&task_kind(&loaded.metadata.head), Some(logits)));
+    prediction.extend(prediction_fields(&task_kind(&loaded.metadata.head), logits));
     Value::Object(prediction)
 }
 

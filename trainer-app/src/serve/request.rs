@@ -89,12 +89,18 @@ pub enum RequestError {
         /// Its length.
         bytes: usize,
     },
+    /// A text has a NUL character, as in no text of a file.
+    #[error("text {number} has a NUL character, expected text; remove it")]
+    Nul {
+        /// Index of the text in the request, from 0.
+        number: usize,
+    },
 }
 
 /// Reads a body and checks its sizes.
 ///
 /// # Errors
-/// A body of another shape, too many texts, or one that is too long.
+/// A body of another shape, too many texts, or one that is too long or has a NUL character.
 pub fn parse(body: &[u8]) -> Result<Vec<Input>, RequestError> {
     let Inputs { inputs: List { kept: inputs, found } } = serde_json::from_slice(body)?;
     if found > MAX_INPUTS {
@@ -104,6 +110,10 @@ pub fn parse(body: &[u8]) -> Result<Vec<Input>, RequestError> {
         let bytes = input.text.len().max(input.text2.as_ref().map_or(0, String::len));
         if bytes > MAX_TEXT {
             return Err(RequestError::TooLong { number, bytes });
+        }
+        if input.text.contains('\0') || input.text2.as_ref().is_some_and(|text| text.contains('\0'))
+        {
+            return Err(RequestError::Nul { number });
         }
     }
     Ok(inputs)

@@ -49,6 +49,15 @@ fn what_is_wrong_is_said_and_leaves_nothing_behind() {
         "--method top-2 --cache memory",
         "there is nothing to cache: top-2 trains the lowest layer",
     );
+    for line in [
+        "train --train rows.csv --text body --label body",
+        "train --train rows.csv --text body --text2 body --label team",
+        "predict any.safetensors --input rows.csv --text body --text2 body",
+        "evaluate any.safetensors --input rows.csv --text body --label body",
+    ] {
+        let said = desk.refuses_usage(line);
+        assert!(said.contains("the column `body` is named twice"), "{line}: {said}");
+    }
     assert_eq!(desk.run("train --task cola").status.code(), Some(2));
     let name = "predict rows.csv --device cpu";
     assert_eq!(desk.run(name).status.code(), Some(1), "{name}");

@@ -74,8 +74,15 @@ fn bodies_that_cannot_be_read_are_refused() {
         assert!(answer.contains("the body is not"), "{answer}");
         assert!(answer.len() < 1000, "{} bytes", answer.len());
     }
+    let answer = server.answer(&post(&text("a\0")));
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("NUL"), "{answer}");
+    // As in `predict`, there is no label for these.
+    for blank in ["", " \n", "\u{200b}"] {
+        let answer = server.answer(&post(&text(blank)));
+        assert!(answer.contains(r#"{"predictions":[{"task":"one","label":null}]}"#), "{answer}");
+    }
     // These are texts.
-    for good in ["", "\0", "\u{202e}\u{0301}", "🙂", &"a".repeat(65_536), &". ".repeat(32_000)] {
+    for good in ["\u{202e}\u{0301}", "🙂", &"a".repeat(65_536), &". ".repeat(32_000)] {
         let answer = server.answer(&post(&text(good)));
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
