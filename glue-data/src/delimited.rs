@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use derive_new::new;
+
 use crate::encoding::line_ends;
 use crate::error::{DataError, TableError};
 
@@ -36,21 +38,20 @@ pub(crate) struct Record<'a> {
 }
 
 /// The records of a text, without blank lines. The iterator ends after an error.
+#[derive(new)]
 pub(crate) struct Records<'a> {
     path: &'a Path,
     text: &'a str,
     /// The index of the next byte.
+    #[new(default)]
     at: usize,
     /// The line of that byte.
+    #[new(value = "1")]
     line: usize,
     how: Delimited,
 }
 
 impl<'a> Records<'a> {
-    pub(crate) fn new(path: &'a Path, text: &'a str, how: Delimited) -> Self {
-        Self { path, text, at: 0, line: 1, how }
-    }
-
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }

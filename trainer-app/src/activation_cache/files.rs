@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use burn_adapters::file::atomic;
+use derive_new::new;
 use glue_data::TokenizedDataset;
 use sha2::{Digest, Sha256};
 
@@ -37,24 +38,20 @@ const LIMIT: &str = "TRAINER_STATES_GB";
 const DEFAULT_LIMIT: u64 = 20_000_000_000;
 
 /// The files of one base.
-#[derive(Debug)]
+#[derive(Debug, new)]
 pub struct ActivationFiles {
     directory: PathBuf,
-    /// Everything that determines activations beside the rows and the layer.
+    /// Everything that determines activations beside the rows and the layer: weights, configuration, precision and
+    /// device.
     base: String,
     /// The limit for all files, in bytes.
     limit: u64,
     /// Files that this process has opened, which are not removed.
+    #[new(default)]
     in_use: Mutex<Vec<PathBuf>>,
 }
 
 impl ActivationFiles {
-    /// The files of a base in a directory. `base` identifies everything that determines the activations: weights,
-    /// configuration, precision and device.
-    pub fn new(directory: PathBuf, base: String, limit: u64) -> Self {
-        Self { directory, base, limit, in_use: Mutex::new(Vec::new()) }
-    }
-
     /// Opens the file with the activations of rows that enter a layer, which has so many bytes of values. If there is no
     /// intact file, `compute` writes them into a new one. Waits for another process that computes the same file.
     ///

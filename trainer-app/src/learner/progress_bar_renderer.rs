@@ -7,22 +7,19 @@ use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation,
     MetricsRendererTraining,
 };
+use derive_new::new;
 use indicatif::ProgressBar;
 
 /// Updates the progress bar.
-#[derive(Debug)]
+#[derive(Debug, new)]
 pub struct ProgressBarRenderer {
     bar: ProgressBar,
+    #[new(value = "1")]
     epoch: u64,
+    #[new(default)]
     items: u64,
+    #[new(value = "true")]
     is_training: bool,
-}
-
-impl ProgressBarRenderer {
-    /// Displays a run on a progress bar.
-    pub fn new(bar: ProgressBar) -> Self {
-        Self { bar, epoch: 1, items: 0, is_training: true }
-    }
 }
 
 impl MetricsRendererTraining for ProgressBarRenderer {

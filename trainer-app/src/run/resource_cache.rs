@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use anyhow::{Result, anyhow, ensure};
 use burn::tensor::Device;
 use burn_bert::{Bert, BertConfig, Encoder, Precision};
+use derive_new::new;
 use glue_data::TextEncoder;
 
 use crate::activation_cache::files::{self, ActivationFiles};
@@ -19,12 +20,17 @@ use crate::task_data;
 use crate::task_data::data_set::{PreparedData, TaskData};
 
 /// A device, and the resources that were loaded for it.
+#[derive(new)]
 pub struct ResourceCache {
     device: Device,
+    #[new(default)]
     replicas: Vec<Device>,
+    #[new(default)]
     bases: HashMap<String, Arc<LoadedBase>>,
+    #[new(default)]
     data: HashMap<String, Arc<LoadedData>>,
     /// Those of the last run alone, because they are large; the next run of a sweep most likely needs the same.
+    #[new(default)]
     activations: Option<(String, Arc<SplitActivations>)>,
 }
 
@@ -53,17 +59,6 @@ pub struct LoadedData {
 }
 
 impl ResourceCache {
-    /// An empty cache.
-    pub fn new(device: Device) -> Self {
-        Self {
-            device,
-            replicas: Vec::new(),
-            bases: HashMap::new(),
-            data: HashMap::new(),
-            activations: None,
-        }
-    }
-
     /// The cache with further devices, which compute a share of every batch.
     #[must_use]
     pub fn with_replicas(self, replicas: Vec<Device>) -> Self {

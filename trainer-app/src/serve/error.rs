@@ -3,24 +3,23 @@
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
+use derive_new::new;
 use serde_json::{Value, json};
 
 use super::log::log;
 
 /// An error response: a status and a sentence.
-#[derive(Debug)]
+#[derive(Debug, new)]
 pub(super) struct ApiError {
     status: StatusCode,
+    #[new(into)]
     sentence: String,
     /// Whether the client may retry the request.
+    #[new(default)]
     is_temporary: bool,
 }
 
 impl ApiError {
-    pub(super) fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self { status, sentence: sentence.into(), is_temporary: false }
-    }
-
     /// An error after which the client may retry.
     pub(super) fn busy(status: StatusCode, sentence: impl Into<String>) -> Self {
         Self { is_temporary: true, ..Self::new(status, sentence) }

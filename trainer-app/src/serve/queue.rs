@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
+use derive_new::new;
 use glue_data::{Encoded, PadToLongest};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
@@ -58,10 +59,13 @@ pub(super) enum Refused {
 }
 
 /// Texts in the order of their arrival.
+#[derive(new)]
 pub(super) struct Queue {
     /// Maximum number of texts.
     pub(super) capacity: usize,
+    #[new(default)]
     state: Mutex<QueueState>,
+    #[new(default)]
     changed: Condvar,
 }
 
@@ -102,10 +106,6 @@ impl Drop for Reservation {
 }
 
 impl Queue {
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, state: Mutex::default(), changed: Condvar::new() }
-    }
-
     fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use burn_bert::Projection;
+use derive_new::new;
 use serde::{Deserialize, Serialize};
 
 use crate::methods::error::PlanError;
@@ -10,23 +11,18 @@ use crate::methods::kind::KindConfig;
 use crate::methods::layers::Layers;
 
 /// Configuration of the (IA)³ factors of a plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, new)]
 #[serde(deny_unknown_fields)]
 pub struct Ia3Config {
     /// The layers with factors.
+    #[new(value = "Layers::All")]
     pub layers: Layers,
     /// The projections whose outputs are scaled in each of these layers.
     pub outputs: BTreeSet<Projection>,
     /// The projections whose inputs are scaled.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[new(default)]
     pub inputs: BTreeSet<Projection>,
-}
-
-impl Ia3Config {
-    /// Factors of the outputs of some projections, in every layer.
-    pub fn new(outputs: BTreeSet<Projection>) -> Self {
-        Self { layers: Layers::All, outputs, inputs: BTreeSet::new() }
-    }
 }
 
 impl KindConfig for Ia3Config {

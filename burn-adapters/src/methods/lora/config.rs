@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use burn_bert::Projection;
+use derive_new::new;
 use serde::{Deserialize, Serialize};
 
 use super::dora::DoraFormula;
@@ -11,15 +12,17 @@ use crate::methods::kind::KindConfig;
 use crate::methods::layers::Layers;
 
 /// Configuration of the LoRAs of a plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, new)]
 #[serde(deny_unknown_fields)]
 pub struct LoraConfig {
     /// The layers with LoRAs.
+    #[new(value = "Layers::All")]
     pub layers: Layers,
     /// The projections with a LoRA in each of these layers.
     pub projections: BTreeSet<Projection>,
     /// Whether the pooler's projection has one too, if the pooler is used.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[new(default)]
     pub pooler: bool,
     /// The rank, 1 or more.
     pub rank: usize,
@@ -27,12 +30,15 @@ pub struct LoraConfig {
     pub alpha: f64,
     /// How the scaling factor depends on the rank.
     #[serde(default, skip_serializing_if = "RankScaling::is_default")]
+    #[new(default)]
     pub scaling: RankScaling,
     /// Whether a gate for each text replaces the scaling factor; α then has no effect.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[new(default)]
     pub gate: bool,
     /// Makes each a DoRA, with a magnitude for each output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[new(default)]
     pub dora: Option<DoraFormula>,
 }
 
@@ -60,22 +66,6 @@ impl RankScaling {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     fn is_default(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-impl LoraConfig {
-    /// LoRAs in every layer, with the scaling factor `alpha / rank` and no gate.
-    pub fn new(projections: BTreeSet<Projection>, rank: usize, alpha: f64) -> Self {
-        Self {
-            layers: Layers::All,
-            projections,
-            pooler: false,
-            rank,
-            alpha,
-            scaling: RankScaling::Rank,
-            gate: false,
-            dora: None,
-        }
     }
 }
 

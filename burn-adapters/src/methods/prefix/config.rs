@@ -1,5 +1,6 @@
 //! The length of prefixes, their layers, and whether a network generates them.
 
+use derive_new::new;
 use serde::{Deserialize, Serialize};
 
 use crate::methods::error::PlanError;
@@ -7,10 +8,11 @@ use crate::methods::kind::KindConfig;
 use crate::methods::layers::Layers;
 
 /// Configuration of the prefixes of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, new)]
 #[serde(deny_unknown_fields)]
 pub struct PrefixConfig {
     /// The layers with prefixes.
+    #[new(value = "Layers::All")]
     pub layers: Layers,
     /// The number of keys and of values, 1 or more.
     pub length: usize,
@@ -18,6 +20,7 @@ pub struct PrefixConfig {
     pub reparameterization: Option<usize>,
     /// Whether gates for each text scale them.
     #[serde(default, skip_serializing_if = "PrefixGate::is_default")]
+    #[new(default)]
     pub gate: PrefixGate,
 }
 
@@ -47,13 +50,6 @@ impl PrefixGate {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     fn is_default(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-impl PrefixConfig {
-    /// Prefixes in every layer, without gates.
-    pub fn new(length: usize, reparameterization: Option<usize>) -> Self {
-        Self { layers: Layers::All, length, reparameterization, gate: PrefixGate::None }
     }
 }
 
