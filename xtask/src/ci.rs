@@ -8,11 +8,9 @@ use serde::Deserialize;
 use xshell::{Shell, cmd};
 
 use crate::device::Backend;
-use crate::fuzz::FuzzArgs;
-use crate::guide::GuideArgs;
 use crate::test::Resources;
 use crate::torture::TortureArgs;
-use crate::{fuzz, guide, interop, package, peers, test, torture, train};
+use crate::{interop, peers, test, torture, train};
 
 const TYPOS: &str = "typos==1.52.0";
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
@@ -20,7 +18,7 @@ const CARGO_DENY: &str = "cargo-deny@0.20.2";
 /// A step; what it skips is added to the list.
 type Step = (&'static str, fn(&Shell, &mut Vec<String>) -> Result<()>);
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 9] = [
     ("format", |shell, _| Ok(cmd!(shell, "cargo fmt --all --check").run()?)),
     ("spelling", |shell, _| spelling(shell)),
     ("lints", |shell, _| {
@@ -30,14 +28,11 @@ const STEPS: [Step; 12] = [
         Ok(cargo.args(["--locked", "--", "-D", "warnings"]).run()?)
     }),
     ("tests", tests),
-    ("fuzz", |shell, _| fuzz::run(shell, &FuzzArgs::minute_each())),
     ("documentation", |shell, _| {
         let cargo = cmd!(shell, "cargo doc --workspace --no-deps --locked");
         Ok(cargo.env("RUSTDOCFLAGS", "-D warnings").run()?)
     }),
-    ("packages", |shell, _| package::check(shell)),
     ("end to end", |shell, _| end_to_end(shell)),
-    ("guide", |shell, _| guide::run(shell, &GuideArgs::everything())),
     ("interrupted", |shell, _| torture::run(shell, &TortureArgs::few())),
     ("exchange with Python", exchange),
     ("dependencies", |shell, _| dependencies(shell)),

@@ -32,13 +32,6 @@ pub(crate) struct FuzzArgs {
     jobs: usize,
 }
 
-impl FuzzArgs {
-    /// Every kind of file for a minute, two at a time: for every change.
-    pub(crate) fn minute_each() -> Self {
-        Self { seconds: 60, kind_seconds: Some(60), inputs: None, reader: None, seed: 1, jobs: 2 }
-    }
-}
-
 pub(crate) fn run(shell: &Shell, args: &FuzzArgs) -> Result<()> {
     let harnesses = build(shell)?;
     let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -28,13 +28,6 @@ pub(crate) struct GuideArgs {
     book: bool,
 }
 
-impl GuideArgs {
-    /// Everything: the links, the book and the commands of all chapters.
-    pub(crate) fn everything() -> Self {
-        Self { book: true, ..Self::default() }
-    }
-}
-
 pub(crate) fn run(shell: &Shell, args: &GuideArgs) -> Result<()> {
     let guide = train::workspace().join("docs/guide");
     links::check(&train::workspace())?;

@@ -9,7 +9,7 @@ use glue_data::{Split, encoding, tabular, tasks};
 use crate::files::{directory, run_with_file};
 
 /// Memory for a file of 1 MiB: its shortest rows have 4 bytes, and each is held as two texts in a list.
-const ROWS: usize = 64 << 20;
+const ROWS: usize = 128 << 20;
 
 /// Reads two columns.
 pub(crate) fn check(name: &str, file: &str, seeds: &[Vec<u8>], memory: usize) {
