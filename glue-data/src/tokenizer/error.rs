@@ -149,7 +149,7 @@ pub enum TokenizerError {
         /// The token.
         token: String,
     },
-    /// The tokenizer does not put [CLS] and [SEP] around a text.
+    /// The tokenizer does not put `[CLS]` and `[SEP]` around a text.
     #[error(
         "tokenizer.json makes {found} of an empty text, expected [CLS] and [SEP]; its post_processor is not BERT's"
     )]

@@ -1,5 +1,5 @@
 //! One training run: from a configuration to an adapter file and a result.
-//! What runs share is in [`resource_cache`](crate::run::resource_cache).
+//! What runs share is in [`resource_cache`].
 
 mod conclusion;
 mod insertion_cost;
