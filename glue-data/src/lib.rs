@@ -8,6 +8,7 @@ pub mod encoding;
 mod error;
 mod jsonl;
 mod label_forms;
+mod lines;
 pub mod metric;
 mod published;
 mod rows;
@@ -23,6 +24,7 @@ mod tokens;
 
 pub use batch::{Batch, PadToLongest};
 pub use error::{DataError, LabelError, PublishedError, SquadError, TableError, TextError};
+pub use lines::Lines;
 pub use rows::{Example, Row, Split};
 pub use seed::derive_seed;
 pub use submission::submission;

@@ -72,10 +72,9 @@ impl CustomFiles {
             Ok::<Vec<Example>, DataError>(rows.into_iter().map(|(_, example)| example).collect())
         };
         let train = examples(rows, &self.train)?;
-        let validation = self.validation.as_deref().map(|path| examples(columns.read(path)?, path));
-        let validation = validation.transpose()?;
-        let test = self.test.as_deref().map(|path| examples(columns.read(path)?, path));
-        let test = test.transpose()?.unwrap_or_default();
+        let mut read = |path: &PathBuf| examples(columns.read(path)?, path);
+        let validation = self.validation.as_ref().map(&mut read).transpose()?;
+        let test = self.test.as_ref().map(&mut read).transpose()?.unwrap_or_default();
         notes.extend(notes::one_score(&self.train, &train));
         if let (Some(path), Some(rows)) = (&self.validation, &validation) {
             notes.extend(notes::one_score(path, rows));

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::lines::Lines;
 use crate::rows::Example;
 use crate::task_kind::Label;
 
 /// Numeric labels are probably scores if there are at least this many, and more than half as many as rows.
 const MANY_CLASSES: usize = 10;
-/// Maximum number of lines in a note.
-const NAMED_LINES: usize = 10;
 
 /// Something in the files that is allowed but may be a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +36,7 @@ pub enum Note {
         /// Number of rows.
         rows: usize,
         /// The lines of the blank texts.
-        lines: Vec<usize>,
+        lines: Lines,
     },
 }
 
@@ -55,16 +54,13 @@ impl fmt::Display for Note {
                 "{}: every row has the score {score}, so that nothing can be learned or correlated with it",
                 path.display()
             ),
-            Self::BlankTexts { path, rows, lines } => {
-                let first: Vec<_> =
-                    lines.iter().take(NAMED_LINES).map(ToString::to_string).collect();
-                let (path, count, first) = (path.display(), lines.len(), first.join(", "));
-                write!(formatter, "{path}: {count} of {rows} texts are blank: line {first}")?;
-                match count.saturating_sub(NAMED_LINES) {
-                    0 => Ok(()),
-                    more => write!(formatter, " and {more} more"),
-                }
-            }
+            Self::BlankTexts { path, rows, lines } => write!(
+                formatter,
+                "{}: {} of {rows} texts are blank: line {}",
+                path.display(),
+                lines.count(),
+                lines.numbers()
+            ),
         }
     }
 }
@@ -92,8 +88,8 @@ pub(super) fn one_score(path: &Path, rows: &[Example]) -> Option<Note> {
 
 /// A note if some texts are blank; each row comes with the line on which it begins.
 pub(super) fn blank_texts(path: &Path, rows: &[(usize, Example)]) -> Option<Note> {
+    let mut lines = Lines::default();
     let blank = rows.iter().filter(|(_, example)| example.is_blank());
-    let lines: Vec<usize> = blank.map(|(line, _)| *line).collect();
-    let is_any = !lines.is_empty();
-    is_any.then(|| Note::BlankTexts { path: path.to_owned(), rows: rows.len(), lines })
+    blank.for_each(|(line, _)| lines.add(*line));
+    (lines.count() > 0).then(|| Note::BlankTexts { path: path.to_owned(), rows: rows.len(), lines })
 }

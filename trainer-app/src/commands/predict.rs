@@ -1,10 +1,8 @@
 //! `trainer predict`: predicted labels of texts, or GLUE's submission files.
 
-use std::fmt;
-
 use anyhow::{Context, Result, ensure};
 use burn_adapters::file::native;
-use glue_data::Example;
+use glue_data::{Example, Lines};
 use serde_json::{Map, Value, json};
 
 use crate::cli::PredictArgs;
@@ -19,8 +17,6 @@ use crate::terminal::output;
 
 /// Batches of a chunk: texts of similar length share a batch.
 const CHUNK_BATCHES: usize = 32;
-/// Maximum number of lines that a note lists.
-const NAMED: usize = 10;
 
 /// Runs `trainer predict`.
 ///
@@ -72,13 +68,15 @@ fn predict(predictor: &Predictor, texts: &[Text], json: bool, notes: &mut Notes)
     notes.cut += predictions.cut;
     let mut rows = predictions.rows.iter();
     for text in texts {
-        if text.example.is_blank() {
-            notes.blank.add(text.line);
-        }
         if text.example.text.contains('\t') {
             notes.tabs.add(text.line);
         }
-        let row = if text.example.is_blank() { None } else { rows.next() };
+        let row = if text.example.is_blank() {
+            notes.blank.add(text.line);
+            None
+        } else {
+            rows.next()
+        };
         let line = if json {
             json_line(predictor, &text.example, row).to_string()
         } else {
@@ -108,44 +106,16 @@ struct Notes {
 impl Notes {
     fn print(&self, may_be_pairs: bool, max_length: usize) {
         let Self { texts, cut, blank, tabs } = self;
-        if blank.count > 0 {
-            let count = blank.count;
+        if blank.count() > 0 {
+            let count = blank.count();
             noteln!("note: {count} of {texts} texts are blank and have no label: {blank}");
         }
-        if may_be_pairs && tabs.count > 0 {
+        if may_be_pairs && tabs.count() > 0 {
             noteln!(
                 "note: a tab is part of the text in {tabs}; with --pairs it separates the two texts of a pair"
             );
         }
-        rows::report_truncation(*cut, texts - blank.count, max_length);
-    }
-}
-
-/// Some lines of the input: their number, and the first of them.
-#[derive(Default)]
-struct Lines {
-    count: usize,
-    first: Vec<usize>,
-}
-
-impl Lines {
-    fn add(&mut self, line: usize) {
-        self.count += 1;
-        if self.first.len() < NAMED {
-            self.first.push(line);
-        }
-    }
-}
-
-impl fmt::Display for Lines {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        let numbers: Vec<String> = self.first.iter().map(ToString::to_string).collect();
-        let noun = if self.count == 1 { "line" } else { "lines" };
-        write!(formatter, "{noun} {}", numbers.join(", "))?;
-        match self.count - self.first.len() {
-            0 => Ok(()),
-            rest => write!(formatter, " and {rest} more"),
-        }
+        rows::report_truncation(*cut, texts - blank.count(), max_length);
     }
 }
 
@@ -195,16 +165,5 @@ mod tests {
     fn a_text_is_one_field_of_one_line() {
         assert_eq!(escaped("a\tb\r\nc\\d \u{e9}"), "a\\tb\\r\\nc\\\\d \u{e9}");
         assert_eq!(escaped("\u{1b}[2J\u{2028}\u{85}"), "\\u{1b}[2J\\u{2028}\\u{85}");
-    }
-
-    #[test]
-    fn a_note_names_the_first_lines() {
-        let lines = |numbers: std::ops::RangeInclusive<usize>| {
-            let mut lines = Lines::default();
-            numbers.for_each(|line| lines.add(line));
-            lines.to_string()
-        };
-        assert_eq!(lines(4..=4), "line 4");
-        assert_eq!(lines(1..=12), "lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more");
     }
 }

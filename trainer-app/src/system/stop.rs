@@ -1,7 +1,7 @@
 //! Signals that stop the program: training finishes the current step, saves a checkpoint and exits.
 //!
-//! Before training starts, there is nothing to save, and a signal ends the program. So does a second Ctrl-C. A closed terminal and a system that shuts down may send several signals, which
-//! count as one.
+//! Before training starts, there is nothing to save, and a signal ends the program. So does a second Ctrl-C.
+//! A closed terminal and a system that shuts down may send several signals, which count as one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
