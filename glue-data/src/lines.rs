@@ -29,7 +29,7 @@ impl Lines {
     }
 
     /// The first lines, and how many more there are: `3, 5 and 2 more`.
-    pub fn numbers(&self) -> String {
+    fn numbers(&self) -> String {
         let first: Vec<String> = self.first.iter().map(ToString::to_string).collect();
         let first = first.join(", ");
         match self.count - self.first.len() {

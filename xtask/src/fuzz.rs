@@ -32,6 +32,14 @@ pub(crate) struct FuzzArgs {
     jobs: usize,
 }
 
+impl FuzzArgs {
+    /// A minute for each kind of file, two kinds at a time.
+    pub(crate) fn minute_each() -> Self {
+        let seconds = 60;
+        Self { seconds, kind_seconds: Some(seconds), inputs: None, reader: None, seed: 1, jobs: 2 }
+    }
+}
+
 pub(crate) fn run(shell: &Shell, args: &FuzzArgs) -> Result<()> {
     let harnesses = build(shell)?;
     let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();

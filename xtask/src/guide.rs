@@ -28,6 +28,13 @@ pub(crate) struct GuideArgs {
     book: bool,
 }
 
+impl GuideArgs {
+    /// Every chapter, and the book.
+    pub(crate) fn with_book() -> Self {
+        Self { book: true, ..Self::default() }
+    }
+}
+
 pub(crate) fn run(shell: &Shell, args: &GuideArgs) -> Result<()> {
     let guide = train::workspace().join("docs/guide");
     links::check(&train::workspace())?;
@@ -65,7 +72,7 @@ fn chapters(source: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn build_book(shell: &Shell, guide: &Path) -> Result<()> {
-    let root = crate::ci::tools().join(MDBOOK);
+    let root = train::tools().join(MDBOOK);
     let mdbook = root.join("bin/mdbook");
     if !mdbook.is_file() {
         // Its server and its search are not used here.

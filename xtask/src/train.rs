@@ -23,6 +23,11 @@ pub(crate) fn target() -> PathBuf {
     target_of(std::env::var_os(TARGET))
 }
 
+/// The directory of the tools that the checks install.
+pub(crate) fn tools() -> PathBuf {
+    target().join("ci-tools")
+}
+
 /// `CARGO_TARGET_DIR` relative to the caller's directory, or `target` in the workspace.
 fn target_of(variable: Option<OsString>) -> PathBuf {
     match variable.filter(|target| !target.is_empty()) {

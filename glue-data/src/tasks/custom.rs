@@ -233,7 +233,7 @@ mod tests {
         let found = files(directory.path(), "a.csv", content);
         let notes = found.read(1).unwrap().notes;
         let [note] = notes.as_slice() else { panic!("{notes:?}") };
-        assert!(note.to_string().ends_with("a.csv: 2 of 4 texts are blank: line 3, 5"), "{note}");
+        assert!(note.to_string().ends_with("a.csv: 2 of 4 texts are blank: lines 3, 5"), "{note}");
         let kind = TaskKind::Classification { labels: ["x", "y"].map(str::to_owned).to_vec() };
         let (rows, again) = read_labeled(&found.train, "body", None, "team", &kind).unwrap();
         assert_eq!((rows.len(), again.as_ref()), (4, Some(note)));

@@ -56,10 +56,9 @@ impl fmt::Display for Note {
             ),
             Self::BlankTexts { path, rows, lines } => write!(
                 formatter,
-                "{}: {} of {rows} texts are blank: line {}",
+                "{}: {} of {rows} texts are blank: {lines}",
                 path.display(),
-                lines.count(),
-                lines.numbers()
+                lines.count()
             ),
         }
     }

@@ -87,7 +87,7 @@ impl Names {
 
 /// A text of a client, shortened for an error message.
 pub(super) fn shortened(text: &str) -> String {
-    const LONGEST: usize = 80;
+    const LONGEST: usize = 200;
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
@@ -123,7 +123,7 @@ mod tests {
         assert!(error.contains("--allow-host evil.example"), "{error}");
         check(&names, &[]).unwrap_err();
         let long = "a".repeat(10_000);
-        assert!(check(&names, &[("host", &long)]).unwrap_err().len() < 300);
+        assert!(check(&names, &[("host", &long)]).unwrap_err().len() < 500);
 
         let everywhere = Names::new("0.0.0.0:80".parse().unwrap(), &[]);
         check(&everywhere, &[("host", "192.0.2.1")]).unwrap();

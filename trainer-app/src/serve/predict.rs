@@ -31,7 +31,7 @@ pub(super) struct PendingRequest {
 pub(super) fn submit(state: &AppState, body: &[u8]) -> Result<PendingRequest, ApiError> {
     let inputs = request::parse(body).map_err(|error| {
         let status = match error {
-            RequestError::Malformed(_) | RequestError::Nul { .. } => StatusCode::BAD_REQUEST,
+            RequestError::Malformed { .. } | RequestError::Nul { .. } => StatusCode::BAD_REQUEST,
             RequestError::TooMany { .. } | RequestError::TooLong { .. } => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::origin::shortened;
+
 /// Maximum number of texts of a request.
 pub const MAX_INPUTS: usize = 256;
 /// Maximum size of a text in bytes. A token rarely has more than ten, and a BERT uses some hundred tokens; longer texts
@@ -71,8 +73,11 @@ impl<'de> Visitor<'de> for ListVisitor {
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// It is not JSON, or JSON of another shape.
-    #[error("the body is not `{{\"inputs\": [{{\"task\": …, \"text\": …}}, …]}}`: {0}")]
-    Malformed(#[from] serde_json::Error),
+    #[error("the body is not `{{\"inputs\": [{{\"task\": …, \"text\": …}}, …]}}`: {reason}")]
+    Malformed {
+        /// The error of the parser, shortened: it repeats names of the body, which may be long.
+        reason: String,
+    },
     /// There are more texts than a request may have.
     #[error("the request has {found} texts, expected at most {MAX_INPUTS}")]
     TooMany {
@@ -102,7 +107,11 @@ pub enum RequestError {
 /// # Errors
 /// A body of another shape, too many texts, or one that is too long or has a NUL character.
 pub fn parse(body: &[u8]) -> Result<Vec<Input>, RequestError> {
-    let Inputs { inputs: List { kept: inputs, found } } = serde_json::from_slice(body)?;
+    let malformed = |error: serde_json::Error| RequestError::Malformed {
+        reason: shortened(&error.to_string()),
+    };
+    let Inputs { inputs: List { kept: inputs, found } } =
+        serde_json::from_slice(body).map_err(malformed)?;
     if found > MAX_INPUTS {
         return Err(RequestError::TooMany { found });
     }
@@ -133,5 +142,12 @@ mod tests {
         assert_eq!(parse(&body(MAX_INPUTS)).unwrap().len(), MAX_INPUTS);
         let error = parse(&body(MAX_INPUTS + 7)).unwrap_err().to_string();
         assert_eq!(error, "the request has 263 texts, expected at most 256");
+    }
+
+    #[test]
+    fn a_long_unknown_field_is_not_repeated_in_full() {
+        let body = format!("{{\"{}\":1}}", "a".repeat(1 << 20));
+        let error = parse(body.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("unknown field `aaa") && error.len() < 500, "{error}");
     }
 }
