@@ -75,6 +75,17 @@ pub(crate) trait ProjectionModule {
     fn merge(&self, weights: Weights) -> Result<Weights, PlanError>;
 }
 
+/// Whether weight decay applies to a trained parameter of this shape: to matrices, not to vectors such as biases, norms
+/// and factors.
+///
+/// Google's code excludes norms and biases by name (`exclude_from_weight_decay` in its `optimization.py`), nanoGPT by
+/// rank, which gives the same.
+/// A module with matrices that do not decay names them:
+/// [`Fusion::undecayed_parameters`](crate::model::fusion::Fusion::undecayed_parameters).
+pub(crate) fn decays(shape: &[usize]) -> bool {
+    shape.len() >= 2
+}
+
 /// Weights of a linear projection, in single precision or higher.
 pub(crate) struct Weights {
     /// `[d_input, d_output]`

@@ -52,6 +52,19 @@ impl<M: Module + ModuleDisplay> Projections<M> {
         }
     }
 
+    /// The modules with their projections, to change them.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Projection, &mut M)> {
+        let modules = [
+            (Projection::Query, &mut self.query),
+            (Projection::Key, &mut self.key),
+            (Projection::Value, &mut self.value),
+            (Projection::AttentionOutput, &mut self.attention_output),
+            (Projection::FeedForwardIn, &mut self.feed_forward_in),
+            (Projection::FeedForwardOut, &mut self.feed_forward_out),
+        ];
+        modules.into_iter().filter_map(|(projection, module)| Some((projection, module.as_mut()?)))
+    }
+
     /// The module at a projection.
     pub fn get(&self, projection: Projection) -> Option<&M> {
         match projection {

@@ -165,6 +165,25 @@ impl AdaptedBert {
         self.clone().map(&mut NoGradMapper)
     }
 
+    /// The same model for forward passes without training: what depends on the weights alone, the norms of DoRA's
+    /// weights, is computed once.
+    ///
+    /// Its logits are the same bit for bit. Training, loading weights or moving it to another device removes what was
+    /// computed.
+    #[must_use]
+    pub fn for_inference(&self) -> Self {
+        let mut model = self.valid();
+        for (index, layer) in model.task.layers.iter_mut().enumerate() {
+            for (projection, lora) in layer.low_rank.iter_mut() {
+                lora.fix_rescaling(model.bert.projection(index, projection));
+            }
+        }
+        if let (Some(lora), Some(dense)) = (&mut model.task.pooler, model.bert.pooler()) {
+            lora.fix_rescaling(dense);
+        }
+        model
+    }
+
     /// The lowest layer with anything of the task; no gradient is needed below it unless the
     /// [embeddings](Self::trains_embeddings) train.
     pub fn lowest_layer(&self) -> usize {

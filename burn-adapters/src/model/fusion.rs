@@ -6,7 +6,7 @@
 //! Its penalty that draws the value matrix towards the identity is not implemented; weight decay, which would draw it
 //! towards 0, is not applied to it.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::nn::{Dropout, DropoutConfig, Initializer, Linear};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
@@ -98,6 +98,12 @@ impl Fusion {
         });
         let layers = layers.collect();
         Ok(Self { adapters, layers })
+    }
+
+    /// The value matrices: they start as the identity, and weight decay would draw them to 0.
+    pub(crate) fn undecayed_parameters(&self) -> impl Iterator<Item = ParamId> {
+        let sites = self.layers.iter().flat_map(|layer| [&layer.attention, &layer.feed_forward]);
+        sites.flatten().map(|site| site.value.weight.id)
     }
 
     /// What the adapters together add to a sub-layer's output, if any is at this site; `norm` is the site's final norm.

@@ -1,12 +1,15 @@
 //! The trainable parameters by name, and a table of their counts.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
 use burn::tensor::Tensor;
 use burn_bert::{Encoder, EncoderPart, ModulePaths};
 
+use crate::methods::kind::decays;
 use crate::model::adapted::AdaptedBert;
+use crate::model::fusion::Fusion;
 use crate::model::trained_paths::{last_segment, part_of_base};
 
 /// A trainable parameter.
@@ -20,18 +23,8 @@ pub struct TrainableParameter {
     pub shape: Vec<usize>,
     /// Its row in the table.
     pub group: Group,
-}
-
-impl TrainableParameter {
-    /// Whether weight decay applies: to matrices, not to vectors such as biases, norms and factors.
-    ///
-    /// The value matrices of a fusion are an exception: they start as the identity and should not be drawn to 0.
-    /// Google's code excludes norms and biases by name (`exclude_from_weight_decay` in its `optimization.py`), nanoGPT by
-    /// rank, which gives the same.
-    pub fn decays(&self) -> bool {
-        let is_value = self.group == Group::Fusion && self.path.ends_with(".value.weight");
-        self.shape.len() >= 2 && !is_value
-    }
+    /// Whether weight decay applies.
+    pub decays: bool,
 }
 
 /// A row of the table of trainable parameters.
@@ -142,24 +135,21 @@ impl TrainableTable {
 
 impl fmt::Display for TrainableTable {
     /// ```text
-    /// what trains      tensors   parameters   of the base
-    /// adapters              96    2,379,264        2.17 %
-    /// LayerNorms            50       38,400        0.04 %
-    /// head                   2        1,538        0.00 %
-    /// together             148    2,419,202        2.21 %
+    /// trainable        tensors   parameters    % of base
+    /// adapters              96    2,379,264         2.17
+    /// LayerNorms            50       38,400         0.04
+    /// head                   2        1,538         0.00
+    /// total                148    2,419,202         2.21
     /// ```
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:<16} {:>7} {:>12} {:>12}",
-            "what trains", "tensors", "parameters", "of the base"
-        )?;
+        let (tensors, parameters, share) = ("tensors", "parameters", "% of base");
+        write!(f, "{:<16} {tensors:>7} {parameters:>12} {share:>12}", "trainable")?;
         let rows = self.rows.iter().map(|row| (row.group.name(), row.tensors, row.parameters));
         for (name, tensors, parameters) in
-            rows.chain([("together", self.tensors(), self.parameters())])
+            rows.chain([("total", self.tensors(), self.parameters())])
         {
             let (count, share) = (with_commas(parameters), 100.0 * self.share(parameters));
-            write!(f, "\n{name:<16} {tensors:>7} {count:>12} {share:>10.2} %")?;
+            write!(f, "\n{name:<16} {tensors:>7} {count:>12} {share:>12.2}")?;
         }
         Ok(())
     }
@@ -192,6 +182,7 @@ impl AdaptedBert {
         struct Collector<F> {
             paths: &'static ModulePaths,
             chosen: F,
+            undecayed: HashSet<ParamId>,
             path: Vec<String>,
             parameters: Vec<TrainableParameter>,
         }
@@ -209,18 +200,18 @@ impl AdaptedBert {
                 let path = self.path.join(".");
                 if (self.chosen)(&path) {
                     let group = Group::new(&path, part_of_base(&path, self.paths));
-                    self.parameters.push(TrainableParameter {
-                        path,
-                        id: param.id,
-                        shape: param.lazy_shape().to_vec(),
-                        group,
-                    });
+                    let shape = param.lazy_shape().to_vec();
+                    let decays = decays(&shape) && !self.undecayed.contains(&param.id);
+                    let id = param.id;
+                    self.parameters.push(TrainableParameter { path, id, shape, group, decays });
                 }
             }
         }
 
         let paths = self.bert.parameter_paths();
-        let mut collector = Collector { paths, chosen, path: Vec::new(), parameters: Vec::new() };
+        let undecayed = self.task.fusion.iter().flat_map(Fusion::undecayed_parameters).collect();
+        let (path, parameters) = (Vec::new(), Vec::new());
+        let mut collector = Collector { paths, chosen, undecayed, path, parameters };
         self.visit(&mut collector);
         collector.parameters
     }
@@ -228,7 +219,7 @@ impl AdaptedBert {
     /// The trained parameters to which weight decay applies, for
     /// [`ModuleOptimizer::with_group`](burn::optim::ModuleOptimizer::with_group).
     pub fn weight_decay_group(&self) -> ParamGroup {
-        let decaying = self.trainable_parameters().into_iter().filter(TrainableParameter::decays);
+        let decaying = self.trainable_parameters().into_iter().filter(|parameter| parameter.decays);
         ParamGroup::from_ids(decaying.map(|parameter| parameter.id).collect())
     }
 

@@ -8,8 +8,8 @@ use burn_adapters::first_token;
 use burn_adapters::{
     AblatedLayers, AdaptedBert, AdapterDrop, AdapterError, AdapterPlan, Average, BottleneckConfig,
     FinalNorm, HeadKind, InnerNorm, Layers, Method, OuterNorm, Pooling, ResidualSource, Sites,
-    Stack, TaskAdapter, TaskAdapterConfig, TrainableBase, TrainableParameter, average_weights,
-    classification_loss, fuse,
+    Stack, TaskAdapter, TaskAdapterConfig, TrainableBase, average_weights, classification_loss,
+    fuse,
 };
 use burn_bert::{Encoder, EncoderPart, Insertions, ResidualNorm, Site};
 use burn_fused::LayerNorm;
@@ -320,7 +320,7 @@ fn a_fusion_trains_and_its_adapters_stay() {
             assert!(before[&path] != after, "{path}");
         }
     }
-    let decaying = model.trainable_parameters().into_iter().filter(TrainableParameter::decays);
+    let decaying = model.trainable_parameters().into_iter().filter(|parameter| parameter.decays);
     let decaying: Vec<_> = decaying.map(|parameter| parameter.path).collect();
     assert!(decaying.contains(&"task.fusion.layers.0.feed_forward.query.weight".to_owned()));
     assert!(!decaying.contains(&"task.fusion.layers.0.feed_forward.value.weight".to_owned()));

@@ -1,8 +1,9 @@
 //! Corrections and scales in the base's own weights compute what they compute beside it.
 
-use burn::module::list_param_ids;
+use burn::module::{Module, list_param_ids};
+use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use burn_adapters::Method;
+use burn_adapters::{AdaptedBert, Method};
 use burn_bert::{Encoder, Precision, Projection};
 
 use crate::adapter_hub::{TOLERANCE, hub_corrections, peft_model, peft_plans, static_model, texts};
@@ -10,7 +11,7 @@ use crate::fixtures::{
     adapted, all_tensors, base, config, max_abs, max_abs_difference, path, read, with_noise,
 };
 
-use crate::samples::plans;
+use crate::samples::{plans, some_input};
 
 #[test]
 fn merged_weights_give_the_logits_of_the_peers() {
@@ -95,5 +96,25 @@ fn merged_weights_are_parameters_of_their_own() {
             assert_eq!(model.bert.projection(layer, projection).weight.id != merged, changed);
             assert_eq!(ids.contains(&merged), !changed);
         }
+    }
+}
+
+#[test]
+fn a_model_for_inference_gives_the_same_bits_until_its_weights_change() {
+    let device = Device::flex().autodiff();
+    for (name, plan) in plans(4).into_iter().filter(|(_, plan)| plan.lora.is_some()) {
+        let model = with_noise(adapted(base(&device), &config(plan)));
+        let logits = |model: &AdaptedBert| model.forward(&texts()).into_data();
+        let prepared = model.for_inference();
+        assert_eq!(logits(&prepared), logits(&model.valid()), "{name}");
+        // Other weights: what was computed from the old ones has no effect.
+        let (changed, expected) = (with_noise(prepared.clone()), with_noise(model.valid()));
+        assert_ne!(logits(&changed), logits(&prepared), "{name}");
+        assert_eq!(logits(&changed), logits(&expected), "{name}");
+        // Trained further, all parameters have gradients.
+        let trained = prepared.train();
+        let gradients = trained.forward(&some_input(&device)).sum().backward();
+        let gradients = GradientsParams::from_grads(gradients, &trained);
+        assert_eq!(gradients.len(), model.trainable_parameters().len(), "{name}");
     }
 }

@@ -60,7 +60,7 @@ fn every_trained_parameter_has_a_readable_path() {
     let paths = methods.map(|method| {
         let model = adapted(base(&Device::flex()), &config(method.plan(8)));
         let lines = model.trainable_parameters().into_iter().map(|parameter| {
-            let decays = if parameter.decays() { "decays" } else { "" };
+            let decays = if parameter.decays { "decays" } else { "" };
             format!("{} {:?} {} {decays}", parameter.path, parameter.shape, parameter.group.name())
                 .trim_end()
                 .to_owned()

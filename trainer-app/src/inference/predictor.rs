@@ -97,7 +97,7 @@ impl Predictor {
         let bert = burn_bert::load_weights(&bert_config, base.directory(), &device)?
             .with_precision(options.precision);
         let (model, metadata) = native::load(adapter, bert, &base.fingerprint()?)?;
-        let trainable = TrainableModel { model };
+        let trainable = TrainableModel { model: model.for_inference() };
         Ok(Self {
             metadata,
             task,
@@ -131,7 +131,7 @@ impl Predictor {
             }
             let adapter = format!("the adapter for {}", self.metadata.task);
             check_same_input((adapter, self.metadata.input), (path.display(), metadata.input))?;
-            self.below = vec![below.task];
+            self.below = vec![below.for_inference().task];
         }
         if let Some(text) = drop_layers {
             let layers: Layers = text.parse()?;

@@ -14,7 +14,7 @@ use crate::activation_cache::files::{self, ActivationFiles};
 use crate::activation_cache::{self, CachedActivations, SplitActivations, Storage};
 use crate::base::{Base, own_cache};
 use crate::exit::UsageError;
-use crate::run_config::{ModelConfig, RunConfig, StateCache};
+use crate::run_config::{ActivationCacheMode, ModelConfig, RunConfig};
 use crate::system::devices;
 use crate::task_data;
 use crate::task_data::data_set::{PreparedData, TaskData};
@@ -143,8 +143,8 @@ impl ResourceCache {
         let (base, data) = (self.base(&config.model)?, self.data(config)?);
         let PreparedData { train, validation, .. } = &data.prepared;
         let cache = config.training.cache;
-        let in_memory = cache == StateCache::Memory
-            || cache == StateCache::Auto
+        let in_memory = cache == ActivationCacheMode::Memory
+            || cache == ActivationCacheMode::Auto
                 && !activation_cache::are_large([train, validation], base.bert.d_model());
         let precision = config.model.precision;
         let key = format!("{} {layer} {precision} {in_memory}", data_key(config));
@@ -173,9 +173,10 @@ impl ResourceCache {
         let depends_on_padding = config.plan().depends_on_padding();
         let gains_nothing = layer == 0 || depends_on_padding || config.model.adapt_layers.is_none();
         match config.training.cache {
-            StateCache::Off => return Ok(None),
-            StateCache::Auto if gains_nothing => return Ok(None),
-            StateCache::Auto | StateCache::Memory | StateCache::Disk => {}
+            ActivationCacheMode::Off => return Ok(None),
+            ActivationCacheMode::Auto if gains_nothing => return Ok(None),
+            ActivationCacheMode::Auto | ActivationCacheMode::Memory | ActivationCacheMode::Disk => {
+            }
         }
         if layer == 0 {
             return Err(UsageError::new(format!(

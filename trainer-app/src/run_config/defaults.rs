@@ -6,7 +6,7 @@ use burn_bert::Precision;
 use super::model::ModelConfig;
 use super::run::{RunConfig, VERSION};
 use super::task::TaskConfig;
-use super::training::{Decay, OptimizerKind, StateCache, TrainingConfig};
+use super::training::{ActivationCacheMode, Decay, OptimizerKind, TrainingConfig};
 
 /// Maximum length of a window of a paragraph, in tokens: the reference code's, `run_squad.py`.
 pub(crate) const QUESTION_LENGTH: usize = 384;
@@ -75,7 +75,7 @@ impl RunConfig {
                 decay,
                 clip: 1.0,
                 patience: None,
-                cache: StateCache::Auto,
+                cache: ActivationCacheMode::Auto,
                 gradient_checkpointing: false,
             },
         }

@@ -18,4 +18,4 @@ pub(crate) use fields::fields;
 pub use model::ModelConfig;
 pub use run::RunConfig;
 pub use task::{CustomTaskConfig, TaskConfig};
-pub use training::{Decay, OptimizerKind, StateCache, TrainingConfig};
+pub use training::{ActivationCacheMode, Decay, OptimizerKind, TrainingConfig};

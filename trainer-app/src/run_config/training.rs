@@ -51,8 +51,8 @@ pub struct TrainingConfig {
     /// Where to cache the hidden states that enter the lowest trainable layer,
     /// so that later epochs skip the layers below [default: auto]
     #[arg(long, value_enum, value_name = "WHERE")]
-    #[serde(default, skip_serializing_if = "StateCache::is_auto")]
-    pub cache: StateCache,
+    #[serde(default, skip_serializing_if = "ActivationCacheMode::is_auto")]
+    pub cache: ActivationCacheMode,
     /// Compute each layer again in the backward pass: less than half the
     /// memory for half more time
     #[arg(long)]
@@ -65,7 +65,7 @@ pub struct TrainingConfig {
 /// Cached states are computed without dropout; layers that are computed again apply dropout, as in the paper.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum StateCache {
+pub enum ActivationCacheMode {
     /// If --adapt-layers leaves out the lowest layer: in memory or, if they are
     /// large, on disk; otherwise off
     #[default]
@@ -79,7 +79,7 @@ pub enum StateCache {
     Disk,
 }
 
-impl StateCache {
+impl ActivationCacheMode {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     fn is_auto(&self) -> bool {
         *self == Self::Auto

@@ -154,7 +154,7 @@ fn load(
                 loaded.1.base.check_tokenizer(bank.path(), Some(&tokenizer))?;
                 Ok(loaded)
             }) {
-                Ok((model, metadata)) => (Arc::new(model.valid()), metadata),
+                Ok((model, metadata)) => (Arc::new(model.for_inference()), metadata),
                 // A damaged adapter does not affect the others.
                 Err(error) => {
                     log(&format!("`{name}` is not served: {:#}", anyhow::Error::from(error)));

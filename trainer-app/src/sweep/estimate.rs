@@ -85,7 +85,7 @@ mod tests {
     use burn_adapters::Method;
 
     use super::*;
-    use crate::run_config::StateCache;
+    use crate::run_config::ActivationCacheMode;
     use crate::tiny_base::lay_tiny_base;
 
     #[test]
@@ -103,10 +103,10 @@ mod tests {
             config.training.cache = cache;
             flops(&Cell::new(config), &mut shared).unwrap()
         };
-        let everywhere = flops_of(None, StateCache::Auto, 10);
-        let upper = flops_of(Some("1.."), StateCache::Off, 10);
-        let kept = flops_of(Some("1.."), StateCache::Auto, 10);
-        let kept_for_one_epoch = flops_of(Some("1.."), StateCache::Auto, 1);
+        let everywhere = flops_of(None, ActivationCacheMode::Auto, 10);
+        let upper = flops_of(Some("1.."), ActivationCacheMode::Off, 10);
+        let kept = flops_of(Some("1.."), ActivationCacheMode::Auto, 10);
+        let kept_for_one_epoch = flops_of(Some("1.."), ActivationCacheMode::Auto, 1);
         assert!(everywhere > upper, "{everywhere} {upper}");
         assert!(upper > kept, "{upper} {kept}");
         assert!(kept < 10.0 * kept_for_one_epoch, "{kept} {kept_for_one_epoch}");

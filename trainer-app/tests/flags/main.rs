@@ -10,7 +10,7 @@ use burn_adapters::Method;
 use clap::{CommandFactory, Parser};
 use tables::{TABLES, Table};
 use trainer_app::cli::{Cli, Command, TrainJob};
-use trainer_app::run_config::{OptimizerKind, RunConfig, StateCache};
+use trainer_app::run_config::{ActivationCacheMode, OptimizerKind, RunConfig};
 
 /// A flag of a table with what it needs, as words.
 struct Flag {
@@ -197,7 +197,7 @@ fn what_depends_on_a_value_is_refused_by_name() {
     without_effect.training.weight_decay = 0.1;
     without_effect.write(&directory.path().join("decay.toml")).unwrap();
     let mut without_effect = RunConfig::defaults(Method::Full);
-    without_effect.training.cache = StateCache::Disk;
+    without_effect.training.cache = ActivationCacheMode::Disk;
     without_effect.write(&directory.path().join("cache.toml")).unwrap();
     let cases: &[(&str, &[&str])] = &[
         ("train --method layer-norm --size 8", &["--size", "layer-norm"]),

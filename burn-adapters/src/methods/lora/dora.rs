@@ -10,6 +10,7 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::fixed::FixedRescaling;
 use crate::methods::kind::Weights;
 
 /// The formulas of the two packages. `m` is the magnitude, `n` the norm of the updated weights of each output, and `s`
@@ -28,12 +29,15 @@ pub enum DoraFormula {
 pub struct Dora {
     /// `[d_output]`, initially the norm of the weights of each output.
     pub magnitude: Param<Tensor<1>>,
+    /// What the forward pass multiplies with, if the model is [for inference](crate::AdaptedBert::for_inference).
+    pub(super) fixed: FixedRescaling,
     /// The formula.
     #[module(skip)]
     pub formula: DoraFormula,
 }
 
 /// What a DoRA does with the updated output `y` of a projection: `y · factor + shift`.
+#[derive(Debug, Clone)]
 pub(crate) struct Rescaling {
     /// `m / n`, `[d_output]`
     pub(crate) factor: Tensor<1>,
@@ -56,7 +60,7 @@ impl Rescaling {
 impl Dora {
     pub(super) fn new(formula: DoraFormula, dense: &Linear) -> Self {
         let norm = norm_of_outputs(Weights::of(dense).weight).detach();
-        Self { magnitude: Param::from_tensor(norm), formula }
+        Self { magnitude: Param::from_tensor(norm), fixed: FixedRescaling::default(), formula }
     }
 
     /// The rescaling for an update `A B`, `[d_input, d_output]`, and its scaling factor.

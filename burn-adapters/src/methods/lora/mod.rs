@@ -8,6 +8,7 @@
 
 mod config;
 mod dora;
+mod fixed;
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear};
@@ -16,6 +17,7 @@ use burn::tensor::{Device, Tensor, assert_shape};
 pub use self::config::{LoraConfig, RankScaling};
 pub(crate) use self::dora::Rescaling;
 pub use self::dora::{Dora, DoraFormula};
+use self::fixed::FixedRescaling;
 use super::gate::{gate, gate_layer};
 use super::kind::{ProjectionModule, Weights};
 use crate::methods::error::PlanError;
@@ -92,6 +94,14 @@ impl Lora {
         self.dora.as_ref().map(|dora| dora.rescaling(self.product(), self.factor, weights))
     }
 
+    /// Computes the rescaling of a DoRA at `dense` once, for forward passes without training.
+    pub(crate) fn fix_rescaling(&mut self, dense: &Linear) {
+        let rescaling = self.dora.is_some().then(|| self.rescaling(&Weights::of(dense))).flatten();
+        if let Some(dora) = &mut self.dora {
+            dora.fixed = FixedRescaling(rescaling);
+        }
+    }
+
     fn product(&self) -> Tensor<2> {
         self.a.val().matmul(self.b.val())
     }
@@ -100,9 +110,12 @@ impl Lora {
 impl ProjectionModule for Lora {
     fn transform_output(&self, input: &Tensor<3>, output: Tensor<3>, dense: &Linear) -> Tensor<3> {
         let output = output + self.forward(input.clone());
-        match self.dora.as_ref().and_then(|_| self.rescaling(&Weights::of(dense))) {
+        let Some(dora) = &self.dora else { return output };
+        match &dora.fixed.0 {
             Some(rescaling) => rescaling.forward(output),
-            None => output,
+            None => {
+                dora.rescaling(self.product(), self.factor, &Weights::of(dense)).forward(output)
+            }
         }
     }
 

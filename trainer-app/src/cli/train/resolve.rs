@@ -11,8 +11,8 @@ use super::args::{TaskArgs, TrainArgs};
 use crate::exit::UsageError;
 use crate::run_config::limits;
 use crate::run_config::{
-    CustomTaskConfig, OptimizerKind, QUESTION_LENGTH, QUESTION_POOLING, RunConfig, StateCache,
-    TaskConfig, default_pooling,
+    ActivationCacheMode, CustomTaskConfig, OptimizerKind, QUESTION_LENGTH, QUESTION_POOLING,
+    RunConfig, TaskConfig, default_pooling,
 };
 
 /// What `trainer train` is to do.
@@ -255,7 +255,8 @@ fn refuse_without_effect(config: &RunConfig, args: &TrainArgs) -> Result<()> {
 /// Whether states are to be cached, but no layer lies below the lowest trainable one.
 fn caches_nothing(config: &RunConfig) -> bool {
     let method = config.model.method;
-    let is_cached = matches!(config.training.cache, StateCache::Memory | StateCache::Disk);
+    let is_cached =
+        matches!(config.training.cache, ActivationCacheMode::Memory | ActivationCacheMode::Disk);
     let starts_higher = method.has_adapters() && config.model.adapt_layers.is_some()
         || matches!(method, Method::TopLayers(_));
     is_cached && !starts_higher

@@ -1,0 +1,55 @@
+//! The rescaling of a DoRA whose weights do not change.
+
+use burn::module::{
+    Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
+};
+use burn::tensor::Device;
+
+use super::dora::Rescaling;
+
+/// A rescaling that was computed once, for any number of forward passes.
+///
+/// Whatever can change the weights it was computed from, or their device, maps the module, and thus removes it; the
+/// rescaling is then computed in every forward pass.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FixedRescaling(pub(super) Option<Rescaling>);
+
+impl Module for FixedRescaling {
+    fn visit<V: ModuleVisitor>(&self, _visitor: &mut V) {}
+
+    fn map<M: ModuleMapper>(self, _mapper: &mut M) -> Self {
+        Self::default()
+    }
+
+    fn to_device(self, _device: &Device) -> Self {
+        Self::default()
+    }
+
+    fn fork(self, _device: &Device) -> Self {
+        Self::default()
+    }
+
+    fn collect_devices(&self, devices: Devices) -> Devices {
+        devices
+    }
+
+    fn materialize(self) -> Self {
+        self
+    }
+
+    fn valid(&self) -> Self {
+        Self::default()
+    }
+
+    fn train(self) -> Self {
+        Self::default()
+    }
+}
+
+impl ModuleDisplayDefault for FixedRescaling {
+    fn content(&self, content: Content) -> Option<Content> {
+        content.optional()
+    }
+}
+
+impl ModuleDisplay for FixedRescaling {}
