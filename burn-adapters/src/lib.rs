@@ -14,7 +14,10 @@ pub use compose::{
     AblatedLayers, AdapterDrop, Average, MixedBatch, Stack, StackedTasks, ablate_spans,
     average_weights, check_mixable, fuse,
 };
-pub use error::{AdapterError, BaseShape, TensorProblems};
+pub use error::{
+    AdapterError, BaseShape, ComposeError, FileError, HeadError, InterchangeError, MergeError,
+    TensorProblems, TensorflowError,
+};
 pub use methods::{
     Activation, AdapterPlan, Bottleneck, BottleneckConfig, Combine, Dora, DoraFormula, FinalNorm,
     INNER_NORM_EPSILON, Ia3, Ia3Config, Ia3Target, InnerNorm, LayerPrefix, Layers, Lora,

@@ -13,7 +13,7 @@ use burn::tensor::{Tensor, TensorData};
 use burn_bert::{EncoderPart, Insertions, Prefix, Projection, ResidualNorm, Site};
 use burn_fused::LayerNorm;
 
-use crate::error::AdapterError;
+use crate::error::{AdapterError, ComposeError};
 use crate::model::adapted::AdaptedBert;
 use crate::model::task_adapter::TaskAdapter;
 use crate::model::weights::{put_weights, saved_weights};
@@ -29,7 +29,7 @@ pub fn average_weights(models: &[(AdaptedBert, f64)]) -> Result<AdaptedBert, Ada
     let sum: f64 = models.iter().map(|(_, weight)| weight).sum();
     let Some((first, _)) = models.first().filter(|_| sum.is_finite() && sum > 0.0) else {
         let weights = models.iter().map(|(_, weight)| *weight).collect();
-        return Err(AdapterError::AverageWeights { weights });
+        return Err(ComposeError::AverageWeights { weights }.into());
     };
     let same_shape = |model: &AdaptedBert| {
         let (model, first) = (model.task.config(), first.task.config());
@@ -37,7 +37,7 @@ pub fn average_weights(models: &[(AdaptedBert, f64)]) -> Result<AdaptedBert, Ada
             == (&first.plan, &first.fused, first.pooling, first.head.outputs(), first.head_hidden)
     };
     if let Some(index) = models.iter().position(|(model, _)| !same_shape(model)) {
-        return Err(AdapterError::AverageOfUnlike { index });
+        return Err(ComposeError::AverageOfUnlike { index }.into());
     }
     let mut means: BTreeMap<String, (Vec<f64>, Vec<usize>)> = BTreeMap::new();
     for (model, weight) in models {

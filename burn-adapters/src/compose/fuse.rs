@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn_bert::{Encoder, Site};
 use burn_fused::LayerNorm;
 
-use crate::error::AdapterError;
+use crate::error::{AdapterError, ComposeError};
 use crate::methods::{
     AdapterPlan, BottleneckConfig, OuterNorm, Placement, ResidualSource, TrainableBase,
 };
@@ -25,14 +25,14 @@ pub fn fuse(
     bert: &dyn Encoder,
 ) -> Result<TaskAdapter, AdapterError> {
     if adapters.is_empty() {
-        return Err(AdapterError::NothingToFuse);
+        return Err(ComposeError::NothingToFuse.into());
     }
     let plans = || adapters.iter().map(|adapter| &adapter.config().plan);
     let trained =
         |base: TrainableBase| !matches!(base, TrainableBase::Nothing | TrainableBase::LayerNorms);
     if let Some(plan) = plans().find(|plan| trained(plan.trainable_base)) {
         let found = format!("its base was trained: {:?}", plan.trainable_base);
-        return Err(AdapterError::Unfusable { found });
+        return Err(ComposeError::Unfusable { found }.into());
     }
     check_alike(plans().filter_map(|plan| plan.bottleneck.as_ref()))?;
     let has_norms = plans().any(|plan| plan.trainable_base == TrainableBase::LayerNorms);
@@ -76,8 +76,8 @@ pub fn fuse(
 /// Files with fusions of such adapters, from before this check, still load and compute what they did.
 fn check_alike<'a>(
     mut configs: impl Iterator<Item = &'a BottleneckConfig>,
-) -> Result<(), AdapterError> {
-    let unfusable = |found: &str| Err(AdapterError::Unfusable { found: found.to_owned() });
+) -> Result<(), ComposeError> {
+    let unfusable = |found: &str| Err(ComposeError::Unfusable { found: found.to_owned() });
     let mut first = None;
     configs.try_for_each(|config| {
         let placement = *first.get_or_insert(config.placement);

@@ -16,7 +16,7 @@ use burn_bert::{BertInput, Encoder, EncoderPart, Insertions, Projection, Residua
 use burn_fused::LayerNorm;
 
 use super::stacked_weights::{Matrices, Norms, Vectors};
-use crate::error::{AdapterError, BaseShape};
+use crate::error::{AdapterError, BaseShape, ComposeError, HeadError};
 use crate::methods::kind::{KindConfig, Weights};
 use crate::methods::lora::{Lora, Rescaling};
 use crate::methods::{
@@ -102,7 +102,7 @@ pub fn check_mixable(config: &TaskAdapterConfig) -> Result<(), AdapterError> {
         config.plan.kinds().find_map(KindConfig::mixing_obstacle).or(of_head)
     };
     match obstacle {
-        Some(found) => Err(AdapterError::WillNotMix { found }),
+        Some(found) => Err(ComposeError::CannotMix { found }.into()),
         None => Ok(()),
     }
 }
@@ -123,7 +123,7 @@ impl StackedTasks {
                 return Err(AdapterError::OtherShape { task: made_for, base });
             }
             if task.config().pooling == Pooling::Pooler && bert.pooler().is_none() {
-                return Err(AdapterError::NoPooler);
+                return Err(HeadError::NoPooler.into());
             }
             check_mixable(task.config())?;
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::AdapterError;
+use crate::error::{AdapterError, FileError};
 use crate::model::head::HeadKind;
 
 /// The metadata of an adapter.
@@ -100,14 +100,13 @@ impl BaseIdentity {
     /// If their fingerprints differ.
     pub fn check_tokenizer(&self, path: &Path, found: Option<&str>) -> Result<(), AdapterError> {
         match (self.tokenizer.as_deref(), found) {
-            (Some(expected), Some(found)) if expected != found => {
-                Err(AdapterError::WrongTokenizer {
-                    path: path.to_owned(),
-                    name: self.name.clone(),
-                    expected: expected.to_owned(),
-                    found: found.to_owned(),
-                })
+            (Some(expected), Some(found)) if expected != found => Err(FileError::WrongTokenizer {
+                path: path.to_owned(),
+                name: self.name.clone(),
+                expected: expected.to_owned(),
+                found: found.to_owned(),
             }
+            .into()),
             _ => Ok(()),
         }
     }

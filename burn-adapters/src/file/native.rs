@@ -23,7 +23,7 @@ pub use super::checksum::Checksums;
 use super::checksum::{PREFIX, seal};
 pub use super::metadata::{AdapterMetadata, BaseIdentity, DataSource, Score, TextInput};
 pub use super::probe::Probe;
-use crate::error::{AdapterError, TensorProblems};
+use crate::error::{AdapterError, FileError, HeadError, TensorProblems};
 use crate::model::AdaptedBert;
 use crate::model::TaskAdapterConfig;
 use crate::model::weights::{is_finite, name_in_file, put_weights, saved_weights};
@@ -74,15 +74,15 @@ pub fn save(
     let model = &model.valid();
     let weights = saved_weights(model);
     let probe = Probe::of(model);
-    let not_finite = |what| AdapterError::WillNotSave { path: path.to_owned(), what };
+    let not_finite = |what| FileError::CannotSave { path: path.to_owned(), what };
     if let Some((name, _)) = weights.iter().find(|(_, data)| !is_finite(data)) {
-        return Err(not_finite(format!("the tensor {name}")));
+        return Err(not_finite(format!("the tensor {name}")).into());
     }
     if !probe.logits.iter().flatten().all(|logit| logit.is_finite()) {
-        return Err(not_finite("a logit of the probe".to_owned()));
+        return Err(not_finite("a logit of the probe".to_owned()).into());
     }
     if let Some(score) = metadata.score.as_ref().filter(|score| !score.value.is_finite()) {
-        return Err(not_finite(format!("the score `{}`", score.metric)));
+        return Err(not_finite(format!("the score `{}`", score.metric)).into());
     }
 
     let header = AdapterHeader {
@@ -96,7 +96,7 @@ pub fn save(
         tensors: BTreeMap::new(),
     };
     let json = serde_json::to_string(&header)
-        .map_err(|source| AdapterError::Header { path: path.to_owned(), source })?;
+        .map_err(|source| FileError::Header { path: path.to_owned(), source })?;
     let views = weights.iter().map(|(name, data)| {
         TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes())
             .map(|view| (name.as_str(), view))
@@ -104,12 +104,12 @@ pub fn save(
     let mut bytes = views
         .collect::<Result<Vec<_>, _>>()
         .and_then(|views| serialize(views, Some([(HEADER_KEY.to_owned(), json)].into())))
-        .map_err(|source| AdapterError::NotSafetensors { path: path.to_owned(), source })?;
+        .map_err(|source| FileError::NotSafetensors { path: path.to_owned(), source })?;
     let tensors: usize = weights.values().map(|data| data.as_bytes().len()).sum();
     let tensors = bytes.len() - tensors;
     seal(&mut bytes, tensors).expect("the header was written with unset checksums");
     atomic::write(path, &bytes)
-        .map_err(|source| AdapterError::Write { path: path.to_owned(), source })
+        .map_err(|source| FileError::Write { path: path.to_owned(), source }.into())
 }
 
 /// Reads a task and joins it with its base.
@@ -124,8 +124,8 @@ pub fn load(
     bert: Bert,
     fingerprint: &str,
 ) -> Result<(AdaptedBert, AdapterMetadata), AdapterError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| AdapterError::Read { path: path.to_owned(), source })?;
+    let bytes =
+        std::fs::read(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
     load_bytes(path, &bytes, bert, fingerprint)
 }
 
@@ -139,21 +139,22 @@ pub fn load_bytes(
     bert: Bert,
     fingerprint: &str,
 ) -> Result<(AdaptedBert, AdapterMetadata), AdapterError> {
-    let not_safetensors = |source| AdapterError::NotSafetensors { path: path.to_owned(), source };
+    let not_safetensors = |source| FileError::NotSafetensors { path: path.to_owned(), source };
     let AdapterHeader { metadata, config, probe, .. } = check_bytes(path, bytes)?;
     let file = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
 
     let base = &metadata.base;
     if base.fingerprint != fingerprint {
-        return Err(AdapterError::WrongBase {
+        return Err(FileError::WrongBase {
             path: path.to_owned(),
             name: base.name.clone(),
             expected: base.fingerprint.clone(),
             found: fingerprint.to_owned(),
-        });
+        }
+        .into());
     }
     let unbuildable =
-        |source| AdapterError::Unbuildable { path: path.to_owned(), source: Box::new(source) };
+        |source| FileError::Unbuildable { path: path.to_owned(), source: Box::new(source) };
     let task = config.init(&bert).map_err(unbuildable)?;
     let model = AdaptedBert::new(bert, task).map_err(unbuildable)?;
 
@@ -170,8 +171,8 @@ pub fn load_bytes(
 /// # Errors
 /// If the file cannot be read, is incomplete, of another format or version, or changed.
 pub fn check(path: &Path) -> Result<AdapterHeader, AdapterError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| AdapterError::Read { path: path.to_owned(), source })?;
+    let bytes =
+        std::fs::read(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
     check_bytes(path, &bytes)
 }
 
@@ -181,11 +182,11 @@ pub fn check(path: &Path) -> Result<AdapterHeader, AdapterError> {
 /// As [`check`].
 pub fn check_bytes(path: &Path, bytes: &[u8]) -> Result<AdapterHeader, AdapterError> {
     let (header_len, table) = SafeTensors::read_metadata(bytes)
-        .map_err(|source| AdapterError::NotSafetensors { path: path.to_owned(), source })?;
+        .map_err(|source| FileError::NotSafetensors { path: path.to_owned(), source })?;
     let (header_bytes, tensors) = bytes.split_at(PREFIX + header_len);
     let header = parse_header(path, header_bytes, &table)?;
     if header.sha256.as_ref().is_some_and(|sha256| !sha256.fits_tensors(tensors)) {
-        return Err(AdapterError::Damaged { path: path.to_owned(), part: "tensors" });
+        return Err(FileError::Damaged { path: path.to_owned(), part: "tensors" }.into());
     }
     Ok(header)
 }
@@ -195,7 +196,7 @@ pub fn check_bytes(path: &Path, bytes: &[u8]) -> Result<AdapterHeader, AdapterEr
 /// # Errors
 /// If the file cannot be read, is incomplete, of another format or version, or its header was changed.
 pub fn read_header(path: &Path) -> Result<AdapterHeader, AdapterError> {
-    let read = |source| AdapterError::Read { path: path.to_owned(), source };
+    let read = |source| FileError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(read)?;
     let file_len = file.metadata().map_err(read)?.len();
     header_from(path, file, file_len)
@@ -207,23 +208,23 @@ pub(super) fn header_from(
     mut file: impl Read,
     file_len: u64,
 ) -> Result<AdapterHeader, AdapterError> {
-    let read = |source| AdapterError::Read { path: path.to_owned(), source };
-    let not_safetensors = |source| AdapterError::NotSafetensors { path: path.to_owned(), source };
+    let read = |source| FileError::Read { path: path.to_owned(), source };
+    let not_safetensors = |source| FileError::NotSafetensors { path: path.to_owned(), source };
     let mut prefix = [0_u8; PREFIX];
     let Some(most) = file_len.checked_sub(PREFIX as u64) else {
-        return Err(not_safetensors(SafeTensorError::HeaderTooSmall));
+        return Err(not_safetensors(SafeTensorError::HeaderTooSmall).into());
     };
     file.read_exact(&mut prefix).map_err(read)?;
     let header_len = u64::from_le_bytes(prefix);
     if header_len > most {
-        return Err(not_safetensors(SafeTensorError::InvalidHeaderLength));
+        return Err(not_safetensors(SafeTensorError::InvalidHeaderLength).into());
     }
     let mut bytes = prefix.to_vec();
     file.take(header_len).read_to_end(&mut bytes).map_err(read)?;
     let table: Metadata = serde_json::from_slice(&bytes[PREFIX..])
         .map_err(|source| not_safetensors(SafeTensorError::InvalidHeaderDeserialization(source)))?;
     if table.data_len() as u64 != most - header_len {
-        return Err(not_safetensors(SafeTensorError::MetadataIncompleteBuffer));
+        return Err(not_safetensors(SafeTensorError::MetadataIncompleteBuffer).into());
     }
     parse_header(path, &bytes, &table)
 }
@@ -241,16 +242,17 @@ fn parse_header(
 
     let json = table.metadata().as_ref().and_then(|entries| entries.get(HEADER_KEY));
     let json =
-        json.ok_or_else(|| AdapterError::NotAnAdapter { path: path.to_owned(), key: HEADER_KEY })?;
-    let unreadable = |source| AdapterError::Header { path: path.to_owned(), source };
+        json.ok_or_else(|| FileError::NotAnAdapter { path: path.to_owned(), key: HEADER_KEY })?;
+    let unreadable = |source| FileError::Header { path: path.to_owned(), source };
     // The version first: the rest may differ in other versions.
     let Version { format_version } = serde_json::from_str(json).map_err(unreadable)?;
     if !(1..=FORMAT_VERSION).contains(&format_version) {
-        return Err(AdapterError::FormatVersion {
+        return Err(FileError::FormatVersion {
             path: path.to_owned(),
             found: format_version,
             expected: FORMAT_VERSION,
-        });
+        }
+        .into());
     }
     let mut header: AdapterHeader = serde_json::from_str(json).map_err(unreadable)?;
     let is_whole = match &header.sha256 {
@@ -258,7 +260,7 @@ fn parse_header(
         None => format_version == 1,
     };
     if !is_whole {
-        return Err(AdapterError::Damaged { path: path.to_owned(), part: "header" });
+        return Err(FileError::Damaged { path: path.to_owned(), part: "header" }.into());
     }
     check_head(&header.metadata, &header.config)?;
     header.config.head = header.metadata.head.clone();
@@ -267,10 +269,10 @@ fn parse_header(
     Ok(header)
 }
 
-fn check_head(metadata: &AdapterMetadata, config: &TaskAdapterConfig) -> Result<(), AdapterError> {
+fn check_head(metadata: &AdapterMetadata, config: &TaskAdapterConfig) -> Result<(), HeadError> {
     let (described, found) = (metadata.head.outputs(), config.head.outputs());
     if described != found {
-        return Err(AdapterError::HeadKind { described, found });
+        return Err(HeadError::Outputs { described, found });
     }
     metadata.head.check()
 }
@@ -280,7 +282,7 @@ fn read_weights(
     path: &Path,
     file: &SafeTensors<'_>,
     model: &AdaptedBert,
-) -> Result<BTreeMap<String, TensorData>, AdapterError> {
+) -> Result<BTreeMap<String, TensorData>, FileError> {
     let mut found: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
     let mut problems = TensorProblems::default();
     let mut weights = BTreeMap::new();
@@ -308,12 +310,12 @@ fn read_weights(
     }
     problems.left_over.extend(found.into_keys());
     if !problems.is_empty() {
-        return Err(AdapterError::Tensors { path: path.to_owned(), problems });
+        return Err(FileError::Tensors { path: path.to_owned(), problems });
     }
     let tensors: Vec<_> =
         weights.iter().filter(|(_, data)| !is_finite(data)).map(|(name, _)| name.clone()).collect();
     if !tensors.is_empty() {
-        return Err(AdapterError::NotFinite { path: path.to_owned(), tensors });
+        return Err(FileError::NotFinite { path: path.to_owned(), tensors });
     }
     Ok(weights)
 }

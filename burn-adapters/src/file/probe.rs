@@ -8,7 +8,7 @@ use burn::tensor::{Bool, Int, Tensor, TensorData};
 use burn_bert::{BertInput, Encoder, Precision};
 use serde::{Deserialize, Serialize};
 
-use crate::error::AdapterError;
+use crate::error::FileError;
 use crate::model::adapted::AdaptedBert;
 
 const TEXTS: usize = 2;
@@ -42,10 +42,10 @@ impl Probe {
     ///
     /// # Errors
     /// If the texts are not those for this base, or a logit differs.
-    pub fn check(&self, path: &Path, model: &AdaptedBert) -> Result<(), AdapterError> {
+    pub fn check(&self, path: &Path, model: &AdaptedBert) -> Result<(), FileError> {
         // Ids of a malicious file could be out of range; the texts depend on the base alone.
         let (input_ids, token_type_ids) = texts(&model.bert);
-        let differs = |difference, tolerance| AdapterError::Probe {
+        let differs = |difference, tolerance| FileError::Probe {
             path: path.to_owned(),
             difference,
             tolerance,

@@ -26,7 +26,7 @@ use burn::module::{
 use burn::tensor::Tensor;
 use burn_bert::{Bert, Encoder, Projection};
 
-use crate::error::AdapterError;
+use crate::error::{AdapterError, InterchangeError};
 use crate::methods::{AdapterPlan, Layers, Lora, LoraConfig, Projections, TrainableBase};
 use crate::model::{AdaptedBert, TaskAdapterConfig};
 
@@ -45,11 +45,12 @@ pub fn to_burn(model: &AdaptedBert) -> Result<Bert, AdapterError> {
         ..AdapterPlan::new(TrainableBase::Nothing)
     };
     if config.plan != only_lora || !config.fused.is_empty() {
-        return Err(AdapterError::NoPlace {
+        return Err(InterchangeError::Unsupported {
             format: FORMAT,
             what: "anything but LoRAs without gates and DoRA on a frozen base".to_owned(),
             remedy: "keep the adapter file, or export to AdapterHub",
-        });
+        }
+        .into());
     }
     let paths = model.bert.parameter_paths();
     let mut loras = BTreeMap::new();
@@ -72,14 +73,14 @@ pub fn to_burn(model: &AdaptedBert) -> Result<Bert, AdapterError> {
 /// If there are no LoRAs, they differ in rank, scale or projections between layers, or one is attached to something else
 /// than a projection or the pooler; or if the task cannot be built.
 pub fn from_burn(mut bert: Bert, config: TaskAdapterConfig) -> Result<AdaptedBert, AdapterError> {
-    let refuse = |what: String| AdapterError::NoPlace {
+    let refuse = |what: String| InterchangeError::Unsupported {
         format: "a plan",
         what,
         remedy: "attach Burn's LoRA with one rank and α to the same projections of each layer, \
                  with `Lora::set_param_group`",
     };
     if config.plan != AdapterPlan::new(TrainableBase::Nothing) {
-        return Err(refuse("other modules beside Burn's LoRA".to_owned()));
+        return Err(refuse("other modules beside Burn's LoRA".to_owned()).into());
     }
     let attached = attached(&bert);
     let mut layers: BTreeMap<usize, BTreeMap<Projection, Lora>> = BTreeMap::new();
@@ -93,21 +94,21 @@ pub fn from_burn(mut bert: Bert, config: TaskAdapterConfig) -> Result<AdaptedBer
     let pooler = bert.pooler_mut().and_then(|pooler| detach(&mut pooler.weight));
     let found = || layers.values().flat_map(BTreeMap::values).chain(&pooler);
     if found().count() != attached.len() {
-        return Err(refuse(format!("a LoRA among {}", attached.join(", "))));
+        return Err(refuse(format!("a LoRA among {}", attached.join(", "))).into());
     }
     let Some(first) = found().next() else {
-        return Err(refuse("a base without attached LoRAs".to_owned()));
+        return Err(refuse("a base without attached LoRAs".to_owned()).into());
     };
     let rank = |lora: &Lora| lora.a.lazy_shape()[1];
     let alike =
         |lora: &Lora| rank(lora) == rank(first) && lora.factor.total_cmp(&first.factor).is_eq();
     if !found().all(alike) {
-        return Err(refuse("LoRAs of different ranks or scales".to_owned()));
+        return Err(refuse("LoRAs of different ranks or scales".to_owned()).into());
     }
     let projections = |layer: &BTreeMap<Projection, Lora>| layer.keys().copied().collect();
     let in_layers: BTreeSet<BTreeSet<Projection>> = layers.values().map(projections).collect();
     if in_layers.len() > 1 {
-        return Err(refuse("LoRAs at different projections in different layers".to_owned()));
+        return Err(refuse("LoRAs at different projections in different layers".to_owned()).into());
     }
     let rank = rank(first);
     let all = layers.len() == bert.n_layers() || layers.is_empty();

@@ -13,7 +13,7 @@ use safetensors::{SafeTensors, serialize};
 use serde_json::Value;
 
 use super::tensor_mapping::{TensorLocation, join_parts};
-use crate::error::{AdapterError, TensorProblems};
+use crate::error::{AdapterError, FileError, InterchangeError, TensorProblems};
 use crate::file::atomic;
 use crate::methods::AdapterPlan;
 use crate::methods::kind::KindConfig;
@@ -42,9 +42,9 @@ pub struct Imported {
 }
 
 /// The first of several files that exists in a directory.
-pub(super) fn find(directory: &Path, names: &[&str]) -> Result<PathBuf, AdapterError> {
+pub(super) fn find(directory: &Path, names: &[&str]) -> Result<PathBuf, InterchangeError> {
     let mut paths = names.iter().map(|name| directory.join(name));
-    paths.find(|path| path.is_file()).ok_or_else(|| AdapterError::NoFile {
+    paths.find(|path| path.is_file()).ok_or_else(|| InterchangeError::NoFile {
         directory: directory.to_owned(),
         expected: names.join(", "),
     })
@@ -58,18 +58,18 @@ pub(super) fn find(directory: &Path, names: &[&str]) -> Result<PathBuf, AdapterE
 /// If it cannot be read, or is incomplete.
 pub fn read_tensors(path: &Path) -> Result<Tensors, AdapterError> {
     if path.extension().is_some_and(|extension| extension == "bin") {
-        return read_catching(path, || read_pickle(path));
+        return Ok(read_catching(path, || read_pickle(path))?);
     }
-    let bytes = std::fs::read(path)
-        .map_err(|source| AdapterError::Read { path: path.to_owned(), source })?;
-    parse_safetensors(path, &bytes)
+    let bytes =
+        std::fs::read(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+    Ok(parse_safetensors(path, &bytes)?)
 }
 
 /// Reads all tensors of the content of a safetensors file; `path` names it in errors.
 ///
 /// # Errors
 /// If it is incomplete, or a tensor is not of floats.
-pub fn parse_safetensors(path: &Path, bytes: &[u8]) -> Result<Tensors, AdapterError> {
+pub fn parse_safetensors(path: &Path, bytes: &[u8]) -> Result<Tensors, InterchangeError> {
     read_catching(path, || read_safetensors(bytes))
 }
 
@@ -77,13 +77,13 @@ pub fn parse_safetensors(path: &Path, bytes: &[u8]) -> Result<Tensors, AdapterEr
 fn read_catching(
     path: &Path,
     read: impl FnOnce() -> Result<Tensors, String>,
-) -> Result<Tensors, AdapterError> {
+) -> Result<Tensors, InterchangeError> {
     let reason = match catch_unwind(AssertUnwindSafe(read)) {
         Ok(Ok(tensors)) => return Ok(tensors),
         Ok(Err(reason)) => reason,
         Err(_) => "it is damaged".to_owned(),
     };
-    Err(AdapterError::Weights { path: path.to_owned(), reason })
+    Err(InterchangeError::Weights { path: path.to_owned(), reason })
 }
 
 fn read_pickle(path: &Path) -> Result<Tensors, String> {
@@ -147,12 +147,12 @@ pub(super) fn check_sizes(
     plan: &AdapterPlan,
     outputs: usize,
     tensors: &Tensors,
-) -> Result<(), AdapterError> {
+) -> Result<(), InterchangeError> {
     let longest = tensors.values().flat_map(|data| data.shape().to_vec()).max().unwrap_or(0);
     let sizes = plan.kinds().flat_map(KindConfig::sizes).chain([outputs]);
     match sizes.max().filter(|size| *size > longest) {
         None => Ok(()),
-        Some(size) => Err(AdapterError::Weights {
+        Some(size) => Err(InterchangeError::Weights {
             path: path.to_owned(),
             reason: format!(
                 "the settings ask for a size of {size}, but no axis of its tensors is longer than {longest}"
@@ -173,7 +173,7 @@ pub(super) fn fill(
     fresh: Option<&str>,
 ) -> Result<AdaptedBert, AdapterError> {
     let unbuildable =
-        |source| AdapterError::Unbuildable { path: path.to_owned(), source: Box::new(source) };
+        |source| FileError::Unbuildable { path: path.to_owned(), source: Box::new(source) };
     let task = config.init(&bert).map_err(unbuildable)?;
     let model = AdaptedBert::new(bert, task).map_err(unbuildable)?;
 
@@ -215,10 +215,10 @@ pub(super) fn fill(
     problems.left_over.extend(tensors.into_keys());
     problems.missing.dedup();
     if !problems.is_empty() {
-        return Err(AdapterError::Tensors { path: path.to_owned(), problems });
+        return Err(FileError::Tensors { path: path.to_owned(), problems }.into());
     }
     if !damaged.is_empty() {
-        return Err(AdapterError::NotFinite { path: path.to_owned(), tensors: damaged });
+        return Err(FileError::NotFinite { path: path.to_owned(), tensors: damaged }.into());
     }
     Ok(put_weights(model, weights))
 }
@@ -233,11 +233,11 @@ pub(super) fn tensors_of(
     let weights = saved_weights(&model.valid());
     if let Some((name, _)) = weights.iter().find(|(_, data)| !is_finite(data)) {
         let what = format!("the tensor {name}");
-        return Err(AdapterError::WillNotSave { path: directory.to_owned(), what });
+        return Err(FileError::CannotSave { path: directory.to_owned(), what }.into());
     }
     let located = weights.into_iter().map(|(name, data)| match locate(&name) {
         Some(location) => Ok((location, data)),
-        None => Err(AdapterError::NoPlace {
+        None => Err(InterchangeError::Unsupported {
             format,
             what: format!("the tensor {name}"),
             remedy: "keep our own file, or export `merged` where the base itself was tuned",
@@ -247,7 +247,7 @@ pub(super) fn tensors_of(
 }
 
 /// Writes tensors as safetensors, with the header entry that `transformers` requires.
-pub(super) fn write_safetensors(path: &Path, tensors: &Tensors) -> Result<(), AdapterError> {
+pub(super) fn write_safetensors(path: &Path, tensors: &Tensors) -> Result<(), FileError> {
     let views = tensors.iter().map(|(name, data)| {
         TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes())
             .map(|view| (name.as_str(), view))
@@ -255,23 +255,22 @@ pub(super) fn write_safetensors(path: &Path, tensors: &Tensors) -> Result<(), Ad
     let bytes = views
         .collect::<Result<Vec<_>, _>>()
         .and_then(|views| serialize(views, Some([("format".to_owned(), "pt".to_owned())].into())))
-        .map_err(|source| AdapterError::NotSafetensors { path: path.to_owned(), source })?;
+        .map_err(|source| FileError::NotSafetensors { path: path.to_owned(), source })?;
     write(path, &bytes)
 }
 
 /// Writes formatted JSON.
-pub(super) fn write_json(path: &Path, value: &Value) -> Result<(), AdapterError> {
+pub(super) fn write_json(path: &Path, value: &Value) -> Result<(), FileError> {
     write(path, format!("{value:#}\n").as_bytes())
 }
 
 /// Writes a file under a temporary name and renames it.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), AdapterError> {
-    atomic::write(path, bytes)
-        .map_err(|source| AdapterError::Write { path: path.to_owned(), source })
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    atomic::write(path, bytes).map_err(|source| FileError::Write { path: path.to_owned(), source })
 }
 
 /// Creates the output directory.
-pub(super) fn make_directory(directory: &Path) -> Result<(), AdapterError> {
+pub(super) fn make_directory(directory: &Path) -> Result<(), FileError> {
     std::fs::create_dir_all(directory)
-        .map_err(|source| AdapterError::Write { path: directory.to_owned(), source })
+        .map_err(|source| FileError::Write { path: directory.to_owned(), source })
 }

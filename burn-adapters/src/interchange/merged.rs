@@ -10,7 +10,7 @@ use burn_bert::checkpoint::hugging_face;
 use serde_json::{Map, Value, json};
 
 use super::directory::{Tensors, make_directory, write_json, write_safetensors};
-use crate::error::AdapterError;
+use crate::error::{AdapterError, FileError, InterchangeError};
 use crate::methods::kind::KindConfig;
 use crate::model::adapted::AdaptedBert;
 use crate::model::head::{HeadKind, Pooling};
@@ -31,7 +31,7 @@ pub fn write_directory(
     config: &BertConfig,
 ) -> Result<Vec<String>, AdapterError> {
     let plan = &model.task.config().plan;
-    let unsupported = |what: &str| AdapterError::NoPlace {
+    let unsupported = |what: &str| InterchangeError::Unsupported {
         format: FORMAT,
         what: what.to_owned(),
         remedy: "low-rank corrections, scales and norms are what merges; export to AdapterHub, or keep our own file",
@@ -39,7 +39,7 @@ pub fn write_directory(
     let unmergeable = plan.kinds().find(|kind| !kind.is_mergeable()).map(KindConfig::name);
     let fusion = model.task.fusion.as_ref().map(|_| "fused adapters");
     if let Some(what) = unmergeable.or(fusion) {
-        return Err(unsupported(what));
+        return Err(unsupported(what).into());
     }
     let merged = model.merged()?;
     let encoder = hugging_face::tensors(&merged.bert);
@@ -52,7 +52,7 @@ pub fn write_directory(
     };
     if let Some((name, _)) = tensors.iter().find(|(_, data)| !is_finite(data)) {
         let what = format!("the tensor {name}");
-        return Err(AdapterError::WillNotSave { path: directory.to_owned(), what });
+        return Err(FileError::CannotSave { path: directory.to_owned(), what }.into());
     }
     make_directory(directory)?;
     write_safetensors(&directory.join("model.safetensors"), &tensors)?;

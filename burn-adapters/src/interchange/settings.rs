@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::error::AdapterError;
+use crate::error::{AdapterError, FileError, InterchangeError};
 
 /// The name of a setting that does not change a trained adapter's results, and the reason.
 pub(super) type Harmless = (&'static str, &'static str);
@@ -22,11 +22,11 @@ const MAX_BYTES: u64 = 16 << 20;
 impl Settings {
     /// Reads the object in a file.
     pub(super) fn read(path: &Path) -> Result<Self, AdapterError> {
-        let read = |source| AdapterError::Read { path: path.to_owned(), source };
+        let read = |source| FileError::Read { path: path.to_owned(), source };
         let length = std::fs::metadata(path).map_err(read)?.len();
         if length > MAX_BYTES {
             let reason = format!("{length} bytes, expected settings of at most {MAX_BYTES}");
-            return Err(AdapterError::Weights { path: path.to_owned(), reason });
+            return Err(InterchangeError::Weights { path: path.to_owned(), reason }.into());
         }
         let bytes = std::fs::read(path).map_err(read)?;
         Self::parse(path, &bytes)
@@ -37,7 +37,7 @@ impl Settings {
         // Editors on Windows write a byte order mark, which is not JSON.
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let left = serde_json::from_slice(bytes)
-            .map_err(|source| AdapterError::Json { path: path.to_owned(), source })?;
+            .map_err(|source| InterchangeError::Json { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), left })
     }
 
@@ -173,7 +173,7 @@ impl Settings {
             found = found.chars().take(LONGEST).chain(['…']).collect();
         }
         let (path, key, expected) = (self.path.clone(), key.to_owned(), expected.to_owned());
-        AdapterError::Setting { path, key, found, expected }
+        InterchangeError::Setting { path, key, found, expected }.into()
     }
 }
 

@@ -11,7 +11,7 @@ use burn_bert::checkpoint::tensorflow::{self, TensorBundle};
 use burn_bert::{Bert, BertError};
 
 use super::tensor_mapping::transpose;
-use crate::error::{AdapterError, TensorProblems};
+use crate::error::{AdapterError, FileError, TensorProblems, TensorflowError};
 use crate::methods::method::Method;
 use crate::model::TaskAdapterConfig;
 use crate::model::adapted::AdaptedBert;
@@ -35,11 +35,11 @@ const HEAD_DROPOUT: f64 = 0.1;
 /// of another shape (all such tensors are named).
 pub fn read(checkpoint: &Path, bert: Bert) -> Result<AdaptedBert, AdapterError> {
     let unreadable =
-        |source: BertError| AdapterError::Checkpoint { path: checkpoint.to_owned(), source };
+        |source: BertError| TensorflowError::Checkpoint { path: checkpoint.to_owned(), source };
     let bundle = TensorBundle::open(checkpoint).map_err(unreadable)?;
     let side = |name: &str, axis: usize| {
         let side = bundle.shape(name).and_then(|shape| shape.get(axis).copied());
-        side.ok_or_else(|| AdapterError::NoAdapters {
+        side.ok_or_else(|| TensorflowError::NoAdapters {
             path: checkpoint.to_owned(),
             name: name.to_owned(),
         })
@@ -84,17 +84,18 @@ pub fn read(checkpoint: &Path, bert: Bert) -> Result<AdaptedBert, AdapterError> 
     left_over.retain(|name| !base.contains_key(*name));
     problems.left_over.extend(left_over.into_iter().map(str::to_owned));
     if !problems.is_empty() {
-        return Err(AdapterError::Tensors { path: checkpoint.to_owned(), problems });
+        return Err(FileError::Tensors { path: checkpoint.to_owned(), problems }.into());
     }
     // The base did not train, so that it identifies the adapters' base. Its norms did, in copies.
     for (name, expected) in base.iter().filter(|(name, _)| !name.contains("/LayerNorm/")) {
         let same = bundle.shape(name).as_deref() == Some(&expected.shape().to_vec())
             && bundle.read(name).map_err(unreadable)?.as_bytes() == expected.as_bytes();
         if !same {
-            return Err(AdapterError::CheckpointOfOtherBase {
+            return Err(TensorflowError::OtherBase {
                 path: checkpoint.to_owned(),
                 tensor: name.clone(),
-            });
+            }
+            .into());
         }
     }
     Ok(put_weights(model, weights))

@@ -1,6 +1,6 @@
-//! Errors of plans and their modules.
+//! Errors of plans.
 
-/// A plan cannot be used, or its modules cannot be merged.
+/// A plan cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
@@ -58,12 +58,6 @@ pub enum PlanError {
         "the plan has DoRA with PEFT's formula and gates, which only AdapterHub's formula supports"
     )]
     GatedDora,
-
-    /// LoRAs with gates, whose effect depends on the text, cannot be merged.
-    #[error(
-        "the low-rank corrections have gates, which see the text, so that no weights can hold them; keep the adapter beside its base"
-    )]
-    GatedMerge,
 
     /// A depth outside the range.
     #[error("the adapters' depth is {found}, expected 1 (the paper's) to {highest} layers")]

@@ -9,6 +9,7 @@ use burn::tensor::{DType, Tensor};
 
 use super::error::PlanError;
 use super::layers::Layers;
+use crate::error::MergeError;
 
 /// The configuration of a kind of module: one part of an [`AdapterPlan`](super::AdapterPlan).
 pub(crate) trait KindConfig: Debug {
@@ -72,7 +73,7 @@ pub(crate) trait ProjectionModule {
     ///
     /// # Errors
     /// If no weights can have that effect.
-    fn merge(&self, weights: Weights) -> Result<Weights, PlanError>;
+    fn merge(&self, weights: Weights) -> Result<Weights, MergeError>;
 }
 
 /// Whether weight decay applies to a trained parameter of this shape: to matrices, not to vectors such as biases, norms

@@ -5,7 +5,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Bool, Tensor};
 use burn_bert::{Bert, BertInput, Encoder, Insertions, ModulePaths};
 
-use crate::error::{AdapterError, BaseShape};
+use crate::error::{AdapterError, BaseShape, HeadError};
 use crate::methods::TrainableBase;
 use crate::model::head::{Pooling, first_token, mean_of_tokens};
 use crate::model::losses::{HeadOutput, Targets};
@@ -39,7 +39,7 @@ impl AdaptedBert {
             return Err(AdapterError::OtherShape { task: made_for, base });
         }
         if task.config().pooling == Pooling::Pooler && bert.pooler().is_none() {
-            return Err(AdapterError::NoPooler);
+            return Err(HeadError::NoPooler.into());
         }
         Ok(Self { bert, task }.set_requires_grad())
     }

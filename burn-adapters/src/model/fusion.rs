@@ -14,7 +14,7 @@ use burn_bert::{Encoder, ResidualNorm, Site};
 use burn_fused::linear;
 
 use super::layer::{LayerAdapter, site_of};
-use crate::error::AdapterError;
+use crate::error::{AdapterError, ComposeError};
 use crate::methods::{AdapterPlan, FinalNorm, InnerNorm, TrainableBase};
 use crate::named_rng::NamedRng;
 
@@ -131,8 +131,8 @@ impl Fusion {
 }
 
 /// Rejects adapters that would change while the fusion trains, or that a fusion cannot represent.
-fn check(plan: &AdapterPlan) -> Result<(), AdapterError> {
-    let unfusable = |found: &str| Err(AdapterError::Unfusable { found: found.to_owned() });
+fn check(plan: &AdapterPlan) -> Result<(), ComposeError> {
+    let unfusable = |found: &str| Err(ComposeError::Unfusable { found: found.to_owned() });
     if plan.kinds().count() > usize::from(plan.bottleneck.is_some()) {
         return unfusable("it has modules other than bottlenecks");
     }

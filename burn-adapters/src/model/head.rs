@@ -15,7 +15,7 @@ use burn::nn::{Dropout, DropoutConfig, Initializer, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
-use crate::error::AdapterError;
+use crate::error::HeadError;
 use crate::methods::Activation;
 use crate::named_rng::NamedRng;
 
@@ -199,12 +199,12 @@ impl HeadKind {
     /// # Errors
     /// If the head has one output, which is a score; if the numbers of labels and outputs differ; or if a label is empty
     /// or a duplicate.
-    pub fn with_labels(labels: Vec<String>, outputs: usize) -> Result<Self, AdapterError> {
+    pub fn with_labels(labels: Vec<String>, outputs: usize) -> Result<Self, HeadError> {
         if outputs == 1 {
-            return Err(AdapterError::LabelsOfScore { labels });
+            return Err(HeadError::LabelsOfScore { labels });
         }
         if labels.len() != outputs {
-            return Err(AdapterError::LabelCount { labels, outputs });
+            return Err(HeadError::LabelCount { labels, outputs });
         }
         let kind = Self::Classification { labels };
         kind.check()?;
@@ -230,13 +230,13 @@ impl HeadKind {
     ///
     /// # Errors
     /// If a label is empty or a duplicate.
-    pub fn check(&self) -> Result<(), AdapterError> {
+    pub fn check(&self) -> Result<(), HeadError> {
         let Self::Classification { labels } = self else { return Ok(()) };
         let mut seen = BTreeSet::new();
         match labels.iter().find(|label| label.is_empty() || !seen.insert(*label)) {
             None => Ok(()),
-            Some(label) if label.is_empty() => Err(AdapterError::EmptyLabel),
-            Some(label) => Err(AdapterError::DuplicateLabel { label: label.clone() }),
+            Some(label) if label.is_empty() => Err(HeadError::EmptyLabel),
+            Some(label) => Err(HeadError::DuplicateLabel { label: label.clone() }),
         }
     }
 

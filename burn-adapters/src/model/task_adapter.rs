@@ -12,7 +12,7 @@ use super::fusion::Fusion;
 use super::head::{Head, HeadConfig, Pooling};
 use super::layer::{LayerAdapter, site_of};
 use super::norm::task_norm;
-use crate::error::AdapterError;
+use crate::error::{AdapterError, ComposeError, HeadError};
 use crate::methods::kind::ProjectionModule;
 use crate::methods::{Lora, PrefixSource, TrainableBase};
 use crate::named_rng::NamedRng;
@@ -49,13 +49,13 @@ impl TaskAdapterConfig {
     pub fn init(&self, bert: &dyn Encoder) -> Result<TaskAdapter, AdapterError> {
         self.plan.check(bert.n_layers())?;
         if self.head.outputs() == 0 {
-            return Err(AdapterError::NoOutputs);
+            return Err(HeadError::NoOutputs.into());
         }
         if !(0.0..1.0).contains(&self.head_dropout) {
-            return Err(AdapterError::HeadDropout { found: self.head_dropout });
+            return Err(HeadError::Dropout { found: self.head_dropout }.into());
         }
         if self.pooling == Pooling::Pooler && bert.pooler().is_none() {
-            return Err(AdapterError::NoPooler);
+            return Err(HeadError::NoPooler.into());
         }
 
         let device = bert.device();
@@ -93,7 +93,7 @@ impl TaskAdapterConfig {
         }
         if self.plan.inserts() {
             let found = "the task has adapters of its own".to_owned();
-            return Err(AdapterError::Unfusable { found });
+            return Err(ComposeError::Unfusable { found }.into());
         }
         Fusion::init(&self.fused, bert, rng).map(Some)
     }

@@ -7,9 +7,9 @@ use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
 use burn_adapters::first_token;
 use burn_adapters::{
     AblatedLayers, AdaptedBert, AdapterDrop, AdapterError, AdapterPlan, Average, BottleneckConfig,
-    FinalNorm, HeadKind, InnerNorm, Layers, Method, OuterNorm, Pooling, ResidualSource, Sites,
-    Stack, TaskAdapter, TaskAdapterConfig, TrainableBase, average_weights, classification_loss,
-    fuse,
+    ComposeError, FinalNorm, HeadKind, InnerNorm, Layers, Method, OuterNorm, Pooling,
+    ResidualSource, Sites, Stack, TaskAdapter, TaskAdapterConfig, TrainableBase, average_weights,
+    classification_loss, fuse,
 };
 use burn_bert::{Encoder, EncoderPart, Insertions, ResidualNorm, Site};
 use burn_fused::LayerNorm;
@@ -250,7 +250,7 @@ fn only_adapters_of_one_kind_have_a_mean() {
         let models: Vec<_> = weights.into_iter().map(|weight| (a.clone(), weight)).collect();
         assert!(matches!(
             average_weights(&models).unwrap_err(),
-            AdapterError::AverageWeights { .. }
+            AdapterError::Compose(ComposeError::AverageWeights { .. })
         ));
     }
 }
@@ -413,7 +413,7 @@ fn what_cannot_stay_as_it_is_is_not_fused() {
     let error = fuse(&config(Method::Houlsby.plan(4)), vec![task], &bert).unwrap_err();
     assert!(error.to_string().contains("adapters of its own"), "{error}");
     let error = fuse(&config(Method::Fusion.plan(0)), vec![], &bert).unwrap_err();
-    assert!(matches!(error, AdapterError::NothingToFuse));
+    assert!(matches!(error, AdapterError::Compose(ComposeError::NothingToFuse)));
 }
 
 #[test]

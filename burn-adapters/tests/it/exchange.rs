@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, TensorData};
 use burn_adapters::interchange::{Imported, adapter_hub, merged, peft};
 use burn_adapters::{
-    AdapterError, HeadKind, Layers, Method, Pooling, TaskAdapterConfig, TrainableBase,
+    AdapterError, HeadError, HeadKind, InterchangeError, Layers, Method, Pooling,
+    TaskAdapterConfig, TrainableBase,
 };
 use burn_bert::BertConfig;
 use proptest::prelude::*;
@@ -112,8 +113,14 @@ fn labels_are_those_of_a_classification_and_fit_its_head() {
     let three = ["x", "y", "z"];
     let labels = three.map(str::to_owned).to_vec();
     assert_eq!(read(&three).unwrap(), HeadKind::Classification { labels });
-    assert!(matches!(read(&["x", "y"]), Err(AdapterError::LabelCount { outputs: 3, .. })));
-    assert!(matches!(read(&["x", "y", "x"]), Err(AdapterError::DuplicateLabel { .. })));
+    assert!(matches!(
+        read(&["x", "y"]),
+        Err(AdapterError::Head(HeadError::LabelCount { outputs: 3, .. }))
+    ));
+    assert!(matches!(
+        read(&["x", "y", "x"]),
+        Err(AdapterError::Head(HeadError::DuplicateLabel { .. }))
+    ));
 
     let config = TaskAdapterConfig { head: HeadKind::Regression, ..config(Method::Lora.plan(2)) };
     let model = adapted(base(&Device::flex()), &config);
@@ -160,7 +167,10 @@ fn a_directory_of_a_fusion_is_refused_as_one() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("adapter_fusion_config.json"), "{}").unwrap();
     let error = read_hub(directory.path()).unwrap_err();
-    assert!(matches!(error, AdapterError::IsFusion { .. }), "{error}");
+    assert!(
+        matches!(error, AdapterError::Interchange(InterchangeError::IsFusion { .. })),
+        "{error}"
+    );
 }
 
 #[test]

@@ -9,7 +9,8 @@ use burn_adapters::file::native::{
     AdapterMetadata, BaseIdentity, FORMAT_VERSION, Score, check, load, read_header, save,
 };
 use burn_adapters::{
-    AdaptedBert, AdapterError, AdapterPlan, HeadKind, Method, Pooling, TaskAdapterConfig,
+    AdaptedBert, AdapterError, AdapterPlan, FileError, HeadError, HeadKind, Method, Pooling,
+    TaskAdapterConfig,
 };
 use burn_bert::{Bert, Encoder, Site};
 use proptest::prelude::*;
@@ -201,7 +202,10 @@ fn metadata_for_another_head_is_refused() {
     let metadata = AdapterMetadata { head: HeadKind::Regression, ..metadata(Method::Houlsby) };
     let error =
         save(&directory.path().join("a"), &trained_model(Method::Houlsby), &metadata).unwrap_err();
-    assert!(matches!(error, AdapterError::HeadKind { described: 1, found: 3 }), "{error}");
+    assert!(
+        matches!(error, AdapterError::Head(HeadError::Outputs { described: 1, found: 3 })),
+        "{error}"
+    );
 }
 
 #[test]
@@ -232,12 +236,12 @@ fn a_place_that_cannot_be_written_is_named() {
     let error =
         save(&path, &trained_model(Method::Houlsby), &metadata(Method::Houlsby)).unwrap_err();
     assert!(
-        matches!(error, AdapterError::Write { .. })
+        matches!(error, AdapterError::File(FileError::Write { .. }))
             && error.to_string().contains("where.safetensors"),
         "{error}"
     );
     let error = refused(&path);
-    assert!(matches!(error, AdapterError::Read { .. }), "{error}");
+    assert!(matches!(error, AdapterError::File(FileError::Read { .. })), "{error}");
 }
 
 #[test]
@@ -262,7 +266,7 @@ fn a_base_that_was_changed_does_not_pass_the_probe() {
     let (_directory, path, _) = saved(Method::Houlsby);
     let bert = with_words(base(&Device::flex()), |words| words * 1.1);
     let error = load(&path, bert, FINGERPRINT).unwrap_err();
-    assert!(matches!(error, AdapterError::Probe { .. }), "{error}");
+    assert!(matches!(error, AdapterError::File(FileError::Probe { .. })), "{error}");
 }
 
 #[test]
@@ -272,7 +276,10 @@ fn a_file_cut_short_anywhere_is_refused() {
     for keep in [0, 7, 8, 100, whole.len() / 2, whole.len() - 1] {
         std::fs::write(&path, &whole[..keep]).unwrap();
         for error in [refused(&path), read_header(&path).unwrap_err()] {
-            assert!(matches!(error, AdapterError::NotSafetensors { .. }), "{keep} bytes: {error}");
+            assert!(
+                matches!(error, AdapterError::File(FileError::NotSafetensors { .. })),
+                "{keep} bytes: {error}"
+            );
         }
     }
 }
@@ -283,7 +290,10 @@ fn a_header_longer_than_the_file_is_refused_before_it_is_read() {
     for length in [u64::MAX, 1 << 40] {
         std::fs::write(&path, [&length.to_le_bytes()[..], b"{}"].concat()).unwrap();
         for error in [refused(&path), read_header(&path).unwrap_err()] {
-            assert!(matches!(error, AdapterError::NotSafetensors { .. }), "{error}");
+            assert!(
+                matches!(error, AdapterError::File(FileError::NotSafetensors { .. })),
+                "{error}"
+            );
         }
     }
 }
@@ -291,7 +301,7 @@ fn a_header_longer_than_the_file_is_refused_before_it_is_read() {
 #[test]
 fn a_safetensors_file_of_somebody_else_is_refused() {
     let error = refused(&crate::fixtures::path("base/model.safetensors"));
-    assert!(matches!(error, AdapterError::NotAnAdapter { .. }), "{error}");
+    assert!(matches!(error, AdapterError::File(FileError::NotAnAdapter { .. })), "{error}");
 }
 
 /// Rewrites a saved file: its JSON header and its tensors. The result is of version 1, whose files have no checksums, so
@@ -333,7 +343,7 @@ fn another_format_version_is_refused_whatever_else_it_says() {
 fn a_header_with_something_unknown_is_refused() {
     let (_directory, path, _) = saved(Method::Houlsby);
     rewrite(&path, |header, _| header["config"]["plan"]["low_rank"] = 4.into());
-    assert!(matches!(refused(&path), AdapterError::Header { .. }));
+    assert!(matches!(refused(&path), AdapterError::File(FileError::Header { .. })));
 }
 
 #[test]
@@ -342,7 +352,10 @@ fn labels_that_do_not_fit_the_head_are_refused() {
     rewrite(&path, |header, _| {
         header["metadata"]["head"]["classification"]["labels"] = serde_json::json!(["red"]);
     });
-    assert!(matches!(refused(&path), AdapterError::HeadKind { described: 1, found: 3 }));
+    assert!(matches!(
+        refused(&path),
+        AdapterError::Head(HeadError::Outputs { described: 1, found: 3 })
+    ));
 }
 
 #[test]
@@ -381,14 +394,14 @@ fn a_changed_weight_does_not_pass_the_probe() {
     rewrite(&path, |_, tensors| {
         tensors.get_mut("head.linear.bias").unwrap().1[..4].copy_from_slice(&9.0_f32.to_le_bytes());
     });
-    assert!(matches!(refused(&path), AdapterError::Probe { .. }));
+    assert!(matches!(refused(&path), AdapterError::File(FileError::Probe { .. })));
 }
 
 #[test]
 fn a_probe_beyond_the_vocabulary_is_refused_and_not_run() {
     let (_directory, path, _) = saved(Method::Houlsby);
     rewrite(&path, |header, _| header["probe"]["input_ids"][0][0] = 1_000_000.into());
-    assert!(matches!(refused(&path), AdapterError::Probe { .. }));
+    assert!(matches!(refused(&path), AdapterError::File(FileError::Probe { .. })));
 }
 
 #[test]
@@ -397,20 +410,20 @@ fn a_plan_the_base_cannot_carry_is_refused_without_building_it() {
     rewrite(&path, |header, _| {
         header["config"]["plan"]["tuned"] = serde_json::json!({ "top-layers": 9 });
     });
-    assert!(matches!(refused(&path), AdapterError::Unbuildable { .. }));
+    assert!(matches!(refused(&path), AdapterError::File(FileError::Unbuildable { .. })));
 
     let (_directory, path, _) = saved(Method::Houlsby);
     rewrite(&path, |header, _| {
         header["config"]["plan"]["bottleneck"]["depth"] = (1_u64 << 33).into();
     });
-    assert!(matches!(refused(&path), AdapterError::Unbuildable { .. }));
+    assert!(matches!(refused(&path), AdapterError::File(FileError::Unbuildable { .. })));
 
     // Building this one would take a terabyte a layer.
     let (_directory, path, _) = saved(Method::Houlsby);
     rewrite(&path, |header, _| {
         header["config"]["plan"]["bottleneck"]["size"] = (1_u64 << 33).into();
     });
-    assert!(matches!(refused(&path), AdapterError::Tensors { .. }));
+    assert!(matches!(refused(&path), AdapterError::File(FileError::Tensors { .. })));
 }
 
 #[test]
@@ -468,7 +481,10 @@ fn a_file_cannot_pass_for_one_from_before_checksums() {
     for bytes in [version, without] {
         std::fs::write(&path, bytes).unwrap();
         let error = refused(&path);
-        assert!(matches!(error, AdapterError::Damaged { part: "header", .. }), "{error}");
+        assert!(
+            matches!(error, AdapterError::File(FileError::Damaged { part: "header", .. })),
+            "{error}"
+        );
     }
 }
 
@@ -483,13 +499,13 @@ fn labels_that_cannot_be_known_by_name_are_refused() {
     };
     let said = with(["red", "green", "red"]).to_string();
     assert_eq!(said, "the label `red` is there twice; every class needs a name of its own");
-    assert!(matches!(with(["red", "", "blue"]), AdapterError::EmptyLabel));
+    assert!(matches!(with(["red", "", "blue"]), AdapterError::Head(HeadError::EmptyLabel)));
     assert_eq!(std::fs::read(&path).unwrap(), before);
     rewrite(&path, |header, _| {
         header["metadata"]["head"]["classification"]["labels"] =
             serde_json::json!(["red", "green", "red"]);
     });
-    assert!(matches!(refused(&path), AdapterError::DuplicateLabel { .. }));
+    assert!(matches!(refused(&path), AdapterError::Head(HeadError::DuplicateLabel { .. })));
 }
 
 #[test]
@@ -508,7 +524,7 @@ fn a_base_that_gives_nan_for_one_text_does_not_pass_the_probe() {
     });
     let error = load(&path, bert, FINGERPRINT).unwrap_err();
     assert!(
-        matches!(error, AdapterError::Probe { difference, .. } if difference.is_nan()),
+        matches!(error, AdapterError::File(FileError::Probe { difference, .. }) if difference.is_nan()),
         "{error}"
     );
 }

@@ -4,8 +4,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor};
 use burn_adapters::{
-    AdaptedBert, AdapterError, AdapterPlan, BottleneckConfig, FinalNorm, HeadKind, Method,
-    OuterNorm, PlanError, Pooling, PrefixGate, ResidualSource, TaskAdapterConfig,
+    AdaptedBert, AdapterError, AdapterPlan, BottleneckConfig, FinalNorm, HeadError, HeadKind,
+    Method, OuterNorm, PlanError, Pooling, PrefixGate, ResidualSource, TaskAdapterConfig,
     classification_loss,
 };
 use burn_adapters::{first_token, mean_of_tokens};
@@ -301,14 +301,14 @@ fn configurations_that_cannot_be_are_refused() {
     let good = config(Method::Houlsby.plan(4));
     assert!(matches!(
         refused(TaskAdapterConfig { head: HeadKind::unnamed(0), ..good.clone() }),
-        AdapterError::NoOutputs
+        AdapterError::Head(HeadError::NoOutputs)
     ));
     for head_dropout in [1.0, -0.1, f64::NAN] {
         let error = refused(TaskAdapterConfig { head_dropout, ..good.clone() });
-        assert!(matches!(error, AdapterError::HeadDropout { .. }));
+        assert!(matches!(error, AdapterError::Head(HeadError::Dropout { .. })));
     }
     let error = refused(TaskAdapterConfig { plan: Method::TopLayers(3).plan(4), ..good });
     assert!(matches!(error, AdapterError::Plan(PlanError::TopLayers { layers: 3, n_layers: 2 })));
     let error = config(Method::Houlsby.plan(4)).init(&bert.without_pooler()).unwrap_err();
-    assert!(matches!(error, AdapterError::NoPooler));
+    assert!(matches!(error, AdapterError::Head(HeadError::NoPooler)));
 }

@@ -2,8 +2,8 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burn_adapters::{
-    Activation, AdaptedBert, AdapterError, AdapterPlan, HeadKind, Layers, Method, MixedBatch,
-    Pooling, Scaling, StackedTasks, TaskAdapterConfig, check_mixable,
+    Activation, AdaptedBert, AdapterError, AdapterPlan, ComposeError, HeadKind, Layers, Method,
+    MixedBatch, Pooling, Scaling, StackedTasks, TaskAdapterConfig, check_mixable,
 };
 use burn_bert::{BertInput, Encoder};
 
@@ -159,7 +159,7 @@ fn what_does_not_mix_is_named() {
         change(&mut config);
         let model = adapted(base(&Device::flex()), &config);
         let error = StackedTasks::new(&base(&Device::flex()), &[&model.task]).unwrap_err();
-        assert!(matches!(error, AdapterError::WillNotMix { .. }));
+        assert!(matches!(error, AdapterError::Compose(ComposeError::CannotMix { .. })));
         error.to_string()
     };
     assert_eq!(

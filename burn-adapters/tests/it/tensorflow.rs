@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, TensorData};
 use burn_adapters::interchange::tensorflow::read;
-use burn_adapters::{AdaptedBert, AdapterError, Method, Pooling};
+use burn_adapters::{AdaptedBert, AdapterError, Method, Pooling, TensorflowError};
 use burn_bert::BertConfig;
 
 use crate::fixtures::{
@@ -77,7 +77,9 @@ fn a_checkpoint_of_something_else_is_refused() {
 
     let other = BertConfig::from_directory(&path("base")).unwrap().init(&device);
     let error = read(&checkpoint, other.clone()).unwrap_err();
-    let AdapterError::CheckpointOfOtherBase { tensor, .. } = error else { panic!("{error}") };
+    let AdapterError::Tensorflow(TensorflowError::OtherBase { tensor, .. }) = error else {
+        panic!("{error}")
+    };
     assert_eq!(tensor, "bert/embeddings/position_embeddings");
 
     let mut config = BertConfig::from_directory(&path("base")).unwrap();
@@ -90,5 +92,8 @@ fn a_checkpoint_of_something_else_is_refused() {
     let left_over = "left over: bert/encoder/layer_1/attention/output/LayerNorm/beta";
     assert!(error.contains(left_over), "{error}");
     let error = read(&path("adapter_bert/model.ckpt-8"), other).unwrap_err();
-    assert!(matches!(error, AdapterError::Checkpoint { .. }), "{error}");
+    assert!(
+        matches!(error, AdapterError::Tensorflow(TensorflowError::Checkpoint { .. })),
+        "{error}"
+    );
 }

@@ -1,4 +1,4 @@
-//! What a bank refuses, said in sentences.
+//! The errors and warnings of banks.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use super::BANK_VERSION;
 use crate::error::AdapterError;
 use crate::file::native::BaseIdentity;
 
-/// What is wrong with a bank that can be read nevertheless.
+/// A problem of a bank that does not prevent reading it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BankWarning {
@@ -24,36 +24,37 @@ pub enum BankWarning {
     },
 }
 
-/// What a bank refuses, and why.
+/// A bank cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BankError {
-    /// The file system refused.
+    /// An error of the file system.
     #[error("cannot {doing} the bank {}", path.display())]
     File {
-        /// What was to be done.
+        /// The operation.
         doing: &'static str,
         /// The bank.
         path: PathBuf,
-        /// What the file system said.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
 
-    /// A file that is in the way.
+    /// The file already exists.
     #[error("there is a file {} already; choose another name, or add to that bank", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
 
-    /// Another kind of file.
+    /// A file of another kind.
     #[error("{} is not a bank: it does not begin with `burnbank`", path.display())]
     NotABank {
         /// The file.
         path: PathBuf,
     },
 
-    /// A bank from the future or the past.
+    /// An unsupported version.
     #[error("the bank {} has version {found}, expected {BANK_VERSION} or lower; use the release that wrote it", path.display())]
     Version {
         /// The bank.
@@ -62,16 +63,16 @@ pub enum BankError {
         found: u32,
     },
 
-    /// No index that holds together.
+    /// No index has its checksum.
     #[error("the bank {} is damaged or was cut short: {reason}; add its adapters to a new bank", path.display())]
     Damaged {
         /// The bank.
         path: PathBuf,
-        /// What was found.
+        /// What is wrong.
         reason: String,
     },
 
-    /// An adapter whose bytes are not those that were added.
+    /// An adapter whose bytes changed.
     #[error("the adapter `{task}` in the bank {} is damaged: its bytes do not have the checksum in the index; remove it and add it again", path.display())]
     DamagedEntry {
         /// The bank.
@@ -80,18 +81,18 @@ pub enum BankError {
         task: String,
     },
 
-    /// A task that is not there.
+    /// A task that is not in the bank.
     #[error("the bank {} has no task `{task}`; it has {}", path.display(), names(known))]
     UnknownTask {
         /// The bank.
         path: PathBuf,
-        /// What was asked for.
+        /// The name.
         task: String,
-        /// What there is.
+        /// The names in the bank.
         known: Vec<String>,
     },
 
-    /// A name that is taken.
+    /// A name that is already used.
     #[error("the bank {} has a task `{task}` already; remove it first, or add {} under another name, as NAME={}", path.display(), adapter.display(), adapter.display())]
     TakenTask {
         /// The bank.
@@ -114,14 +115,14 @@ pub enum BankError {
         adapters: [PathBuf; 2],
     },
 
-    /// A file that was written while it was read.
+    /// A file that changed while it was read.
     #[error("the adapter file {} was changed while it was added; nothing was added, try again", adapter.display())]
     Changed {
         /// The adapter file.
         adapter: PathBuf,
     },
 
-    /// A name that is none.
+    /// An invalid name.
     #[error(
         "`{task}`, as {} is called, is no name for a task in a bank; expected 1 to 100 letters, digits, `-`, `_` and `.`; give it another one, as NAME={}",
         adapter.display(), adapter.display()
@@ -129,7 +130,7 @@ pub enum BankError {
     TaskName {
         /// The adapter file.
         adapter: PathBuf,
-        /// What was asked for.
+        /// The name.
         task: String,
     },
 

@@ -40,7 +40,7 @@ use self::slots::{SLOT, START, append, change, lock, read_index, read_slots, slo
 use super::atomic;
 use super::checksum::hexadecimal;
 use super::native::{self, AdapterHeader, AdapterMetadata, BaseIdentity};
-use crate::error::AdapterError;
+use crate::error::{AdapterError, FileError};
 use crate::model::adapted::AdaptedBert;
 
 /// The version of the layout described above. In version 1, which is read as well, less is known of the base.
@@ -366,5 +366,5 @@ impl Bank {
 }
 
 fn read_adapter(path: &Path) -> Result<Vec<u8>, AdapterError> {
-    std::fs::read(path).map_err(|source| AdapterError::Read { path: path.to_owned(), source })
+    std::fs::read(path).map_err(|source| FileError::Read { path: path.to_owned(), source }.into())
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::FORMAT;
 use super::config::{ACTIVATIONS, activation, unsupported};
-use crate::error::AdapterError;
+use crate::error::{AdapterError, InterchangeError};
 use crate::interchange::settings::{Harmless, Settings};
 use crate::methods::Activation;
 use crate::model::adapted::AdaptedBert;
@@ -113,16 +113,17 @@ pub(super) fn settings(model: &AdaptedBert, kind: &HeadKind) -> Result<Value, Ad
     let config = model.task.config();
     let pooler = match (config.pooling, kind) {
         (_, HeadKind::Span) => {
-            return Err(unsupported("a head that finds answers in texts"));
+            return Err(unsupported("a head that finds answers in texts").into());
         }
         (Pooling::Pooler, _) => true,
         (Pooling::FirstToken, _) => false,
         (Pooling::Mean, _) => {
-            return Err(AdapterError::NoPlace {
+            return Err(InterchangeError::Unsupported {
                 format: FORMAT,
                 what: "a head that reads the mean over the tokens".to_owned(),
                 remedy: "train with the pooling `first-token` or `pooler`",
-            });
+            }
+            .into());
         }
     };
     Ok(json!({

@@ -22,7 +22,7 @@ use super::directory::{
 };
 use super::pickle;
 use super::settings::Settings;
-use crate::error::{AdapterError, BaseShape, TensorProblems};
+use crate::error::{AdapterError, BaseShape, FileError, InterchangeError, TensorProblems};
 use crate::methods::bottleneck::InnerNorm;
 use crate::methods::plan::{AdapterPlan, TrainableBase};
 use crate::model::TaskAdapterConfig;
@@ -54,7 +54,7 @@ pub fn read(
     let config_path = directory.join(CONFIG);
     let fusion = directory.join(FUSION_CONFIG);
     if fusion.is_file() && !config_path.is_file() {
-        return Err(AdapterError::IsFusion { path: fusion });
+        return Err(InterchangeError::IsFusion { path: fusion }.into());
     }
     let (name, mut plan) = plan_of(Settings::read(&config_path)?, base)?;
 
@@ -90,7 +90,9 @@ pub fn read(
                 hidden: None,
             }
         }
-        (None, None) => return Err(AdapterError::NoHead { directory: directory.to_owned() }),
+        (None, None) => {
+            return Err(InterchangeError::NoHead { directory: directory.to_owned() }.into());
+        }
     };
 
     if fresh.is_none() {
@@ -183,7 +185,7 @@ fn renamed(path: &Path, tensors: Tensors) -> Result<Tensors, AdapterError> {
                 wrong: vec![format!("{new} is there twice")],
                 ..Default::default()
             };
-            return Err(AdapterError::Tensors { path: path.to_owned(), problems });
+            return Err(FileError::Tensors { path: path.to_owned(), problems }.into());
         }
     }
     Ok(renamed)
@@ -216,11 +218,12 @@ pub fn write_directory(
     layer_norms: bool,
 ) -> Result<Vec<String>, AdapterError> {
     if name.is_empty() || name.contains('.') {
-        return Err(AdapterError::NoPlace {
+        return Err(InterchangeError::Unsupported {
             format: FORMAT,
             what: format!("an adapter named `{name}`"),
             remedy: "give it a name without dots",
-        });
+        }
+        .into());
     }
     let base = BaseShape { n_layers: model.bert.n_layers(), d_model: model.bert.d_model() };
     let task = model.task.config();
@@ -273,7 +276,7 @@ pub fn write_directory(
         write_safetensors(&directory.join(format!("{file}.safetensors")), tensors)?;
         let path = directory.join(format!("pytorch_{file}.bin"));
         let bytes = pickle::state_dict(tensors)
-            .map_err(|source| AdapterError::Write { path: path.clone(), source })?;
+            .map_err(|source| FileError::Write { path: path.clone(), source })?;
         write(&path, &bytes)?;
     }
     write_json(&directory.join(CONFIG), &outer(adapter_settings))?;

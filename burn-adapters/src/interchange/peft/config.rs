@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::FORMAT;
 use super::targets::{ENCODER, POOLER, Targets, alike, names};
-use crate::error::AdapterError;
+use crate::error::{AdapterError, InterchangeError};
 use crate::interchange::hf_names::LINEAR_LAYERS;
 use crate::interchange::settings::{Harmless, Settings};
 use crate::methods::ia3::Ia3Config;
@@ -225,7 +225,7 @@ pub(super) fn settings(
     base: &str,
     n_layers: usize,
 ) -> Result<Value, AdapterError> {
-    let unsupported = |what: &str| AdapterError::NoPlace {
+    let unsupported = |what: &str| InterchangeError::Unsupported {
         format: FORMAT,
         what: what.to_owned(),
         remedy: "export to AdapterHub, or keep our own file",
@@ -247,11 +247,11 @@ pub(super) fn settings(
         "peft_version": "0.18.1",
     });
     let own = match (plan.lora.as_ref(), plan.ia3.as_ref(), plan.trainable_base) {
-        _ if plan.bottleneck.is_some() => return Err(unsupported("a bottleneck")),
-        _ if plan.prefix.is_some() => return Err(unsupported("a prefix with a head")),
+        _ if plan.bottleneck.is_some() => return Err(unsupported("a bottleneck").into()),
+        _ if plan.prefix.is_some() => return Err(unsupported("a prefix with a head").into()),
         (Some(LoraConfig { dora: Some(DoraFormula::AdapterHub), .. }), ..) => {
             let what = "DoRA with AdapterHub's formula: `use_dora` has another formula there";
-            return Err(unsupported(what));
+            return Err(unsupported(what).into());
         }
         (Some(lora), None, TrainableBase::Nothing) if !lora.gate => {
             let mut targets = modules(&lora.layers, &lora.projections);
@@ -281,7 +281,7 @@ pub(super) fn settings(
         (None, None, TrainableBase::LayerNorms) => {
             json!({ "peft_type": "LN_TUNING", "target_modules": ["LayerNorm"] })
         }
-        _ => return Err(unsupported("this union of things that are tuned")),
+        _ => return Err(unsupported("this union of things that are tuned").into()),
     };
     let (Value::Object(mut common), Value::Object(own)) = (common, own) else {
         unreachable!("both are written above as objects")
@@ -337,7 +337,10 @@ mod tests {
                 let mut changed = settings.clone();
                 changed.insert(key.clone(), json!({ "nothing": [0.25] }));
                 match read(&changed) {
-                    Err(AdapterError::Setting { key: named, .. }) => assert_eq!(&named, key),
+                    Err(AdapterError::Interchange(InterchangeError::Setting {
+                        key: named,
+                        ..
+                    })) => assert_eq!(&named, key),
                     Err(error) => panic!("{class}: {key}: {error}"),
                     Ok(found) => {
                         assert!(harmless(&class).any(|harmless| harmless == key), "{class}: {key}");
@@ -398,7 +401,10 @@ mod tests {
             let (_, mut settings) = written().into_iter().find(|(name, _)| name == class).unwrap();
             settings.insert(key.to_owned(), value);
             let error = read(&settings).unwrap_err();
-            let AdapterError::Setting { key: named, .. } = error else { panic!("{error}") };
+            let AdapterError::Interchange(InterchangeError::Setting { key: named, .. }) = error
+            else {
+                panic!("{error}")
+            };
             assert_eq!(named, key);
         }
     }
@@ -409,7 +415,10 @@ mod tests {
             written().into_iter().find(|(name, _)| name == "IA3Config").unwrap();
         settings.insert("feedforward_modules".to_owned(), json!(["layer.0.output.dense"]));
         // In the other layer what it makes is scaled: no plan says so.
-        assert!(matches!(read(&settings), Err(AdapterError::Setting { .. })));
+        assert!(matches!(
+            read(&settings),
+            Err(AdapterError::Interchange(InterchangeError::Setting { .. }))
+        ));
         settings.insert("feedforward_modules".to_owned(), json!(["put.dense"]));
         let ia3 = read(&settings).unwrap().ia3.unwrap();
         let inputs = [Projection::AttentionOutput, Projection::FeedForwardOut].into();

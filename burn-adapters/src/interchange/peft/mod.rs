@@ -19,7 +19,7 @@ use super::directory::{
     write_json, write_safetensors,
 };
 use super::settings::Settings;
-use crate::error::{AdapterError, TensorProblems};
+use crate::error::{AdapterError, FileError, InterchangeError, TensorProblems};
 use crate::methods::plan::AdapterPlan;
 use crate::model::TaskAdapterConfig;
 use crate::model::adapted::AdaptedBert;
@@ -48,13 +48,13 @@ pub fn read(
     for (name, data) in read_tensors(&path)? {
         let Some(inside) = name.strip_prefix(PREFIX) else {
             let problems = TensorProblems { left_over: vec![name], ..Default::default() };
-            return Err(AdapterError::Tensors { path, problems });
+            return Err(FileError::Tensors { path, problems }.into());
         };
         let inside = inside.strip_prefix("bert.").unwrap_or(inside);
         tensors.insert(inside.to_owned(), data);
     }
     let outputs = tensors.get("classifier.bias").map(TensorData::num_elements);
-    let outputs = outputs.ok_or(AdapterError::NoHead { directory: directory.to_owned() })?;
+    let outputs = outputs.ok_or(InterchangeError::NoHead { directory: directory.to_owned() })?;
     let head = match labels {
         Some(labels) => HeadKind::with_labels(labels, outputs)?,
         None => HeadKind::unnamed(outputs),
@@ -88,17 +88,17 @@ pub fn write_directory(
     base: &str,
 ) -> Result<(), AdapterError> {
     let task = model.task.config();
-    let unsupported = |what: &str, remedy| AdapterError::NoPlace {
+    let unsupported = |what: &str, remedy| InterchangeError::Unsupported {
         format: FORMAT,
         what: what.to_owned(),
         remedy,
     };
     if *head == HeadKind::Span {
-        return Err(unsupported("a head that finds answers in texts", "keep our own file"));
+        return Err(unsupported("a head that finds answers in texts", "keep our own file").into());
     }
     if task.pooling != Pooling::Pooler || task.head_hidden.is_some() {
         let remedy = "train with the pooling `pooler`, which BertForSequenceClassification has";
-        return Err(unsupported("a head that is not one layer on the pooler", remedy));
+        return Err(unsupported("a head that is not one layer on the pooler", remedy).into());
     }
     let settings = config::settings(&task.plan, base, model.bert.n_layers())?;
     let tensors: Tensors = tensors_of(directory, FORMAT, model, locate)?
@@ -110,5 +110,6 @@ pub fn write_directory(
         .collect();
     make_directory(directory)?;
     write_safetensors(&directory.join("adapter_model.safetensors"), &tensors)?;
-    write_json(&directory.join(CONFIG), &settings)
+    write_json(&directory.join(CONFIG), &settings)?;
+    Ok(())
 }

@@ -15,7 +15,7 @@ use burn::tensor::{Device, Tensor, assert_shape};
 
 pub use self::config::Ia3Config;
 use super::kind::{ProjectionModule, Weights};
-use crate::methods::error::PlanError;
+use crate::error::MergeError;
 
 /// What an [`Ia3`] scales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl ProjectionModule for Ia3 {
         }
     }
 
-    fn merge(&self, Weights { weight, bias }: Weights) -> Result<Weights, PlanError> {
+    fn merge(&self, Weights { weight, bias }: Weights) -> Result<Weights, MergeError> {
         let factors = self.factors.val();
         Ok(match self.target {
             Ia3Target::Input => Weights { weight: weight * factors.unsqueeze_dim(1), bias },

@@ -20,7 +20,7 @@ pub use self::dora::{Dora, DoraFormula};
 use self::fixed::FixedRescaling;
 use super::gate::{gate, gate_layer};
 use super::kind::{ProjectionModule, Weights};
-use crate::methods::error::PlanError;
+use crate::error::MergeError;
 use crate::named_rng::NamedRng;
 
 /// `s · (x A) B`, or the same with a gate instead of `s`.
@@ -119,8 +119,8 @@ impl ProjectionModule for Lora {
         }
     }
 
-    fn merge(&self, weights: Weights) -> Result<Weights, PlanError> {
-        let update = self.weight().ok_or(PlanError::GatedMerge)?;
+    fn merge(&self, weights: Weights) -> Result<Weights, MergeError> {
+        let update = self.weight().ok_or(MergeError::Gated)?;
         let rescaling = self.rescaling(&weights);
         let Weights { weight, bias } = weights;
         Ok(match rescaling {

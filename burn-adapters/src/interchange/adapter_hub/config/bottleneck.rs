@@ -169,19 +169,20 @@ fn floor_division(dividend: f64, divisor: f64) -> f64 {
 /// The settings for a configuration.
 pub(super) fn write(plan: &BottleneckConfig, base: BaseShape) -> Result<Value, AdapterError> {
     if plan.depth != 1 {
-        return Err(unsupported("adapters of more than one layer"));
+        return Err(unsupported("adapters of more than one layer").into());
     }
     if plan.combine != Combine::Add {
-        return Err(unsupported("adapters that multiply"));
+        return Err(unsupported("adapters that multiply").into());
     }
     if plan.inner_norm == InnerNorm::Batch {
-        return Err(unsupported("a batch norm"));
+        return Err(unsupported("a batch norm").into());
     }
     if plan.inner_norm == InnerNorm::Layer && (plan.inner_norm_epsilon - NORM_EPSILON).abs() > 0.0 {
         let epsilon = plan.inner_norm_epsilon;
         return Err(unsupported(&format!(
             "an inner LayerNorm with an ε of {epsilon:e}, not {NORM_EPSILON:e}"
-        )));
+        ))
+        .into());
     }
     let (parallel, after_norm) = match plan.placement {
         Placement::Serial => (None, false),
@@ -195,7 +196,7 @@ pub(super) fn write(plan: &BottleneckConfig, base: BaseShape) -> Result<Value, A
         (ResidualSource::BottleneckInput, true) => json!(false),
         (ResidualSource::Sum, true) => json!("post_add"),
         (ResidualSource::Sum, false) => {
-            return Err(unsupported("a serial adapter with the skip `sum`"));
+            return Err(unsupported("a serial adapter with the skip `sum`").into());
         }
     };
     let factor = parallel.unwrap_or(1.0);
@@ -206,11 +207,11 @@ pub(super) fn write(plan: &BottleneckConfig, base: BaseShape) -> Result<Value, A
         Scaling::Learned if unscaled => json!("learned"),
         Scaling::PerChannel if unscaled => json!("channel"),
         Scaling::Learned | Scaling::PerChannel => {
-            return Err(unsupported("a learned factor together with a fixed one"));
+            return Err(unsupported("a learned factor together with a fixed one").into());
         }
     };
     if parallel.is_some() && plan.outer_norm == OuterNorm::Sum {
-        return Err(unsupported("a norm on the sum of a parallel adapter"));
+        return Err(unsupported("a norm on the sum of a parallel adapter").into());
     }
     // Half a unit more than the width, so that rounding does not change the quotient's integer part.
     let factor_of = |size: usize| json!(base.d_model as f64 / (size as f64 + 0.5));

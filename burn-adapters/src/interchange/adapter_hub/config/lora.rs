@@ -87,10 +87,12 @@ pub(super) fn read_ia3(mut settings: Settings, base: BaseShape) -> Result<Ia3Con
 /// The settings for LoRA.
 pub(super) fn write_lora(plan: &LoraConfig, base: BaseShape) -> Result<Value, AdapterError> {
     if plan.pooler {
-        return Err(unsupported("a correction of the pooler"));
+        return Err(unsupported("a correction of the pooler").into());
     }
     if plan.dora == Some(DoraFormula::Peft) {
-        return Err(unsupported("DoRA with PEFT's formula: `use_dora` has another formula there"));
+        return Err(
+            unsupported("DoRA with PEFT's formula: `use_dora` has another formula there").into()
+        );
     }
     let alpha = match plan.scaling {
         RankScaling::Rank => plan.alpha,
@@ -114,7 +116,7 @@ pub(super) fn write_lora(plan: &LoraConfig, base: BaseShape) -> Result<Value, Ad
 /// The settings for (IA)³.
 pub(super) fn write_ia3(plan: &Ia3Config, base: BaseShape) -> Result<Value, AdapterError> {
     if !plan.inputs.is_empty() {
-        return Err(unsupported("scales of what projections read"));
+        return Err(unsupported("scales of what projections read").into());
     }
     let mut settings = projection_settings(&plan.outputs)?;
     settings.extend([
@@ -132,7 +134,7 @@ fn projection_settings(
     projections: &BTreeSet<Projection>,
 ) -> Result<Map<String, Value>, AdapterError> {
     if projections.contains(&Projection::AttentionOutput) {
-        return Err(unsupported("something at the attention's output projection"));
+        return Err(unsupported("something at the attention's output projection").into());
     }
     let of_attention = [(Projection::Query, "q"), (Projection::Key, "k"), (Projection::Value, "v")];
     let of_attention = of_attention.into_iter().filter(|(own, _)| projections.contains(own));

@@ -10,7 +10,7 @@ mod prefix;
 use serde_json::{Map, Value, json};
 
 use super::FORMAT;
-use crate::error::{AdapterError, BaseShape};
+use crate::error::{AdapterError, BaseShape, InterchangeError};
 use crate::interchange::settings::Settings;
 use crate::methods::Activation;
 use crate::methods::layers::Layers;
@@ -135,15 +135,15 @@ pub(super) fn settings(plan: &AdapterPlan, base: BaseShape) -> Result<Value, Ada
         parts.push(lora::write_ia3(plan, base)?);
     }
     match parts.len() {
-        0 => Err(unsupported("a task that inserts nothing")),
+        0 => Err(unsupported("a task that inserts nothing").into()),
         1 => Ok(parts.remove(0)),
         _ => Ok(json!({ "architecture": "union", "configs": parts })),
     }
 }
 
-pub(super) fn unsupported(what: &str) -> AdapterError {
+pub(super) fn unsupported(what: &str) -> InterchangeError {
     let remedy = "keep our own file, or train without it";
-    AdapterError::NoPlace { format: FORMAT, what: what.to_owned(), remedy }
+    InterchangeError::Unsupported { format: FORMAT, what: what.to_owned(), remedy }
 }
 
 #[cfg(test)]
@@ -197,7 +197,9 @@ mod tests {
             let found = read(&settings);
             if let Some(unsupported_setting) = unsupported_setting(&class) {
                 let error = found.expect_err(&class);
-                let AdapterError::Setting { key, .. } = error else { panic!("{class}: {error}") };
+                let AdapterError::Interchange(InterchangeError::Setting { key, .. }) = error else {
+                    panic!("{class}: {error}")
+                };
                 assert_eq!(key, unsupported_setting, "{class}");
                 continue;
             }
@@ -208,7 +210,10 @@ mod tests {
                 let mut changed = settings.clone();
                 changed[key] = json!({ "nothing": [0.25] });
                 match read(&changed) {
-                    Err(AdapterError::Setting { key: named, .. }) => assert_eq!(&named, key),
+                    Err(AdapterError::Interchange(InterchangeError::Setting {
+                        key: named,
+                        ..
+                    })) => assert_eq!(&named, key),
                     Err(error) => panic!("{class}: {key}: {error}"),
                     Ok(found) => {
                         assert!(harmless.contains(&key.as_str()), "{class}: {key}");
@@ -236,7 +241,9 @@ mod tests {
         let part = &written()["SeqBnConfig"];
         let union = json!({ "architecture": "union", "configs": [part, part] });
         let error = read(&union).unwrap_err();
-        let AdapterError::Setting { key, .. } = error else { panic!("{error}") };
+        let AdapterError::Interchange(InterchangeError::Setting { key, .. }) = error else {
+            panic!("{error}")
+        };
         assert_eq!(key, "configs");
     }
 
