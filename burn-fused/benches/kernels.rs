@@ -61,7 +61,7 @@ fn sum_and_norm(bencher: Bencher, implementation: &str) {
             return norm.forward([output.clone(), residual.clone()]);
         }
         let sum = output.clone() + residual.clone();
-        layer_norm(sum, norm.gamma.val(), Some(norm.beta.val()), norm.epsilon)
+        layer_norm(sum, norm.gamma.val(), Some(norm.beta_or_zeros()), norm.epsilon)
     });
 }
 

@@ -1,9 +1,10 @@
 //! The linear layer.
 
+use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-/// `x W + b`, computed in the precision of `W` and returned in that of `x`; frozen weights cost no gradient.
+/// `x W + b`, or `x W` if the layer has no bias, computed in the precision of `W` and returned in that of `x`; frozen weights cost no gradient.
 ///
 /// # Shapes
 /// - x: `[batch, sequence, d_input]`
@@ -17,10 +18,8 @@ pub fn linear(x: Tensor<3>, layer: &Linear) -> Tensor<3> {
         return linear(x.cast(weight_dtype), layer).cast(input_dtype);
     }
     #[cfg(feature = "flex")]
-    if let Some(bias) = &layer.bias
-        && crate::flex::supports(&x)
-    {
-        return crate::flex::linear(x, layer.weight.val(), bias.val());
+    if crate::flex::supports(&x) {
+        return crate::flex::linear(x, layer.weight.val(), layer.bias.as_ref().map(Param::val));
     }
     layer.forward(x)
 }

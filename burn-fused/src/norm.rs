@@ -15,8 +15,8 @@ use crate::types::ResidualInputs;
 pub struct LayerNorm {
     /// Scale, `[d_model]`.
     pub gamma: Param<Tensor<1>>,
-    /// Shift, `[d_model]`.
-    pub beta: Param<Tensor<1>>,
+    /// Shift, `[d_model]`; some encoders have none.
+    pub beta: Option<Param<Tensor<1>>>,
     /// ε, added to the variance.
     #[module(skip)]
     pub epsilon: f64,
@@ -27,9 +27,23 @@ impl LayerNorm {
     pub fn new(d_model: usize, epsilon: f64, device: &Device) -> Self {
         Self {
             gamma: Initializer::Ones.init([d_model], device),
-            beta: Initializer::Zeros.init([d_model], device),
+            beta: Some(Initializer::Zeros.init([d_model], device)),
             epsilon,
         }
+    }
+
+    /// The same without β.
+    #[must_use]
+    pub fn without_beta(self) -> Self {
+        Self { beta: None, ..self }
+    }
+
+    /// β, or zeros if there is none.
+    ///
+    /// # Shapes
+    /// - result: `[d_model]`
+    pub fn beta_or_zeros(&self) -> Tensor<1> {
+        self.beta.as_ref().map_or_else(|| self.gamma.val().zeros_like(), Param::val)
     }
 
     /// The LayerNorm of the sum of the inputs.
@@ -41,7 +55,7 @@ impl LayerNorm {
     /// If the inputs differ in shape, or their last axis is not `d_model`.
     pub fn forward(&self, inputs: impl Into<ResidualInputs>) -> Tensor<3> {
         let inputs = inputs.into();
-        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        let (gamma, beta) = (self.gamma.val(), self.beta.as_ref().map(Param::val));
         let [d_model] = gamma.dims();
         let [batch, sequence, _] = inputs.first.dims();
         assert_shape!(inputs.first, [batch, sequence, d_model]);
@@ -58,10 +72,10 @@ impl LayerNorm {
             half @ (FloatDType::F16 | FloatDType::BF16) => {
                 // The sum of squares of a row overflows in half precision.
                 let wide = FloatDType::F32;
-                let (gamma, beta) = (gamma.cast(wide), beta.cast(wide));
-                layer_norm(sum.cast(wide), gamma, Some(beta), self.epsilon).cast(half)
+                let (gamma, beta) = (gamma.cast(wide), beta.map(|beta| beta.cast(wide)));
+                layer_norm(sum.cast(wide), gamma, beta, self.epsilon).cast(half)
             }
-            _ => layer_norm(sum, gamma, Some(beta), self.epsilon),
+            _ => layer_norm(sum, gamma, beta, self.epsilon),
         }
     }
 }

@@ -79,28 +79,28 @@ fn both(run: impl Fn(DType) -> Outcome) {
     assert_close(&run(DType::F32), &run(DType::F64));
 }
 
-fn linear_outcome(shape: [usize; 3], d_output: usize, dtype: DType) -> Outcome {
+fn linear_outcome(shape: [usize; 3], d_output: usize, has_bias: bool, dtype: DType) -> Outcome {
     let [_, _, d_input] = shape;
     let x = leaf(shape, 1, dtype);
     let weight = leaf([d_input, d_output], 2, dtype);
     let bias = leaf([d_output], 3, dtype);
     let layer = Linear {
         weight: Param::from_tensor(weight.clone()),
-        bias: Some(Param::from_tensor(bias.clone())),
+        bias: has_bias.then(|| Param::from_tensor(bias)),
     };
     let (outcome, gradients) = Outcome::new(&linear(x.clone(), &layer));
-    outcome.with("x", &x, &gradients).with("weight", &layer.weight.val(), &gradients).with(
-        "bias",
-        &layer.bias.as_ref().expect("given above").val(),
-        &gradients,
-    )
+    let outcome = outcome.with("x", &x, &gradients).with("weight", &layer.weight.val(), &gradients);
+    match &layer.bias {
+        Some(bias) => outcome.with("bias", &bias.val(), &gradients),
+        None => outcome,
+    }
 }
 
-fn norm_outcome(shape: [usize; 3], inputs: usize, dtype: DType) -> Outcome {
+fn norm_outcome(shape: [usize; 3], inputs: usize, has_beta: bool, dtype: DType) -> Outcome {
     let [_, _, d_model] = shape;
     let norm = LayerNorm {
         gamma: Param::from_tensor(leaf([d_model], 4, dtype)),
-        beta: Param::from_tensor(leaf([d_model], 5, dtype)),
+        beta: has_beta.then(|| Param::from_tensor(leaf([d_model], 5, dtype))),
         epsilon: 1e-12,
     };
     let [a, b, c] = [6, 7, 8].map(|seed| leaf(shape, seed, dtype));
@@ -110,11 +110,11 @@ fn norm_outcome(shape: [usize; 3], inputs: usize, dtype: DType) -> Outcome {
         _ => norm.forward([a.clone(), b.clone(), c.clone()]),
     };
     let (outcome, gradients) = Outcome::new(&output);
-    let outcome = outcome.with("gamma", &norm.gamma.val(), &gradients).with(
-        "beta",
-        &norm.beta.val(),
-        &gradients,
-    );
+    let outcome = outcome.with("gamma", &norm.gamma.val(), &gradients);
+    let outcome = match &norm.beta {
+        Some(beta) => outcome.with("beta", &beta.val(), &gradients),
+        None => outcome,
+    };
     [("first", &a), ("second", &b), ("third", &c)]
         .into_iter()
         .take(inputs)
@@ -167,13 +167,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn linear_is_plain_burns(batch in 1..5_usize, sequence in 1..40_usize, d_input in 1..33_usize, d_output in 1..33_usize) {
-        both(|dtype| linear_outcome([batch, sequence, d_input], d_output, dtype));
+    fn linear_is_plain_burns(batch in 1..5_usize, sequence in 1..40_usize, d_input in 1..33_usize, d_output in 1..33_usize, has_bias: bool) {
+        both(|dtype| linear_outcome([batch, sequence, d_input], d_output, has_bias, dtype));
     }
 
     #[test]
-    fn layer_norm_is_plain_burns(batch in 1..5_usize, sequence in 1..40_usize, d_model in 8..70_usize, inputs in 1..4_usize) {
-        both(|dtype| norm_outcome([batch, sequence, d_model], inputs, dtype));
+    fn layer_norm_is_plain_burns(batch in 1..5_usize, sequence in 1..40_usize, d_model in 8..70_usize, inputs in 1..4_usize, has_beta: bool) {
+        both(|dtype| norm_outcome([batch, sequence, d_model], inputs, has_beta, dtype));
     }
 
     #[test]
@@ -275,7 +275,7 @@ fn layer_norm_propagates_nan_and_infinities() {
                 let x = Tensor::<3>::from_data(data, (&device, dtype)).require_grad();
                 let norm = LayerNorm {
                     gamma: Param::from_tensor(leaf([d_model], 4, dtype)),
-                    beta: Param::from_tensor(leaf([d_model], 5, dtype)),
+                    beta: Some(Param::from_tensor(leaf([d_model], 5, dtype))),
                     epsilon: 1e-12,
                 };
                 let (outcome, gradients) = Outcome::new(&norm.forward(x.clone()));
@@ -292,7 +292,7 @@ fn views_give_the_same_values_as_copies() {
         let view = x.clone().swap_dims(0, 1).narrow(2, 3, 6); // [6, 4, 6]
         let norm = LayerNorm {
             gamma: Param::from_tensor(leaf([6], 14, dtype)),
-            beta: Param::from_tensor(leaf([6], 15, dtype)),
+            beta: Some(Param::from_tensor(leaf([6], 15, dtype))),
             epsilon: 1e-12,
         };
         let output = norm.forward([activation(view.clone(), Activation::Gelu), view]);

@@ -50,13 +50,14 @@ pub fn fuse(
     let set_mean = |site: Site, norm: Option<&mut LayerNorm>| {
         let Some(norm) = norm else { return };
         let base = bert.norm(site);
-        let mean_of = |parameter: fn(&LayerNorm) -> &Param<Tensor<1>>| {
+        let mean_of = |parameter: fn(&LayerNorm) -> Tensor<1>| {
             let norms = adapters.iter().map(|adapter| adapter.own_norm(site).unwrap_or(base));
-            let values = norms.map(|norm| parameter(norm).val()).collect();
+            let values = norms.map(parameter).collect();
             let mean = Tensor::<1>::stack::<2>(values, 0).mean_dim(0).squeeze_dim(0);
             Param::from_tensor(mean.detach())
         };
-        (norm.gamma, norm.beta) = (mean_of(|norm| &norm.gamma), mean_of(|norm| &norm.beta));
+        norm.gamma = mean_of(|norm| norm.gamma.val());
+        norm.beta = norm.beta.is_some().then(|| mean_of(LayerNorm::beta_or_zeros));
     };
     set_mean(Site::Embeddings, task.embeddings_norm.as_mut());
     for (index, layer) in task.layers.iter_mut().enumerate() {

@@ -271,7 +271,7 @@ impl LayerKind {
 fn down(bottleneck: &Bottleneck) -> (Tensor<2>, Option<Tensor<1>>) {
     let linear = &bottleneck.down;
     let (weight, bias) = (linear.weight.val(), linear.bias.as_ref().map(Param::val));
-    let layer = bottleneck.layer_norm.as_ref().map(|norm| (norm.gamma.val(), norm.beta.val()));
+    let layer = bottleneck.layer_norm.as_ref().map(|norm| (norm.gamma.val(), norm.beta_or_zeros()));
     let batch = bottleneck.batch_norm.as_ref().map(|norm| {
         let deviation = (norm.running_var.value() + norm.epsilon).sqrt();
         let scale = norm.gamma.val() / deviation;

@@ -118,7 +118,7 @@ impl Norms {
         Some(Self {
             unit: LayerNorm::new(base.gamma.dims()[0], base.epsilon, &base.gamma.device()),
             gamma: of_all(|norm| norm.gamma.val()),
-            beta: of_all(|norm| norm.beta.val()),
+            beta: of_all(LayerNorm::beta_or_zeros),
         })
     }
 

@@ -45,7 +45,7 @@ impl AdaptedBert {
 fn set_norm(base: &mut LayerNorm, own: Option<&LayerNorm>) {
     if let Some(own) = own {
         base.gamma = Param::from_tensor(own.gamma.val().detach());
-        base.beta = Param::from_tensor(own.beta.val().detach());
+        base.beta = own.beta.as_ref().map(|beta| Param::from_tensor(beta.val().detach()));
     }
 }
 

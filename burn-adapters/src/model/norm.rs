@@ -12,7 +12,7 @@ use burn_fused::LayerNorm;
 pub fn task_norm(base: &LayerNorm) -> LayerNorm {
     let mut norm = base.clone();
     norm.gamma = Param::from_tensor(base.gamma.val().detach());
-    norm.beta = Param::from_tensor(base.beta.val().detach());
+    norm.beta = base.beta.as_ref().map(|beta| Param::from_tensor(beta.val().detach()));
     norm
 }
 

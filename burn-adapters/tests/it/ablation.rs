@@ -96,7 +96,7 @@ fn the_norms_of_the_task_stay() {
     for layer in &mut model.task.layers {
         for site in [&mut layer.attention, &mut layer.feed_forward] {
             let norm = site.norm.as_mut().unwrap();
-            norm.beta = norm.beta.clone().map(|beta| beta + 0.5);
+            norm.beta = norm.beta.take().map(|beta| beta.map(|beta| beta + 0.5));
         }
     }
     let without_norms = plain.into_data();

@@ -174,7 +174,7 @@ fn strong(plan: &burn_adapters::AdapterPlan, seed: u64) -> AdaptedBert {
     let shift = seed as f32 / 8.0;
     let moved = |norm: &mut Option<LayerNorm>| {
         for norm in norm.iter_mut() {
-            norm.beta = norm.beta.clone().map(|beta| beta + shift);
+            norm.beta = norm.beta.take().map(|beta| beta.map(|beta| beta + shift));
         }
     };
     moved(&mut model.task.embeddings_norm);

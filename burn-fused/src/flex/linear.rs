@@ -1,4 +1,4 @@
-//! `x W + b`, and its gradients.
+//! `x W + b` or `x W`, and its gradients.
 
 use burn::tensor::Shape;
 use burn_flex::FlexTensor;
@@ -11,23 +11,21 @@ pub(super) fn forward(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) ->
     let (x, weight, bias) = (Rows::of(x), Rows::of(weight), Rows::of(bias));
     let (d_input, d_output) = (x.width, weight.width);
     let rows = x.data().len() / d_input;
+    let mut shape = x.shape();
+    *shape.last_mut().expect("three axes") = d_output;
+    let (x, weight) =
+        (Matrix::new(x.data(), rows, d_input), Matrix::new(weight.data(), d_input, d_output));
 
+    if bias.data().is_empty() {
+        return tensor(product(x, weight, Threads::All), shape);
+    }
     // The product is added to the bias.
     let mut output = Vec::with_capacity(rows * d_output);
     for _ in 0..rows {
         output.extend_from_slice(bias.data());
     }
-    multiply(
-        MatrixMut::new(&mut output, rows, d_output),
-        true,
-        1.0,
-        Matrix::new(x.data(), rows, d_input),
-        Matrix::new(weight.data(), d_input, d_output),
-        Threads::All,
-    );
-
-    let mut shape = x.shape();
-    *shape.last_mut().expect("three axes") = d_output;
+    let out = MatrixMut::new(&mut output, rows, d_output);
+    multiply(out, true, 1.0, x, weight, Threads::All);
     tensor(output, shape)
 }
 

@@ -33,7 +33,7 @@ use crate::types::{Activation, AdamRates, AdamState, AttentionOptions, ResidualI
 /// The operations as Burn dispatches them.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait FusedOps: Backend {
-    /// `x W + b`.
+    /// `x W + b`; a bias without elements is left out.
     fn fused_linear(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -46,7 +46,7 @@ pub(crate) trait FusedOps: Backend {
     /// The tensor times a dropout mask.
     fn fused_dropout(x: FloatTensor<Self>, mask: Mask) -> FloatTensor<Self>;
 
-    /// LayerNorm of a sum; an input without elements is left out.
+    /// LayerNorm of a sum; an input or β without elements is left out.
     fn fused_layer_norm(
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
@@ -182,7 +182,13 @@ fn mask_for<const D: usize>(layer: &Dropout, x: &Tensor<D>) -> Option<Mask> {
     active.then(|| Mask::draw(layer.prob, &x.device()))
 }
 
-pub(crate) fn linear(x: Tensor<3>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<3> {
+/// A tensor without elements, for an operand that an operation does not have.
+fn absent<const D: usize>(device: &Device) -> Tensor<D> {
+    Tensor::empty([0; D], device)
+}
+
+pub(crate) fn linear(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
+    let bias = bias.unwrap_or_else(|| absent(&x.device()));
     Tensor::from_dispatch(Dispatch::fused_linear(
         x.into_dispatch(),
         weight.into_dispatch(),
@@ -204,11 +210,12 @@ pub(crate) fn dropout<const D: usize>(x: Tensor<D>, layer: &Dropout) -> Tensor<D
 pub(crate) fn layer_norm(
     inputs: ResidualInputs,
     gamma: Tensor<1>,
-    beta: Tensor<1>,
+    beta: Option<Tensor<1>>,
     epsilon: f64,
 ) -> Tensor<3> {
-    let empty = Tensor::<3>::empty([0, 0, 0], &inputs.first.device());
-    let [second, third] = inputs.more.map(|input| input.unwrap_or_else(|| empty.clone()));
+    let device = inputs.first.device();
+    let [second, third] = inputs.more.map(|input| input.unwrap_or_else(|| absent(&device)));
+    let beta = beta.unwrap_or_else(|| absent(&device));
     Tensor::from_dispatch(Dispatch::fused_layer_norm(
         inputs.first.into_dispatch(),
         second.into_dispatch(),

@@ -33,7 +33,11 @@ pub(super) fn forward(
     let first = Rows::of(first);
     let more = [second, third].into_iter().filter(|next| next.shape().num_elements() > 0);
     let more: Vec<Rows> = more.map(Rows::of).collect();
-    let (gamma, beta) = (Rows::of(gamma), Rows::of(beta));
+    let gamma = Rows::of(gamma);
+    let beta = match beta.shape().num_elements() {
+        0 => Rows::of(&tensor(vec![0.0; gamma.width], gamma.shape())),
+        _ => Rows::of(beta),
+    };
     let (width, count) = (first.width, first.data().len());
     let epsilon = epsilon as f32;
 
