@@ -3,6 +3,7 @@
 mod compose;
 mod error;
 pub mod file;
+#[cfg(feature = "interchange")]
 pub mod interchange;
 mod methods;
 mod model;
@@ -14,9 +15,12 @@ pub use compose::{
     AblatedLayers, AdapterDrop, Average, MixedBatch, Stack, StackedTasks, ablate_spans,
     average_weights, check_mixable, fuse,
 };
+#[cfg(feature = "interchange")]
+pub use error::InterchangeError;
+#[cfg(feature = "tensorflow")]
+pub use error::TensorflowError;
 pub use error::{
-    AdapterError, BaseShape, ComposeError, FileError, HeadError, InterchangeError, MergeError,
-    TensorProblems, TensorflowError,
+    AdapterError, BaseShape, ComposeError, FileError, HeadError, MergeError, TensorProblems,
 };
 pub use methods::{
     Activation, AdapterPlan, Bottleneck, BottleneckConfig, Combine, Dora, DoraFormula, FinalNorm,

@@ -84,6 +84,14 @@ pub enum WeightsError {
         /// The directory.
         directory: PathBuf,
     },
+    /// A TensorFlow checkpoint, in a build without the feature `tensorflow`.
+    #[error(
+        "the weights in {directory} are a TensorFlow checkpoint, which this build does not read; enable the feature `tensorflow` of burn-bert"
+    )]
+    WithoutTensorflow {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// The index of a sharded checkpoint is not valid JSON.
     #[error("{path} is not the index of a sharded checkpoint")]
     IndexJson {

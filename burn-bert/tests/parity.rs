@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[cfg(feature = "tensorflow")]
 mod google;
 
 use std::cell::RefCell;

@@ -20,7 +20,7 @@ const CARGO_DENY: &str = "cargo-deny@0.20.2";
 /// A step; what it skips is added to the list.
 type Step = (&'static str, fn(&Shell, &mut Vec<String>) -> Result<()>);
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     ("format", |shell, _| Ok(cmd!(shell, "cargo fmt --all --check").run()?)),
     ("spelling", |shell, _| spelling(shell)),
     ("lints", |shell, _| {
@@ -29,6 +29,7 @@ const STEPS: [Step; 12] = [
         let cargo = cmd!(shell, "cargo clippy --workspace --all-targets --features {features}");
         Ok(cargo.args(["--locked", "--", "-D", "warnings"]).run()?)
     }),
+    ("features", |shell, _| features(shell)),
     ("tests", tests),
     ("documentation", |shell, _| {
         let cargo = cmd!(shell, "cargo doc --workspace --no-deps --locked");
@@ -56,6 +57,22 @@ pub(crate) fn run(shell: &Shell) -> Result<()> {
     eprintln!("\n{outcome}: {}", times.join(", "));
     for line in skipped {
         eprintln!("{line}");
+    }
+    Ok(())
+}
+
+/// Checks the libraries with each of their features alone, which no other step does. Burn is built once for all.
+fn features(shell: &Shell) -> Result<()> {
+    let crates = ["-p", "burn-bert", "-p", "burn-adapters"];
+    for feature in [
+        "",
+        "burn-adapters/bank",
+        "burn-adapters/interchange",
+        "burn-adapters/tensorflow",
+        "burn-bert/tensorflow",
+    ] {
+        let clippy = cmd!(shell, "cargo clippy --quiet --locked {crates...} --no-default-features");
+        clippy.args(["--features", feature, "--", "-D", "warnings"]).run()?;
     }
     Ok(())
 }

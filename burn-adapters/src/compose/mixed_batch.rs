@@ -16,7 +16,7 @@ use burn_bert::{BertInput, Encoder, EncoderPart, Insertions, Projection, Residua
 use burn_fused::LayerNorm;
 
 use super::stacked_weights::{Matrices, Norms, Vectors};
-use crate::error::{AdapterError, BaseShape, ComposeError, HeadError};
+use crate::error::{AdapterError, ComposeError};
 use crate::methods::kind::{KindConfig, Weights};
 use crate::methods::lora::{Lora, Rescaling};
 use crate::methods::{
@@ -115,16 +115,8 @@ impl StackedTasks {
     /// # Errors
     /// If a task was made for another base, or is rejected by [`check_mixable`].
     pub fn new(bert: &dyn Encoder, tasks: &[&TaskAdapter]) -> Result<Self, AdapterError> {
-        let base = BaseShape { n_layers: bert.n_layers(), d_model: bert.d_model() };
         for task in tasks {
-            let d_model = task.head.linear.weight.lazy_shape()[0];
-            let made_for = BaseShape { n_layers: task.layers.len(), d_model };
-            if made_for != base {
-                return Err(AdapterError::OtherShape { task: made_for, base });
-            }
-            if task.config().pooling == Pooling::Pooler && bert.pooler().is_none() {
-                return Err(HeadError::NoPooler.into());
-            }
+            task.check_base(bert)?;
             check_mixable(task.config())?;
         }
         let tasks: Vec<TaskAdapter> = tasks.iter().map(|task| task.valid()).collect();

@@ -3,15 +3,19 @@
 mod compose;
 mod file;
 mod head;
+#[cfg(feature = "interchange")]
 mod interchange;
 mod merge;
+#[cfg(feature = "tensorflow")]
 mod tensorflow;
 
 pub use compose::ComposeError;
 pub use file::{FileError, TensorProblems};
 pub use head::HeadError;
+#[cfg(feature = "interchange")]
 pub use interchange::InterchangeError;
 pub use merge::MergeError;
+#[cfg(feature = "tensorflow")]
 pub use tensorflow::TensorflowError;
 
 use crate::methods::PlanError;
@@ -41,10 +45,12 @@ pub enum AdapterError {
     File(#[from] FileError),
 
     /// A directory of another package cannot be read or written.
+    #[cfg(feature = "interchange")]
     #[error(transparent)]
     Interchange(#[from] InterchangeError),
 
     /// A TensorFlow checkpoint cannot be read.
+    #[cfg(feature = "tensorflow")]
     #[error(transparent)]
     Tensorflow(#[from] TensorflowError),
 

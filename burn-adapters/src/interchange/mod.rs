@@ -10,6 +10,7 @@ pub mod peft;
 mod pickle;
 mod settings;
 mod tensor_mapping;
+#[cfg(feature = "tensorflow")]
 pub mod tensorflow;
 
 pub use directory::{Imported, Tensors, parse_safetensors, read_tensors};

@@ -5,7 +5,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Bool, Tensor};
 use burn_bert::{Bert, BertInput, Encoder, Insertions, ModulePaths};
 
-use crate::error::{AdapterError, BaseShape, HeadError};
+use crate::error::AdapterError;
 use crate::methods::TrainableBase;
 use crate::model::head::{Pooling, first_token, mean_of_tokens};
 use crate::model::losses::{HeadOutput, Targets};
@@ -30,17 +30,7 @@ impl AdaptedBert {
     /// # Errors
     /// If the task was built for a base of another shape, or pools with a pooler this base does not have.
     pub fn new(bert: Bert, task: TaskAdapter) -> Result<Self, AdapterError> {
-        let base = BaseShape { n_layers: bert.n_layers(), d_model: bert.d_model() };
-        let made_for = BaseShape {
-            n_layers: task.layers.len(),
-            d_model: task.head.linear.weight.lazy_shape()[0],
-        };
-        if made_for != base {
-            return Err(AdapterError::OtherShape { task: made_for, base });
-        }
-        if task.config().pooling == Pooling::Pooler && bert.pooler().is_none() {
-            return Err(HeadError::NoPooler.into());
-        }
+        task.check_base(&bert)?;
         Ok(Self { bert, task }.set_requires_grad())
     }
 

@@ -12,7 +12,7 @@ use super::fusion::Fusion;
 use super::head::{Head, HeadConfig, Pooling};
 use super::layer::{LayerAdapter, site_of};
 use super::norm::task_norm;
-use crate::error::{AdapterError, ComposeError, HeadError};
+use crate::error::{AdapterError, BaseShape, ComposeError, HeadError};
 use crate::methods::kind::ProjectionModule;
 use crate::methods::{Lora, PrefixSource, TrainableBase};
 use crate::named_rng::NamedRng;
@@ -103,6 +103,21 @@ impl TaskAdapter {
     /// What the task was built from.
     pub fn config(&self) -> &TaskAdapterConfig {
         &self.config
+    }
+
+    /// Checks that the task was made for a base of this shape, which has the pooler that the task pools with.
+    pub(crate) fn check_base(&self, bert: &dyn Encoder) -> Result<(), AdapterError> {
+        let base = BaseShape { n_layers: bert.n_layers(), d_model: bert.d_model() };
+        // A hidden layer of the head keeps the width.
+        let d_model = self.head.linear.weight.lazy_shape()[0];
+        let task = BaseShape { n_layers: self.layers.len(), d_model };
+        if task != base {
+            return Err(AdapterError::OtherShape { task, base });
+        }
+        if self.config.pooling == Pooling::Pooler && bert.pooler().is_none() {
+            return Err(HeadError::NoPooler.into());
+        }
+        Ok(())
     }
 
     /// The task's own norm at a site, used instead of the base's.

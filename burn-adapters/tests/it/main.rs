@@ -22,5 +22,6 @@ mod precision;
 mod reference_parity;
 mod samples;
 mod spans;
+#[cfg(feature = "tensorflow")]
 mod tensorflow;
 mod trainable;

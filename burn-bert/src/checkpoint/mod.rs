@@ -10,9 +10,30 @@ use crate::error::{BertError, WeightsError};
 
 mod fill;
 pub mod hugging_face;
+#[cfg(feature = "tensorflow")]
 pub mod tensorflow;
 
 pub use fill::transposed;
+
+/// The name of Google's published checkpoints.
+const GOOGLE_CHECKPOINT: &str = "bert_model.ckpt";
+
+/// In place of the reader of Google's checkpoints: they are recognized, and refused.
+#[cfg(not(feature = "tensorflow"))]
+mod tensorflow {
+    use std::path::{Path, PathBuf};
+
+    use super::fill::Checkpoint;
+    use crate::error::{BertError, WeightsError};
+
+    pub(super) fn files(directory: &Path) -> Result<Vec<PathBuf>, BertError> {
+        Err(WeightsError::WithoutTensorflow { directory: directory.to_owned() }.into())
+    }
+
+    pub(super) fn read(directory: &Path) -> Result<Checkpoint, BertError> {
+        Err(WeightsError::WithoutTensorflow { directory: directory.to_owned() }.into())
+    }
+}
 
 /// Loads the configuration and the weights of a directory, in Hugging Face's layout or in Google's.
 ///
@@ -28,7 +49,7 @@ pub fn load(directory: &Path, device: &Device) -> Result<Bert, BertError> {
 /// If the directory has no weights, or an index cannot be read.
 pub fn files(directory: &Path) -> Result<Vec<PathBuf>, BertError> {
     match hugging_face::files(directory) {
-        Err(BertError::Weights(WeightsError::None { .. })) if tensorflow::is_in(directory) => {
+        Err(BertError::Weights(WeightsError::None { .. })) if has_google_checkpoint(directory) => {
             tensorflow::files(directory)
         }
         files => files,
@@ -37,7 +58,11 @@ pub fn files(directory: &Path) -> Result<Vec<PathBuf>, BertError> {
 
 /// Whether the weights that [`load`] reads are in Google's layout.
 pub(crate) fn is_google_format(directory: &Path) -> bool {
-    !hugging_face::is_in(directory) && tensorflow::is_in(directory)
+    !hugging_face::is_in(directory) && has_google_checkpoint(directory)
+}
+
+fn has_google_checkpoint(directory: &Path) -> bool {
+    directory.join(format!("{GOOGLE_CHECKPOINT}.index")).is_file()
 }
 
 /// Loads the weights of a directory into a BERT of the given configuration, which may differ from that of the directory
@@ -52,7 +77,7 @@ pub fn load_weights(
 ) -> Result<Bert, BertError> {
     config.check()?;
     let stored = match hugging_face::read(directory) {
-        Err(BertError::Weights(WeightsError::None { .. })) if tensorflow::is_in(directory) => {
+        Err(BertError::Weights(WeightsError::None { .. })) if has_google_checkpoint(directory) => {
             tensorflow::read(directory)
         }
         read => read,

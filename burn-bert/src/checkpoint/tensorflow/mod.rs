@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::GOOGLE_CHECKPOINT;
 use super::fill::{Checkpoint, Stored};
 use crate::error::BertError;
 
@@ -14,22 +15,14 @@ mod table;
 
 pub use bundle::TensorBundle;
 
-/// The name of the published checkpoints.
-const CHECKPOINT: &str = "bert_model.ckpt";
-
-/// Whether a directory has a checkpoint in this layout.
-pub(super) fn is_in(directory: &Path) -> bool {
-    directory.join(format!("{CHECKPOINT}.index")).is_file()
-}
-
 /// The data files of the checkpoint in a directory, in order.
 pub(super) fn files(directory: &Path) -> Result<Vec<PathBuf>, BertError> {
-    Ok(TensorBundle::open(&directory.join(CHECKPOINT))?.data_files())
+    Ok(TensorBundle::open(&directory.join(GOOGLE_CHECKPOINT))?.data_files())
 }
 
 /// Reads the tensors of the encoder in a directory.
 pub(super) fn read(directory: &Path) -> Result<Checkpoint, BertError> {
-    let bundle = Arc::new(TensorBundle::open(&directory.join(CHECKPOINT))?);
+    let bundle = Arc::new(TensorBundle::open(&directory.join(GOOGLE_CHECKPOINT))?);
     let mut bytes = 0;
     for path in bundle.data_files() {
         let metadata = std::fs::metadata(&path);
