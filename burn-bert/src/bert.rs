@@ -1,4 +1,4 @@
-//! BERT: embeddings, layers and pooler. Heads and losses are those of a task.
+//! The encoder: embeddings, layers and pooler. Heads and losses are those of a task.
 
 use std::ops::Range;
 
@@ -8,9 +8,10 @@ use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use burn_fused::LayerNorm;
 
 use crate::attention::{Attention, SelfAttention};
-use crate::config::{BertConfig, HiddenActivation};
+use crate::config::{BertConfig, HiddenActivation, Positions};
 use crate::embeddings::Embeddings;
 use crate::encoder::{EmbeddingSizes, Encoder};
+use crate::families::{self, Family};
 use crate::feed_forward::Intermediate;
 use crate::input::BertInput;
 use crate::insertion::{Insertions, Projection, Site};
@@ -19,25 +20,28 @@ use crate::paths::ModulePaths;
 use crate::pooler::Pooler;
 use crate::residual::Residual;
 
-/// A BERT. Its parameters are named as in Hugging Face's checkpoints.
+/// A BERT-style encoder. Its parameters are named as in Hugging Face's checkpoints of BERT, whatever its
+/// [`family`](Self::family).
 #[derive(Module, Debug)]
 pub struct Bert {
     pub(crate) embeddings: Embeddings,
     pub(crate) encoder: LayerStack,
     /// Checkpoints of token classification or question answering have none.
     pub(crate) pooler: Option<Pooler>,
+    /// Decides the names in files.
+    #[module(skip)]
+    pub(crate) family: Family,
 }
 
 impl Bert {
-    /// Paths of the parameters.
+    /// Paths of the parameters, in every family.
     pub const PARAMETER_PATHS: ModulePaths = ModulePaths {
         embeddings: "embeddings",
         layers: "encoder.layer",
         pooler: "pooler",
         pooler_dense: "dense",
-        attention: "attention.output",
-        feed_forward: "output",
-        norm: "layer_norm",
+        embeddings_norm: "embeddings.layer_norm",
+        norms: ["attention.output.layer_norm", "output.layer_norm"],
         projections: [
             "attention.self_attention.query",
             "attention.self_attention.key",
@@ -48,26 +52,20 @@ impl Bert {
         ],
     };
 
-    /// Names in Hugging Face's checkpoints.
-    pub const CHECKPOINT_PATHS: ModulePaths = ModulePaths {
-        norm: "LayerNorm",
-        projections: [
-            "attention.self.query",
-            "attention.self.key",
-            "attention.self.value",
-            "attention.output.dense",
-            "intermediate.dense",
-            "output.dense",
-        ],
-        ..Self::PARAMETER_PATHS
-    };
+    /// Names in BERT's checkpoints in Hugging Face's format.
+    pub const CHECKPOINT_PATHS: ModulePaths = families::bert::PATHS;
 
     /// The activation of the feed-forwards.
     pub fn hidden_activation(&self) -> Option<HiddenActivation> {
         self.encoder.layer.first().map(|layer| layer.intermediate.activation)
     }
 
-    /// The same BERT without its pooler.
+    /// The family of the encoder.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// The same encoder without its pooler.
     #[must_use]
     pub fn without_pooler(self) -> Self {
         Self { pooler: None, ..self }
@@ -80,15 +78,17 @@ impl Encoder for Bert {
     }
 
     fn d_model(&self) -> usize {
-        self.embeddings.layer_norm.gamma.lazy_shape()[0]
+        // A configuration has at least one layer.
+        self.encoder.layer[0].output.layer_norm.gamma.lazy_shape()[0]
     }
 
     fn embedding_sizes(&self) -> EmbeddingSizes {
         let rows = |table: &Embedding| table.weight.lazy_shape()[0];
         EmbeddingSizes {
             vocab_size: rows(&self.embeddings.word_embeddings),
-            positions: rows(&self.embeddings.position_embeddings),
-            token_types: rows(&self.embeddings.token_type_embeddings),
+            positions: rows(&self.embeddings.position_embeddings)
+                - self.embeddings.padding_position.map_or(0, |padding| padding + 1),
+            token_types: self.embeddings.token_type_embeddings.as_ref().map_or(0, rows),
         }
     }
 
@@ -133,11 +133,11 @@ impl Encoder for Bert {
     }
 
     fn checkpoint_paths(&self) -> &'static ModulePaths {
-        &Self::CHECKPOINT_PATHS
+        self.family.checkpoint_paths()
     }
 
     fn checkpoint_prefix(&self) -> &'static str {
-        "bert."
+        self.family.checkpoint_prefix()
     }
 
     fn embed(&self, input: &BertInput, insertions: &dyn Insertions) -> Tensor<3> {
@@ -167,7 +167,7 @@ impl Encoder for Bert {
 }
 
 impl BertConfig {
-    /// A BERT with fresh weights: normal with `initializer_range`, biases 0, as in the reference.
+    /// An encoder with fresh weights: normal with `initializer_range`, biases 0, as in the reference.
     /// They are drawn when they are first read.
     ///
     /// # Panics
@@ -175,8 +175,11 @@ impl BertConfig {
     pub fn init(&self, device: &Device) -> Bert {
         let d_model = self.hidden_size;
         let initializer = Initializer::Normal { mean: 0.0, std: self.initializer_range };
+        let d_embedding = self.embedding_size.unwrap_or(d_model);
         let embedding = |count| -> Embedding {
-            EmbeddingConfig::new(count, d_model).with_initializer(initializer.clone()).init(device)
+            EmbeddingConfig::new(count, d_embedding)
+                .with_initializer(initializer.clone())
+                .init(device)
         };
         let linear = |d_input, d_output| -> Linear {
             let linear = LinearConfig::new(d_input, d_output)
@@ -185,13 +188,15 @@ impl BertConfig {
             // Burn's initializer would draw the bias too.
             Linear { bias: Some(Initializer::Zeros.init([d_output], device)), ..linear }
         };
-        let layer_norm = || LayerNorm::new(d_model, self.layer_norm_eps, device);
-        let dropout = || DropoutConfig::new(self.hidden_dropout_prob).init();
-        let residual = |d_input| Residual {
+        let layer_norm = |width| LayerNorm::new(width, self.layer_norm_eps, device);
+        let dropout = |rate| DropoutConfig::new(rate).init();
+        let residual = |d_input, rate| Residual {
             dense: linear(d_input, d_model),
-            layer_norm: layer_norm(),
-            dropout: dropout(),
+            layer_norm: layer_norm(d_model),
+            dropout: dropout(rate),
         };
+        let attention_rate =
+            if self.has_attention_output_dropout { self.hidden_dropout_prob } else { 0.0 };
         let layer = || Layer {
             attention: Attention {
                 self_attention: SelfAttention {
@@ -201,24 +206,29 @@ impl BertConfig {
                     dropout: DropoutConfig::new(self.attention_probs_dropout_prob).init(),
                     heads: self.num_attention_heads,
                 },
-                output: residual(d_model),
+                output: residual(d_model, attention_rate),
             },
             intermediate: Intermediate {
                 dense: linear(d_model, self.intermediate_size),
                 activation: self.hidden_act,
             },
-            output: residual(self.intermediate_size),
+            output: residual(self.intermediate_size, self.hidden_dropout_prob),
         };
         Bert {
             embeddings: Embeddings {
                 word_embeddings: embedding(self.vocab_size),
                 position_embeddings: embedding(self.max_position_embeddings),
-                token_type_embeddings: embedding(self.type_vocab_size),
-                layer_norm: layer_norm(),
-                dropout: dropout(),
+                token_type_embeddings: (self.type_vocab_size > 0)
+                    .then(|| embedding(self.type_vocab_size)),
+                layer_norm: layer_norm(d_embedding),
+                dropout: dropout(self.hidden_dropout_prob),
+                projection: self.embedding_size.map(|width| linear(width, d_model)),
+                padding_position: (self.positions == Positions::AfterPadding)
+                    .then_some(self.pad_token_id),
             },
             encoder: LayerStack { layer: (0..self.num_hidden_layers).map(|_| layer()).collect() },
-            pooler: Some(Pooler { dense: linear(d_model, d_model) }),
+            pooler: self.has_pooler.then(|| Pooler { dense: linear(d_model, d_model) }),
+            family: self.family,
         }
     }
 }

@@ -4,6 +4,7 @@ use burn_fused::Activation;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ConfigError, InputError};
+use crate::families::Family;
 
 /// The activation of the feed-forward, named as in Hugging Face's `hidden_act`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,17 +37,29 @@ impl From<HiddenActivation> for Activation {
     }
 }
 
-/// The configuration of a BERT.
+/// The embeddings of positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Positions {
+    /// A table, from its first row.
+    #[default]
+    Absolute,
+    /// A table, from the row after that of the padding id. Padding has the row of its id, as in
+    /// `create_position_ids_from_input_ids` of transformers.
+    AfterPadding,
+}
+
+/// The configuration of an encoder.
 ///
-/// When a `config.json` is read, keys that change the result of a BERT must be supported, keys that do not are ignored,
-/// and unknown keys are listed in [`unknown_keys`](Self::unknown_keys).
+/// When a `config.json` is read, keys that change the result must be supported, keys that do not are ignored, and unknown
+/// keys are listed in [`unknown_keys`](Self::unknown_keys). The names are those of BERT in every family.
 ///
 /// <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/bert/configuration_bert.py>
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BertConfig {
-    /// `bert`
-    #[serde(default = "bert")]
-    pub model_type: String,
+    /// The family, which decides the names in files.
+    #[serde(rename = "model_type", default)]
+    pub family: Family,
     /// Number of token ids.
     pub vocab_size: usize,
     /// Width of the hidden states, d_model.
@@ -63,9 +76,9 @@ pub struct BertConfig {
     pub hidden_dropout_prob: f64,
     /// Dropout of attention probabilities, in `0..1`.
     pub attention_probs_dropout_prob: f64,
-    /// Longest sequence in tokens.
+    /// Rows of the table of positions; see [`longest_text`](Self::longest_text).
     pub max_position_embeddings: usize,
-    /// Number of token types (segments).
+    /// Number of token types (segments); 0 if there are none.
     pub type_vocab_size: usize,
     /// Standard deviation of fresh weights.
     #[serde(default = "initializer_range")]
@@ -73,20 +86,32 @@ pub struct BertConfig {
     /// ε of every LayerNorm.
     #[serde(default = "layer_norm_eps")]
     pub layer_norm_eps: f64,
-    /// The kind of position embeddings; only `absolute` is supported.
-    #[serde(default = "absolute")]
-    pub position_embedding_type: String,
+    /// The embeddings of positions.
+    #[serde(rename = "position_embedding_type", default)]
+    pub positions: Positions,
+    /// The id of padding, from which [`Positions::AfterPadding`] counts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pad_token_id: usize,
+    /// Width of the embeddings, which are then projected to `hidden_size`; `None` if it is the same.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub embedding_size: Option<usize>,
+    /// Whether the output of the attention is dropped out, as that of the feed-forward is.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub has_attention_output_dropout: bool,
+    /// Whether there is a pooler; a checkpoint may leave it out.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub has_pooler: bool,
     /// Keys of the file that neither transformers nor this crate knows; they have no effect.
     #[serde(skip)]
     pub unknown_keys: Vec<String>,
 }
 
-fn bert() -> String {
-    "bert".to_owned()
+fn yes() -> bool {
+    true
 }
 
-fn absolute() -> String {
-    "absolute".to_owned()
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 // The defaults of transformers for keys that a config.json may leave out.
@@ -102,7 +127,7 @@ impl BertConfig {
     /// BERT-base, uncased: 12 layers, 768 wide.
     pub fn bert_base() -> Self {
         Self {
-            model_type: bert(),
+            family: Family::Bert,
             vocab_size: 30522,
             hidden_size: 768,
             num_hidden_layers: 12,
@@ -115,7 +140,11 @@ impl BertConfig {
             type_vocab_size: 2,
             initializer_range: initializer_range(),
             layer_norm_eps: layer_norm_eps(),
-            position_embedding_type: absolute(),
+            positions: Positions::Absolute,
+            pad_token_id: 0,
+            embedding_size: None,
+            has_attention_output_dropout: true,
+            has_pooler: true,
             unknown_keys: Vec::new(),
         }
     }
@@ -137,7 +166,7 @@ impl BertConfig {
         Self { hidden_dropout_prob: dropout, attention_probs_dropout_prob: dropout, ..self }
     }
 
-    /// Checks that the values describe a BERT.
+    /// Checks that the values describe an encoder.
     ///
     /// # Errors
     /// The first value that does not.
@@ -145,20 +174,6 @@ impl BertConfig {
         let wrong = |key, found: String, expected: &str| {
             Err(ConfigError::Value { key, found, expected: expected.to_owned() })
         };
-        if self.model_type != "bert" {
-            return wrong(
-                "model_type",
-                self.model_type.clone(),
-                "bert: other architectures are not supported",
-            );
-        }
-        if self.position_embedding_type != "absolute" {
-            return wrong(
-                "position_embedding_type",
-                self.position_embedding_type.clone(),
-                "absolute",
-            );
-        }
         let counts = [
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
@@ -166,7 +181,7 @@ impl BertConfig {
             ("num_attention_heads", self.num_attention_heads),
             ("intermediate_size", self.intermediate_size),
             ("max_position_embeddings", self.max_position_embeddings),
-            ("type_vocab_size", self.type_vocab_size),
+            ("embedding_size", self.embedding_size.unwrap_or(self.hidden_size)),
         ];
         for (key, count) in counts {
             if count == 0 {
@@ -177,6 +192,15 @@ impl BertConfig {
             let expected =
                 format!("a multiple of num_attention_heads, {}", self.num_attention_heads);
             return wrong("hidden_size", self.hidden_size.to_string(), &expected);
+        }
+        if self.longest_text() == 0 {
+            let expected =
+                format!("more than pad_token_id + 1, {}", self.pad_token_id.saturating_add(1));
+            return wrong(
+                "max_position_embeddings",
+                self.max_position_embeddings.to_string(),
+                &expected,
+            );
         }
         let rates = [
             ("hidden_dropout_prob", self.hidden_dropout_prob),
@@ -198,6 +222,16 @@ impl BertConfig {
         Ok(())
     }
 
+    /// The most tokens of a text.
+    pub fn longest_text(&self) -> usize {
+        match self.positions {
+            Positions::Absolute => self.max_position_embeddings,
+            Positions::AfterPadding => {
+                self.max_position_embeddings.saturating_sub(self.pad_token_id.saturating_add(1))
+            }
+        }
+    }
+
     /// Checks the ids of one text before they become tensors of a [`BertInput`](crate::BertInput).
     ///
     /// A GPU does not report an index outside of an embedding table, so ids from other sources must be checked.
@@ -213,17 +247,14 @@ impl BertConfig {
         if let Some(&id) = input_ids.iter().find(|id| **id as usize >= self.vocab_size) {
             return Err(out_of_range("token id", id as usize, self.vocab_size));
         }
-        if let Some(&kind) =
-            token_type_ids.iter().find(|kind| **kind as usize >= self.type_vocab_size)
-        {
-            return Err(out_of_range("token type", kind as usize, self.type_vocab_size));
+        // An encoder without token types does not read them.
+        let types = self.type_vocab_size;
+        let out_of_types = token_type_ids.iter().find(|kind| types > 0 && **kind as usize >= types);
+        if let Some(&kind) = out_of_types {
+            return Err(out_of_range("token type", kind as usize, types));
         }
-        if input_ids.len() > self.max_position_embeddings {
-            return Err(out_of_range(
-                "position",
-                input_ids.len() - 1,
-                self.max_position_embeddings,
-            ));
+        if input_ids.len() > self.longest_text() {
+            return Err(out_of_range("position", input_ids.len() - 1, self.longest_text()));
         }
         Ok(())
     }
@@ -242,12 +273,8 @@ mod tests {
     #[test]
     fn unsupported_values_are_refused() {
         check_refused(
-            |config| config.model_type = "roberta".to_owned(),
-            "the configuration has model_type roberta, expected bert: other architectures are not supported",
-        );
-        check_refused(
-            |config| config.position_embedding_type = "relative_key".to_owned(),
-            "the configuration has position_embedding_type relative_key, expected absolute",
+            |config| (config.positions, config.pad_token_id) = (Positions::AfterPadding, 511),
+            "the configuration has max_position_embeddings 512, expected more than pad_token_id + 1, 512",
         );
         check_refused(
             |config| config.num_attention_heads = 7,

@@ -17,12 +17,10 @@ pub struct ModulePaths {
     pub pooler: &'static str,
     /// The pooler's linear layer, inside of the pooler: `dense`.
     pub pooler_dense: &'static str,
-    /// The module of the attention site, inside of a layer: `attention.output`.
-    pub attention: &'static str,
-    /// The module of the feed-forward site, inside of a layer: `output`.
-    pub feed_forward: &'static str,
-    /// The LayerNorm, inside of the embeddings and of the module of a site: `layer_norm`.
-    pub norm: &'static str,
+    /// The LayerNorm of the embeddings: `embeddings.layer_norm`.
+    pub embeddings_norm: &'static str,
+    /// The LayerNorms of the attention and of the feed-forward, inside of a layer: `output.layer_norm`.
+    pub norms: [&'static str; 2],
     /// The projections, inside of a layer, in the order of [`Projection::ALL`].
     pub projections: [&'static str; 6],
 }
@@ -33,18 +31,14 @@ impl ModulePaths {
         format!("{}.{layer}", self.layers)
     }
 
-    /// The module whose output a site is: `encoder.layer.3.attention.output`.
-    pub fn site(&self, site: Site) -> String {
-        match site {
-            Site::Embeddings => self.embeddings.to_owned(),
-            Site::Attention(layer) => format!("{}.{}", self.layer(layer), self.attention),
-            Site::FeedForward(layer) => format!("{}.{}", self.layer(layer), self.feed_forward),
-        }
-    }
-
     /// The LayerNorm of a site: `encoder.layer.3.attention.output.layer_norm`.
     pub fn norm(&self, site: Site) -> String {
-        format!("{}.{}", self.site(site), self.norm)
+        let [attention, feed_forward] = self.norms;
+        match site {
+            Site::Embeddings => self.embeddings_norm.to_owned(),
+            Site::Attention(layer) => format!("{}.{attention}", self.layer(layer)),
+            Site::FeedForward(layer) => format!("{}.{feed_forward}", self.layer(layer)),
+        }
     }
 
     /// A linear projection inside of its layer: `attention.output.dense`.

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use burn_bert::{BertConfig, HiddenActivation, checkpoint, load};
+use burn_bert::{BertConfig, Family, HiddenActivation, checkpoint, load};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -81,18 +81,21 @@ fn an_unsupported_setting_is_refused_by_name() {
 
 #[test]
 fn the_model_type_is_checked_first() {
-    let distil =
-        json!({ "model_type": "distilbert", "dim": 32, "n_layers": 2, "is_decoder": true });
-    let error = read_json(&distil).unwrap_err();
-    assert!(error.contains("model_type distilbert, expected bert"), "{error}");
+    let gpt = json!({ "model_type": "gpt2", "n_embd": 32, "n_layer": 2, "is_decoder": true });
+    let error = read_json(&gpt).unwrap_err();
+    assert!(error.contains("model_type gpt2, expected one of bert, roberta"), "{error}");
     // A file without model_type.
-    let roberta = json!({ "architectures": ["RobertaForMaskedLM"] });
-    let error = read_json(&roberta).unwrap_err();
-    assert!(error.contains("architectures [\"RobertaForMaskedLM\"]"), "{error}");
+    let gpt = json!({ "architectures": ["GPT2Model"] });
+    let error = read_json(&gpt).unwrap_err();
+    assert!(error.contains("architectures [\"GPT2Model\"], expected classes of"), "{error}");
     let mut old = config();
     old.as_object_mut().unwrap().remove("model_type").unwrap();
-    old["architectures"] = json!(["BertForMaskedLM"]);
-    assert!(read_json(&old).is_ok());
+    for (class, family) in
+        [("BertForMaskedLM", Family::Bert), ("RobertaForMaskedLM", Family::Roberta)]
+    {
+        old["architectures"] = json!([class]);
+        assert_eq!(read_json(&old).unwrap().family, family);
+    }
 }
 
 #[test]

@@ -62,8 +62,8 @@ fn a_damaged_base_is_refused_before_anything_is_trained() {
             "42 tokens and the base's word embeddings have 64",
         ),
         (
-            &|desk| configure(desk, "model_type", json!("distilbert")),
-            "model_type distilbert, expected bert",
+            &|desk| configure(desk, "model_type", json!("gpt2")),
+            "model_type gpt2, expected one of bert",
         ),
         (&|desk| configure(desk, "num_hidden_layers", json!(40_000)), "expected 40000"),
     ];

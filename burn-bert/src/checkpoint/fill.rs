@@ -18,7 +18,7 @@ pub(super) struct Checkpoint {
     /// Bytes of the files.
     pub(super) bytes: u64,
     /// The name of the parameter at a path.
-    pub(super) name_of: fn(&str) -> String,
+    pub(super) name_of: Box<dyn Fn(&str) -> String>,
     /// Whether the tensor at a path is stored transposed.
     pub(super) is_transposed: fn(&str) -> bool,
 }

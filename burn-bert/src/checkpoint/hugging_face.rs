@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::fill::{Checkpoint, Stored, parameters, transposed};
 use crate::bert::Bert;
 use crate::error::{BertError, WeightsError};
+use crate::families::Family;
 
 /// The weights of a BERT by their names in a checkpoint without prefix, in the checkpoint's layout.
 pub fn tensors(bert: &Bert) -> BTreeMap<String, TensorData> {
@@ -19,7 +20,7 @@ pub fn tensors(bert: &Bert) -> BTreeMap<String, TensorData> {
         .into_iter()
         .map(|(path, data)| {
             let data = if is_transposed(&path) { transposed(&data) } else { data };
-            (name_of(&path), data)
+            (name_of(bert.family, &path), data)
         })
         .collect()
 }
@@ -28,7 +29,7 @@ pub fn tensors(bert: &Bert) -> BTreeMap<String, TensorData> {
 ///
 /// # Errors
 /// If weights are missing or damaged, or are not those of one encoder.
-pub(super) fn read(directory: &Path) -> Result<Checkpoint, BertError> {
+pub(super) fn read(directory: &Path, family: Family) -> Result<Checkpoint, BertError> {
     let mut tensors = Vec::new();
     let mut bytes = 0;
     for path in files(directory)? {
@@ -40,12 +41,14 @@ pub(super) fn read(directory: &Path) -> Result<Checkpoint, BertError> {
             read_file(&mut PytorchStore::from_file(&path), &path, &mut tensors)?;
         }
     }
-    let prefix = prefix(directory, &tensors)?;
+    let prefix = prefix(directory, &tensors, family)?;
     let tensors = tensors.into_iter().filter_map(|stored| {
-        let path = path_of(stored.name.strip_prefix(&prefix)?)?;
+        let path = path_of(family, stored.name.strip_prefix(&prefix)?)?;
         Some(Stored { path, ..stored })
     });
-    Ok(Checkpoint { tensors: tensors.collect(), bytes, name_of, is_transposed })
+    let tensors = tensors.collect();
+    let name_of = Box::new(move |path: &str| name_of(family, path));
+    Ok(Checkpoint { tensors, bytes, name_of, is_transposed })
 }
 
 const WHOLE: &str = "model.safetensors";
@@ -72,16 +75,16 @@ pub(super) fn files(directory: &Path) -> Result<Vec<PathBuf>, BertError> {
 }
 
 /// The prefix of the names of the encoder's tensors.
-fn prefix(directory: &Path, tensors: &[Stored]) -> Result<String, WeightsError> {
-    /// Modules around an encoder: a model with a head, of several devices, compiled, or of another library.
-    const WRAPPERS: [&str; 7] =
-        ["bert", "model", "module", "base_model", "_orig_mod", "auto_model", "0"];
-    const TABLE: &str = "embeddings.word_embeddings.weight";
+fn prefix(directory: &Path, tensors: &[Stored], family: Family) -> Result<String, WeightsError> {
+    /// Modules around an encoder: of several devices, compiled, or of another library.
+    const WRAPPERS: [&str; 6] = ["model", "module", "base_model", "_orig_mod", "auto_model", "0"];
     /// The most names in a message.
     const SHOWN: usize = 3;
+    let table = name_of(family, "embeddings.word_embeddings.weight");
+    let own = family.checkpoint_prefix();
     let prefixes: BTreeSet<&str> = tensors
         .iter()
-        .filter_map(|stored| stored.name.strip_suffix(TABLE))
+        .filter_map(|stored| stored.name.strip_suffix(table.as_str()))
         .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
         .collect();
     let directory = directory.to_owned();
@@ -94,8 +97,10 @@ fn prefix(directory: &Path, tensors: &[Stored]) -> Result<String, WeightsError> 
             first: first.join(", "),
         });
     }
-    let is_wrapper =
-        |prefix: &str| prefix.split_terminator('.').all(|part| WRAPPERS.contains(&part));
+    let is_wrapper = |prefix: &str| {
+        let mut parts = prefix.strip_suffix(own).unwrap_or(prefix).split_terminator('.');
+        parts.all(|part| WRAPPERS.contains(&part))
+    };
     match prefixes.iter().next() {
         Some(prefix) if prefixes.len() == 1 && is_wrapper(prefix) => Ok((*prefix).to_owned()),
         _ => {
@@ -167,20 +172,17 @@ fn damaged(path: &Path, error: impl std::fmt::Display) -> BertError {
     WeightsError::Damaged { path: path.to_owned(), reason: error.to_string() }.into()
 }
 
-/// Segments of a name in the checkpoint and in the parameter path.
-const RENAMES: [(&str, &str); 2] =
-    [(".self.", ".self_attention."), (".LayerNorm.", ".layer_norm.")];
-
 /// The parameter path of a name without prefix; `None` if it is not part of the encoder: heads, and the position ids of
 /// old checkpoints.
-fn path_of(name: &str) -> Option<String> {
+fn path_of(family: Family, name: &str) -> Option<String> {
+    let renames = family.files().names.renames;
+    let path =
+        renames.iter().fold(name.to_owned(), |path, (name, in_path)| path.replace(name, in_path));
     let is_encoder =
-        ["embeddings.", "encoder.", "pooler."].iter().any(|part| name.starts_with(part));
-    if !is_encoder || name == "embeddings.position_ids" {
+        ["embeddings.", "encoder.", "pooler."].iter().any(|part| path.starts_with(part));
+    if !is_encoder || path == "embeddings.position_ids" {
         return None;
     }
-    let path =
-        RENAMES.iter().fold(name.to_owned(), |path, (name, in_path)| path.replace(name, in_path));
     Some(match path.rsplit_once(".layer_norm.") {
         Some((site, "weight")) => format!("{site}.layer_norm.gamma"),
         Some((site, "bias")) => format!("{site}.layer_norm.beta"),
@@ -189,10 +191,10 @@ fn path_of(name: &str) -> Option<String> {
 }
 
 /// The name of a parameter in the checkpoint.
-fn name_of(path: &str) -> String {
-    let name =
-        RENAMES.iter().fold(path.to_owned(), |name, (in_name, path)| name.replace(path, in_name));
-    name.replace(".gamma", ".weight").replace(".beta", ".bias")
+fn name_of(family: Family, path: &str) -> String {
+    let renames = family.files().names.renames;
+    let path = path.replace(".gamma", ".weight").replace(".beta", ".bias");
+    renames.iter().fold(path, |name, (in_name, path)| name.replace(path, in_name))
 }
 
 /// The matrix of a linear layer is stored as `[d_output, d_input]`, the transpose of Burn's.
@@ -207,24 +209,27 @@ mod tests {
     #[test]
     fn old_and_new_names_are_understood() {
         let query = Some("encoder.layer.0.attention.self_attention.query.weight".to_owned());
-        assert_eq!(path_of("encoder.layer.0.attention.self.query.weight"), query);
+        assert_eq!(path_of(Family::Bert, "encoder.layer.0.attention.self.query.weight"), query);
         let gamma = Some("encoder.layer.0.output.layer_norm.gamma".to_owned());
-        assert_eq!(path_of("encoder.layer.0.output.LayerNorm.gamma"), gamma);
-        assert_eq!(path_of("encoder.layer.0.output.LayerNorm.weight"), gamma);
+        assert_eq!(path_of(Family::Bert, "encoder.layer.0.output.LayerNorm.gamma"), gamma);
+        assert_eq!(path_of(Family::Bert, "encoder.layer.0.output.LayerNorm.weight"), gamma);
         for head in [
             "cls.predictions.bias",
             "classifier.weight",
             "heads.cola.1.bias",
             "embeddings.position_ids",
         ] {
-            assert_eq!(path_of(head), None);
+            assert_eq!(path_of(Family::Bert, head), None);
         }
     }
 
     #[test]
     fn a_parameter_is_named_as_in_the_checkpoint() {
         let path = "encoder.layer.0.attention.self_attention.query.weight";
-        assert_eq!(name_of(path), "encoder.layer.0.attention.self.query.weight");
-        assert_eq!(name_of("embeddings.layer_norm.gamma"), "embeddings.LayerNorm.weight");
+        assert_eq!(name_of(Family::Bert, path), "encoder.layer.0.attention.self.query.weight");
+        assert_eq!(
+            name_of(Family::Bert, "embeddings.layer_norm.gamma"),
+            "embeddings.LayerNorm.weight"
+        );
     }
 }

@@ -76,7 +76,7 @@ pub fn load_weights(
     device: &Device,
 ) -> Result<Bert, BertError> {
     config.check()?;
-    let stored = match hugging_face::read(directory) {
+    let stored = match hugging_face::read(directory, config.family) {
         Err(BertError::Weights(WeightsError::None { .. })) if has_google_checkpoint(directory) => {
             tensorflow::read(directory)
         }

@@ -190,7 +190,7 @@ impl Base {
     /// # Errors
     /// A tokenizer that is missing, damaged, not BERT's, or does not fit the base's word embeddings.
     pub fn encoder(&self, config: &BertConfig, max_length: usize) -> Result<TextEncoder> {
-        let positions = config.max_position_embeddings;
+        let positions = config.longest_text();
         if positions < max_length {
             self.warn(format_args!(
                 "texts are truncated to {positions} tokens instead of {max_length}: the base has no more positions"
@@ -213,7 +213,7 @@ impl Base {
             return Ok(None);
         }
         let config = Self::locate(name)?.config().context("reading its number of positions")?;
-        Ok(Some(config.max_position_embeddings))
+        Ok(Some(config.longest_text()))
     }
 
     /// Prints a warning once, however often the base is read.

@@ -37,7 +37,7 @@ pub fn devices(args: &DevicesArgs) -> Result<()> {
 pub fn base(args: &BaseArgs) -> Result<()> {
     let base = if args.again { Base::fetch_again(&args.base)? } else { Base::locate(&args.base)? };
     let config = base.config()?;
-    let encoder = base.encoder(&config, config.max_position_embeddings)?;
+    let encoder = base.encoder(&config, config.longest_text())?;
     // Loading checks every tensor: its shape, its checksum if there is one, and that its values are finite.
     let bert = burn_bert::load_weights(&config, base.directory(), &devices::resolve("auto")?)?;
     let (directory, fingerprint) = (base.directory().display(), base.fingerprint()?);

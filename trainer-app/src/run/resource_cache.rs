@@ -105,11 +105,11 @@ impl ResourceCache {
             loaded
         };
         ensure!(
-            model.max_length <= loaded.config.max_position_embeddings,
+            model.max_length <= loaded.config.longest_text(),
             "max_length is {}, but {} reads {} tokens at most; --max-length sets it",
             model.max_length,
             loaded.base.name(),
-            loaded.config.max_position_embeddings
+            loaded.config.longest_text()
         );
         Ok(loaded)
     }

@@ -60,7 +60,7 @@ pub fn truncation_note(
 ) -> Option<String> {
     let cut: usize = rows.iter().map(|rows| rows.cut()).sum();
     let texts: usize = rows.iter().map(|rows| rows.rows().len()).sum();
-    let longest = bert.max_position_embeddings;
+    let longest = bert.longest_text();
     let remedy = if max_length < longest {
         format!("--max-length takes {longest} at most")
     } else {

@@ -1,0 +1,73 @@
+//! RoBERTa (Liu et al. 2019), and XLM-RoBERTa and CamemBERT, which differ from it in their tokenizers.
+//!
+//! Positions are counted from the id of padding + 1, which also has that id's position.
+//! <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/roberta>
+
+use serde_json::{Map, Value, json};
+
+use super::bert::{PATHS, RENAMES};
+use super::keys::Rule::Used;
+use super::keys::{ABSOLUTE, COMMON, HEAD, Keys, SIZES, default};
+use super::{CheckpointNames, ClassifierHidden, ClassifierNames, FamilyFiles};
+use crate::config::HiddenActivation;
+
+const KEYS: Keys = &[
+    ("type_vocab_size", Used),
+    ("position_embedding_type", ABSOLUTE),
+    ("pad_token_id", Used),
+    ("classifier_dropout", HEAD),
+];
+
+pub(super) const ROBERTA: FamilyFiles = FamilyFiles {
+    model_type: "roberta",
+    name: "RoBERTa",
+    keys: &[KEYS, SIZES, COMMON],
+    read,
+    write,
+    names: CheckpointNames { prefix: "roberta.", paths: PATHS, renames: RENAMES },
+    classifier: ClassifierNames {
+        architecture: "RobertaForSequenceClassification",
+        hidden: Some(ClassifierHidden {
+            name: "classifier.dense",
+            activation: HiddenActivation::Tanh,
+        }),
+        output: "classifier.out_proj",
+        question_answering: "RobertaForQuestionAnswering",
+        encoder: "RobertaModel",
+    },
+};
+
+pub(super) const XLM_ROBERTA: FamilyFiles = FamilyFiles {
+    model_type: "xlm-roberta",
+    name: "XLM-RoBERTa",
+    classifier: ClassifierNames {
+        architecture: "XLMRobertaForSequenceClassification",
+        question_answering: "XLMRobertaForQuestionAnswering",
+        encoder: "XLMRobertaModel",
+        ..ROBERTA.classifier
+    },
+    ..ROBERTA
+};
+
+pub(super) const CAMEMBERT: FamilyFiles = FamilyFiles {
+    model_type: "camembert",
+    name: "CamemBERT",
+    classifier: ClassifierNames {
+        architecture: "CamembertForSequenceClassification",
+        question_answering: "CamembertForQuestionAnswering",
+        encoder: "CamembertModel",
+        ..ROBERTA.classifier
+    },
+    ..ROBERTA
+};
+
+fn read(json: &mut Map<String, Value>) {
+    default(json, "pad_token_id", 1);
+    json.insert("position_embedding_type".to_owned(), json!("after-padding"));
+}
+
+fn write(json: &mut Map<String, Value>) {
+    // A padding id of 0 is left out, because it is BERT's.
+    default(json, "pad_token_id", 0);
+    json.insert("position_embedding_type".to_owned(), json!("absolute"));
+}
