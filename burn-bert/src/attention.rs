@@ -46,12 +46,10 @@ impl Attention {
         layer: usize,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
-        let context = self.self_attention.forward(&hidden, attention_mask, layer, insertions);
-        let position = ResidualPosition {
-            layer,
-            site: Site::Attention(layer),
-            projection: Projection::AttentionOutput,
-        };
+        let site = Site::Attention(layer);
+        let input = self.output.sub_layer_input(site, &hidden, insertions);
+        let context = self.self_attention.forward(&input, attention_mask, layer, insertions);
+        let position = ResidualPosition { layer, site, projection: Projection::AttentionOutput };
         self.output.forward(context, hidden, position, insertions)
     }
 }

@@ -8,7 +8,7 @@ use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use burn_fused::LayerNorm;
 
 use crate::attention::{Attention, SelfAttention};
-use crate::config::{BertConfig, HiddenActivation, Positions};
+use crate::config::{BertConfig, HiddenActivation, NormPosition, Positions};
 use crate::embeddings::Embeddings;
 use crate::encoder::{EmbeddingSizes, Encoder};
 use crate::families::{self, Family};
@@ -42,6 +42,7 @@ impl Bert {
         pooler_dense: "dense",
         embeddings_norm: "embeddings.layer_norm",
         norms: ["attention.output.layer_norm", "output.layer_norm"],
+        final_norm: "encoder.layer_norm",
         projections: [
             "attention.self_attention.query",
             "attention.self_attention.key",
@@ -79,7 +80,7 @@ impl Encoder for Bert {
 
     fn d_model(&self) -> usize {
         // A configuration has at least one layer.
-        self.encoder.layer[0].output.layer_norm.gamma.lazy_shape()[0]
+        self.encoder.layer[0].output.dense.weight.lazy_shape()[1]
     }
 
     fn embedding_sizes(&self) -> EmbeddingSizes {
@@ -96,20 +97,30 @@ impl Encoder for Bert {
         self.encoder.layer.first().map_or(0.0, |layer| layer.attention.self_attention.dropout.prob)
     }
 
-    fn norm(&self, site: Site) -> &LayerNorm {
+    fn norm(&self, site: Site) -> Option<&LayerNorm> {
         match site {
-            Site::Embeddings => &self.embeddings.layer_norm,
-            Site::Attention(layer) => &self.encoder.layer[layer].attention.output.layer_norm,
-            Site::FeedForward(layer) => &self.encoder.layer[layer].output.layer_norm,
+            Site::Embeddings => Some(&self.embeddings.layer_norm),
+            Site::Attention(layer) => {
+                self.encoder.layer[layer].attention.output.layer_norm.as_ref()
+            }
+            Site::FeedForward(layer) => self.encoder.layer[layer].output.layer_norm.as_ref(),
+            Site::Final => self.encoder.layer_norm.as_ref(),
         }
     }
 
-    fn norm_mut(&mut self, site: Site) -> &mut LayerNorm {
+    fn norm_mut(&mut self, site: Site) -> Option<&mut LayerNorm> {
         match site {
-            Site::Embeddings => &mut self.embeddings.layer_norm,
-            Site::Attention(layer) => &mut self.encoder.layer[layer].attention.output.layer_norm,
-            Site::FeedForward(layer) => &mut self.encoder.layer[layer].output.layer_norm,
+            Site::Embeddings => Some(&mut self.embeddings.layer_norm),
+            Site::Attention(layer) => {
+                self.encoder.layer[layer].attention.output.layer_norm.as_mut()
+            }
+            Site::FeedForward(layer) => self.encoder.layer[layer].output.layer_norm.as_mut(),
+            Site::Final => self.encoder.layer_norm.as_mut(),
         }
+    }
+
+    fn device(&self) -> Device {
+        self.embeddings.layer_norm.gamma.lazy_device()
     }
 
     fn projection(&self, layer: usize, projection: Projection) -> &Linear {
@@ -160,6 +171,13 @@ impl Encoder for Bert {
         })
     }
 
+    fn norm_final(&self, hidden: Tensor<3>, insertions: &dyn Insertions) -> Tensor<3> {
+        match &self.encoder.layer_norm {
+            Some(norm) => insertions.norm(Site::Final, hidden, norm),
+            None => hidden,
+        }
+    }
+
     fn pool_with(&self, hidden: Tensor<3>, insertions: &dyn Insertions) -> Tensor<2> {
         let pooler = self.pooler.as_ref().expect("the caller has checked that there is a pooler");
         pooler.forward(hidden, insertions)
@@ -190,14 +208,16 @@ impl BertConfig {
         };
         let layer_norm = |width| LayerNorm::new(width, self.layer_norm_eps, device);
         let dropout = |rate| DropoutConfig::new(rate).init();
-        let residual = |d_input, rate| Residual {
+        let residual = |d_input, rate, has_norm: bool| Residual {
             dense: linear(d_input, d_model),
-            layer_norm: layer_norm(d_model),
+            layer_norm: has_norm.then(|| layer_norm(d_model)),
             dropout: dropout(rate),
+            norm_position: self.norm_position,
         };
+        let is_pre_norm = self.norm_position == NormPosition::Pre;
         let attention_rate =
             if self.has_attention_output_dropout { self.hidden_dropout_prob } else { 0.0 };
-        let layer = || Layer {
+        let layer = |index| Layer {
             attention: Attention {
                 self_attention: SelfAttention {
                     query: linear(d_model, d_model),
@@ -206,13 +226,13 @@ impl BertConfig {
                     dropout: DropoutConfig::new(self.attention_probs_dropout_prob).init(),
                     heads: self.num_attention_heads,
                 },
-                output: residual(d_model, attention_rate),
+                output: residual(d_model, attention_rate, !(is_pre_norm && index == 0)),
             },
             intermediate: Intermediate {
                 dense: linear(d_model, self.intermediate_size),
                 activation: self.hidden_act,
             },
-            output: residual(self.intermediate_size, self.hidden_dropout_prob),
+            output: residual(self.intermediate_size, self.hidden_dropout_prob, true),
         };
         Bert {
             embeddings: Embeddings {
@@ -226,7 +246,10 @@ impl BertConfig {
                 padding_position: (self.positions == Positions::AfterPadding)
                     .then_some(self.pad_token_id),
             },
-            encoder: LayerStack { layer: (0..self.num_hidden_layers).map(|_| layer()).collect() },
+            encoder: LayerStack {
+                layer: (0..self.num_hidden_layers).map(layer).collect(),
+                layer_norm: is_pre_norm.then(|| layer_norm(d_model)),
+            },
             pooler: self.has_pooler.then(|| Pooler { dense: linear(d_model, d_model) }),
             family: self.family,
         }

@@ -49,6 +49,18 @@ pub enum Positions {
     AfterPadding,
 }
 
+/// Where a sub-layer has its LayerNorm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormPosition {
+    /// After the sum with the residual.
+    #[default]
+    Post,
+    /// At the input of the sub-layer, and above the last layer. The first attention has none, because the embeddings have
+    /// one.
+    Pre,
+}
+
 /// The configuration of an encoder.
 ///
 /// When a `config.json` is read, keys that change the result must be supported, keys that do not are ignored, and unknown
@@ -98,6 +110,9 @@ pub struct BertConfig {
     /// Whether the output of the attention is dropped out, as that of the feed-forward is.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub has_attention_output_dropout: bool,
+    /// Where sub-layers have their LayerNorm.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub norm_position: NormPosition,
     /// Whether there is a pooler; a checkpoint may leave it out.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub has_pooler: bool,
@@ -144,6 +159,7 @@ impl BertConfig {
             pad_token_id: 0,
             embedding_size: None,
             has_attention_output_dropout: true,
+            norm_position: NormPosition::Post,
             has_pooler: true,
             unknown_keys: Vec::new(),
         }

@@ -27,17 +27,22 @@ pub trait Encoder {
     /// Dropout rate of the attention probabilities.
     fn attention_dropout(&self) -> f64;
 
-    /// The LayerNorm of a site.
+    /// The LayerNorm of a site, if it has one.
     ///
     /// # Panics
     /// If there is no such layer.
-    fn norm(&self, site: Site) -> &LayerNorm;
+    fn norm(&self, site: Site) -> Option<&LayerNorm>;
 
     /// The LayerNorm of a site, to change it.
     ///
     /// # Panics
     /// If there is no such layer.
-    fn norm_mut(&mut self, site: Site) -> &mut LayerNorm;
+    fn norm_mut(&mut self, site: Site) -> Option<&mut LayerNorm>;
+
+    /// The sites that have a LayerNorm, from the bottom.
+    fn norm_sites(&self) -> Vec<Site> {
+        Site::all(self.n_layers()).filter(|site| self.norm(*site).is_some()).collect()
+    }
 
     /// A linear projection of a layer; its weight is `[d_input, d_output]`.
     ///
@@ -92,6 +97,13 @@ pub trait Encoder {
         insertions: &dyn Insertions,
     ) -> Tensor<3>;
 
+    /// The LayerNorm above the last layer, if there is one: what follows [`run_layers`](Self::run_layers) of the last
+    /// layer.
+    ///
+    /// # Shapes
+    /// - hidden, result: `[batch, sequence, d_model]`
+    fn norm_final(&self, hidden: Tensor<3>, insertions: &dyn Insertions) -> Tensor<3>;
+
     /// The pooler's vector for each text.
     ///
     /// # Shapes
@@ -102,7 +114,7 @@ pub trait Encoder {
     /// If there is no [`pooler`](Self::pooler).
     fn pool_with(&self, hidden: Tensor<3>, insertions: &dyn Insertions) -> Tensor<2>;
 
-    /// Hidden states above the last layer, with insertions.
+    /// Hidden states of the whole encoder, with insertions.
     ///
     /// # Shapes
     /// - result: `[batch, sequence, d_model]`
@@ -111,10 +123,12 @@ pub trait Encoder {
     /// If the tensors of the input differ in shape, or texts have no tokens.
     fn forward_with(&self, input: &BertInput, insertions: &dyn Insertions) -> Tensor<3> {
         let hidden = self.embed(input, insertions);
-        self.run_layers(0..self.n_layers(), hidden, &input.attention_mask, insertions)
+        let layers = 0..self.n_layers();
+        let hidden = self.run_layers(layers, hidden, &input.attention_mask, insertions);
+        self.norm_final(hidden, insertions)
     }
 
-    /// Hidden states above the last layer.
+    /// Hidden states of the whole encoder.
     ///
     /// # Shapes
     /// - result: `[batch, sequence, d_model]`
@@ -138,9 +152,7 @@ pub trait Encoder {
     }
 
     /// The device of the weights.
-    fn device(&self) -> Device {
-        self.norm(Site::Embeddings).gamma.lazy_device()
-    }
+    fn device(&self) -> Device;
 }
 
 /// Number of rows of the embedding tables.

@@ -8,7 +8,11 @@ use burn::tensor::Tensor;
 use burn_fused::{LayerNorm, ResidualInputs};
 use serde::{Deserialize, Serialize};
 
-/// A LayerNorm of the encoder; layers count from 0 at the bottom.
+/// A place of the encoder with a LayerNorm, most of them also with a residual connection; layers count from 0 at the
+/// bottom.
+///
+/// In a post-norm encoder the LayerNorm of a sub-layer is at its end, in a pre-norm encoder at its start; the end of the
+/// sub-layer, where adapters are inserted, is the same in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Site {
     /// After the sum of word, position and token-type embeddings.
@@ -17,20 +21,23 @@ pub enum Site {
     Attention(usize),
     /// After the second feed-forward projection of a layer.
     FeedForward(usize),
+    /// Above the last layer of a pre-norm encoder.
+    Final,
 }
 
 impl Site {
-    /// All sites of an encoder of so many layers, from the bottom.
+    /// All sites that an encoder of so many layers may have, from the bottom.
     pub fn all(n_layers: usize) -> impl Iterator<Item = Self> {
         let layers =
             (0..n_layers).flat_map(|layer| [Self::Attention(layer), Self::FeedForward(layer)]);
-        std::iter::once(Self::Embeddings).chain(layers)
+        std::iter::once(Self::Embeddings).chain(layers).chain([Self::Final])
     }
 
     /// The part of the encoder that the site is in.
     pub fn part(self) -> EncoderPart {
         match self {
             Self::Embeddings => EncoderPart::Embeddings,
+            Self::Final => EncoderPart::Final,
             Self::Attention(layer) | Self::FeedForward(layer) => EncoderPart::Layer(layer),
         }
     }
@@ -43,6 +50,8 @@ pub enum EncoderPart {
     Embeddings,
     /// A layer, counted from 0 at the bottom.
     Layer(usize),
+    /// The norm above the last layer.
+    Final,
     /// The pooler.
     Pooler,
 }
@@ -169,7 +178,8 @@ pub trait Insertions {
         self.inner(site.part()).add_and_norm(site, residual, output, norm)
     }
 
-    /// The LayerNorm of a site without a residual: the embeddings, and the sub-layers of pre-norm encoders.
+    /// The LayerNorm of a site without a residual: the embeddings, the sub-layers of pre-norm encoders, and that above
+    /// their last layer.
     ///
     /// # Shapes
     /// - hidden, result: `[batch, sequence, d_model]`

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Bool, Tensor};
+use burn_fused::LayerNorm;
 
 use crate::attention::Attention;
 use crate::feed_forward::Intermediate;
@@ -14,9 +15,11 @@ use crate::residual::{Residual, ResidualPosition};
 pub(crate) struct LayerStack {
     /// Named in the singular, as in the checkpoint.
     pub(crate) layer: Vec<Layer>,
+    /// Above the last layer, in a pre-norm encoder.
+    pub(crate) layer_norm: Option<LayerNorm>,
 }
 
-/// Attention, then feed-forward; each ends with a residual connection and a LayerNorm.
+/// Attention, then feed-forward; each ends with a residual connection, and has a LayerNorm at its end or at its start.
 #[derive(Module, Debug)]
 pub(crate) struct Layer {
     pub(crate) attention: Attention,
@@ -38,12 +41,10 @@ impl Layer {
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
         let hidden = self.attention.forward(hidden, attention_mask, layer, insertions);
-        let wide = self.intermediate.forward(&hidden, layer, insertions);
-        let position = ResidualPosition {
-            layer,
-            site: Site::FeedForward(layer),
-            projection: Projection::FeedForwardOut,
-        };
+        let site = Site::FeedForward(layer);
+        let input = self.output.sub_layer_input(site, &hidden, insertions);
+        let wide = self.intermediate.forward(&input, layer, insertions);
+        let position = ResidualPosition { layer, site, projection: Projection::FeedForwardOut };
         self.output.forward(wide, hidden, position, insertions)
     }
 

@@ -21,7 +21,7 @@ mod residual;
 
 pub use bert::Bert;
 pub use checkpoint::{load, load_weights};
-pub use config::{BertConfig, HiddenActivation, Positions};
+pub use config::{BertConfig, HiddenActivation, NormPosition, Positions};
 pub use encoder::{EmbeddingSizes, Encoder};
 pub use error::{BertError, ConfigError, InputError, TensorProblem, WeightsError};
 pub use families::{ClassifierHidden, ClassifierNames, Family};

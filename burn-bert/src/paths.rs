@@ -21,6 +21,8 @@ pub struct ModulePaths {
     pub embeddings_norm: &'static str,
     /// The LayerNorms of the attention and of the feed-forward, inside of a layer: `output.layer_norm`.
     pub norms: [&'static str; 2],
+    /// The LayerNorm above the last layer: `encoder.layer_norm`.
+    pub final_norm: &'static str,
     /// The projections, inside of a layer, in the order of [`Projection::ALL`].
     pub projections: [&'static str; 6],
 }
@@ -36,6 +38,7 @@ impl ModulePaths {
         let [attention, feed_forward] = self.norms;
         match site {
             Site::Embeddings => self.embeddings_norm.to_owned(),
+            Site::Final => self.final_norm.to_owned(),
             Site::Attention(layer) => format!("{}.{attention}", self.layer(layer)),
             Site::FeedForward(layer) => format!("{}.{feed_forward}", self.layer(layer)),
         }
@@ -64,6 +67,9 @@ impl ModulePaths {
         }
         if inside(self.pooler).is_some() {
             return Some(EncoderPart::Pooler);
+        }
+        if inside(self.final_norm).is_some() {
+            return Some(EncoderPart::Final);
         }
         let (layer, _) = inside(self.layers)?.split_once('.')?;
         layer.parse().ok().map(EncoderPart::Layer)

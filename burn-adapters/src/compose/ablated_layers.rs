@@ -79,7 +79,9 @@ pub fn ablate_spans(
                 run(layer, hidden, &AblatedLayers { task, layers: layer..layer + 1 })
             }
         },
-        |span, hidden| report(span, model.classify_hidden(hidden, mask)),
+        |span, hidden| {
+            report(span, model.classify_hidden(bert.norm_final(hidden, task), mask));
+        },
     );
 }
 

@@ -20,7 +20,7 @@ impl Insertions for AdapterDrop<'_> {
         let layer = match part {
             EncoderPart::Embeddings => 0,
             EncoderPart::Layer(layer) => layer,
-            EncoderPart::Pooler => return self.insertions,
+            EncoderPart::Final | EncoderPart::Pooler => return self.insertions,
         };
         if self.layers.contains(layer) { &() } else { self.insertions }
     }

@@ -48,8 +48,7 @@ pub fn fuse(
     let mut task = config.init(bert)?;
 
     let set_mean = |site: Site, norm: Option<&mut LayerNorm>| {
-        let Some(norm) = norm else { return };
-        let base = bert.norm(site);
+        let Some((norm, base)) = norm.zip(bert.norm(site)) else { return };
         let mean_of = |parameter: fn(&LayerNorm) -> Tensor<1>| {
             let norms = adapters.iter().map(|adapter| adapter.own_norm(site).unwrap_or(base));
             let values = norms.map(parameter).collect();
@@ -60,6 +59,7 @@ pub fn fuse(
         norm.beta = norm.beta.is_some().then(|| mean_of(LayerNorm::beta_or_zeros));
     };
     set_mean(Site::Embeddings, task.embeddings_norm.as_mut());
+    set_mean(Site::Final, task.final_norm.as_mut());
     for (index, layer) in task.layers.iter_mut().enumerate() {
         set_mean(Site::Attention(index), layer.attention.norm.as_mut());
         set_mean(Site::FeedForward(index), layer.feed_forward.norm.as_mut());

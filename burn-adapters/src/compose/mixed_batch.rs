@@ -30,6 +30,7 @@ use crate::model::{Pooling, TaskAdapter, TaskAdapterConfig, first_token, mean_of
 pub struct StackedTasks {
     layers: Vec<LayerSet>,
     embeddings_norm: Option<Norms>,
+    final_norm: Option<Norms>,
     pooler: Option<LoraSet>,
     head: Option<Matrices>,
     heads: Vec<(Pooling, usize)>,
@@ -140,14 +141,14 @@ impl StackedTasks {
             }),
         });
         let layers = layers.collect();
+        let norms =
+            |site| Norms::new(tasks.iter().map(|task| task.own_norm(site)), bert.norm(site));
         let poolers = tasks.iter().map(|task| task.pooler.as_ref());
         let pooler = bert.pooler().and_then(|dense| LoraSet::new(poolers, dense));
         Ok(Self {
             layers,
-            embeddings_norm: Norms::new(
-                tasks.iter().map(|task| task.own_norm(Site::Embeddings)),
-                bert.norm(Site::Embeddings),
-            ),
+            embeddings_norm: norms(Site::Embeddings),
+            final_norm: norms(Site::Final),
             pooler,
             head: Matrices::new(tasks.iter().map(|task| {
                 let linear = &task.head.linear;
@@ -172,7 +173,7 @@ impl StackedTasks {
 
     fn site(&self, site: Site) -> Option<&SiteSet> {
         match site {
-            Site::Embeddings => None,
+            Site::Embeddings | Site::Final => None,
             Site::Attention(layer) => Some(&self.layers[layer].attention),
             Site::FeedForward(layer) => Some(&self.layers[layer].feed_forward),
         }
@@ -218,7 +219,7 @@ impl LoraSet {
 }
 
 impl SiteSet {
-    fn new(tasks: &[TaskAdapter], site: Site, base_norm: &LayerNorm) -> Self {
+    fn new(tasks: &[TaskAdapter], site: Site, base_norm: Option<&LayerNorm>) -> Self {
         let of = |task: &TaskAdapter| {
             let plan = task.config().plan.bottleneck.clone()?;
             let own = site_of(&task.layers, site)?;
@@ -455,6 +456,7 @@ impl Insertions for MixedBatch<'_> {
     fn norm(&self, site: Site, hidden: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
         let norms = match site {
             Site::Embeddings => self.set.embeddings_norm.as_ref(),
+            Site::Final => self.set.final_norm.as_ref(),
             _ => self.set.site(site).and_then(|own| own.norms.as_ref()),
         };
         self.norm_after_delta(norms, hidden, ResidualNorm::Post(norm))

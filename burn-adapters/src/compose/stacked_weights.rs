@@ -101,11 +101,12 @@ pub(super) struct Norms {
 }
 
 impl Norms {
-    /// The norms of tasks, with the base's for those that have none; `None` if none has one.
+    /// The norms of tasks, with the base's for those that have none; `None` if none has one, or the base has none there.
     pub(super) fn new<'a>(
         norms: impl Iterator<Item = Option<&'a LayerNorm>>,
-        base: &LayerNorm,
+        base: Option<&'a LayerNorm>,
     ) -> Option<Self> {
+        let base = base?;
         let norms: Vec<_> = norms.collect();
         if norms.iter().all(Option::is_none) {
             return None;

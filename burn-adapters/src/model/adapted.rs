@@ -53,7 +53,7 @@ impl AdaptedBert {
         self.classify_hidden(hidden, &input.attention_mask)
     }
 
-    /// Hidden states after the last layer, from those before a layer below which the task has nothing
+    /// Hidden states of the whole encoder, from those before a layer below which the task has nothing
     /// ([`AdapterPlan::lowest_layer`](crate::AdapterPlan::lowest_layer)).
     ///
     /// # Shapes
@@ -65,10 +65,12 @@ impl AdaptedBert {
         hidden: Tensor<3>,
         attention_mask: &Tensor<2, Bool>,
     ) -> Tensor<3> {
-        self.bert.run_layers(layer..self.bert.n_layers(), hidden, attention_mask, &self.task)
+        let layers = layer..self.bert.n_layers();
+        let hidden = self.bert.run_layers(layers, hidden, attention_mask, &self.task);
+        self.bert.norm_final(hidden, &self.task)
     }
 
-    /// Logits of hidden states after the last layer.
+    /// Logits of hidden states of the whole encoder.
     ///
     /// # Shapes
     /// - hidden: `[batch, sequence, d_model]`

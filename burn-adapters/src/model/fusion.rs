@@ -118,7 +118,7 @@ impl Fusion {
         norm: ResidualNorm<'_>,
     ) -> Option<Tensor<3>> {
         let fusion = match site {
-            Site::Embeddings => None,
+            Site::Embeddings | Site::Final => None,
             Site::Attention(layer) => self.layers[layer].attention.as_ref(),
             Site::FeedForward(layer) => self.layers[layer].feed_forward.as_ref(),
         }?;

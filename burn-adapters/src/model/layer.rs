@@ -57,7 +57,8 @@ impl LayerAdapter {
         let site = |config: Option<&BottleneckConfig>, site, rng: &NamedRng| {
             let bottleneck =
                 config.map(|config| config.init(index, d_model, &rng.child("bottleneck"), device));
-            SiteAdapter::new(config, bottleneck, own_norms.then(|| task_norm(bert.norm(site))))
+            let norm = bert.norm(site).filter(|_| own_norms).map(task_norm);
+            SiteAdapter::new(config, bottleneck, norm)
         };
         let bottleneck = in_layer(plan.bottleneck.as_ref(), index);
         let low_rank = rng.child("low_rank");
@@ -127,10 +128,10 @@ fn in_layer<C: KindConfig>(config: Option<&C>, layer: usize) -> Option<&C> {
     config.filter(|config| config.layers().contains(layer))
 }
 
-/// The adapter at a site; the embeddings have only a norm.
+/// The adapter at a site; those outside of the layers have only a norm.
 pub(crate) fn site_of(layers: &[LayerAdapter], site: Site) -> Option<&SiteAdapter> {
     match site {
-        Site::Embeddings => None,
+        Site::Embeddings | Site::Final => None,
         Site::Attention(layer) => Some(&layers[layer].attention),
         Site::FeedForward(layer) => Some(&layers[layer].feed_forward),
     }

@@ -6,7 +6,7 @@
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::DType;
-use burn_bert::{Encoder, Projection, Site};
+use burn_bert::{Encoder, Projection};
 use burn_fused::LayerNorm;
 
 use super::adapted::AdaptedBert;
@@ -25,8 +25,10 @@ impl AdaptedBert {
     /// If a LoRA has a gate, which depends on the text.
     pub fn merged(&self) -> Result<Self, AdapterError> {
         let mut bert = self.bert.clone();
-        for site in Site::all(bert.n_layers()) {
-            set_norm(bert.norm_mut(site), self.task.own_norm(site));
+        for site in bert.norm_sites() {
+            if let Some((base, own)) = bert.norm_mut(site).zip(self.task.own_norm(site)) {
+                set_norm(base, own);
+            }
         }
         for (layer, adapter) in self.task.layers.iter().enumerate() {
             for projection in Projection::ALL {
@@ -42,11 +44,9 @@ impl AdaptedBert {
 }
 
 /// Replaces the base's norm by a task's, as a parameter of its own.
-fn set_norm(base: &mut LayerNorm, own: Option<&LayerNorm>) {
-    if let Some(own) = own {
-        base.gamma = Param::from_tensor(own.gamma.val().detach());
-        base.beta = own.beta.as_ref().map(|beta| Param::from_tensor(beta.val().detach()));
-    }
+fn set_norm(base: &mut LayerNorm, own: &LayerNorm) {
+    base.gamma = Param::from_tensor(own.gamma.val().detach());
+    base.beta = own.beta.as_ref().map(|beta| Param::from_tensor(beta.val().detach()));
 }
 
 /// Merges the modules at a projection into its weights, in single precision and rounded once.

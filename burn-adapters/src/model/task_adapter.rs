@@ -28,6 +28,8 @@ pub struct TaskAdapter {
     pub layers: Vec<LayerAdapter>,
     /// The task's own norm of the embeddings.
     pub embeddings_norm: Option<LayerNorm>,
+    /// The norm above the last layer of a pre-norm encoder, if norms train.
+    pub final_norm: Option<LayerNorm>,
     /// The part of the network that generates prefixes which all layers share.
     pub prefix: Option<PrefixSource>,
     /// The low-rank update of the pooler.
@@ -63,10 +65,18 @@ impl TaskAdapterConfig {
         let d_model = bert.d_model();
         let pooler = bert.pooler().filter(|_| self.pooling == Pooling::Pooler);
         let pooler = self.plan.lora.as_ref().filter(|config| config.pooler).zip(pooler);
+        let own_norm = |site, is_above_layers| {
+            let trains = match self.plan.trainable_base {
+                TrainableBase::LayerNorms => true,
+                TrainableBase::LayerNormsFrom(_) => is_above_layers,
+                _ => false,
+            };
+            bert.norm(site).filter(|_| trains).map(task_norm)
+        };
         Ok(TaskAdapter {
             layers: LayerAdapter::init_all(&self.plan, bert, &rng),
-            embeddings_norm: (self.plan.trainable_base == TrainableBase::LayerNorms)
-                .then(|| task_norm(bert.norm(Site::Embeddings))),
+            embeddings_norm: own_norm(Site::Embeddings, false),
+            final_norm: own_norm(Site::Final, true),
             prefix: self
                 .plan
                 .prefix
@@ -124,6 +134,7 @@ impl TaskAdapter {
     pub fn own_norm(&self, site: Site) -> Option<&LayerNorm> {
         match site {
             Site::Embeddings => self.embeddings_norm.as_ref(),
+            Site::Final => self.final_norm.as_ref(),
             _ => site_of(&self.layers, site)?.norm.as_ref(),
         }
     }
@@ -168,6 +179,7 @@ impl TaskAdapter {
         Self {
             layers: self.layers.into_iter().map(LayerAdapter::without_mergeable).collect(),
             embeddings_norm: None,
+            final_norm: None,
             pooler: None,
             config: TaskAdapterConfig { plan, ..self.config },
             ..self

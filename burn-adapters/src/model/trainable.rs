@@ -73,7 +73,7 @@ impl Group {
             match part {
                 None => Self::Adapters,
                 Some(EncoderPart::Embeddings) => Self::Embeddings,
-                Some(EncoderPart::Layer(_)) => Self::Layers,
+                Some(EncoderPart::Layer(_) | EncoderPart::Final) => Self::Layers,
                 Some(EncoderPart::Pooler) => Self::Pooler,
             }
         }

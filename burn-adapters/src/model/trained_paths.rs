@@ -51,7 +51,7 @@ pub(crate) fn trains(
         TrainableBase::TopLayers(top) => match part {
             EncoderPart::Embeddings => false,
             EncoderPart::Layer(layer) => layer + top >= n_layers,
-            EncoderPart::Pooler => true,
+            EncoderPart::Final | EncoderPart::Pooler => true,
         },
     }
 }

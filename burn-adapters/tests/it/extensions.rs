@@ -160,7 +160,7 @@ fn a_product_is_that_of_the_formula() {
         assert_eq!(bottleneck.placement, placement);
         let model = adapted(base(&device), &config(plan));
         let site = &model.task.layers[1].feed_forward;
-        let norm = model.bert.norm(Site::FeedForward(1));
+        let norm = model.bert.norm(Site::FeedForward(1)).unwrap();
         let a = site.bottleneck.as_ref().unwrap();
         let x = model.bert.embed(&some_input(&device), &());
         let h = x.clone().tanh() * 0.5 + 0.25;

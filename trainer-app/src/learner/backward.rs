@@ -72,7 +72,7 @@ fn layer_by_layer(
     let mut sum = GradientsAccumulator::new();
     reseed("head");
     let hidden = hidden.detach().require_grad();
-    let forward = trainable.head_output(hidden.clone(), batch);
+    let forward = trainable.head_output(bert.norm_final(hidden.clone(), task), batch);
     let mut gradients = (forward.loss.clone() * share).backward();
     let mut above = hidden.grad_remove(&mut gradients);
     sum.accumulate(trainable, GradientsParams::from_grads(gradients, trainable));
