@@ -71,7 +71,7 @@ impl SelfAttention {
         let query = project(Projection::Query, &self.query);
         let key = project(Projection::Key, &self.key);
         let value = project(Projection::Value, &self.value);
-        let options = AttentionOptions { heads: self.heads, dropout: &self.dropout };
+        let options = AttentionOptions::new(self.heads, &self.dropout);
         let Some(prefix) = insertions.prefix(layer, hidden) else {
             return attention(query, key, value, attention_mask, options);
         };

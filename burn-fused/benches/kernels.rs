@@ -93,7 +93,7 @@ fn attention_with_dropout(bencher: Bencher, implementation: &str) {
     measure(bencher, || {
         let (query, key, value) = (query.clone(), key.clone(), value.clone());
         if implementation == "fused" {
-            let options = AttentionOptions { heads: HEADS, dropout: &layer };
+            let options = AttentionOptions::new(HEADS, &layer);
             return attention(query, key, value, &mask, options);
         }
         let d_head = d_model / HEADS;

@@ -3,6 +3,8 @@
 mod activation;
 mod adam;
 mod attention;
+mod attention_options;
+mod buckets;
 mod dropout;
 #[cfg(feature = "flex")]
 mod flex;
@@ -13,7 +15,9 @@ mod types;
 pub use activation::activation;
 pub use adam::{bert_adam, sum_of_squares};
 pub use attention::attention;
+pub use attention_options::{AttentionOptions, RelativeTerms};
+pub use buckets::DistanceBuckets;
 pub use dropout::dropout;
 pub use linear::linear;
 pub use norm::LayerNorm;
-pub use types::{Activation, AdamRates, AdamState, AttentionOptions, ResidualInputs};
+pub use types::{Activation, AdamRates, AdamState, ResidualInputs};

@@ -1,6 +1,5 @@
 //! The arguments of the operations, which the kernels share.
 
-use burn::nn::Dropout;
 use burn::tensor::Tensor;
 
 /// The activations of BERTs and bottleneck adapters.
@@ -48,15 +47,6 @@ pub struct AdamState<const D: usize> {
     pub moment_1: Tensor<D>,
     /// Running mean of the squared gradients.
     pub moment_2: Tensor<D>,
-}
-
-/// Options of [`attention`](crate::attention).
-#[derive(Debug, Clone, Copy)]
-pub struct AttentionOptions<'a> {
-    /// Number of heads; divides `d_model`.
-    pub heads: usize,
-    /// Dropout of the probabilities.
-    pub dropout: &'a Dropout,
 }
 
 /// The input of a [`LayerNorm`](crate::LayerNorm): the sum of one to three tensors of one shape.

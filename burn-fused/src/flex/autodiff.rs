@@ -11,7 +11,7 @@ use burn::backend::{Autodiff, Flex, TensorMetadata};
 use burn::tensor::Shape;
 use burn_flex::FlexTensor;
 
-use super::attention::Heads;
+use super::attention::{Heads, Operands};
 use super::dropout::Mask;
 use super::{FusedOps, activation, attention, dropout, linear, norm};
 use crate::types::Activation;
@@ -129,28 +129,28 @@ struct AttentionBackward;
 
 #[derive(Debug, Clone)]
 struct AttentionState {
-    query: FlexTensor,
-    key: FlexTensor,
-    value: FlexTensor,
+    operands: Operands,
     normaliser: FlexTensor,
     heads: Heads,
 }
 
-impl Backward<Flex, 3> for AttentionBackward {
+impl Backward<Flex, 6> for AttentionBackward {
     type State = AttentionState;
 
     fn backward(
         self,
-        ops: Ops<Self::State, 3>,
+        ops: Ops<Self::State, 6>,
         gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
         let gradient = gradients.consume::<Flex>(&ops.node);
-        let AttentionState { query, key, value, normaliser, heads } = ops.state;
-        let input_gradients =
-            attention::backward(&gradient, [&query, &key, &value], &normaliser, &heads);
-        for (node, gradient) in ops.parents.into_iter().zip(input_gradients) {
-            if let Some(node) = node {
+        let AttentionState { operands, normaliser, heads } = ops.state;
+        let wants = [3, 4, 5].map(|parent| ops.parents[parent].is_some());
+        let found = attention::backward(&gradient, &operands, &normaliser, &heads, wants);
+        let of_texts = [found.query, found.key, found.value].map(Some);
+        let found = of_texts.into_iter().chain(found.shared);
+        for (node, gradient) in ops.parents.into_iter().zip(found) {
+            if let (Some(node), Some(gradient)) = (node, gradient) {
                 gradients.register::<Flex>(node.id, gradient);
             }
         }
@@ -223,17 +223,25 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        relative_key: FloatTensor<Self>,
+        relative_query: FloatTensor<Self>,
         heads: Heads,
     ) -> FloatTensor<Self> {
         let (query, query_node) = query.into_parts();
         let (key, key_node) = key.into_parts();
         let (value, value_node) = value.into_parts();
-        let output = attention::forward(&query, &key, &value, &heads);
-        let nodes = [query_node, key_node, value_node];
+        let (bias, bias_node) = bias.into_parts();
+        let (relative_key, relative_key_node) = relative_key.into_parts();
+        let (relative_query, relative_query_node) = relative_query.into_parts();
+        let operands = Operands { query, key, value, bias, relative_key, relative_query };
+        let output = attention::forward(&operands, &heads);
+        let nodes =
+            [query_node, key_node, value_node, bias_node, relative_key_node, relative_query_node];
         match AttentionBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let normaliser = output.normaliser;
-                let state = AttentionState { query, key, value, normaliser, heads };
+                let state = AttentionState { operands, normaliser, heads };
                 prep.finish(state, output.context)
             }
             OpsKind::UnTracked(prep) => prep.finish(output.context),

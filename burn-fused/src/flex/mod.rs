@@ -26,9 +26,10 @@ use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
 use burn::nn::Dropout;
 use burn::tensor::{Bool, DType, Device, Tensor};
 
-use self::attention::Heads;
+use self::attention::{Heads, Operands};
 use self::dropout::Mask;
-use crate::types::{Activation, AdamRates, AdamState, AttentionOptions, ResidualInputs};
+use crate::attention_options::AttentionOptions;
+use crate::types::{Activation, AdamRates, AdamState, ResidualInputs};
 
 /// The operations as Burn dispatches them.
 #[backend_extension(Flex, Autodiff)]
@@ -56,11 +57,14 @@ pub(crate) trait FusedOps: Backend {
         epsilon: f64,
     ) -> FloatTensor<Self>;
 
-    /// Attention over heads.
+    /// Attention over heads; a bias or a table of distances without elements is left out.
     fn fused_attention(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        relative_key: FloatTensor<Self>,
+        relative_query: FloatTensor<Self>,
         heads: Heads,
     ) -> FloatTensor<Self>;
 }
@@ -126,9 +130,13 @@ impl FusedOps for Flex {
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        relative_key: FloatTensor<Self>,
+        relative_query: FloatTensor<Self>,
         heads: Heads,
     ) -> FloatTensor<Self> {
-        attention::forward(&query, &key, &value, &heads).context
+        let operands = Operands { query, key, value, bias, relative_key, relative_query };
+        attention::forward(&operands, &heads).context
     }
 }
 
@@ -233,12 +241,22 @@ pub(crate) fn attention(
     attention_mask: &Tensor<2, Bool>,
     options: AttentionOptions<'_>,
 ) -> Tensor<3> {
+    let device = query.device();
     let mask = mask_for(options.dropout, &query);
-    let heads = Heads::new(options.heads, attention_mask, mask);
+    let heads = Heads::new(query.dims(), attention_mask, &options, mask);
+    let bias = options.bias.cloned().unwrap_or_else(|| absent(&device));
+    let [relative_key, relative_query] = match options.relative {
+        Some(terms) => [terms.key.clone(), terms.query.clone()],
+        None => [None, None],
+    }
+    .map(|table| table.unwrap_or_else(|| absent(&device)));
     Tensor::from_dispatch(Dispatch::fused_attention(
         query.into_dispatch(),
         key.into_dispatch(),
         value.into_dispatch(),
+        bias.into_dispatch(),
+        relative_key.into_dispatch(),
+        relative_query.into_dispatch(),
         heads,
     ))
 }

@@ -1,6 +1,8 @@
 //! Each operation in single precision, which runs the kernels, compared with double precision, which runs plain Burn:
 //! values and every gradient.
 
+mod attention_options;
+
 use burn::module::Param;
 use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Bool, DType, Device, Distribution, Tensor, TensorData};
@@ -154,7 +156,8 @@ fn attention_outcome_of(
     let device = Device::flex().autodiff();
     let [query, key, value] =
         inputs.map(|data| Tensor::<3>::from_data(data, (&device, dtype)).require_grad());
-    let options = AttentionOptions { heads, dropout: &rate(0.0) };
+    let layer = rate(0.0);
+    let options = AttentionOptions::new(heads, &layer);
     let output = attention(query.clone(), key.clone(), value.clone(), mask, options);
     let (outcome, gradients) = Outcome::new(&output);
     outcome
@@ -304,8 +307,8 @@ fn views_give_the_same_values_as_copies() {
 #[test]
 fn without_autodiff_more_keys_than_queries_are_the_same_too() {
     let device = Device::flex();
-    let ([query, keys], options) =
-        ([[2, 5, 6], [2, 8, 6]], AttentionOptions { heads: 2, dropout: &rate(0.0) });
+    let ([query, keys], layer) = ([[2, 5, 6], [2, 8, 6]], rate(0.0));
+    let options = AttentionOptions::new(2, &layer);
     let mask = mask(2, 8).inner();
     let run = |dtype| {
         let tensor = |shape, seed| Tensor::<3>::from_data(numbers(shape, seed), (&device, dtype));
@@ -322,7 +325,8 @@ fn a_text_without_tokens_attends_to_all_positions_equally() {
     let value = Tensor::<3>::from_data([[[1.0, 10.0], [3.0, 30.0]]], &device);
     let zeros = Tensor::<3>::zeros([1, 2, 2], &device);
     let nothing = Tensor::<2, Bool>::from_data([[false, false]], &device);
-    let options = AttentionOptions { heads: 1, dropout: &rate(0.0) };
+    let layer = rate(0.0);
+    let options = AttentionOptions::new(1, &layer);
     let context = attention(zeros.clone(), zeros, value, &nothing, options);
     assert_eq!(values(&context), [2.0, 20.0, 2.0, 20.0]);
 }
@@ -382,7 +386,7 @@ fn check_dropout_of_attention(prefix: usize) {
     let shapes = [shape, keys, keys];
     let data = [(9, shape), (10, keys), (11, keys)].map(|(seed, shape)| numbers(shape, seed));
     let layer = rate(0.3);
-    let options = AttentionOptions { heads: 2, dropout: &layer };
+    let options = AttentionOptions::new(2, &layer);
     let weights = Tensor::<3>::from_data(numbers(shape, 99), (&device, DType::F32));
     let run = |leaves: &[Tensor<3>; 3]| {
         device.seed(3);
