@@ -13,7 +13,9 @@ use burn_flex::FlexTensor;
 
 use super::attention::{Heads, Operands};
 use super::dropout::Mask;
-use super::{FusedOps, activation, attention, dropout, linear, norm};
+use super::rotary::Turn;
+use super::{FusedOps, activation, attention, dropout, linear, norm, rotary};
+use crate::rotary::Rotary;
 use crate::types::Activation;
 
 #[derive(Debug)]
@@ -67,6 +69,47 @@ impl Backward<Flex, 1> for ActivationBackward {
         let ([x], (input, kind)) = (ops.parents, ops.state);
         if let Some(node) = x {
             gradients.register::<Flex>(node.id, activation::backward(gradient, &input, kind));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct GatedActivationBackward;
+
+impl Backward<Flex, 1> for GatedActivationBackward {
+    type State = (FlexTensor, Activation);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        let ([x], (input, kind)) = (ops.parents, ops.state);
+        if let Some(node) = x {
+            gradients
+                .register::<Flex>(node.id, activation::gated_backward(&gradient, &input, kind));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct RotaryBackward;
+
+impl Backward<Flex, 1> for RotaryBackward {
+    type State = Rotary;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        let [x] = ops.parents;
+        if let Some(node) = x {
+            gradients.register::<Flex>(node.id, rotary::rotate(gradient, &ops.state, Turn::Back));
         }
     }
 }
@@ -184,6 +227,24 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         let output = activation::forward(&x, kind);
         match ActivationBackward.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((x, kind), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn fused_gated_activation(x: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self> {
+        let (x, node) = x.into_parts();
+        let output = activation::gated_forward(&x, kind);
+        match GatedActivationBackward.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((x, kind), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn fused_rotary(x: FloatTensor<Self>, rotary: Rotary) -> FloatTensor<Self> {
+        let (x, node) = x.into_parts();
+        let output = rotary::rotate(x, &rotary, Turn::Forward);
+        match RotaryBackward.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(rotary, output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }

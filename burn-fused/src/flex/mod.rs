@@ -18,6 +18,7 @@ mod dropout;
 mod linear;
 mod matrix;
 mod norm;
+mod rotary;
 mod simd;
 mod tensor;
 
@@ -28,7 +29,9 @@ use burn::tensor::{Bool, DType, Device, Tensor};
 
 use self::attention::{Heads, Operands};
 use self::dropout::Mask;
+use self::rotary::Turn;
 use crate::attention_options::AttentionOptions;
+use crate::rotary::Rotary;
 use crate::types::{Activation, AdamRates, AdamState, ResidualInputs};
 
 /// The operations as Burn dispatches them.
@@ -43,6 +46,12 @@ pub(crate) trait FusedOps: Backend {
 
     /// An activation of each element.
     fn fused_activation(x: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self>;
+
+    /// An activation of the first half of each row, times its second half.
+    fn fused_gated_activation(x: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self>;
+
+    /// Rotary position embeddings.
+    fn fused_rotary(x: FloatTensor<Self>, rotary: Rotary) -> FloatTensor<Self>;
 
     /// The tensor times a dropout mask.
     fn fused_dropout(x: FloatTensor<Self>, mask: Mask) -> FloatTensor<Self>;
@@ -109,6 +118,14 @@ impl FusedOps for Flex {
 
     fn fused_activation(x: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self> {
         activation::forward(&x, kind)
+    }
+
+    fn fused_gated_activation(x: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self> {
+        activation::gated_forward(&x, kind)
+    }
+
+    fn fused_rotary(x: FloatTensor<Self>, rotary: Rotary) -> FloatTensor<Self> {
+        rotary::rotate(x, &rotary, Turn::Forward)
     }
 
     fn fused_dropout(x: FloatTensor<Self>, mask: Mask) -> FloatTensor<Self> {
@@ -206,6 +223,14 @@ pub(crate) fn linear(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -
 
 pub(crate) fn activation<const D: usize>(x: Tensor<D>, kind: Activation) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::fused_activation(x.into_dispatch(), kind))
+}
+
+pub(crate) fn gated_activation(x: Tensor<3>, kind: Activation) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::fused_gated_activation(x.into_dispatch(), kind))
+}
+
+pub(crate) fn rotate(x: Tensor<3>, rotary: Rotary) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::fused_rotary(x.into_dispatch(), rotary))
 }
 
 pub(crate) fn dropout<const D: usize>(x: Tensor<D>, layer: &Dropout) -> Tensor<D> {

@@ -4,7 +4,7 @@ use burn::tensor::{Bool, DType, Device, Tensor};
 use burn_fused::{AttentionOptions, DistanceBuckets, RelativeTerms, attention};
 use proptest::prelude::*;
 
-use crate::{Outcome, both, leaf, mask, numbers, rate, values};
+use crate::{Outcome, assert_close, leaf, mask, numbers, rate, values};
 
 /// Which options, and for how many keys in front.
 #[derive(Debug, Clone)]
@@ -77,7 +77,12 @@ impl Case {
 
     fn check(&self) {
         let mask = mask(self.batch, self.prefix + self.sequence);
-        both(|dtype| self.run(&mask, dtype));
+        self.check_with(&mask);
+    }
+
+    /// Scores of several terms are up to 50, and so is the factor of their rounding in a probability.
+    fn check_with(&self, mask: &Tensor<2, Bool>) {
+        assert_close(&self.run(mask, DType::F32), &self.run(mask, DType::F64), 2e-5);
     }
 }
 
@@ -151,7 +156,7 @@ fn a_text_without_tokens_has_plain_burns_gradients_with_every_option() {
     let relative = Some((true, true, DistanceBuckets::Each { span: 2 }));
     for window in [None, Some(1)] {
         let case = Case { window, bias: Some(1), relative, ..plain(2, 4) };
-        both(|dtype| case.run(&mask, dtype));
+        case.check_with(&mask);
     }
 }
 
@@ -224,5 +229,5 @@ fn dropout_in_blocks_has_the_mask_of_the_whole_text() {
         let outcome = outcome.with("query", &query, &gradients).with("key", &key, &gradients);
         outcome.with("value", &value, &gradients)
     };
-    crate::assert_close(&run(Some(149)), &run(None));
+    assert_close(&run(Some(149)), &run(None), 2e-6);
 }

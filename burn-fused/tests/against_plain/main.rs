@@ -7,8 +7,8 @@ use burn::module::Param;
 use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Bool, DType, Device, Distribution, Tensor, TensorData};
 use burn_fused::{
-    Activation, AdamRates, AdamState, AttentionOptions, LayerNorm, activation, attention,
-    bert_adam, dropout, linear, sum_of_squares,
+    Activation, AdamRates, AdamState, AttentionOptions, LayerNorm, Rotary, activation, attention,
+    bert_adam, dropout, gated_activation, linear, sum_of_squares,
 };
 use proptest::prelude::*;
 
@@ -60,7 +60,7 @@ fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
 }
 
 /// The largest difference, relative to the largest value, or to 1 if a sum cancels.
-fn assert_close(single: &Outcome, double: &Outcome) {
+fn assert_close(single: &Outcome, double: &Outcome, tolerance: f64) {
     for ((name, found), (_, expected)) in single.what.iter().zip(&double.what) {
         assert_eq!(found.len(), expected.len(), "{name}");
         let finite = expected.iter().filter(|x| x.is_finite());
@@ -68,7 +68,7 @@ fn assert_close(single: &Outcome, double: &Outcome) {
         for (found, expected) in found.iter().zip(expected) {
             let alike = found.is_nan() && expected.is_nan()
                 || found.total_cmp(expected).is_eq()
-                || (found - expected).abs() <= 2e-6 * unit;
+                || (found - expected).abs() <= tolerance * unit;
             assert!(
                 alike,
                 "{name}: {found}, plain Burn in double precision has {expected} (largest: {unit})"
@@ -78,7 +78,7 @@ fn assert_close(single: &Outcome, double: &Outcome) {
 }
 
 fn both(run: impl Fn(DType) -> Outcome) {
-    assert_close(&run(DType::F32), &run(DType::F64));
+    assert_close(&run(DType::F32), &run(DType::F64), 2e-6);
 }
 
 fn linear_outcome(shape: [usize; 3], d_output: usize, has_bias: bool, dtype: DType) -> Outcome {
@@ -180,6 +180,16 @@ proptest! {
     }
 
     #[test]
+    fn rotary_embeddings_are_plain_burns(batch in 1..4_usize, positions in 1..90_usize, heads in 1..4_usize, half in 1..20_usize) {
+        let rotary = Rotary::new(positions, 2 * half, 100.0);
+        both(|dtype| {
+            let x = leaf([batch, positions, heads * 2 * half], 16, dtype);
+            let (outcome, gradients) = Outcome::new(&rotary.turn(x.clone()));
+            outcome.with("x", &x, &gradients)
+        });
+    }
+
+    #[test]
     fn attention_is_plain_burns(batch in 1..5_usize, sequence in 1..40_usize, heads in 1..4_usize, d_head in 1..20_usize) {
         both(|dtype| attention_outcome([batch, sequence, heads * d_head], 0, heads, dtype));
     }
@@ -200,6 +210,37 @@ fn activations_are_plain_burns() {
             let (outcome, gradients) = Outcome::new(&activation(x.clone(), kind));
             outcome.with("x", &x, &gradients)
         });
+    }
+}
+
+#[test]
+fn gated_activations_are_plain_burns() {
+    use Activation::{Gelu, GeluNew, Relu, Silu, Tanh};
+    for kind in [Relu, Gelu, GeluNew, Silu, Tanh] {
+        for shape in [[3, 5, 2 * 131], [1, 1, 2], [2, 70, 6]] {
+            both(|dtype| {
+                let x = leaf(shape, 12, dtype);
+                let (outcome, gradients) = Outcome::new(&gated_activation(x.clone(), kind));
+                outcome.with("x", &x, &gradients)
+            });
+        }
+    }
+}
+
+#[test]
+fn gated_activations_propagate_nan() {
+    use Activation::{Gelu, GeluNew, Relu, Silu, Tanh};
+    let shape = [1, 1, 2 * 19];
+    for kind in [Relu, Gelu, GeluNew, Silu, Tanh] {
+        for place in 0..shape[2] {
+            both(|dtype| {
+                let device = Device::flex().autodiff();
+                let data = with_special(shape, 12, place, f64::NAN);
+                let x = Tensor::<3>::from_data(data, (&device, dtype)).require_grad();
+                let (outcome, gradients) = Outcome::new(&gated_activation(x.clone(), kind));
+                outcome.with("x", &x, &gradients)
+            });
+        }
     }
 }
 
