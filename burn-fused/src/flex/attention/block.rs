@@ -44,6 +44,13 @@ impl Block {
         self.prefix + self.positions.len()
     }
 
+    /// The columns of the keys in the window of a query, behind the prefix.
+    fn near(&self, query: usize, window: usize) -> Range<usize> {
+        let Range { start, end } = self.positions;
+        let column = |position: usize| self.prefix + position.clamp(start, end) - start;
+        column(query.saturating_sub(window))..column(query.saturating_add(window).saturating_add(1))
+    }
+
     /// The keys that follow one another, with the column of their first.
     pub(super) fn columns(&self) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
         let Range { start, end } = self.positions.clone();
@@ -147,13 +154,6 @@ impl<'a> Text<'a> {
             .map(move |first| self.block(first..sequence.min(first + at_once)))
     }
 
-    /// The columns of a block whose keys are in the window of a query, behind the prefix.
-    fn near(&self, block: &Block, query: usize, window: usize) -> Range<usize> {
-        let Range { start, end } = block.positions;
-        let column = |position: usize| block.prefix + position.clamp(start, end) - start;
-        column(query.saturating_sub(window))..column(query.saturating_add(window + 1))
-    }
-
     /// One head of some positions, of data that starts with the text.
     pub(super) fn head<'d>(
         &self,
@@ -235,7 +235,7 @@ impl<'a> Text<'a> {
     pub(super) fn hide(&self, block: &Block, rows: &mut [f32], value: f32) {
         if let Some(window) = self.heads.window {
             for (query, row) in block.rows(rows) {
-                let near = self.near(block, query, window);
+                let near = block.near(query, window);
                 row[block.prefix..near.start].fill(value);
                 row[near.end..].fill(value);
             }

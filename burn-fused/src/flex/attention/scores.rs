@@ -9,7 +9,7 @@ pub(super) struct Scores<'a> {
     slices: &'a Slices,
     text: &'a Text<'a>,
     block: &'a Block,
-    scores: Vec<f32>,
+    values: Vec<f32>,
     /// Products of queries and of keys with the tables of distances.
     products: [Vec<f32>; 2],
 }
@@ -20,13 +20,13 @@ impl<'a> Scores<'a> {
             Some(distances) => product_sizes(slices, block, distances).map(|size| vec![0.0; size]),
             None => [Vec::new(), Vec::new()],
         };
-        let scores = vec![0.0; block.queries.len() * block.width()];
-        Self { slices, text, block, scores, products }
+        let values = vec![0.0; block.queries.len() * block.width()];
+        Self { slices, text, block, values, products }
     }
 
     /// The scores of a head, scaled and masked: `[queries, keys]`.
     pub(super) fn of_head(&mut self, head: usize) -> &mut [f32] {
-        let Self { slices, text, block, scores, products } = self;
+        let Self { slices, text, block, values: scores, products } = self;
         let [query, key, _] = slices.text(text.index);
         if text.is_uniform() {
             // Not `f32::MIN`, to which the logarithm of their number could not be added.
