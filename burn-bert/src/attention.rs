@@ -17,6 +17,15 @@ pub(crate) struct Attention {
     pub(crate) output: Residual,
 }
 
+/// What the attention of every layer reads besides the hidden states.
+#[derive(Clone, Copy)]
+pub(crate) struct AttentionContext<'a> {
+    /// `[batch, sequence]`
+    pub(crate) attention_mask: &'a Tensor<2, Bool>,
+    /// Added to the scaled scores: `[1, heads, sequence, sequence]`.
+    pub(crate) bias: Option<&'a Tensor<4>>,
+}
+
 /// Multi-head self-attention without its output projection.
 ///
 /// <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/bert/modeling_bert.py> (`BertSelfAttention`)
@@ -38,30 +47,28 @@ pub(crate) struct SelfAttention {
 impl Attention {
     /// # Shapes
     /// - hidden, result: `[batch, sequence, d_model]`
-    /// - attention_mask: `[batch, sequence]`
     pub(crate) fn forward(
         &self,
         hidden: Tensor<3>,
-        attention_mask: &Tensor<2, Bool>,
+        context: AttentionContext<'_>,
         layer: usize,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
         let site = Site::Attention(layer);
         let input = self.output.sub_layer_input(site, &hidden, insertions);
-        let context = self.self_attention.forward(&input, attention_mask, layer, insertions);
+        let output = self.self_attention.forward(&input, context, layer, insertions);
         let position = ResidualPosition { layer, site, projection: Projection::AttentionOutput };
-        self.output.forward(context, hidden, position, insertions)
+        self.output.forward(output, hidden, position, insertions)
     }
 }
 
 impl SelfAttention {
     /// # Shapes
     /// - hidden, result: `[batch, sequence, d_model]`
-    /// - attention_mask: `[batch, sequence]`
     fn forward(
         &self,
         hidden: &Tensor<3>,
-        attention_mask: &Tensor<2, Bool>,
+        context: AttentionContext<'_>,
         layer: usize,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
@@ -71,7 +78,8 @@ impl SelfAttention {
         let query = project(Projection::Query, &self.query);
         let key = project(Projection::Key, &self.key);
         let value = project(Projection::Value, &self.value);
-        let options = AttentionOptions::new(self.heads, &self.dropout);
+        let AttentionContext { attention_mask, bias } = context;
+        let options = AttentionOptions { bias, ..AttentionOptions::new(self.heads, &self.dropout) };
         let Some(prefix) = insertions.prefix(layer, hidden) else {
             return attention(query, key, value, attention_mask, options);
         };

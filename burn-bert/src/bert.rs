@@ -7,7 +7,7 @@ use burn::nn::{DropoutConfig, Embedding, EmbeddingConfig, Initializer, Linear, L
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use burn_fused::LayerNorm;
 
-use crate::attention::{Attention, SelfAttention};
+use crate::attention::{Attention, AttentionContext, SelfAttention};
 use crate::config::{BertConfig, HiddenActivation, NormPosition, Positions};
 use crate::embeddings::Embeddings;
 use crate::encoder::{EmbeddingSizes, Encoder};
@@ -42,6 +42,7 @@ impl Bert {
         pooler_dense: "dense",
         embeddings_norm: "embeddings.layer_norm",
         norms: ["attention.output.layer_norm", "output.layer_norm"],
+        relative_bias: "encoder.relative_attention_bias",
         final_norm: "encoder.layer_norm",
         projections: [
             "attention.self_attention.query",
@@ -166,8 +167,10 @@ impl Encoder for Bert {
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
         let first = layers.start;
+        let bias = self.encoder.relative_bias(&hidden);
+        let context = AttentionContext { attention_mask, bias: bias.as_ref() };
         self.encoder.layer[layers].iter().enumerate().fold(hidden, |hidden, (index, layer)| {
-            layer.forward(hidden, attention_mask, first + index, insertions)
+            layer.forward(hidden, context, first + index, insertions)
         })
     }
 
@@ -248,6 +251,11 @@ impl BertConfig {
             },
             encoder: LayerStack {
                 layer: (0..self.num_hidden_layers).map(layer).collect(),
+                relative_attention_bias: self.relative_attention_buckets.map(|buckets| {
+                    EmbeddingConfig::new(buckets, self.num_attention_heads)
+                        .with_initializer(initializer.clone())
+                        .init(device)
+                }),
                 layer_norm: is_pre_norm.then(|| layer_norm(d_model)),
             },
             pooler: self.has_pooler.then(|| Pooler { dense: linear(d_model, d_model) }),

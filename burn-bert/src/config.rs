@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ConfigError, InputError};
 use crate::families::Family;
+use crate::relative_bias::BUCKETS;
 
 /// The activation of the feed-forward, named as in Hugging Face's `hidden_act`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +105,14 @@ pub struct BertConfig {
     /// The id of padding, from which [`Positions::AfterPadding`] counts.
     #[serde(default, skip_serializing_if = "is_default")]
     pub pad_token_id: usize,
+    /// Rows of the table of biases for the distance between query and key, which all layers share; `None` if there is
+    /// none.
+    #[serde(
+        rename = "relative_attention_num_buckets",
+        default,
+        skip_serializing_if = "is_default"
+    )]
+    pub relative_attention_buckets: Option<usize>,
     /// Width of the embeddings, which are then projected to `hidden_size`; `None` if it is the same.
     #[serde(default, skip_serializing_if = "is_default")]
     pub embedding_size: Option<usize>,
@@ -157,6 +166,7 @@ impl BertConfig {
             layer_norm_eps: layer_norm_eps(),
             positions: Positions::Absolute,
             pad_token_id: 0,
+            relative_attention_buckets: None,
             embedding_size: None,
             has_attention_output_dropout: true,
             norm_position: NormPosition::Post,
@@ -208,6 +218,10 @@ impl BertConfig {
             let expected =
                 format!("a multiple of num_attention_heads, {}", self.num_attention_heads);
             return wrong("hidden_size", self.hidden_size.to_string(), &expected);
+        }
+        if let Some(buckets) = self.relative_attention_buckets.filter(|count| *count < BUCKETS) {
+            let expected = format!("{BUCKETS} or more, because distances have so many rows");
+            return wrong("relative_attention_num_buckets", buckets.to_string(), &expected);
         }
         if self.longest_text() == 0 {
             let expected =
@@ -291,6 +305,10 @@ mod tests {
         check_refused(
             |config| (config.positions, config.pad_token_id) = (Positions::AfterPadding, 511),
             "the configuration has max_position_embeddings 512, expected more than pad_token_id + 1, 512",
+        );
+        check_refused(
+            |config| config.relative_attention_buckets = Some(31),
+            "the configuration has relative_attention_num_buckets 31, expected 32 or more, because distances have so many rows",
         );
         check_refused(
             |config| config.num_attention_heads = 7,

@@ -1,13 +1,14 @@
 //! The layers of a BERT.
 
 use burn::module::Module;
-use burn::nn::Linear;
-use burn::tensor::{Bool, Tensor};
+use burn::nn::{Embedding, Linear};
+use burn::tensor::Tensor;
 use burn_fused::LayerNorm;
 
-use crate::attention::Attention;
+use crate::attention::{Attention, AttentionContext};
 use crate::feed_forward::Intermediate;
 use crate::insertion::{Insertions, Projection, Site};
+use crate::relative_bias::relative_bias;
 use crate::residual::{Residual, ResidualPosition};
 
 /// All layers, from the bottom: `encoder` in the checkpoint.
@@ -15,8 +16,22 @@ use crate::residual::{Residual, ResidualPosition};
 pub(crate) struct LayerStack {
     /// Named in the singular, as in the checkpoint.
     pub(crate) layer: Vec<Layer>,
+    /// `[buckets, heads]`: see [`relative_bias`]. All layers share it.
+    pub(crate) relative_attention_bias: Option<Embedding>,
     /// Above the last layer, in a pre-norm encoder.
     pub(crate) layer_norm: Option<LayerNorm>,
+}
+
+impl LayerStack {
+    /// The bias of the scores for distances, if there is one: `[1, heads, sequence, sequence]`.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch, sequence, d_model]`
+    pub(crate) fn relative_bias(&self, hidden: &Tensor<3>) -> Option<Tensor<4>> {
+        let [_, sequence, _] = hidden.dims();
+        let table = self.relative_attention_bias.as_ref()?;
+        Some(relative_bias(table, sequence, hidden.dtype()))
+    }
 }
 
 /// Attention, then feed-forward; each ends with a residual connection, and has a LayerNorm at its end or at its start.
@@ -32,15 +47,14 @@ pub(crate) struct Layer {
 impl Layer {
     /// # Shapes
     /// - hidden, result: `[batch, sequence, d_model]`
-    /// - attention_mask: `[batch, sequence]`
     pub(crate) fn forward(
         &self,
         hidden: Tensor<3>,
-        attention_mask: &Tensor<2, Bool>,
+        context: AttentionContext<'_>,
         layer: usize,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
-        let hidden = self.attention.forward(hidden, attention_mask, layer, insertions);
+        let hidden = self.attention.forward(hidden, context, layer, insertions);
         let site = Site::FeedForward(layer);
         let input = self.output.sub_layer_input(site, &hidden, insertions);
         let wide = self.intermediate.forward(&input, layer, insertions);

@@ -17,6 +17,7 @@ mod paths;
 mod pooler;
 mod precision;
 mod projection;
+mod relative_bias;
 mod residual;
 
 pub use bert::Bert;

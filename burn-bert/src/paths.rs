@@ -21,6 +21,8 @@ pub struct ModulePaths {
     pub embeddings_norm: &'static str,
     /// The LayerNorms of the attention and of the feed-forward, inside of a layer: `output.layer_norm`.
     pub norms: [&'static str; 2],
+    /// The table of biases for distances, which all layers share: `encoder.relative_attention_bias`.
+    pub relative_bias: &'static str,
     /// The LayerNorm above the last layer: `encoder.layer_norm`.
     pub final_norm: &'static str,
     /// The projections, inside of a layer, in the order of [`Projection::ALL`].
@@ -62,7 +64,7 @@ impl ModulePaths {
     /// The part that the parameter at a path belongs to, if it is one of the encoder's.
     pub fn part(&self, path: &str) -> Option<EncoderPart> {
         let inside = |module: &str| path.strip_prefix(module)?.strip_prefix('.');
-        if inside(self.embeddings).is_some() {
+        if inside(self.embeddings).is_some() || inside(self.relative_bias).is_some() {
             return Some(EncoderPart::Embeddings);
         }
         if inside(self.pooler).is_some() {

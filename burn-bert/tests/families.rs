@@ -17,13 +17,15 @@ use tensors::{check_near, fixture, input, read};
 const TOLERANCE: f64 = 2e-5;
 const GRADIENT_TOLERANCE: f64 = 1e-4;
 
-const ALL: [(&str, Family); 6] = [
+const ALL: [(&str, Family); 8] = [
     ("bert", Family::Bert),
     ("roberta", Family::Roberta),
     ("xlm-roberta", Family::XlmRoberta),
     ("camembert", Family::Camembert),
     ("distilbert", Family::Distilbert),
     ("electra", Family::Electra),
+    ("mpnet", Family::Mpnet),
+    ("mpnet-pooled", Family::Mpnet),
 ];
 
 fn outputs(name: &str) -> String {

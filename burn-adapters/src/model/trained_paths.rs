@@ -74,6 +74,7 @@ mod tests {
         assert!(!trains("bert.encoder.layer.9.output.dense.weight"));
         assert!(!trains("bert.encoder.layer.1.output.dense.weight"));
         assert!(!trains("bert.embeddings.word_embeddings.weight"));
+        assert!(!trains("bert.encoder.relative_attention_bias.weight"));
     }
 
     #[test]

@@ -199,7 +199,9 @@ fn name_of(family: Family, path: &str) -> String {
 
 /// The matrix of a linear layer is stored as `[d_output, d_input]`, the transpose of Burn's.
 fn is_transposed(path: &str) -> bool {
-    path.ends_with(".weight") && !path.contains("_embeddings.")
+    path.ends_with(".weight")
+        && !path.contains("_embeddings.")
+        && !path.starts_with(Bert::PARAMETER_PATHS.relative_bias)
 }
 
 #[cfg(test)]

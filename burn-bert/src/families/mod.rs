@@ -13,6 +13,7 @@ pub(crate) mod bert;
 mod distilbert;
 mod electra;
 pub(crate) mod keys;
+mod mpnet;
 mod roberta;
 
 /// A family of encoders, by its `model_type`.
@@ -32,15 +33,18 @@ pub enum Family {
     Distilbert,
     /// Clark et al. 2020.
     Electra,
+    /// Song et al. 2020.
+    Mpnet,
 }
 
-static FAMILIES: [(Family, &FamilyFiles); 6] = [
+static FAMILIES: [(Family, &FamilyFiles); 7] = [
     (Family::Bert, &bert::FILES),
     (Family::Roberta, &roberta::ROBERTA),
     (Family::XlmRoberta, &roberta::XLM_ROBERTA),
     (Family::Camembert, &roberta::CAMEMBERT),
     (Family::Distilbert, &distilbert::FILES),
     (Family::Electra, &electra::FILES),
+    (Family::Mpnet, &mpnet::FILES),
 ];
 
 /// What Hugging Face's files of a family contain.

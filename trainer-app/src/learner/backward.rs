@@ -123,6 +123,8 @@ mod tests {
             intermediate_size: 32,
             max_position_embeddings: 16,
             initializer_range: 0.3,
+            // A table that all layers share.
+            relative_attention_buckets: Some(32),
             hidden_dropout_prob: dropout,
             attention_probs_dropout_prob: dropout,
             ..BertConfig::bert_base()
