@@ -15,14 +15,16 @@ use crate::error::DataError;
 use crate::rows::Example;
 use crate::task_kind::Label;
 use crate::tokenizer::error::{TokenizerError, TokenizerWarning};
+use crate::tokenizer::frame::PairFrame;
 use crate::tokenizer::{BaseTokenizer, identity};
 
-/// A text or a pair as token ids: `[CLS] text [SEP]` or `[CLS] text [SEP] text2 [SEP]`.
+/// A text or a pair as token ids with the special tokens of its tokenizer: `[CLS] text [SEP] text2 [SEP]` for a BERT,
+/// `<s> text </s></s> text2 </s>` for a RoBERTa.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encoded {
     /// Token ids.
     pub ids: Vec<u32>,
-    /// 0 for the first text with its special tokens, 1 for the second.
+    /// 0 for the first text with its special tokens, 1 for the second; all 0 for models without token types.
     pub type_ids: Vec<u32>,
     /// The label, if it is known.
     pub label: Option<Label>,
@@ -33,42 +35,88 @@ pub struct Encoded {
 pub struct TextEncoder {
     tokenizer: Tokenizer,
     directory: PathBuf,
+    frame: PairFrame,
+    pad_id: u32,
+    has_token_types: bool,
+    class: String,
+    is_list_of_lines: bool,
     tokens: usize,
     warnings: Vec<TokenizerWarning>,
     /// Bytes of a text that are tokenized first; the whole text follows only where they have too few tokens.
     prefix: Option<usize>,
 }
 
-/// `[CLS]`, two `[SEP]` and a token between them.
-const SHORTEST: usize = 4;
 /// Bytes of a text's prefix for each token that is kept: more than most words have.
 const PREFIX_BYTES: usize = 16;
 
 impl TextEncoder {
-    /// Loads the tokenizer of a base's directory: `tokenizer.json` or `vocab.txt`, with the settings of
-    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`, as `AutoTokenizer` of transformers does.
-    /// Texts are truncated to `max_length` tokens, the longer text of a pair first.
+    /// Loads the tokenizer of a base's directory: `tokenizer.json`, or the older files of its class (`vocab.txt`; `vocab.json`
+    /// and `merges.txt`; `sentencepiece.bpe.model`; `spm.model`), with the settings of `tokenizer_config.json`,
+    /// `special_tokens_map.json` and `added_tokens.json`, as `AutoTokenizer` of transformers does. Texts are truncated to
+    /// `max_length` tokens, the longer text of a pair first.
     ///
     /// # Errors
-    /// If there is no tokenizer of a BERT in the directory, it is incomplete, a setting is not supported, or the length has
-    /// no room for text.
+    /// If there is no tokenizer of a supported class in the directory, it is incomplete, a setting is not supported, or the
+    /// length has no room for text.
     pub fn from_directory(directory: &Path, max_length: usize) -> Result<Self, DataError> {
         let wrong = |reason| DataError::Tokenizer { directory: directory.to_owned(), reason };
-        if max_length < SHORTEST {
-            return Err(wrong(TokenizerError::Length { found: max_length, least: SHORTEST }));
+        let base = BaseTokenizer::read(directory).map_err(wrong)?;
+        let least = base.frame.tokens() + 1;
+        if max_length < least {
+            return Err(wrong(TokenizerError::Length { found: max_length, least }));
         }
-        let BaseTokenizer { mut tokenizer, truncation_side, tokens, warnings } =
-            BaseTokenizer::read(directory).map_err(wrong)?;
+        let mut tokenizer = base.tokenizer;
         let truncation = TruncationParams {
             max_length,
-            direction: truncation_side,
+            direction: base.truncation_side,
             ..TruncationParams::default()
         };
         tokenizer.with_truncation(Some(truncation)).map_err(|error| {
             wrong(TokenizerError::Refused { file: "tokenizer.json", reason: error.to_string() })
         })?;
-        let prefix = is_local(&tokenizer, truncation_side).then_some(PREFIX_BYTES * max_length);
-        Ok(Self { tokenizer, directory: directory.to_owned(), tokens, warnings, prefix })
+        let prefix =
+            is_local(&tokenizer, base.truncation_side).then_some(PREFIX_BYTES * max_length);
+        let encoder = Self {
+            tokenizer,
+            directory: directory.to_owned(),
+            frame: base.frame,
+            pad_id: base.pad_id.unwrap_or(0),
+            has_token_types: true,
+            class: base.class,
+            is_list_of_lines: base.is_list_of_lines,
+            tokens: base.tokens,
+            warnings: base.warnings,
+            prefix,
+        };
+        Ok(if base.has_token_types { encoder } else { encoder.without_token_types() })
+    }
+
+    /// The same with token types that are all 0, for a model that has one type or none.
+    #[must_use]
+    pub fn without_token_types(mut self) -> Self {
+        self.has_token_types = false;
+        self.frame = self.frame.without_token_types();
+        self
+    }
+
+    /// The id with which rows are padded: that of the padding token, or 0 where there is none. Padding is masked.
+    pub fn pad_id(&self) -> u32 {
+        self.pad_id
+    }
+
+    /// The class of transformers that reads the tokenizer, such as `RobertaTokenizerFast`.
+    pub fn class(&self) -> &str {
+        &self.class
+    }
+
+    /// The algorithm that splits words: `WordPiece`, `BPE`, `Unigram` or `WordLevel`.
+    pub fn algorithm(&self) -> &'static str {
+        match self.tokenizer.get_model() {
+            ModelWrapper::WordPiece(_) => "WordPiece",
+            ModelWrapper::BPE(_) => "BPE",
+            ModelWrapper::Unigram(_) => "Unigram",
+            ModelWrapper::WordLevel(_) => "WordLevel",
+        }
     }
 
     /// Warnings about the files of the tokenizer.
@@ -83,7 +131,8 @@ impl TextEncoder {
 
     /// Checks that the base's word embeddings have as many rows as there are tokens.
     ///
-    /// If the number of rows is rounded up to a multiple of 8 to 128, the result is a warning.
+    /// If the number of rows is rounded up, the result is a warning: to a multiple of 8 to 128 for a `vocab.txt`, which
+    /// may have lost lines, and by a sixteenth at most for other files, which cannot be read if a part is missing.
     ///
     /// # Errors
     /// If the numbers differ: a line of the vocabulary is missing, or the vocabulary is that of another base.
@@ -96,7 +145,9 @@ impl TextEncoder {
         if tokens == rows {
             return Ok(None);
         }
-        let is_rounded_up = MULTIPLES.iter().any(|step| tokens.next_multiple_of(*step) == rows);
+        let is_rounded_up = rows > tokens
+            && (!self.is_list_of_lines
+                || MULTIPLES.iter().any(|step| tokens.next_multiple_of(*step) == rows));
         if is_rounded_up && (rows - tokens) as f64 <= MAX_UNUSED * rows as f64 {
             return Ok(Some(TokenizerWarning::UnusedRows { tokens, rows }));
         }
@@ -149,7 +200,11 @@ impl TextEncoder {
         let cut = cut.count();
         let rows = encodings.into_iter().zip(examples).map(|(encoding, example)| Encoded {
             ids: encoding.get_ids().to_vec(),
-            type_ids: encoding.get_type_ids().to_vec(),
+            type_ids: if self.has_token_types {
+                encoding.get_type_ids().to_vec()
+            } else {
+                vec![0; encoding.len()]
+            },
             label: example.label.clone(),
         });
         Ok(TokenizedDataset { cut, ..rows.collect::<Vec<_>>().into() })
@@ -165,17 +220,12 @@ impl TextEncoder {
     /// The tokenizer without special tokens and truncation.
     ///
     /// # Errors
-    /// If the tokenizer does not put two special tokens around a text.
+    /// None in practice: removing the truncation does not fail.
     pub(crate) fn pieces(&self) -> Result<PieceEncoder, DataError> {
         let refused = |error: tokenizers::Error| DataError::Tokenize { reason: error.to_string() };
         let mut tokenizer = self.tokenizer.clone();
         tokenizer.with_truncation(None).map_err(refused)?;
-        match *tokenizer.encode("", true).map_err(refused)?.get_ids() {
-            [cls, sep] => Ok(PieceEncoder { tokenizer, cls, sep }),
-            _ => Err(DataError::Tokenize {
-                reason: "the tokenizer does not put [CLS] and [SEP] around it".to_owned(),
-            }),
-        }
+        Ok(PieceEncoder { tokenizer, frame: self.frame.clone() })
     }
 }
 
@@ -199,10 +249,8 @@ fn is_local(tokenizer: &Tokenizer, truncation_side: TruncationDirection) -> bool
 #[derive(Debug, Clone)]
 pub(crate) struct PieceEncoder {
     tokenizer: Tokenizer,
-    /// The id of `[CLS]`.
-    pub(crate) cls: u32,
-    /// The id of `[SEP]`.
-    pub(crate) sep: u32,
+    /// What is put around the texts of a pair.
+    pub(crate) frame: PairFrame,
 }
 
 /// The tokens of a text, and their positions in it.

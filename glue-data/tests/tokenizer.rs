@@ -125,7 +125,7 @@ fn every_key_that_transformers_writes_is_known() {
 fn settings_that_are_not_supported_are_refused_by_name() {
     let settings = [
         (json!({ "tokenizer_class": "BertJapaneseTokenizer" }), "BertJapaneseTokenizer"),
-        (json!({ "tokenizer_class": "DistilBertTokenizer" }), "DistilBertTokenizer"),
+        (json!({ "tokenizer_class": "LlamaTokenizerFast" }), "LlamaTokenizerFast"),
         (json!({ "word_tokenizer_type": "mecab" }), "word_tokenizer_type \"mecab\""),
         (json!({ "subword_tokenizer_type": "character" }), "subword_tokenizer_type"),
         (json!({ "padding_side": "left" }), "padding_side \"left\""),
@@ -135,7 +135,8 @@ fn settings_that_are_not_supported_are_refused_by_name() {
         (json!({ "wordpieces_prefix": "_" }), "wordpieces_prefix"),
         (json!({ "split_special_tokens": true }), "split_special_tokens true"),
         (json!({ "extra_special_tokens": { "image_token": "<i>" } }), "extra_special_tokens"),
-        (json!({ "model_input_names": ["input_ids", "attention_mask"] }), "model_input_names"),
+        (json!({ "model_input_names": "input_ids" }), "model_input_names"),
+        (json!({ "vocab_type": "bpe" }), "vocab_type \"bpe\""),
         (json!({ "auto_map": { "AutoTokenizer": ["a", "b"] } }), "auto_map"),
         (json!({ "do_lower_case": "yes" }), "do_lower_case \"yes\", expected true or false"),
         (json!({ "strip_accents": 1 }), "strip_accents 1, expected true or false"),
@@ -158,10 +159,14 @@ fn settings_that_are_not_supported_are_refused_by_name() {
         "vocab.txt": vocabulary(),
         "config.json": { "tokenizer_class": "BertJapaneseTokenizer" },
     }));
-    assert!(said.contains("config.json has tokenizer_class BertJapaneseTokenizer"), "{said}");
+    assert!(said.contains("config.json has tokenizer_class \"BertJapaneseTokenizer\""), "{said}");
+    let said =
+        refused(&json!({ "vocab.txt": vocabulary(), "config.json": { "model_type": "gpt2" } }));
+    assert!(said.contains("config.json has model_type \"gpt2\""), "{said}");
+    assert!(said.contains("expected one of bert, distilbert, electra, mpnet, roberta"), "{said}");
     let plain = json!({ "tokenizer_class": "PreTrainedTokenizerFast" });
     let said = refused(&json!({ "vocab.txt": vocabulary(), "tokenizer_config.json": plain }));
-    assert!(said.contains("needs tokenizer.json"), "{said}");
+    assert!(said.contains("expected tokenizer.json for PreTrainedTokenizerFast"), "{said}");
 }
 
 #[test]
@@ -238,11 +243,10 @@ fn contradictions_are_warned_of_by_name() {
 }
 
 #[test]
-fn padding_of_another_id_is_pointed_out() {
+fn the_padding_token_has_its_own_id() {
     let config = json!({ "pad_token": "w9" });
     let files = json!({ "vocab.txt": vocabulary(), "tokenizer_config.json": config });
-    let warning = TokenizerWarning::Padding { token: "w9".to_owned(), id: 9 };
-    assert_eq!(read(&files, 64).unwrap().warnings(), [warning]);
+    assert_eq!(read(&files, 64).unwrap().pad_id(), 9);
 }
 
 #[test]
@@ -280,7 +284,7 @@ fn a_tokenizer_json_that_is_not_whole_is_refused() {
     let said = changed(&|json| {
         json["post_processor"]["single"].as_array_mut().unwrap().remove(0);
     });
-    assert!(said.contains("of an empty text, expected [CLS] and [SEP]"), "{said}");
+    assert!(said.contains("makes [\"text\", \"[SEP]\"] of texts"), "{said}");
     let said = changed(&|json| json["model"]["unk_token"] = "<unk>".into());
     assert!(said.contains("the vocabulary has no <unk>"), "{said}");
     let said = changed(&|json| json["padding"] = json!({ "direction": "Left" }));

@@ -7,10 +7,13 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum TokenizerError {
     /// The directory contains no tokenizer.
-    #[error(
-        "neither tokenizer.json nor vocab.txt is there; expected tokenizer.json or vocab.txt of a BERT"
-    )]
-    Missing,
+    #[error("there is no tokenizer; expected tokenizer.json{files} for {class}")]
+    Missing {
+        /// The class of transformers.
+        class: String,
+        /// Its older files, after an "or".
+        files: &'static str,
+    },
     /// A file cannot be read.
     #[error("{path} cannot be read: {error}")]
     Read {
@@ -49,19 +52,28 @@ pub enum TokenizerError {
         /// The expected values.
         expected: &'static str,
     },
-    /// The tokenizer class is not that of a BERT.
+    /// The tokenizer class is not supported.
     #[error(
-        "{file} has tokenizer_class {found}, which splits texts in another way; expected BertTokenizer, BertTokenizerFast or PreTrainedTokenizerFast"
+        "{file} has {key} {found}, which splits texts in another way; expected one of {expected}"
     )]
     Class {
         /// The file's name.
         file: &'static str,
+        /// `tokenizer_class` or `model_type`.
+        key: &'static str,
         /// The class.
         found: String,
+        /// The supported classes.
+        expected: String,
     },
-    /// The class needs a file that is missing.
-    #[error("tokenizer_class PreTrainedTokenizerFast needs tokenizer.json, which is not there")]
-    ClassNeedsJson,
+    /// A line of `merges.txt` is not a pair.
+    #[error("merges.txt line {line} has {found}, expected two tokens with a space between them")]
+    Merge {
+        /// Counted from 1.
+        line: usize,
+        /// The line.
+        found: String,
+    },
     /// A setting of `tokenizer.json` would be overridden by a default.
     #[error(
         "tokenizer.json has {key} {found}, and tokenizer_config.json leaves {key} out, for which transformers takes {default}; write \"{key}\": {found} into tokenizer_config.json, or {default} if that is meant"
@@ -149,9 +161,9 @@ pub enum TokenizerError {
         /// The token.
         token: String,
     },
-    /// The tokenizer does not put `[CLS]` and `[SEP]` around a text.
+    /// The tokenizer does not put a special token before a text.
     #[error(
-        "tokenizer.json makes {found} of an empty text, expected [CLS] and [SEP]; its post_processor is not BERT's"
+        "the post_processor of tokenizer.json makes {found} of texts, expected a special token before the first"
     )]
     Frame {
         /// The tokens.
@@ -175,7 +187,7 @@ pub enum TokenizerError {
     },
     /// The maximum length has no room for text.
     #[error(
-        "texts are cut at {found} tokens, expected at least {least}: [CLS], two [SEP] and one of a text"
+        "texts are cut at {found} tokens, expected at least {least}: the special tokens of a pair and one of a text"
     )]
     Length {
         /// The requested length.
@@ -232,10 +244,22 @@ pub enum TokenizerWarning {
         found: String,
     },
     /// A setting is not used by the class of the tokenizer.
+    #[error("tokenizer_config.json has {key} {stated}, which tokenizer_class {class} does not use")]
+    NotOfClass {
+        /// The key of `tokenizer_config.json`.
+        key: &'static str,
+        /// Its value.
+        stated: String,
+        /// The class.
+        class: String,
+    },
+    /// A setting is not used by the class of the tokenizer, and `tokenizer.json` differs.
     #[error(
-        "tokenizer_config.json has {key} {stated}, which tokenizer_class PreTrainedTokenizerFast does not use; tokenizer.json has {found}"
+        "tokenizer_config.json has {key} {stated}, which tokenizer_class {class} does not use; tokenizer.json has {found}"
     )]
     NotUsed {
+        /// The class.
+        class: String,
         /// The key of `tokenizer_config.json`.
         key: &'static str,
         /// Its value.
@@ -260,16 +284,6 @@ pub enum TokenizerWarning {
     OtherSpecialToken {
         /// The key.
         key: String,
-    },
-    /// The id of the padding token is not 0, with which texts are padded.
-    #[error(
-        "{token} has the id {id}, and texts are padded with 0; padding is masked, so that only adapters with gates or batch norms see it"
-    )]
-    Padding {
-        /// The token.
-        token: String,
-        /// Its id.
-        id: u32,
     },
     /// The word embeddings have rows without a token.
     #[error(

@@ -22,6 +22,9 @@ pub(crate) fn fingerprint(tokenizer: &Tokenizer) -> String {
         if let Some(Value::Object(normalizer)) = parts.get_mut("normalizer") {
             resolve_accents(normalizer);
         }
+        if let Some(Value::Object(model)) = parts.get_mut("model") {
+            round_scores(model);
+        }
         if let Some(Value::Array(added)) = parts.get_mut("added_tokens") {
             // The flag only affects decoding.
             added.iter_mut().filter_map(Value::as_object_mut).for_each(|token| {
@@ -43,6 +46,19 @@ fn resolve_accents(normalizer: &mut Map<String, Value>) {
         && let Some(lowercase) = normalizer.get("lowercase").cloned()
     {
         normalizer.insert("strip_accents".to_owned(), lowercase);
+    }
+}
+
+/// Scores of SentencePiece are `f32`; read as decimal numbers of a `tokenizer.json`, the last bit of an `f64` may differ.
+fn round_scores(model: &mut Map<String, Value>) {
+    let is_unigram = model.get("type").is_some_and(|kind| kind == "Unigram");
+    let Some(Value::Array(pieces)) = model.get_mut("vocab").filter(|_| is_unigram) else { return };
+    for score in pieces.iter_mut().filter_map(|piece| piece.get_mut(1)) {
+        if let Some(exact) = score.as_f64() {
+            #[expect(clippy::cast_possible_truncation, reason = "the score was an f32")]
+            let rounded = exact as f32;
+            *score = rounded.into();
+        }
     }
 }
 

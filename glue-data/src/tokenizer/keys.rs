@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value};
 
+use super::class::{Class, Source};
 use super::error::{TokenizerError, TokenizerWarning};
 
 /// The rule for a key of `tokenizer_config.json`.
@@ -29,6 +30,9 @@ const CONFIG: &[(&str, Rule)] = &[
     ("do_lower_case", Used),
     ("strip_accents", Used),
     ("tokenize_chinese_chars", Used),
+    ("split_by_punct", Used),
+    ("trim_offsets", Used),
+    ("model_input_names", Only(is_list, "a list of names")),
     ("bos_token", Used),
     ("eos_token", Used),
     ("unk_token", Used),
@@ -41,7 +45,7 @@ const CONFIG: &[(&str, Rule)] = &[
     ("truncation_side", Used),
     ("add_prefix_space", Used),
     // Only some values are supported.
-    ("padding_side", Only(is_right, "\"right\": BERT's positions are counted from the left")),
+    ("padding_side", Only(is_right, "\"right\": positions are counted from the left")),
     ("do_basic_tokenize", Only(is_null_or_true, "true: transformers' fast tokenizer has no other")),
     ("never_split", Only(is_empty, "null: transformers' fast tokenizer does not use it")),
     ("clean_text", Only(is_null_or_true, "true")),
@@ -49,7 +53,6 @@ const CONFIG: &[(&str, Rule)] = &[
     ("split_special_tokens", Only(is_null_or_false, "false")),
     ("extra_special_tokens", Only(is_empty, "{}; use additional_special_tokens")),
     ("model_specific_special_tokens", Only(is_empty, "{}; use additional_special_tokens")),
-    ("model_input_names", Only(has_token_types, "a list with token_type_ids, which BERT reads")),
     ("from_slow", Only(is_null_or_false, "false: tokenizer.json is used where it is")),
     ("init_inputs", Only(is_empty, "[]")),
     ("auto_map", Only(is_empty, "no code of its own")),
@@ -61,7 +64,12 @@ const CONFIG: &[(&str, Rule)] = &[
     ("mecab_kwargs", Only(is_empty, "null")),
     ("sudachi_kwargs", Only(is_empty, "null")),
     ("jumanpp_kwargs", Only(is_empty, "null")),
+    ("vocab_type", Only(is_spm, "\"spm\"")),
+    ("fix_mistral_regex", Only(is_null_or_false, "false")),
     // Without effect on token ids.
+    ("errors", Harmless("for turning bytes into text")),
+    ("sp_model_kwargs", Harmless("for the slow tokenizer")),
+    ("legacy", Harmless("for the slow tokenizer")),
     ("model_max_length", Harmless("the maximum length is a setting of the run")),
     ("max_len", Harmless("the old name of model_max_length")),
     ("max_length", Harmless("written beside a stored truncation; the length is the caller's")),
@@ -74,6 +82,7 @@ const CONFIG: &[(&str, Rule)] = &[
     ("name_or_path", Harmless("where the tokenizer was loaded from")),
     ("vocab_file", Harmless("where the tokenizer was loaded from")),
     ("tokenizer_file", Harmless("where the tokenizer was loaded from")),
+    ("merges_file", Harmless("where the tokenizer was loaded from")),
     ("special_tokens_map_file", Harmless("where the tokenizer was loaded from")),
     ("full_tokenizer_file", Harmless("where the tokenizer was loaded from")),
     ("_commit_hash", Harmless("where the tokenizer was loaded from")),
@@ -86,9 +95,14 @@ const CONFIG: &[(&str, Rule)] = &[
     ("device_map", Harmless("where a model is put")),
 ];
 
+/// Settings that not all classes use.
+const OF_SOME_CLASSES: [&str; 5] =
+    ["do_lower_case", "strip_accents", "tokenize_chinese_chars", "split_by_punct", "trim_offsets"];
+
 /// Checks that the values of `tokenizer_config.json` are supported; the result is the unknown keys.
 pub(super) fn check_config(
     config: &Map<String, Value>,
+    class: &Class,
 ) -> Result<Vec<TokenizerWarning>, TokenizerError> {
     const FILE: &str = "tokenizer_config.json";
     let mut warnings = Vec::new();
@@ -101,6 +115,18 @@ pub(super) fn check_config(
                     found: shown(value),
                     expected,
                 });
+            }
+            // Settings of other classes, which transformers ignores.
+            Some((name, Used)) if OF_SOME_CLASSES.contains(name) && !class.uses(name) => {
+                let is_set = *value != Value::Bool(false) && !value.is_null();
+                // With BERT's normalizer the two are compared later.
+                if is_set && class.source != Source::Json {
+                    warnings.push(TokenizerWarning::NotOfClass {
+                        key: name,
+                        stated: shown(value),
+                        class: class.full_name(),
+                    });
+                }
             }
             Some(_) => {}
             None => warnings.push(TokenizerWarning::UnknownKey { file: FILE, key: key.clone() }),
@@ -161,6 +187,15 @@ fn is_wordpiece(value: &Value) -> bool {
     value == "wordpiece"
 }
 
-fn has_token_types(value: &Value) -> bool {
+fn is_spm(value: &Value) -> bool {
+    value == "spm"
+}
+
+fn is_list(value: &Value) -> bool {
+    value.as_array().is_some_and(|names| names.iter().all(Value::is_string))
+}
+
+/// Whether a list of a model's inputs has token types.
+pub(super) fn has_token_types(value: &Value) -> bool {
     value.as_array().is_some_and(|names| names.iter().any(|name| name == "token_type_ids"))
 }

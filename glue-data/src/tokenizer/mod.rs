@@ -4,27 +4,45 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tokenizers::{AddedToken, EncodeInput, Tokenizer, TruncationDirection};
+use tokenizers::{AddedToken, Tokenizer, TruncationDirection};
 
+mod byte_pairs;
+mod charsmap;
+mod class;
 pub(crate) mod error;
 mod files;
+pub(crate) mod frame;
 pub(crate) mod identity;
 mod keys;
+mod sentence_piece;
 mod settings;
+mod special;
 mod vocabulary;
 mod whole;
+mod word_piece;
 
+use class::Source;
 use error::{TokenizerError, TokenizerWarning};
 use files::Files;
-use settings::{Class, Settings};
-use vocabulary::Vocabulary;
+use frame::PairFrame;
+use settings::Settings;
 
 /// The tokenizer of a base's directory.
 #[derive(Debug)]
 pub(crate) struct BaseTokenizer {
     pub(crate) tokenizer: Tokenizer,
+    /// What is put around the texts of a pair.
+    pub(crate) frame: PairFrame,
+    /// The id of the padding token, if there is one.
+    pub(crate) pad_id: Option<u32>,
+    /// Whether token types are inputs of the tokenizer's models.
+    pub(crate) has_token_types: bool,
+    /// The class of transformers that reads it.
+    pub(crate) class: String,
+    /// Whether a vocabulary that lost lines would be read without an error.
+    pub(crate) is_list_of_lines: bool,
     /// The side at which texts are truncated.
     pub(crate) truncation_side: TruncationDirection,
     /// The number of tokens, including added ones.
@@ -37,9 +55,18 @@ impl BaseTokenizer {
     pub(crate) fn read(directory: &Path) -> Result<Self, TokenizerError> {
         let files = Files::of(directory);
         let mut settings = Settings::read(&files)?;
-        let parts = match files.object(whole::FILE)? {
-            Some(json) => whole::read(json, &mut settings)?,
-            None => from_vocabulary(&files, &settings)?,
+        let json = files.object(whole::FILE)?;
+        let has_json = json.is_some();
+        let mut pad_token = settings.special_token("pad_token").map(str::to_owned);
+        let parts = match json {
+            Some(json) => {
+                // As `PreTrainedTokenizerFast`.
+                let stored = json.get("padding").and_then(|padding| padding.get("pad_token"));
+                let stored = stored.and_then(Value::as_str).map(str::to_owned);
+                pad_token = pad_token.or(stored);
+                whole::read(json, &mut settings)?
+            }
+            None => from_older_files(&files, &settings)?,
         };
         let declared = parts.get("added_tokens").cloned().unwrap_or_default();
         let mut tokenizer = Tokenizer::deserialize(Value::Object(parts))
@@ -52,21 +79,22 @@ impl BaseTokenizer {
         present.sort_by_key(|(id, _)| *id);
         let present: Vec<AddedToken> = present.into_iter().map(|(_, token)| token).collect();
         tokenizer
-            .add_tokens(settings.tokens_to_add(&present))
+            .add_tokens(special::tokens_to_add(&settings, settings.class, &present, has_json))
             .map_err(|error| refused("the added tokens", &error))?;
         whole::check_added(&tokenizer)?;
         for (file, token, id) in settings.declared_ids(&files)? {
             whole::check_id(file, &token, id, &tokenizer)?;
         }
-        if let Ok(token) = settings.special_token("pad_token", "[PAD]")
-            && let Some(id @ 1..) = tokenizer.token_to_id(&token)
-        {
-            settings.warnings.push(TokenizerWarning::Padding { token, id });
-        }
         let tokens = whole::check_ids(&tokenizer)?;
-        check_frame(&tokenizer)?;
+        let frame = PairFrame::of(&tokenizer)?;
+        let pad_id = pad_token.and_then(|token| tokenizer.token_to_id(&token));
         Ok(Self {
             tokenizer,
+            frame,
+            pad_id,
+            has_token_types: settings.has_token_types,
+            class: settings.class.full_name(),
+            is_list_of_lines: !has_json && settings.class.source == Source::WordPiece,
             truncation_side: settings.truncation_side.unwrap_or(TruncationDirection::Right),
             tokens,
             warnings: settings.warnings,
@@ -74,79 +102,63 @@ impl BaseTokenizer {
     }
 }
 
-/// The `tokenizer.json` that `BertTokenizerFast` would save for a `vocab.txt`, without its added tokens.
-fn from_vocabulary(
+/// The `tokenizer.json` that transformers would save for the older files of a class.
+fn from_older_files(
     files: &Files,
     settings: &Settings,
 ) -> Result<Map<String, Value>, TokenizerError> {
-    let bytes = files.bytes("vocab.txt")?.ok_or(TokenizerError::Missing)?;
-    if settings.class == Class::Plain {
-        return Err(TokenizerError::ClassNeedsJson);
-    }
-    let vocabulary = Vocabulary::parse(&bytes)?;
-    if settings.do_lower_case.is_none() {
-        vocabulary.check_uncased()?;
-    }
-    let ids = vocabulary.ids()?;
-    let special = |key, default| -> Result<(String, u32), TokenizerError> {
-        let token = settings.special_token(key, default)?;
-        match ids.get(&token) {
-            Some(id) => Ok((token, *id)),
-            None => Err(TokenizerError::NoSpecialToken { token, role: key }),
+    let class = settings.class;
+    let missing = || TokenizerError::Missing { class: class.full_name(), files: class.files() };
+    match class.source {
+        Source::WordPiece => {
+            let vocabulary = files.bytes("vocab.txt")?.ok_or_else(missing)?;
+            word_piece::tokenizer_json(&vocabulary, settings)
         }
-    };
-    let (unk, _) = special("unk_token", "[UNK]")?;
-    let (cls, cls_id) = special("cls_token", "[CLS]")?;
-    let (sep, sep_id) = special("sep_token", "[SEP]")?;
-    special("pad_token", "[PAD]")?;
-    special("mask_token", "[MASK]")?;
-
-    let token = |token: &str, text| json!({ "SpecialToken": { "id": token, "type_id": text } });
-    let text = |id, text| json!({ "Sequence": { "id": id, "type_id": text } });
-    let defined = |token: &str, id| json!({ "id": token, "ids": [id], "tokens": [token] });
-    let pair = [token(&cls, 0), text("A", 0), token(&sep, 0), text("B", 1), token(&sep, 1)];
-    let parts = json!({
-        "normalizer": {
-            "type": "BertNormalizer",
-            "clean_text": true,
-            "handle_chinese_chars": settings.tokenize_chinese_chars.unwrap_or(true),
-            "strip_accents": settings.strip_accents.flatten(),
-            "lowercase": settings.do_lower_case.unwrap_or(true),
-        },
-        "pre_tokenizer": { "type": "BertPreTokenizer" },
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": &pair[..3],
-            "pair": pair,
-            "special_tokens": { &cls: defined(&cls, cls_id), &sep: defined(&sep, sep_id) },
-        },
-        "model": {
-            "type": "WordPiece",
-            "unk_token": unk,
-            "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100,
-            "vocab": ids,
-        },
-    });
-    match parts {
-        Value::Object(parts) => Ok(parts),
-        _ => Ok(Map::new()),
+        Source::BytePairs => {
+            let vocabulary = files.object(byte_pairs::VOCABULARY)?.ok_or_else(missing)?;
+            let merges = files.bytes(byte_pairs::MERGES)?.ok_or_else(missing)?;
+            byte_pairs::tokenizer_json(vocabulary, &merges, settings)
+        }
+        Source::SentencePiece(file, fairseq) => {
+            let model = files.bytes(file)?.ok_or_else(missing)?;
+            sentence_piece::tokenizer_json(file, &model, fairseq, settings)
+        }
+        Source::Json => Err(missing()),
     }
 }
 
-/// Checks that two special tokens of the vocabulary are put around a text.
-fn check_frame(tokenizer: &Tokenizer) -> Result<(), TokenizerError> {
-    let encode = |input: EncodeInput| {
-        tokenizer.encode(input, true).map_err(|error| refused(whole::FILE, &error))
-    };
-    let pair = encode(("", "").into())?;
-    for (token, id) in pair.get_tokens().iter().zip(pair.get_ids()) {
-        whole::check_id(whole::FILE, token, u64::from(*id), tokenizer)?;
-    }
-    match encode("".into())?.get_tokens() {
-        [_, _] => Ok(()),
-        found => Err(TokenizerError::Frame { found: format!("{found:?}") }),
-    }
+/// A special token with its id in a vocabulary.
+fn known_special<'a>(
+    settings: &'a Settings,
+    role: &'static str,
+    id_of: impl Fn(&str) -> Option<u32>,
+) -> Result<(&'a str, u32), TokenizerError> {
+    let missing = |token: &str| TokenizerError::NoSpecialToken { token: token.to_owned(), role };
+    let token = settings.special_token(role).ok_or_else(|| missing("null"))?;
+    let id = id_of(token).ok_or_else(|| missing(token))?;
+    Ok((token, id))
+}
+
+/// A template `[CLS] a [SEP] b [SEP]`, or `<s> a </s></s> b </s>`; the second text has the token type `second_type`.
+fn template<Id: Serialize>(
+    (cls, cls_id): (&str, Id),
+    (sep, sep_id): (&str, Id),
+    doubles_separator: bool,
+    second_type: usize,
+) -> Value {
+    let token = |token: &str, kind| json!({ "SpecialToken": { "id": token, "type_id": kind } });
+    let text = |id, kind| json!({ "Sequence": { "id": id, "type_id": kind } });
+    let single = [token(cls, 0), text("A", 0), token(sep, 0)];
+    let between = doubles_separator.then(|| token(sep, 0));
+    let second = [text("B", second_type), token(sep, second_type)];
+    let pair: Vec<Value> = single.iter().cloned().chain(between).chain(second).collect();
+    let defined = |token: &str, id| json!({ "id": token, "ids": [id], "tokens": [token] });
+    json!({
+        "type": "TemplateProcessing",
+        "single": single,
+        "pair": pair,
+        "special_tokens": { cls: defined(cls, json!(cls_id)), sep: defined(sep, json!(sep_id)) },
+    })
 }
 
 fn refused(file: &'static str, error: &tokenizers::Error) -> TokenizerError {

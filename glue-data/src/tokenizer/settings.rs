@@ -4,103 +4,46 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokenizers::{AddedToken, TruncationDirection};
+use tokenizers::TruncationDirection;
 
+use super::class::Class;
 use super::error::{TokenizerError, TokenizerWarning};
 use super::files::Files;
 use super::keys::{self, SPECIAL_TOKENS, shown};
+use super::special::{Declared, Special, read_declared};
 
-const CONFIG: &str = "tokenizer_config.json";
+pub(super) const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_MAP: &str = "special_tokens_map.json";
 const ADDED: &str = "added_tokens.json";
-
-/// The class of transformers that reads a tokenizer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
-    /// `BertTokenizerFast`: its settings override the normalizer of `tokenizer.json`.
-    Bert,
-    /// `PreTrainedTokenizerFast`: `tokenizer.json` as it is.
-    Plain,
-}
-
-/// The declaration of a special token.
-#[derive(Debug, Clone)]
-pub(super) enum Special {
-    /// Its text alone.
-    Text(String),
-    /// A token with flags.
-    Declared(Declared),
-}
-
-/// An added token as transformers writes it.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Declared {
-    content: String,
-    #[serde(default)]
-    single_word: bool,
-    #[serde(default)]
-    lstrip: bool,
-    #[serde(default)]
-    rstrip: bool,
-    normalized: Option<bool>,
-    #[serde(default)]
-    special: bool,
-}
 
 /// All settings.
 #[derive(Debug)]
 pub(super) struct Settings {
-    pub(super) class: Class,
+    pub(super) class: &'static Class,
     pub(super) do_lower_case: Option<bool>,
     /// `Some(None)` if it is null.
     #[expect(clippy::option_option, reason = "transformers has three values, and a default")]
     pub(super) strip_accents: Option<Option<bool>>,
     pub(super) tokenize_chinese_chars: Option<bool>,
-    pub(super) add_prefix_space: bool,
+    pub(super) add_prefix_space: Option<bool>,
+    pub(super) trim_offsets: Option<bool>,
+    pub(super) split_by_punct: bool,
+    /// Whether token types are inputs of the model.
+    pub(super) has_token_types: bool,
     pub(super) truncation_side: Option<TruncationDirection>,
     pub(super) states_padding_side: bool,
     /// The declared special tokens; `None` for null.
-    special: BTreeMap<&'static str, Option<Special>>,
-    additional: Vec<Special>,
+    pub(super) special: BTreeMap<&'static str, Option<Special>>,
+    /// `None` where no file has the key.
+    pub(super) additional: Option<Vec<Special>>,
     /// Added tokens by their ids.
-    declared: BTreeMap<u32, Declared>,
+    pub(super) declared: BTreeMap<u32, Declared>,
     /// The file with their declarations.
     declared_in: &'static str,
     /// Whether `tokenizer_config.json` lists the added tokens; the older files are not read then.
-    lists_added: bool,
+    pub(super) lists_added: bool,
     pub(super) warnings: Vec<TokenizerWarning>,
-}
-
-impl Special {
-    pub(super) fn text(&self) -> &str {
-        match self {
-            Self::Text(text) => text,
-            Self::Declared(declared) => &declared.content,
-        }
-    }
-
-    fn read(file: &'static str, key: &str, value: &Value) -> Result<Option<Self>, TokenizerError> {
-        match value {
-            Value::Null => Ok(None),
-            Value::String(text) => Ok(Some(Self::Text(text.clone()))),
-            Value::Object(_) => Ok(Some(Self::Declared(read_declared(file, key, value)?))),
-            other => Err(wrong(file, key, other, "a token")),
-        }
-    }
-}
-
-impl Declared {
-    /// The token for the tokenizers crate.
-    fn token(&self, is_special: bool) -> AddedToken {
-        let special = self.special || is_special;
-        AddedToken::from(self.content.clone(), special)
-            .single_word(self.single_word)
-            .lstrip(self.lstrip)
-            .rstrip(self.rstrip)
-            .normalized(self.normalized.unwrap_or(!special))
-    }
 }
 
 impl Settings {
@@ -108,8 +51,8 @@ impl Settings {
     pub(super) fn read(files: &Files) -> Result<Self, TokenizerError> {
         let config = files.object(CONFIG)?.unwrap_or_default();
         // In the configuration of another class, other keys may have another meaning.
-        let class = class(files, &config)?;
-        let mut warnings = keys::check_config(&config)?;
+        let class = Class::of(files, &config)?;
+        let mut warnings = keys::check_config(&config, class)?;
         let mut settings = Self {
             class,
             do_lower_case: flag(&config, "do_lower_case")?,
@@ -119,9 +62,12 @@ impl Settings {
                 Some(_) => Some(flag(&config, "strip_accents")?),
             },
             tokenize_chinese_chars: flag(&config, "tokenize_chinese_chars")?,
-            add_prefix_space: match config.get("add_prefix_space") {
-                None | Some(Value::Null) => false,
-                Some(_) => flag(&config, "add_prefix_space")?.unwrap_or(false),
+            add_prefix_space: flag(&config, "add_prefix_space")?,
+            trim_offsets: flag(&config, "trim_offsets")?,
+            split_by_punct: flag(&config, "split_by_punct")?.unwrap_or(false),
+            has_token_types: match config.get("model_input_names") {
+                None => class.has_token_types,
+                Some(names) => keys::has_token_types(names),
             },
             truncation_side: match config.get("truncation_side") {
                 None => None,
@@ -133,7 +79,7 @@ impl Settings {
             },
             states_padding_side: config.contains_key("padding_side"),
             special: BTreeMap::new(),
-            additional: Vec::new(),
+            additional: None,
             declared: BTreeMap::new(),
             declared_in: CONFIG,
             lists_added: config.contains_key("added_tokens_decoder"),
@@ -159,75 +105,14 @@ impl Settings {
         Ok(settings)
     }
 
-    /// A special token by its key, or the default of BERT in transformers.
-    pub(super) fn special_token(
-        &self,
-        key: &'static str,
-        default: &str,
-    ) -> Result<String, TokenizerError> {
+    /// The text of a special token by its key, or the default of the class; `None` if there is neither.
+    pub(super) fn special_token(&self, key: &str) -> Option<&str> {
         match self.special.get(key) {
-            None => Ok(default.to_owned()),
-            Some(Some(special)) => Ok(special.text().to_owned()),
-            Some(None) => {
-                Err(TokenizerError::NoSpecialToken { token: "null".to_owned(), role: key })
+            Some(stated) => stated.as_ref().map(Special::text),
+            None => {
+                self.class.special.iter().find(|default| default.key == key).map(|token| token.text)
             }
         }
-    }
-
-    /// The tokens that transformers adds to a tokenizer with the tokens `present`, in their order.
-    pub(super) fn tokens_to_add(&self, present: &[AddedToken]) -> Vec<AddedToken> {
-        let defaults = match self.class {
-            Class::Bert => [
-                ("unk_token", "[UNK]"),
-                ("sep_token", "[SEP]"),
-                ("pad_token", "[PAD]"),
-                ("cls_token", "[CLS]"),
-                ("mask_token", "[MASK]"),
-            ]
-            .as_slice(),
-            Class::Plain => &[],
-        };
-        let named: Vec<Special> = SPECIAL_TOKENS
-            .iter()
-            .filter_map(|key| match self.special.get(key) {
-                Some(stated) => stated.clone(),
-                None => defaults
-                    .iter()
-                    .find(|(default, _)| default == key)
-                    .map(|(_, token)| Special::Text((*token).to_owned())),
-            })
-            .collect();
-        let is_special =
-            |text: &str| named.iter().chain(&self.additional).any(|special| special.text() == text);
-        let mut tokens: Vec<AddedToken> = self
-            .declared
-            .values()
-            .map(|declared| declared.token(is_special(&declared.content)))
-            .collect();
-        let is_declared = |text: &str| {
-            self.declared.values().any(|declared| declared.content == text)
-                || !self.lists_added && present.iter().any(|token| token.content == text)
-        };
-        let mut add = |special: &Special, keeps_flags: bool| match special {
-            Special::Declared(declared) if !keeps_flags => tokens.push(declared.token(true)),
-            special => {
-                let known = tokens.iter().chain(present);
-                if known.into_iter().all(|token| token.content != special.text()) {
-                    let declared = match special {
-                        Special::Text(text) => AddedToken::from(text.clone(), true),
-                        Special::Declared(declared) => declared.token(true),
-                    };
-                    tokens.push(declared);
-                }
-            }
-        };
-        for special in &named {
-            add(special, is_declared(special.text()));
-        }
-        for special in &self.additional {
-            add(special, false);
-        }
-        tokens
     }
 
     /// The declared ids of added tokens, with the file of each declaration.
@@ -258,9 +143,12 @@ impl Settings {
                 self.special.insert(key, Special::read(file, key, value)?);
             }
         }
-        for special in additional(file, map)? {
-            if self.additional.iter().all(|known| known.text() != special.text()) {
-                self.additional.push(special);
+        if let Some(more) = Special::additional(file, map)? {
+            let known = self.additional.get_or_insert_default();
+            for special in more {
+                if known.iter().all(|known| known.text() != special.text()) {
+                    known.push(special);
+                }
             }
         }
         Ok(())
@@ -291,7 +179,7 @@ impl Settings {
                 .special
                 .values()
                 .flatten()
-                .chain(&self.additional)
+                .chain(self.additional.iter().flatten())
                 .any(|special| special.text() == token);
             let declared = Declared {
                 content: token,
@@ -322,9 +210,9 @@ impl Settings {
                 warnings.push(TokenizerWarning::OtherSpecialToken { key: key.to_owned() });
             }
         }
-        let found = additional(SPECIAL_MAP, map)?;
+        let found = Special::additional(SPECIAL_MAP, map)?.unwrap_or_default();
         let is_used = |special: &Special| {
-            self.additional.iter().any(|used| used.text() == special.text())
+            self.additional.iter().flatten().any(|used| used.text() == special.text())
                 || self.declared.values().any(|used| used.content == special.text())
         };
         if !found.iter().all(is_used) {
@@ -333,57 +221,6 @@ impl Settings {
         }
         Ok(warnings)
     }
-}
-
-/// The class in `tokenizer_config.json`, or in `config.json`.
-fn class(files: &Files, config: &Map<String, Value>) -> Result<Class, TokenizerError> {
-    const KEY: &str = "tokenizer_class";
-    let stated = config.get(KEY).filter(|value| !value.is_null());
-    let (file, value) = match stated {
-        Some(value) => (CONFIG, value.clone()),
-        None => match files.object("config.json")?.and_then(|mut config| config.remove(KEY)) {
-            None | Some(Value::Null) => return Ok(Class::Bert),
-            Some(value) => ("config.json", value),
-        },
-    };
-    let name = value.as_str().ok_or_else(|| wrong(file, KEY, &value, "a name"))?;
-    match name {
-        // Electra's tokenizer is a copy of BERT's.
-        "BertTokenizer" | "BertTokenizerFast" | "ElectraTokenizer" | "ElectraTokenizerFast" => {
-            Ok(Class::Bert)
-        }
-        "PreTrainedTokenizerFast" => Ok(Class::Plain),
-        other => Err(TokenizerError::Class { file, found: other.to_owned() }),
-    }
-}
-
-fn additional(
-    file: &'static str,
-    map: &Map<String, Value>,
-) -> Result<Vec<Special>, TokenizerError> {
-    const KEY: &str = "additional_special_tokens";
-    match map.get(KEY) {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) => {
-            let read = |item| {
-                let special = Special::read(file, KEY, item)?;
-                special.ok_or_else(|| wrong(file, KEY, item, "a list of tokens"))
-            };
-            items.iter().map(read).collect()
-        }
-        Some(other) => Err(wrong(file, KEY, other, "a list of tokens")),
-    }
-}
-
-fn read_declared(file: &'static str, key: &str, value: &Value) -> Result<Declared, TokenizerError> {
-    Declared::deserialize(value).map_err(|_| {
-        wrong(
-            file,
-            key,
-            value,
-            "a token with content, lstrip, normalized, rstrip, single_word and special",
-        )
-    })
 }
 
 fn flag(config: &Map<String, Value>, key: &str) -> Result<Option<bool>, TokenizerError> {

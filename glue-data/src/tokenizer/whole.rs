@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokenizers::models::ModelWrapper;
 use tokenizers::{Model, NormalizedString, Normalizer, Tokenizer, TruncationDirection};
 
+use super::class::Source;
 use super::error::{TokenizerError, TokenizerWarning};
 use super::files::Files;
-use super::settings::{Class, Settings, wrong};
+use super::settings::{Settings, wrong};
 use super::vocabulary::Vocabulary;
+use super::{charsmap, frame};
 
 pub(super) const FILE: &str = "tokenizer.json";
 
@@ -24,7 +25,7 @@ pub(super) fn read(
     let padding = json.remove("padding").unwrap_or_default();
     if !settings.states_padding_side && padding.get("direction").is_some_and(|side| side == "Left")
     {
-        let expected = "direction Right: BERT's positions are counted from the left";
+        let expected = "direction Right: positions are counted from the left";
         return Err(wrong(FILE, "padding", &padding, expected));
     }
     let truncation = json.remove("truncation").unwrap_or_default();
@@ -34,8 +35,14 @@ pub(super) fn read(
         settings.truncation_side = Some(TruncationDirection::Left);
     }
     overrule_normalizer(&mut json, settings)?;
-    check_prefix_space(&json, settings)?;
-    check_frame(json.get("post_processor").unwrap_or(&Value::Null))?;
+    overrule_spaces(&mut json, settings)?;
+    frame::check(json.get("post_processor").unwrap_or(&Value::Null))?;
+    if let Some(normalizer) = json.get("normalizer") {
+        charsmap::check_json(normalizer).map_err(|reason| TokenizerError::Refused {
+            file: FILE,
+            reason: format!("precompiled_charsmap: {reason}"),
+        })?;
+    }
 
     Ok(json)
 }
@@ -49,13 +56,18 @@ pub(super) fn check(declared: &Value, tokenizer: &Tokenizer) -> Result<(), Token
             check_id(FILE, content, id, tokenizer)?;
         }
     }
-    if let ModelWrapper::WordPiece(model) = tokenizer.get_model()
-        && tokenizer.get_model().token_to_id(&model.unk_token).is_none()
-    {
-        let token = model.unk_token.clone();
-        return Err(TokenizerError::NoSpecialToken { token, role: "unk_token" });
+    let unk = match tokenizer.get_model() {
+        ModelWrapper::WordPiece(model) => Some(&model.unk_token),
+        ModelWrapper::BPE(model) => model.unk_token.as_ref(),
+        ModelWrapper::WordLevel(model) => Some(&model.unk_token),
+        ModelWrapper::Unigram(_) => None,
+    };
+    match unk.filter(|token| tokenizer.get_model().token_to_id(token).is_none()) {
+        Some(token) => {
+            Err(TokenizerError::NoSpecialToken { token: token.clone(), role: "unk_token" })
+        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Checks that no added token is empty after normalization: it would match everywhere, and the tokenizers crate panics
@@ -72,14 +84,15 @@ pub(super) fn check_added(tokenizer: &Tokenizer) -> Result<(), TokenizerError> {
     Ok(())
 }
 
-/// Overrides the settings of a `BertNormalizer` by `tokenizer_config.json`, as the class `BertTokenizerFast` does.
+/// Overrides the settings of a `BertNormalizer` by `tokenizer_config.json`, as the classes of WordPiece do.
 fn overrule_normalizer(
     json: &mut Map<String, Value>,
     settings: &mut Settings,
 ) -> Result<(), TokenizerError> {
     let normalizer = json.entry("normalizer").or_insert(Value::Null);
-    if settings.class == Class::Bert && normalizer.is_null() {
-        let expected = "a normalizer, which BertTokenizerFast needs (tokenizer_class PreTrainedTokenizerFast does not)";
+    let class = settings.class;
+    if !class.overriding.is_empty() && normalizer.is_null() {
+        let expected = "a normalizer, which the class of the tokenizer needs (PreTrainedTokenizerFast does not)";
         return Err(wrong(FILE, "normalizer", normalizer, expected));
     }
     let Value::Object(normalizer) = normalizer else { return Ok(()) };
@@ -104,8 +117,9 @@ fn overrule_normalizer(
         let found = normalizer.get(theirs).cloned().unwrap_or_default();
         let differs = |value: &Value| effect(value) != effect(&found);
         match stated {
-            Some(stated) if settings.class == Class::Plain && differs(&stated) => {
+            Some(stated) if !class.overriding.contains(&key) && differs(&stated) => {
                 settings.warnings.push(TokenizerWarning::NotUsed {
+                    class: class.full_name(),
                     key,
                     stated: stated.to_string(),
                     found: found.to_string(),
@@ -121,7 +135,7 @@ fn overrule_normalizer(
                 }
                 normalizer.insert(theirs.to_owned(), stated);
             }
-            None if settings.class == Class::Bert && differs(&default) => {
+            None if class.overriding.contains(&key) && differs(&default) => {
                 return Err(TokenizerError::Unstated {
                     key,
                     found: found.to_string(),
@@ -134,78 +148,32 @@ fn overrule_normalizer(
     Ok(())
 }
 
-/// `PreTrainedTokenizerFast` overrides `add_prefix_space` of the pre-tokenizer.
-fn check_prefix_space(
-    json: &Map<String, Value>,
-    settings: &Settings,
+/// `PreTrainedTokenizerFast` overrides `add_prefix_space` of a byte-level pre-tokenizer, and `RobertaTokenizerFast` also
+/// that of the post-processor, with `trim_offsets`.
+fn overrule_spaces(
+    json: &mut Map<String, Value>,
+    settings: &mut Settings,
 ) -> Result<(), TokenizerError> {
-    let found = json.get("pre_tokenizer").and_then(|step| step.get("add_prefix_space"));
-    match found {
-        Some(found) if *found != Value::Bool(settings.add_prefix_space) => {
-            let expected =
-                "what tokenizer_config.json has as add_prefix_space (false if it is not there)";
-            Err(wrong(FILE, "pre_tokenizer.add_prefix_space", found, expected))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A post-processor, which puts special tokens around texts.
-#[derive(Deserialize)]
-#[serde(tag = "type")]
-#[expect(clippy::enum_variant_names, reason = "the names are those of tokenizer.json")]
-enum Frame {
-    TemplateProcessing { single: Vec<Piece>, pair: Vec<Piece>, special_tokens: Map<String, Value> },
-    BertProcessing {},
-    RobertaProcessing {},
-}
-
-#[derive(Deserialize)]
-enum Piece {
-    Sequence { id: Text },
-    SpecialToken { id: String },
-}
-
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
-enum Text {
-    A,
-    B,
-}
-
-#[derive(Deserialize)]
-struct TemplateToken {
-    ids: Vec<u32>,
-    tokens: Vec<String>,
-}
-
-/// Checks a template: the tokenizers crate panics if it names an undefined token.
-fn check_frame(json: &Value) -> Result<(), TokenizerError> {
-    let expected = "TemplateProcessing or BertProcessing with each text once";
-    let refused = || wrong(FILE, "post_processor", json, expected);
-    let frame = Frame::deserialize(json).map_err(|_| refused())?;
-    let Frame::TemplateProcessing { single, pair, special_tokens } = frame else { return Ok(()) };
-    let texts = |pieces: &[Piece]| -> Vec<Text> {
-        let text = |piece: &Piece| match piece {
-            Piece::Sequence { id } => Some(*id),
-            Piece::SpecialToken { .. } => None,
+    const KEY: &str = "add_prefix_space";
+    let prefix = settings.add_prefix_space.unwrap_or(false);
+    if let Some(Value::Object(step)) = json.get_mut("pre_tokenizer")
+        && step.get("type").is_some_and(|kind| kind == "ByteLevel")
+        && let Some(found) = step.get(KEY).filter(|found| **found != Value::Bool(prefix)).cloned()
+    {
+        let Some(stated) = settings.add_prefix_space else {
+            let (found, default) = (found.to_string(), "false".to_owned());
+            return Err(TokenizerError::Unstated { key: KEY, found, default });
         };
-        pieces.iter().filter_map(text).collect()
-    };
-    if texts(&single) != [Text::A] || texts(&pair) != [Text::A, Text::B] {
-        return Err(refused());
+        step.insert(KEY.to_owned(), stated.into());
+        let (stated, found) = (stated.to_string(), found.to_string());
+        settings.warnings.push(TokenizerWarning::Overridden { key: KEY, stated, found });
     }
-    let tokens = single.iter().chain(&pair).filter_map(|piece| match piece {
-        Piece::SpecialToken { id } => Some(id),
-        Piece::Sequence { .. } => None,
-    });
-    for token in tokens {
-        let defined = special_tokens
-            .get(token)
-            .ok_or_else(|| TokenizerError::Template { token: token.clone() })?;
-        let defined = TemplateToken::deserialize(defined).map_err(|_| refused())?;
-        if defined.ids.len() != 1 || defined.tokens.len() != 1 {
-            return Err(refused());
-        }
+    if settings.class.source == Source::BytePairs
+        && let Some(Value::Object(step)) = json.get_mut("post_processor")
+        && step.get("type").is_some_and(|kind| kind == "RobertaProcessing" || kind == "ByteLevel")
+    {
+        step.insert(KEY.to_owned(), prefix.into());
+        step.insert("trim_offsets".to_owned(), settings.trim_offsets.unwrap_or(true).into());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Questions as rows `[CLS] question [SEP] window [SEP]`; long contexts are split into overlapping windows.
+//! Questions as pairs of question and window, `[CLS] question [SEP] window [SEP]` for a BERT; long contexts are split into overlapping windows.
 //!
 //! `convert_examples_to_features` in the reference code,
 //! <https://github.com/google-research/bert/blob/1cd50d7aa7d26638e05eb5b8a282b30cc92c6eb6/run_squad.py>.
@@ -13,10 +13,8 @@ use rayon::prelude::*;
 use super::questions::Squad;
 use crate::error::{DataError, SquadError};
 use crate::task_kind::Label;
-use crate::tokens::{Encoded, PieceEncoder, Pieces, TextEncoder, TokenizedDataset};
-
-/// `[CLS]` and the two `[SEP]`.
-const SPECIAL_TOKENS: usize = 3;
+use crate::tokenizer::frame::PairFrame;
+use crate::tokens::{Encoded, Pieces, TextEncoder, TokenizedDataset};
 
 /// The sizes of windows, in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +47,8 @@ impl WindowConfig {
 
     /// # Errors
     /// If a window has no room for the context, or the stride is 0.
-    fn check(&self) -> Result<(), DataError> {
-        if self.max_length <= self.max_question + SPECIAL_TOKENS || self.doc_stride == 0 {
+    fn check(&self, special_tokens: usize) -> Result<(), DataError> {
+        if self.max_length <= self.max_question + special_tokens || self.doc_stride == 0 {
             return Err(SquadError::Windows {
                 max_length: self.max_length,
                 max_question: self.max_question,
@@ -102,8 +100,8 @@ impl Windows {
         encoder: &TextEncoder,
         config: &WindowConfig,
     ) -> Result<Self, DataError> {
-        config.check()?;
         let encoder = encoder.pieces()?;
+        config.check(encoder.frame.tokens())?;
         let contexts = squad.paragraphs.par_iter();
         let contexts: Vec<Pieces> = contexts
             .map(|paragraph| encoder.encode(&paragraph.context))
@@ -116,7 +114,7 @@ impl Windows {
                 let answer = answer.and_then(|bytes| overlapping(&context.offsets, bytes));
                 let mut tokens = encoder.encode(&question.text)?.ids;
                 tokens.truncate(config.max_question);
-                Ok(rows_of_question(index, &tokens, context, answer, &encoder, config))
+                Ok(rows_of_question(index, &tokens, context, answer, &encoder.frame, config))
             })
             .collect::<Result<_, DataError>>()?;
 
@@ -175,13 +173,16 @@ impl Windows {
             &self.offsets[question.paragraph][position - window.context.start + window.first_token]
         };
         let (context, last) = (squad.context(question), positions.end - 1);
-        // The offsets of some tokenizers are inside characters.
-        context.floor_char_boundary(token(positions.start).start)
-            ..context.ceil_char_boundary(token(last).end)
+        // The offsets of some tokenizers are inside characters, and those of others include the space before a word.
+        let start = context.floor_char_boundary(token(positions.start).start);
+        let end = context.ceil_char_boundary(token(last).end);
+        let text = &context[start..end];
+        let start = end - text.trim_start().len();
+        start..start + text.trim().len()
     }
 }
 
-/// The label of a window without the whole answer: `[CLS]`.
+/// The label of a window without the whole answer: the first token, `[CLS]` for a BERT.
 const OUTSIDE: Label = Label::Span { start: 0, end: 0 };
 
 fn rows_of_question(
@@ -189,32 +190,29 @@ fn rows_of_question(
     question_ids: &[u32],
     context: &Pieces,
     answer: Option<Range<usize>>,
-    encoder: &PieceEncoder,
+    frame: &PairFrame,
     config: &WindowConfig,
 ) -> Vec<(Encoded, Window)> {
     let spans = spans(
         context.ids.len(),
-        config.max_length - question_ids.len() - SPECIAL_TOKENS,
+        config.max_length - question_ids.len() - frame.tokens(),
         config.doc_stride,
     );
-    // After `[CLS]`, the question and `[SEP]`.
-    let first_position = question_ids.len() + 2;
+    let first_position = frame.before.len() + question_ids.len() + frame.between.len();
     let position = |token: usize, span: &Range<usize>| token - span.start + first_position;
+    let typed = |ids: &[u32], kind| ids.iter().map(|id| (*id, kind)).collect::<Vec<_>>();
+    let question_tokens = typed(question_ids, frame.first_type);
     let rows = spans.iter().zip(max_contexts(&spans)).map(|(span, max_context)| {
-        let mut ids = vec![encoder.cls];
-        ids.extend(question_ids);
-        ids.push(encoder.sep);
-        ids.extend(&context.ids[span.clone()]);
-        ids.push(encoder.sep);
-        let type_ids =
-            std::iter::repeat_n(0, first_position).chain(std::iter::repeat_n(1, span.len() + 1));
+        let window_tokens = typed(&context.ids[span.clone()], frame.second_type);
+        let parts = [&frame.before, &question_tokens, &frame.between, &window_tokens, &frame.after];
+        let (ids, type_ids) = parts.into_iter().flatten().copied().unzip();
         let inside =
             answer.as_ref().filter(|answer| span.start <= answer.start && answer.end <= span.end);
         let label = inside.map_or(OUTSIDE, |answer| Label::Span {
             start: position(answer.start, span),
             end: position(answer.end - 1, span),
         });
-        let row = Encoded { ids, type_ids: type_ids.collect(), label: Some(label) };
+        let row = Encoded { ids, type_ids, label: Some(label) };
         let window = Window {
             question,
             context: first_position..first_position + span.len(),
