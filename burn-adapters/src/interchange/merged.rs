@@ -5,10 +5,12 @@
 
 use std::path::Path;
 
+use burn::nn::Linear;
 use burn_bert::BertConfig;
 use burn_bert::checkpoint::hugging_face;
 use serde_json::{Map, Value, json};
 
+use super::base_names::BaseNames;
 use super::directory::{Tensors, make_directory, write_json, write_safetensors};
 use crate::error::{AdapterError, FileError, InterchangeError};
 use crate::methods::kind::KindConfig;
@@ -16,7 +18,7 @@ use crate::model::adapted::AdaptedBert;
 use crate::model::head::{HeadKind, Pooling};
 use crate::model::weights::is_finite;
 
-const FORMAT: &str = "a checkpoint of BERT's";
+const FORMAT: &str = "a checkpoint of the base's family";
 
 /// Writes `config.json` and `model.safetensors`; the result is what is lost, as sentences.
 ///
@@ -43,12 +45,17 @@ pub fn write_directory(
     }
     let merged = model.merged()?;
     let encoder = hugging_face::tensors(&merged.bert);
-    let format = HeadFormat::new(&merged, head);
-    let (tensors, warnings) = if let Some(format) = format {
-        (with_head(encoder, &merged, format), Vec::new())
+    let names = BaseNames::new(merged.bert.family());
+    let class = class_of(&merged, head, names);
+    let (tensors, warnings) = if class.is_some() {
+        (with_head(encoder, &merged, head, names), Vec::new())
     } else {
-        let warning = "the encoder is written without its head, for which BertForSequenceClassification has no place: it reads the pooler through one layer; train with --pooling pooler to have both";
-        (encoder, vec![warning.to_owned()])
+        let warning = format!(
+            "the encoder is written without its head, for which {} has no place; {} to have both",
+            names.classifier.architecture,
+            names.remedy()
+        );
+        (encoder, vec![warning])
     };
     if let Some((name, _)) = tensors.iter().find(|(_, data)| !is_finite(data)) {
         let what = format!("the tensor {name}");
@@ -56,60 +63,53 @@ pub fn write_directory(
     }
     make_directory(directory)?;
     write_safetensors(&directory.join("model.safetensors"), &tensors)?;
-    write_json(&directory.join("config.json"), &settings(config, format, head))?;
+    write_json(&directory.join("config.json"), &settings(config, class, head, names))?;
     Ok(warnings)
 }
 
-/// The tensors of a model with this head.
-fn with_head(encoder: Tensors, model: &AdaptedBert, format: HeadFormat) -> Tensors {
-    let named = encoder.into_iter();
-    let kept = named.filter(|(name, _)| format.has_pooler || !name.starts_with("pooler."));
-    let mut tensors: Tensors = kept.map(|(name, data)| (format!("bert.{name}"), data)).collect();
-    let layer = &model.task.head.linear;
-    let weight = layer.weight.val().transpose().into_data();
-    tensors.insert(format!("{}.weight", format.layer), weight);
-    let bias = layer.bias.as_ref().map(|bias| bias.val().into_data());
-    tensors.extend(bias.map(|bias| (format!("{}.bias", format.layer), bias)));
-    tensors
-}
-
-/// How a class of Hugging Face models stores its head.
-#[derive(Clone, Copy)]
-struct HeadFormat {
-    architecture: &'static str,
-    layer: &'static str,
-    has_pooler: bool,
-}
-
-impl HeadFormat {
-    fn new(model: &AdaptedBert, head: &HeadKind) -> Option<Self> {
-        let task = model.task.config();
-        if task.head_hidden.is_some() {
-            return None;
-        }
-        match head {
-            HeadKind::Span => Some(Self {
-                architecture: "BertForQuestionAnswering",
-                layer: "qa_outputs",
-                has_pooler: false,
-            }),
-            HeadKind::Classification { .. } | HeadKind::Regression => {
-                (task.pooling == Pooling::Pooler).then_some(Self {
-                    architecture: "BertForSequenceClassification",
-                    layer: "classifier",
-                    has_pooler: true,
-                })
-            }
+/// The class that stores the model's head; `None` if there is none.
+fn class_of(model: &AdaptedBert, head: &HeadKind, names: BaseNames) -> Option<&'static str> {
+    let task = model.task.config();
+    match head {
+        HeadKind::Span => task.head_hidden.is_none().then_some(names.classifier.question_answering),
+        HeadKind::Classification { .. } | HeadKind::Regression => {
+            names.has_classifier(task).then_some(names.classifier.architecture)
         }
     }
 }
 
-fn settings(config: &BertConfig, format: Option<HeadFormat>, head: &HeadKind) -> Value {
-    let mut settings = json!(config);
-    let architecture = format.map_or("BertModel", |format| format.architecture);
-    settings["architectures"] = json!([architecture]);
+/// The tensors of a model with its head.
+fn with_head(encoder: Tensors, model: &AdaptedBert, head: &HeadKind, names: BaseNames) -> Tensors {
+    let is_span = *head == HeadKind::Span;
+    let reads_pooler = !is_span && names.pooling() == Pooling::Pooler;
+    let pooler = format!("{}.", names.paths.pooler);
+    let kept = encoder.into_iter().filter(|(name, _)| reads_pooler || !name.starts_with(&pooler));
+    let mut tensors: Tensors =
+        kept.map(|(name, data)| (format!("{}{name}", names.prefix), data)).collect();
+    let mut insert = |name: &str, layer: &Linear| {
+        tensors.insert(format!("{name}.weight"), layer.weight.val().transpose().into_data());
+        if let Some(bias) = &layer.bias {
+            tensors.insert(format!("{name}.bias"), bias.val().into_data());
+        }
+    };
+    let own = &model.task.head;
+    insert(if is_span { "qa_outputs" } else { names.classifier.output }, &own.linear);
+    if let Some((layer, names)) = own.hidden.as_ref().zip(names.classifier.hidden) {
+        insert(names.name, layer);
+    }
+    tensors
+}
+
+fn settings(
+    config: &BertConfig,
+    class: Option<&'static str>,
+    head: &HeadKind,
+    names: BaseNames,
+) -> Value {
+    let mut settings = Value::Object(config.to_config_json());
+    settings["architectures"] = json!([class.unwrap_or(names.classifier.encoder)]);
     settings["torch_dtype"] = json!("float32");
-    if format.is_none() {
+    if class.is_none() {
         return settings;
     }
     match head {

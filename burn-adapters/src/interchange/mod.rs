@@ -2,9 +2,9 @@
 //! checkpoints, TensorFlow checkpoints of the paper's code, and Burn's own LoRA.
 
 pub mod adapter_hub;
+mod base_names;
 pub mod burn_lora;
 mod directory;
-mod hf_names;
 pub mod merged;
 pub mod peft;
 mod pickle;

@@ -12,6 +12,7 @@ mod burn_lora;
 mod compose;
 mod exchange;
 mod extensions;
+mod families;
 mod files;
 mod fixtures;
 mod gradients;

@@ -1,4 +1,4 @@
-//! `AdapterHub`'s heads: its own heads of one or two linear layers, or a model's `classifier`.
+//! `AdapterHub`'s heads: its own heads of one or two linear layers, or those of the model's class.
 //!
 //! <https://github.com/adapter-hub/adapters/blob/v1.3.0/src/adapters/heads/base.py>
 
@@ -9,18 +9,17 @@ use serde_json::{Map, Value, json};
 use super::FORMAT;
 use super::config::{ACTIVATIONS, activation, unsupported};
 use crate::error::{AdapterError, InterchangeError};
+use crate::interchange::base_names::BaseNames;
 use crate::interchange::settings::{Harmless, Settings};
 use crate::methods::Activation;
 use crate::model::adapted::AdaptedBert;
 use crate::model::head::{HeadKind, Pooling};
 
-/// The model class whose own head can be read.
-const STATIC: &str = "BertForSequenceClassification";
 const HARMLESS: &[Harmless] = &[("dropout_prob", "of training")];
 
 /// A head as described by its settings.
 pub(super) struct HubHead {
-    /// Its name; `None` for the model's own `classifier`.
+    /// Its name; `None` for the head of the family's own class.
     pub(super) name: Option<String>,
     /// What it predicts.
     pub(super) kind: HeadKind,
@@ -32,17 +31,19 @@ pub(super) struct HubHead {
 
 impl HubHead {
     /// The head in a `head_config.json`.
-    pub(super) fn from_settings(mut file: Settings) -> Result<Self, AdapterError> {
+    pub(super) fn from_settings(mut file: Settings, base: BaseNames) -> Result<Self, AdapterError> {
         let old = !matches!(file.take("version"), Some(Value::String(_)));
         let Some(mut config) = file.object("config")? else {
             // Without settings, the head is the one of the model's class.
-            let class = file.text("model_class", STATIC)?;
-            if class != STATIC {
-                return Err(file.refuse("model_class", &json!(class), STATIC));
+            let expected = base.classifier.architecture;
+            let class = file.text("model_class", expected)?;
+            if class != expected {
+                return Err(file.refuse("model_class", &json!(class), expected));
             }
             let outputs = file.size("num_labels", 2)?;
             let kind = kind(&mut file, outputs)?;
-            return Ok(Self { name: None, kind, pooling: Pooling::Pooler, hidden: None });
+            let (pooling, hidden) = (base.pooling(), base.head_hidden());
+            return Ok(Self { name: None, kind, pooling, hidden });
         };
         let name = file.text("name", "default")?;
         let head_type = config.text("head_type", "classification")?;

@@ -10,12 +10,13 @@ mod names;
 
 use std::path::Path;
 
-use burn_bert::{Bert, Encoder};
+use burn_bert::{Bert, Encoder, Family};
 use serde_json::{Value, json};
 
 use self::config::Version;
 use self::head::HubHead;
-use self::names::Names;
+use self::names::{FamilyNames, Names, family_names};
+use super::base_names::BaseNames;
 use super::directory::{
     Imported, Tensors, check_sizes, fill, find, make_directory, read_tensors, tensors_of, write,
     write_json, write_safetensors,
@@ -50,25 +51,24 @@ pub fn read(
     bert: Bert,
     labels: Option<Vec<String>>,
 ) -> Result<Imported, AdapterError> {
-    let base = BaseShape { n_layers: bert.n_layers(), d_model: bert.d_model() };
+    let base = shape(&bert);
+    let base_names = BaseNames::new(bert.family());
     let config_path = directory.join(CONFIG);
     let fusion = directory.join(FUSION_CONFIG);
     if fusion.is_file() && !config_path.is_file() {
         return Err(InterchangeError::IsFusion { path: fusion }.into());
     }
-    let (name, mut plan) = plan_of(Settings::read(&config_path)?, base)?;
+    let (name, mut plan) = plan_of(Settings::read(&config_path)?, bert.family(), base)?;
+    let family = supported(bert.family())?;
 
     let path = find(directory, &["adapter.safetensors", "pytorch_adapter.bin"])?;
-    let mut tensors = renamed(&path, read_tensors(&path)?)?;
-    if tensors.keys().any(|name| name.contains("LayerNorm.")) {
-        plan.trainable_base = TrainableBase::LayerNorms;
-    }
-    let mut warnings = Vec::new();
+    let mut tensors = renamed(&path, read_tensors(&path)?, base_names)?;
+    let mut warnings = prefix_warnings(&plan, family);
     let head_config = directory.join(HEAD_CONFIG);
     let head = if head_config.is_file() {
-        let head = HubHead::from_settings(Settings::read(&head_config)?)?;
+        let head = HubHead::from_settings(Settings::read(&head_config)?, base_names)?;
         let head_path = find(directory, &["model_head.safetensors", "pytorch_model_head.bin"])?;
-        tensors.extend(renamed(&head_path, read_tensors(&head_path)?)?);
+        tensors.extend(renamed(&head_path, read_tensors(&head_path)?, base_names)?);
         Some(head)
     } else {
         None
@@ -100,8 +100,12 @@ pub fn read(
     } else {
         check_sizes(&path, &plan, 1, &tensors)?;
     }
-    let naming = names(&plan, base, name.clone(), head.name.clone(), head.hidden.is_some());
-    drop_copies(&mut tensors, base.n_layers);
+    let hidden = head.hidden.is_some();
+    let naming = names(&plan, base, (base_names, family), name.clone(), head.name.clone(), hidden);
+    if tensors.keys().any(|name| naming.is_norm(name)) {
+        plan.trainable_base = TrainableBase::LayerNorms;
+    }
+    drop_copies(&mut tensors, &naming, base.n_layers);
     let config = TaskAdapterConfig::new(plan, head.kind.clone())
         .with_pooling(head.pooling)
         .with_head_dropout(HEAD_DROPOUT)
@@ -117,26 +121,51 @@ pub fn read(
 pub fn parse_settings(
     path: &Path,
     bytes: &[u8],
-    base: BaseShape,
+    bert: &Bert,
 ) -> Result<(String, AdapterPlan), AdapterError> {
-    plan_of(Settings::parse(path, bytes)?, base)
+    plan_of(Settings::parse(path, bytes)?, bert.family(), shape(bert))
 }
 
-/// What a head predicts, from the bytes of a `head_config.json`.
+/// What a head predicts, from the bytes of a `head_config.json` for a base of a family.
 ///
 /// # Errors
 /// If they are not JSON, or a setting is not supported.
-pub fn parse_head(path: &Path, bytes: &[u8]) -> Result<HeadKind, AdapterError> {
-    HubHead::from_settings(Settings::parse(path, bytes)?).map(|head| head.kind)
+pub fn parse_head(path: &Path, bytes: &[u8], family: Family) -> Result<HeadKind, AdapterError> {
+    let settings = Settings::parse(path, bytes)?;
+    HubHead::from_settings(settings, BaseNames::new(family)).map(|head| head.kind)
 }
 
-fn plan_of(mut file: Settings, base: BaseShape) -> Result<(String, AdapterPlan), AdapterError> {
+fn shape(bert: &Bert) -> BaseShape {
+    BaseShape { n_layers: bert.n_layers(), d_model: bert.d_model() }
+}
+
+/// The package's names for a family.
+fn supported(family: Family) -> Result<FamilyNames, InterchangeError> {
+    family_names(family).ok_or_else(|| InterchangeError::Unsupported {
+        format: FORMAT,
+        what: format!("models of the family {}", family.name()),
+        remedy: "export to PEFT where it holds the method, or keep our own file",
+    })
+}
+
+fn prefix_warnings(plan: &AdapterPlan, family: FamilyNames) -> Vec<String> {
+    let warning = family.prefix_warning.filter(|_| plan.prefix.is_some());
+    warning.map(str::to_owned).into_iter().collect()
+}
+
+fn plan_of(
+    mut file: Settings,
+    family: Family,
+    base: BaseShape,
+) -> Result<(String, AdapterPlan), AdapterError> {
     let version = file.take("version");
     let version = Version::parse(version.as_ref().and_then(Value::as_str));
     let name = file.text("name", "default")?;
-    let model_type = file.text("model_type", "bert")?;
-    if model_type != "bert" {
-        return Err(file.refuse("model_type", &json!(model_type), "bert"));
+    let expected = family.model_type();
+    let model_type = file.text("model_type", expected)?;
+    if model_type != expected {
+        let expected = format!("{expected}, as the base is");
+        return Err(file.refuse("model_type", &json!(model_type), &expected));
     }
     let width = file.size("hidden_size", base.d_model)?;
     if width != base.d_model {
@@ -152,6 +181,7 @@ fn plan_of(mut file: Settings, base: BaseShape) -> Result<(String, AdapterPlan),
 fn names(
     plan: &AdapterPlan,
     base: BaseShape,
+    (base_names, family): (BaseNames, FamilyNames),
     adapter: String,
     head: Option<String>,
     hidden: bool,
@@ -160,6 +190,8 @@ fn names(
     let has_prefix = |layer: &usize| prefix.is_some_and(|plan| plan.layers.contains(*layer));
     let bottleneck = plan.bottleneck.as_ref();
     Names {
+        base: base_names,
+        family,
         adapter,
         head,
         hidden,
@@ -169,7 +201,7 @@ fn names(
 }
 
 /// Replaces names of 2020, and removes the prefix of models with heads.
-fn renamed(path: &Path, tensors: Tensors) -> Result<Tensors, AdapterError> {
+fn renamed(path: &Path, tensors: Tensors, base: BaseNames) -> Result<Tensors, AdapterError> {
     const OLD: [(&str, &str); 4] = [
         ("attention_text_task_adapters", "adapters"),
         ("attention_text_lang_adapters", "adapters"),
@@ -178,7 +210,7 @@ fn renamed(path: &Path, tensors: Tensors) -> Result<Tensors, AdapterError> {
     ];
     let mut renamed = Tensors::new();
     for (name, data) in tensors {
-        let new = name.strip_prefix("bert.").unwrap_or(&name);
+        let new = name.strip_prefix(base.prefix).unwrap_or(&name);
         let new = OLD.iter().fold(new.to_owned(), |new, (old, now)| new.replace(old, now));
         if renamed.insert(new.clone(), data).is_some() {
             let problems = TensorProblems {
@@ -192,10 +224,10 @@ fn renamed(path: &Path, tensors: Tensors) -> Result<Tensors, AdapterError> {
 }
 
 /// Removes identical copies of shared tensors.
-fn drop_copies(tensors: &mut Tensors, n_layers: usize) {
+fn drop_copies(tensors: &mut Tensors, names: &Names, n_layers: usize) {
     let all: Vec<String> = tensors.keys().cloned().collect();
     for name in all {
-        for copy in names::copies(&name, n_layers) {
+        for copy in names.copies(&name, n_layers) {
             if tensors.get(&copy).is_some_and(|copy| Some(copy) == tensors.get(&name)) {
                 tensors.remove(&copy);
             }
@@ -225,17 +257,20 @@ pub fn write_directory(
         }
         .into());
     }
-    let base = BaseShape { n_layers: model.bert.n_layers(), d_model: model.bert.d_model() };
+    let base = shape(&model.bert);
+    let family = model.bert.family();
+    let (base_names, family_names) = (BaseNames::new(family), supported(family)?);
     let task = model.task.config();
     let adapter_settings = config::settings(&task.plan, base)?;
     let head_settings = head::settings(model, head)?;
     let hidden = task.head_hidden.is_some();
-    let naming = names(&task.plan, base, name.to_owned(), Some(name.to_owned()), hidden);
+    let named = || name.to_owned();
+    let naming =
+        names(&task.plan, base, (base_names, family_names), named(), Some(named()), hidden);
     let mut all = tensors_of(directory, FORMAT, model, |path| naming.locate(path))?;
 
-    let mut warnings = Vec::new();
-    let norms: Vec<String> =
-        all.keys().filter(|name| name.contains("LayerNorm.")).cloned().collect();
+    let mut warnings = prefix_warnings(&task.plan, family_names);
+    let norms: Vec<String> = all.keys().filter(|name| naming.is_norm(name)).cloned().collect();
     if !norms.is_empty() && layer_norms {
         warnings.push(
             "the trained LayerNorms are written: loading this adapter overwrites those of the base, also for every other adapter on it".to_owned(),
@@ -251,22 +286,24 @@ pub fn write_directory(
     let copies: Vec<_> = all
         .iter()
         .flat_map(|(name, data)| {
-            names::copies(name, base.n_layers).into_iter().map(|copy| (copy, data.clone()))
+            naming.copies(name, base.n_layers).into_iter().map(|copy| (copy, data.clone()))
         })
         .collect();
     all.extend(copies);
     let (heads, adapter): (Tensors, Tensors) =
         all.into_iter().partition(|(name, _)| name.starts_with("heads."));
-    let adapter: Tensors =
-        adapter.into_iter().map(|(name, data)| (format!("bert.{name}"), data)).collect();
+    let adapter: Tensors = adapter
+        .into_iter()
+        .map(|(name, data)| (format!("{}{name}", base_names.prefix), data))
+        .collect();
 
     let outer = |config: Value| {
         json!({
             "config": config,
             "hidden_size": base.d_model,
-            "model_class": "BertAdapterModel",
+            "model_class": family_names.model_class,
             "model_name": "",
-            "model_type": "bert",
+            "model_type": family.model_type(),
             "name": name,
             "version": VERSION,
         })

@@ -1,10 +1,62 @@
-//! The names of parameters in `AdapterHub`, without the prefix `bert.`.
+//! The names of parameters in `AdapterHub`, without the prefix of the base's family.
 
-use crate::interchange::hf_names::linear_layer;
+use burn_bert::Family;
+
+use crate::interchange::base_names::{BaseNames, norm_location, norm_parameter};
 use crate::interchange::tensor_mapping::{Axes, Part, TensorLocation};
+
+/// How the package names what it adds to the models of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FamilyNames {
+    /// The class with flexible heads.
+    pub(super) model_class: &'static str,
+    /// The modules with the bottlenecks after the attention and after the feed-forward, inside of a layer.
+    sites: [&'static str; 2],
+    /// The module with the prefixes, inside of a layer.
+    attention: &'static str,
+    /// The prefixes of an adapter, inside of their pool.
+    prefix: &'static str,
+    /// A warning about prefixes.
+    pub(super) prefix_warning: Option<&'static str>,
+}
+
+/// The names for a family; `None` if the package has no models of it.
+///
+/// <https://github.com/adapter-hub/adapters/tree/v1.3.0/src/adapters/models>, `mixin_*.py`
+pub(super) fn family_names(family: Family) -> Option<FamilyNames> {
+    const BERT: FamilyNames = FamilyNames {
+        model_class: "BertAdapterModel",
+        sites: ["attention.output", "output"],
+        attention: "attention.self",
+        prefix: "self_prefix",
+        prefix_warning: None,
+    };
+    Some(match family.model_type() {
+        "bert" => BERT,
+        "roberta" => FamilyNames { model_class: "RobertaAdapterModel", ..BERT },
+        "xlm-roberta" => FamilyNames { model_class: "XLMRobertaAdapterModel", ..BERT },
+        "electra" => FamilyNames { model_class: "ElectraAdapterModel", ..BERT },
+        "deberta-v2" => FamilyNames { model_class: "DebertaV2AdapterModel", ..BERT },
+        "distilbert" => FamilyNames {
+            model_class: "DistilBertAdapterModel",
+            sites: ["attention_adapters", "output_adapters"],
+            attention: "attention",
+            prefix: "self",
+            prefix_warning: Some(
+                "AdapterHub 1.3.0 adds 1 to the scores of prefixes on DistilBERT, unless the model is loaded with \
+                 attn_implementation=\"eager\"; otherwise the logits differ",
+            ),
+        },
+        _ => return None,
+    })
+}
 
 /// What the names depend on.
 pub(super) struct Names {
+    /// The base's.
+    pub(super) base: BaseNames,
+    /// The package's for the base's family.
+    pub(super) family: FamilyNames,
     /// Name of the adapter.
     pub(super) adapter: String,
     /// Name of the head; `None` if it is `classifier`.
@@ -22,20 +74,17 @@ impl Names {
     pub(super) fn locate(&self, path: &str) -> Option<TensorLocation> {
         let adapter = &self.adapter;
         if let Some(rest) = path.strip_prefix("head.") {
+            let Some(head) = &self.head else { return self.base.classifier_parameter(path) };
             let (layer, kind) = rest.split_once('.')?;
-            let Some(head) = &self.head else {
-                return (layer == "linear")
-                    .then(|| TensorLocation::linear(format!("classifier.{kind}")));
-            };
             // Dropout is 0, the first linear layer 1, the activation 2, dropout again 3.
             let index = if layer == "linear" && self.hidden { 4 } else { 1 };
             return Some(TensorLocation::linear(format!("heads.{head}.{index}.{kind}")));
         }
-        if let Some(rest) = path.strip_prefix("embeddings_norm.") {
-            return norm(format!("embeddings.LayerNorm.{rest}"));
+        if let Some((module, kind)) = self.base.norm(path) {
+            return Some(norm_location(&module, kind));
         }
         if let Some(rest) = path.strip_prefix("prefix.") {
-            let prefix = self_prefix(adapter);
+            let prefix = self.prefix_of_adapter();
             return match rest.strip_prefix("down.") {
                 Some(kind) => {
                     Some(TensorLocation::linear(format!("{prefix}.control_trans.0.{kind}")))
@@ -45,11 +94,13 @@ impl Names {
         }
         let (index, rest) = path.strip_prefix("layers.")?.split_once('.')?;
         let (part, rest) = rest.split_once('.')?;
-        let layer = format!("encoder.layer.{index}");
+        let layer = format!("{}.{index}", self.base.paths.layers);
+        let [attention, feed_forward] = self.family.sites;
         match part {
             "low_rank" | "scale_output" => {
                 let (projection, rest) = rest.split_once('.')?;
-                let dense = format!("{layer}.{}.loras.{adapter}", linear_layer(projection)?);
+                let dense =
+                    format!("{layer}.{}.loras.{adapter}", self.base.linear_layer(projection)?);
                 Some(match rest {
                     "a" => TensorLocation::whole(format!("{dense}.lora_A"), Axes::Transposed),
                     "b" => TensorLocation::whole(format!("{dense}.lora_B"), Axes::Transposed),
@@ -61,21 +112,22 @@ impl Names {
                 })
             }
             "prefix" => self.prefix(&layer, index.parse().ok()?, rest),
-            "attention" => self.site(&format!("{layer}.attention.output"), rest),
-            "feed_forward" => self.site(&format!("{layer}.output"), rest),
+            "attention" => self.site(&format!("{layer}.{attention}"), rest),
+            "feed_forward" => self.site(&format!("{layer}.{feed_forward}"), rest),
             _ => None,
         }
     }
 
     fn prefix(&self, layer: &str, index: usize, rest: &str) -> Option<TensorLocation> {
         if rest.starts_with("gate.") {
-            let gates = format!("{layer}.attention.self.prefix_tuning.prefix_gates");
+            let attention = self.family.attention;
+            let gates = format!("{layer}.{attention}.prefix_tuning.prefix_gates");
             let kind = rest.strip_prefix("gate.")?;
             return Some(TensorLocation::linear(format!("{gates}.{}.{kind}", self.adapter)));
         }
         let index = self.prefix_layers.iter().position(|layer| *layer == index)?;
         let part = Some(Part { index, of: self.prefix_layers.len() });
-        let prefix = self_prefix(&self.adapter);
+        let prefix = self.prefix_of_adapter();
         Some(match rest.strip_prefix("up.") {
             Some(kind) => TensorLocation {
                 part,
@@ -88,9 +140,6 @@ impl Names {
     }
 
     fn site(&self, site: &str, rest: &str) -> Option<TensorLocation> {
-        if let Some(rest) = rest.strip_prefix("norm.") {
-            return norm(format!("{site}.LayerNorm.{rest}"));
-        }
         let adapter = format!("{site}.adapters.{}", self.adapter);
         let rest = rest.strip_prefix("bottleneck.")?;
         if rest == "scaling" {
@@ -104,36 +153,41 @@ impl Names {
             "down" => Some(TensorLocation::linear(format!("{adapter}.adapter_down.0.{kind}"))),
             "up" => Some(TensorLocation::linear(format!("{adapter}.adapter_up.{kind}"))),
             "gate" => Some(TensorLocation::linear(format!("{adapter}.gate.{kind}"))),
-            "layer_norm" => norm(format!("{adapter}.adapter_norm_before.{kind}")),
-            "outer_norm" => norm(format!("{adapter}.adapter_norm_after.{kind}")),
+            "layer_norm" => Some(norm_location(
+                &format!("{adapter}.adapter_norm_before"),
+                norm_parameter(kind)?,
+            )),
+            "outer_norm" => {
+                Some(norm_location(&format!("{adapter}.adapter_norm_after"), norm_parameter(kind)?))
+            }
             _ => None,
         }
     }
-}
 
-/// The other names under which the package writes a shared tensor.
-pub(super) fn copies(name: &str, n_layers: usize) -> Vec<String> {
-    if let Some((adapter, kind)) = name.split_once(".adapter_norm_before.") {
-        return vec![format!("{adapter}.adapter_down.0.{kind}")];
+    fn prefix_of_adapter(&self) -> String {
+        format!("prefix_tuning.prefix_tunings.{}.{}", self.adapter, self.family.prefix)
     }
-    let Some(rest) = name.strip_prefix("prefix_tuning.") else { return Vec::new() };
-    let layers = 0..n_layers;
-    layers
-        .map(|layer| format!("encoder.layer.{layer}.attention.self.prefix_tuning.pool.{rest}"))
-        .collect()
-}
 
-fn self_prefix(adapter: &str) -> String {
-    format!("prefix_tuning.prefix_tunings.{adapter}.self_prefix")
-}
+    /// Whether a tensor is a parameter of one of the base's norms.
+    pub(super) fn is_norm(&self, name: &str) -> bool {
+        let Some((module, "weight" | "bias")) = name.rsplit_once('.') else { return false };
+        let inside = module.strip_prefix(self.base.paths.layers);
+        let in_layer = inside.and_then(|rest| rest.strip_prefix('.')?.split_once('.'));
+        match in_layer {
+            Some((_, module)) => self.base.paths.norms.contains(&module),
+            None => module == self.base.paths.embeddings_norm,
+        }
+    }
 
-/// The name of a norm's parameter from one that ends in `gamma` or `beta`.
-fn norm(name: String) -> Option<TensorLocation> {
-    let (norm, kind) = name.rsplit_once('.')?;
-    let kind = match kind {
-        "gamma" => "weight",
-        "beta" => "bias",
-        _ => return None,
-    };
-    Some(TensorLocation::whole(format!("{norm}.{kind}"), Axes::Same))
+    /// The other names under which the package writes a shared tensor.
+    pub(super) fn copies(&self, name: &str, n_layers: usize) -> Vec<String> {
+        if let Some((adapter, kind)) = name.split_once(".adapter_norm_before.") {
+            return vec![format!("{adapter}.adapter_down.0.{kind}")];
+        }
+        let Some(rest) = name.strip_prefix("prefix_tuning.") else { return Vec::new() };
+        let (layers, attention) = (self.base.paths.layers, self.family.attention);
+        (0..n_layers)
+            .map(|layer| format!("{layers}.{layer}.{attention}.prefix_tuning.pool.{rest}"))
+            .collect()
+    }
 }

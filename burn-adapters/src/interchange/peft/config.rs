@@ -4,13 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use burn_bert::Projection;
+use burn_bert::{Bert, Encoder, Projection};
 use serde_json::{Value, json};
 
 use super::FORMAT;
-use super::targets::{ENCODER, POOLER, Targets, alike, names};
+use super::targets::{Targets, alike, names};
 use crate::error::{AdapterError, InterchangeError};
-use crate::interchange::hf_names::LINEAR_LAYERS;
+use crate::interchange::base_names::BaseNames;
 use crate::interchange::settings::{Harmless, Settings};
 use crate::methods::ia3::Ia3Config;
 use crate::methods::layers::Layers;
@@ -43,7 +43,7 @@ const OF_IA3: &[Harmless] = &[("init_ia3_weights", "how weights start that are i
 const KEPT_BASE_INITS: [&str; 3] = ["gaussian", "orthogonal", "eva"];
 
 /// The plan for settings.
-pub(super) fn plan(mut settings: Settings, n_layers: usize) -> Result<AdapterPlan, AdapterError> {
+pub(super) fn plan(mut settings: Settings, base: &Bert) -> Result<AdapterPlan, AdapterError> {
     let task_type = settings.text("task_type", SEQUENCE)?;
     if task_type != SEQUENCE {
         return Err(settings.refuse("task_type", &json!(task_type), SEQUENCE));
@@ -51,14 +51,15 @@ pub(super) fn plan(mut settings: Settings, n_layers: usize) -> Result<AdapterPla
     let mut plan = AdapterPlan::new(TrainableBase::Nothing);
     let kind = settings.text("peft_type", "")?;
     settings.skip(OF_ALL);
-    check_model(&mut settings)?;
-    check_modules_to_save(&mut settings)?;
+    let names = BaseNames::new(base.family());
+    check_model(&mut settings, names)?;
+    check_modules_to_save(&mut settings, names)?;
     match kind.as_str() {
-        "LORA" => plan.lora = Some(read_lora(&mut settings, n_layers)?),
-        "IA3" => plan.ia3 = Some(read_ia3(&mut settings, n_layers)?),
+        "LORA" => plan.lora = Some(read_lora(&mut settings, base)?),
+        "IA3" => plan.ia3 = Some(read_ia3(&mut settings, base)?),
         "LN_TUNING" => {
             settings.must_be_off(&["exclude_modules"])?;
-            let (modules, targets) = target_modules(&mut settings, n_layers)?;
+            let (modules, targets) = target_modules(&mut settings, base)?;
             if !targets.are_all_norms() {
                 let expected = "every LayerNorm and nothing else, such as [\"LayerNorm\"]";
                 return Err(settings.refuse(TARGETS, &json!(modules), expected));
@@ -78,54 +79,65 @@ const TARGETS: &str = "target_modules";
 const ALIKE: &str = "the same modules in every layer that has any";
 
 /// Without a task type, the model's class is used instead.
-fn check_model(settings: &mut Settings) -> Result<(), AdapterError> {
+fn check_model(settings: &mut Settings, base: BaseNames) -> Result<(), AdapterError> {
     const KEY: &str = "auto_mapping";
-    const CLASS: &str = "BertForSequenceClassification";
     let Some(mapping) = settings.take(KEY) else { return Ok(()) };
-    if mapping.get("base_model_class").is_some_and(|class| class == CLASS) {
+    let expected = base.classifier.architecture;
+    if mapping.get("base_model_class").is_some_and(|class| class == expected) {
         return Ok(());
     }
-    Err(settings.refuse(KEY, &mapping, &format!("the `base_model_class` {CLASS}")))
+    Err(settings.refuse(KEY, &mapping, &format!("the `base_model_class` {expected}")))
 }
 
-/// The classifier is read anyway; other fully trained modules are not supported.
-fn check_modules_to_save(settings: &mut Settings) -> Result<(), AdapterError> {
+/// The modules of the head; PEFT adds the first two for every sequence classifier.
+fn modules_to_save(base: BaseNames) -> Vec<&'static str> {
+    let mut modules = vec!["classifier", "score"];
+    // `classifier.dense` is inside of a module that is saved as a whole.
+    let hidden = base.classifier.hidden.and_then(|hidden| hidden.name.split('.').next());
+    modules.extend(hidden.filter(|module| *module != "classifier"));
+    modules
+}
+
+/// The head is read anyway; other fully trained modules are not supported.
+fn check_modules_to_save(settings: &mut Settings, base: BaseNames) -> Result<(), AdapterError> {
     const KEY: &str = "modules_to_save";
     let modules = settings.texts(KEY)?.unwrap_or_default();
-    let known = |module: &&String| ["classifier", "score"].contains(&module.as_str());
-    match modules.iter().find(|module| !known(module)) {
+    let known = modules_to_save(base);
+    match modules.iter().find(|module| !known.contains(&module.as_str())) {
         None => Ok(()),
-        Some(other) => Err(settings.refuse(KEY, &json!(other), "classifier or score")),
+        Some(other) => {
+            Err(settings.refuse(KEY, &json!(other), &format!("one of {}", known.join(", "))))
+        }
     }
 }
 
-/// The target modules by name, and as modules of a BERT.
+/// The target modules by name, and as modules of the base.
 fn target_modules(
     settings: &mut Settings,
-    n_layers: usize,
+    base: &Bert,
 ) -> Result<(Vec<String>, Targets), AdapterError> {
     let modules = settings.texts(TARGETS)?;
     let modules =
         modules.ok_or_else(|| settings.refuse(TARGETS, &Value::Null, "a list of modules"))?;
-    let targets = Targets::find(|module| names(module, &modules), n_layers);
+    let targets = Targets::find(|module| names(module, &modules), base);
     Ok((modules, targets))
 }
 
-fn read_lora(settings: &mut Settings, n_layers: usize) -> Result<LoraConfig, AdapterError> {
+fn read_lora(settings: &mut Settings, base: &Bert) -> Result<LoraConfig, AdapterError> {
     let (rank, alpha) = (settings.size("r", 8)?, settings.number("lora_alpha", 8.0)?);
     check_init(settings)?;
-    let only = layers_to_transform(settings, n_layers)?;
-    let (modules, targets) = target_modules(settings, n_layers)?;
+    let only = layers_to_transform(settings, base)?;
+    let (modules, targets) = target_modules(settings, base)?;
     let targets = targets.only_in(&only);
     let refuse = |expected| settings.refuse(TARGETS, &json!(modules), expected);
-    if targets.embeddings {
+    if targets.others {
         return Err(refuse("linear layers, no embeddings"));
     }
     let pooler = targets.pooler;
     let (layers, projections) =
         alike(targets.layers, BTreeSet::is_empty).ok_or_else(|| refuse(ALIKE))?;
     if projections.is_empty() && !pooler {
-        return Err(refuse("a linear layer of BERT's among them"));
+        return Err(refuse("a linear layer of the base's among them"));
     }
     let mut plan = LoraConfig { layers, pooler, ..LoraConfig::new(projections, rank, alpha) };
     if settings.flag("use_rslora", false)? {
@@ -172,34 +184,35 @@ fn check_init(settings: &mut Settings) -> Result<(), AdapterError> {
 }
 
 /// The layers to which a list restricts an adapter; empty without a list.
-fn layers_to_transform(
-    settings: &mut Settings,
-    n_layers: usize,
-) -> Result<Vec<usize>, AdapterError> {
+fn layers_to_transform(settings: &mut Settings, base: &Bert) -> Result<Vec<usize>, AdapterError> {
     const KEY: &str = "layers_to_transform";
-    // BERT's layers are found under this name even if it is not given.
+    // The layers are found under this name, `layer` or `layers`, even if it is not given.
+    let name = base.checkpoint_paths().layers.rsplit('.').next().unwrap_or_default();
     let pattern = settings.take("layers_pattern").unwrap_or(Value::Null);
-    if ![json!(null), json!([]), json!("layer"), json!(["layer"])].contains(&pattern) {
-        return Err(settings.refuse("layers_pattern", &pattern, "`layer`, as BERT's are called"));
+    if ![json!(null), json!([]), json!(name), json!([name])].contains(&pattern) {
+        let expected = format!("`{name}`, as the base's layers are called");
+        return Err(settings.refuse("layers_pattern", &pattern, &expected));
     }
     let layers = settings.sizes(KEY)?;
-    match layers.iter().find(|layer| **layer >= n_layers) {
-        Some(layer) => Err(settings.refuse(KEY, &json!(layer), &format!("less than {n_layers}"))),
+    match layers.iter().find(|layer| **layer >= base.n_layers()) {
+        Some(layer) => {
+            Err(settings.refuse(KEY, &json!(layer), &format!("less than {}", base.n_layers())))
+        }
         None => Ok(layers),
     }
 }
 
-fn read_ia3(settings: &mut Settings, n_layers: usize) -> Result<Ia3Config, AdapterError> {
+fn read_ia3(settings: &mut Settings, base: &Bert) -> Result<Ia3Config, AdapterError> {
     const INPUTS: &str = "feedforward_modules";
-    let (modules, targets) = target_modules(settings, n_layers)?;
-    if targets.pooler || targets.embeddings {
+    let (modules, targets) = target_modules(settings, base)?;
+    if targets.pooler || targets.others {
         let expected = "projections of the encoder, without the pooler's";
         return Err(settings.refuse(TARGETS, &json!(modules), expected));
     }
     // `_check_target_module_feedforward` matches any ending, also one that does not start after a dot.
     let endings = settings.texts(INPUTS)?.unwrap_or_default();
     let is_input = |module: &str| endings.iter().any(|ending| module.ends_with(ending.as_str()));
-    let inputs = Targets::find(is_input, n_layers).layers;
+    let inputs = Targets::find(is_input, base).layers;
     let of_layer = |(targets, inputs): (BTreeSet<Projection>, BTreeSet<Projection>)| {
         let outputs: BTreeSet<_> = targets.difference(&inputs).copied().collect();
         let inputs: BTreeSet<_> = targets.intersection(&inputs).copied().collect();
@@ -212,7 +225,7 @@ fn read_ia3(settings: &mut Settings, n_layers: usize) -> Result<Ia3Config, Adapt
     let refuse = |expected| settings.refuse(TARGETS, &json!(modules), expected);
     let (layers, (outputs, inputs)) = alike(of_layers, nothing).ok_or_else(|| refuse(ALIKE))?;
     if outputs.is_empty() && inputs.is_empty() {
-        return Err(refuse("a linear layer of BERT's among them"));
+        return Err(refuse("a linear layer of the base's among them"));
     }
     settings.skip(OF_IA3);
     settings.must_be_off(&["fan_in_fan_out", "exclude_modules"])?;
@@ -222,9 +235,11 @@ fn read_ia3(settings: &mut Settings, n_layers: usize) -> Result<Ia3Config, Adapt
 /// The settings for a plan.
 pub(super) fn settings(
     plan: &AdapterPlan,
-    base: &str,
-    n_layers: usize,
+    base_name: &str,
+    base: &Bert,
 ) -> Result<Value, AdapterError> {
+    let names = BaseNames::new(base.family());
+    let (BaseNames { prefix, paths, .. }, n_layers) = (names, base.n_layers());
     let unsupported = |what: &str| InterchangeError::Unsupported {
         format: FORMAT,
         what: what.to_owned(),
@@ -232,18 +247,17 @@ pub(super) fn settings(
     };
     // Full names: an ending such as `output.dense` would match the attention's as well.
     let modules = |layers: &Layers, projections: &BTreeSet<Projection>| -> Vec<String> {
-        let named = || Projection::ALL.into_iter().zip(LINEAR_LAYERS);
         let of_layer = |layer: usize| {
-            let named = named().filter(|(projection, _)| projections.contains(projection));
-            named.map(move |(_, dense)| format!("{ENCODER}{layer}.{dense}"))
+            let all = Projection::ALL.into_iter().filter(|at| projections.contains(at));
+            all.map(move |projection| format!("{prefix}{}", paths.projection(layer, projection)))
         };
         (0..n_layers).filter(|layer| layers.contains(*layer)).flat_map(of_layer).collect()
     };
     let common = json!({
         "task_type": "SEQ_CLS",
-        "base_model_name_or_path": base,
+        "base_model_name_or_path": base_name,
         "inference_mode": true,
-        "modules_to_save": ["classifier", "score"],
+        "modules_to_save": modules_to_save(names),
         "peft_version": "0.18.1",
     });
     let own = match (plan.lora.as_ref(), plan.ia3.as_ref(), plan.trainable_base) {
@@ -256,7 +270,7 @@ pub(super) fn settings(
         (Some(lora), None, TrainableBase::Nothing) if !lora.gate => {
             let mut targets = modules(&lora.layers, &lora.projections);
             if lora.pooler {
-                targets.push(POOLER.to_owned());
+                targets.push(format!("{prefix}{}", paths.pooler_dense()));
             }
             let mut settings = json!({
                 "peft_type": "LORA",
@@ -279,7 +293,9 @@ pub(super) fn settings(
             json!({ "peft_type": "IA3", "target_modules": targets, "feedforward_modules": inputs })
         }
         (None, None, TrainableBase::LayerNorms) => {
-            json!({ "peft_type": "LN_TUNING", "target_modules": ["LayerNorm"] })
+            let norms =
+                base.norm_sites().into_iter().map(|site| format!("{prefix}{}", paths.norm(site)));
+            json!({ "peft_type": "LN_TUNING", "target_modules": norms.collect::<Vec<_>>() })
         }
         _ => return Err(unsupported("this union of things that are tuned").into()),
     };
@@ -292,11 +308,11 @@ pub(super) fn settings(
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+    use burn_bert::BertConfig;
     use serde_json::Map;
 
     use super::*;
-
-    const N_LAYERS: usize = 2;
 
     /// What each class writes (`goldens/settings.py`), with modules to change.
     fn written() -> Vec<(String, Map<String, Value>)> {
@@ -317,7 +333,8 @@ mod tests {
     }
 
     fn read(settings: &Map<String, Value>) -> Result<AdapterPlan, AdapterError> {
-        plan(Settings::from_map(settings.clone()), N_LAYERS)
+        let config = BertConfig { num_hidden_layers: 2, ..BertConfig::bert_base() };
+        plan(Settings::from_map(settings.clone()), &config.init(&Device::flex()))
     }
 
     fn harmless(class: &str) -> impl Iterator<Item = &'static str> {

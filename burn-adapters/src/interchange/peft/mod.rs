@@ -11,9 +11,10 @@ mod targets;
 use std::path::Path;
 
 use burn::tensor::TensorData;
-use burn_bert::{Bert, Encoder};
+use burn_bert::Bert;
 
 use self::names::locate;
+use super::base_names::BaseNames;
 use super::directory::{
     Imported, Tensors, check_sizes, fill, find, make_directory, read_tensors, tensors_of,
     write_json, write_safetensors,
@@ -23,7 +24,7 @@ use crate::error::{AdapterError, FileError, InterchangeError, TensorProblems};
 use crate::methods::plan::AdapterPlan;
 use crate::model::TaskAdapterConfig;
 use crate::model::adapted::AdaptedBert;
-use crate::model::head::{HeadKind, Pooling};
+use crate::model::head::HeadKind;
 
 const FORMAT: &str = "PEFT";
 const CONFIG: &str = "adapter_config.json";
@@ -42,7 +43,8 @@ pub fn read(
     labels: Option<Vec<String>>,
 ) -> Result<Imported, AdapterError> {
     let settings = Settings::read(&directory.join(CONFIG))?;
-    let plan = config::plan(settings, bert.n_layers())?;
+    let names = BaseNames::new(bert.family());
+    let plan = config::plan(settings, &bert)?;
     let path = find(directory, &["adapter_model.safetensors", "adapter_model.bin"])?;
     let mut tensors = Tensors::new();
     for (name, data) in read_tensors(&path)? {
@@ -50,34 +52,35 @@ pub fn read(
             let problems = TensorProblems { left_over: vec![name], ..Default::default() };
             return Err(FileError::Tensors { path, problems }.into());
         };
-        let inside = inside.strip_prefix("bert.").unwrap_or(inside);
+        let inside = inside.strip_prefix(names.prefix).unwrap_or(inside);
         tensors.insert(inside.to_owned(), data);
     }
-    let outputs = tensors.get("classifier.bias").map(TensorData::num_elements);
+    let outputs =
+        tensors.get(&format!("{}.bias", names.classifier.output)).map(TensorData::num_elements);
     let outputs = outputs.ok_or(InterchangeError::NoHead { directory: directory.to_owned() })?;
     let head = match labels {
         Some(labels) => HeadKind::with_labels(labels, outputs)?,
         None => HeadKind::unnamed(outputs),
     };
     check_sizes(&path, &plan, outputs, &tensors)?;
-    let config = TaskAdapterConfig::new(plan, head.clone()).with_head_dropout(HEAD_DROPOUT);
-    let model = fill(&path, bert, &config, tensors, locate, None)?;
+    let config = TaskAdapterConfig::new(plan, head.clone())
+        .with_pooling(names.pooling())
+        .with_head_hidden(names.head_hidden())
+        .with_head_dropout(HEAD_DROPOUT);
+    let model = fill(&path, bert, &config, tensors, |path| locate(names, path), None)?;
     Ok(Imported { model, name: "default".to_owned(), head, warnings: Vec::new() })
 }
 
-/// The plan in the bytes of an `adapter_config.json`, for a base with this many layers; `path` is for error messages.
+/// The plan in the bytes of an `adapter_config.json`, for a base; `path` is for error messages.
 ///
 /// # Errors
 /// If they are not JSON, or a setting is not supported.
-pub fn parse_settings(
-    path: &Path,
-    bytes: &[u8],
-    n_layers: usize,
-) -> Result<AdapterPlan, AdapterError> {
-    config::plan(Settings::parse(path, bytes)?, n_layers)
+pub fn parse_settings(path: &Path, bytes: &[u8], bert: &Bert) -> Result<AdapterPlan, AdapterError> {
+    config::plan(Settings::parse(path, bytes)?, bert)
 }
 
-/// Writes a model as a directory that `PeftModel.from_pretrained` reads on a `BertForSequenceClassification`.
+/// Writes a model as a directory that `PeftModel.from_pretrained` reads on a sequence classifier of the base's family,
+/// such as `BertForSequenceClassification`.
 ///
 /// # Errors
 /// If the format does not support something of the task, a weight is not finite, or a file cannot be written.
@@ -96,15 +99,16 @@ pub fn write_directory(
     if *head == HeadKind::Span {
         return Err(unsupported("a head that finds answers in texts", "keep our own file").into());
     }
-    if task.pooling != Pooling::Pooler || task.head_hidden.is_some() {
-        let remedy = "train with the pooling `pooler`, which BertForSequenceClassification has";
-        return Err(unsupported("a head that is not one layer on the pooler", remedy).into());
+    let names = BaseNames::new(model.bert.family());
+    if !names.has_classifier(task) {
+        let what = format!("a head that is not that of {}", names.classifier.architecture);
+        return Err(unsupported(&what, names.remedy()).into());
     }
-    let settings = config::settings(&task.plan, base, model.bert.n_layers())?;
-    let tensors: Tensors = tensors_of(directory, FORMAT, model, locate)?
+    let settings = config::settings(&task.plan, base, &model.bert)?;
+    let tensors: Tensors = tensors_of(directory, FORMAT, model, |path| locate(names, path))?
         .into_iter()
         .map(|(name, data)| {
-            let encoder = if name.starts_with("classifier.") { "" } else { "bert." };
+            let encoder = if names.is_of_classifier(&name) { "" } else { names.prefix };
             (format!("{PREFIX}{encoder}{name}"), data)
         })
         .collect();

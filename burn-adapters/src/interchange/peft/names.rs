@@ -1,10 +1,10 @@
 //! The names of parameters in `PEFT`, without prefixes.
 
-use crate::interchange::hf_names::linear_layer;
+use crate::interchange::base_names::BaseNames;
 use crate::interchange::tensor_mapping::{Axes, TensorLocation};
 
 /// The location of a parameter, by its path in a task.
-pub(super) fn locate(path: &str) -> Option<TensorLocation> {
+pub(super) fn locate(base: BaseNames, path: &str) -> Option<TensorLocation> {
     let factor = |name: &str, of: &str| {
         let factor = match name {
             "dora.magnitude" => {
@@ -17,42 +17,29 @@ pub(super) fn locate(path: &str) -> Option<TensorLocation> {
         };
         Some(TensorLocation::linear(format!("{of}.{factor}.weight")))
     };
-    if let Some(kind) = path.strip_prefix("head.linear.") {
-        return Some(TensorLocation::linear(format!("classifier.{kind}")));
+    if path.starts_with("head.") {
+        return base.classifier_parameter(path);
     }
     if let Some(name) = path.strip_prefix("pooler.") {
-        return factor(name, "pooler.dense");
+        return factor(name, &base.paths.pooler_dense());
     }
-    if let Some(kind) = path.strip_prefix("embeddings_norm.") {
-        return norm("embeddings", kind);
+    if let Some((module, kind)) = base.norm(path) {
+        let name = format!("{module}.ln_tuning_layers.{kind}");
+        return Some(TensorLocation::whole(name, Axes::Same));
     }
     let (index, rest) = path.strip_prefix("layers.")?.split_once('.')?;
     let (part, rest) = rest.split_once('.')?;
-    let layer = format!("encoder.layer.{index}");
+    let (projection, name) = rest.split_once('.')?;
+    let dense = || {
+        let layer = base.linear_layer(projection)?;
+        Some(format!("{}.{index}.{layer}", base.paths.layers))
+    };
     match part {
-        "attention" => norm(&format!("{layer}.attention.output"), rest.strip_prefix("norm.")?),
-        "feed_forward" => norm(&format!("{layer}.output"), rest.strip_prefix("norm.")?),
-        "low_rank" => {
-            let (projection, name) = rest.split_once('.')?;
-            factor(name, &format!("{layer}.{}", linear_layer(projection)?))
-        }
+        "low_rank" => factor(name, &dense()?),
         "scale_output" | "scale_input" => {
-            let (projection, _) = rest.split_once('.')?;
             let axes = if part == "scale_input" { Axes::Row } else { Axes::Column };
-            Some(TensorLocation::whole(
-                format!("{layer}.{}.ia3_l", linear_layer(projection)?),
-                axes,
-            ))
+            Some(TensorLocation::whole(format!("{}.ia3_l", dense()?), axes))
         }
         _ => None,
     }
-}
-
-fn norm(site: &str, kind: &str) -> Option<TensorLocation> {
-    let kind = match kind {
-        "gamma" => "weight",
-        "beta" => "bias",
-        _ => return None,
-    };
-    Some(TensorLocation::whole(format!("{site}.LayerNorm.ln_tuning_layers.{kind}"), Axes::Same))
 }

@@ -5,19 +5,22 @@
 
 use std::collections::BTreeSet;
 
-use burn_bert::{Bert, Projection, Site};
+use burn_bert::{Bert, Encoder, Projection};
 
-use crate::interchange::hf_names::LINEAR_LAYERS;
+use crate::interchange::base_names::BaseNames;
 use crate::methods::layers::Layers;
 
-/// Before the number of a layer.
-pub(super) const ENCODER: &str = "bert.encoder.layer.";
-pub(super) const POOLER: &str = "bert.pooler.dense";
-/// Modules with weights that a plan cannot adapt.
-const EMBEDDINGS: [&str; 3] = [
-    "bert.embeddings.word_embeddings",
-    "bert.embeddings.position_embeddings",
-    "bert.embeddings.token_type_embeddings",
+/// Modules with weights that a plan cannot adapt, in any family.
+const NOT_ADAPTED: [&str; 9] = [
+    "embeddings.word_embeddings",
+    "embeddings.position_embeddings",
+    "embeddings.token_type_embeddings",
+    "embeddings.tok_embeddings",
+    "embeddings.embed_proj",
+    "embeddings_project",
+    "encoder.rel_embeddings",
+    "encoder.relative_attention_bias",
+    "encoder.conv.conv",
 ];
 
 /// The modules that are matched.
@@ -27,34 +30,39 @@ pub(super) struct Targets {
     pub(super) layers: Vec<BTreeSet<Projection>>,
     /// Whether the pooler's projection is matched.
     pub(super) pooler: bool,
-    /// Whether an embedding table is matched.
-    pub(super) embeddings: bool,
-    /// The number of norms; `2 · layers + 1` is all.
-    pub(super) norms: usize,
+    /// Whether a module is matched that no plan adapts, such as an embedding table.
+    pub(super) others: bool,
+    /// The number of norms.
+    norms: usize,
+    /// The number of norms of the base.
+    all_norms: usize,
 }
 
 impl Targets {
     /// The modules whose full names satisfy `matches`.
-    pub(super) fn find(matches: impl Fn(&str) -> bool, n_layers: usize) -> Self {
+    pub(super) fn find(matches: impl Fn(&str) -> bool, bert: &Bert) -> Self {
+        let base = BaseNames::new(bert.family());
+        let (prefix, paths) = (base.prefix, base.paths);
+        let matches = |module: &str| matches(&format!("{prefix}{module}"));
         let of_layer = |layer: usize| -> BTreeSet<Projection> {
-            let named = Projection::ALL.into_iter().zip(LINEAR_LAYERS);
-            let matched = named.filter(|(_, dense)| matches(&format!("{ENCODER}{layer}.{dense}")));
-            matched.map(|(projection, _)| projection).collect()
+            let all = Projection::ALL.into_iter();
+            all.filter(|projection| matches(&paths.projection(layer, *projection))).collect()
         };
-        let is_matched =
-            |site: &Site| matches(&format!("bert.{}", Bert::CHECKPOINT_PATHS.norm(*site)));
+        let sites = bert.norm_sites();
         Self {
-            layers: (0..n_layers).map(of_layer).collect(),
-            pooler: matches(POOLER),
-            embeddings: EMBEDDINGS.iter().any(|name| matches(name)),
-            norms: Site::all(n_layers).filter(is_matched).count(),
+            layers: (0..bert.n_layers()).map(of_layer).collect(),
+            // Classes whose classifier has a hidden layer of its own have no pooler.
+            pooler: base.classifier.hidden.is_none() && matches(&paths.pooler_dense()),
+            others: NOT_ADAPTED.iter().any(|name| matches(name)),
+            norms: sites.iter().filter(|site| matches(&paths.norm(**site))).count(),
+            all_norms: sites.len(),
         }
     }
 
     /// Whether exactly the norms are matched.
     pub(super) fn are_all_norms(&self) -> bool {
         let projections = self.layers.iter().any(|projections| !projections.is_empty());
-        self.norms == 2 * self.layers.len() + 1 && !(projections || self.pooler || self.embeddings)
+        self.norms == self.all_norms && !(projections || self.pooler || self.others)
     }
 
     /// Keeps only the listed layers; an empty list keeps all. Modules outside of the layers are in no list.
@@ -65,7 +73,7 @@ impl Targets {
                     layer.clear();
                 }
             }
-            (self.pooler, self.embeddings) = (false, false);
+            (self.pooler, self.others) = (false, false);
         }
         self
     }

@@ -1,0 +1,161 @@
+//! Adapters of `AdapterHub` and `PEFT` on bases of every family give the logits they gave there, and what is written has
+//! the tensors that the packages wrote (`goldens/family_exchange.py`).
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor};
+use burn_adapters::interchange::{adapter_hub, merged, peft, read_tensors};
+use burn_adapters::{AdaptedBert, HeadKind, Method, Pooling, TaskAdapterConfig};
+use burn_bert::{Bert, BertConfig, BertInput, Encoder};
+
+use crate::adapter_hub::TOLERANCE;
+use crate::fixtures::{input, max_abs_difference, path, read, with_noise};
+
+/// The bases with adapters.
+const NAMES: [&str; 5] = ["camembert", "distilbert", "electra", "roberta", "xlm-roberta"];
+
+fn base_directory(name: &str) -> PathBuf {
+    path("../../../burn-bert/tests/fixtures/families").join(name)
+}
+
+fn base(name: &str) -> Bert {
+    burn_bert::load(&base_directory(name), &Device::flex()).unwrap()
+}
+
+fn texts(name: &str) -> BertInput {
+    input(&read(base_directory(name).join("outputs.safetensors")), "", &Device::flex())
+}
+
+fn import(directory: &Path, bert: Bert) -> AdaptedBert {
+    let is_hub = directory.file_name().unwrap().to_str().unwrap().starts_with("hub-");
+    let imported = if is_hub {
+        adapter_hub::read(directory, bert, None)
+    } else {
+        peft::read(directory, bert, None)
+    };
+    imported.unwrap_or_else(|error| panic!("{}: {error}", directory.display())).model
+}
+
+#[test]
+fn adapters_on_every_family_give_the_logits_of_the_packages_and_are_written_as_they_write_them() {
+    for name in NAMES {
+        let expected = read(path("families").join(name).join("outputs.safetensors"));
+        assert!(expected.len() >= 4, "{name}");
+        for (adapter, logits) in expected {
+            let directory = path("families").join(name).join(&adapter);
+            let model = import(&directory, base(name));
+            let difference = max_abs_difference(&model.forward(&texts(name)).into_data(), &logits);
+            println!("{name} {adapter}: {difference:e}");
+            assert!(difference <= TOLERANCE, "{name} {adapter}: {difference:e}");
+            check_written(&format!("{name} {adapter}"), &directory, &model);
+        }
+    }
+}
+
+/// Exports a model that was imported from a directory, and compares the files.
+fn check_written(what: &str, directory: &Path, model: &AdaptedBert) {
+    let out = tempfile::tempdir().unwrap();
+    let head = model.task.config().head.clone();
+    let (kind, name) = directory.file_name().unwrap().to_str().unwrap().split_once('-').unwrap();
+    let files = if kind == "hub" {
+        adapter_hub::write_directory(out.path(), model, name, &head, true).unwrap();
+        // The head of the family's own class is written as one of the package's.
+        let head =
+            (name != "static").then_some(["model_head.safetensors", "pytorch_model_head.bin"]);
+        [Some(["adapter.safetensors", "pytorch_adapter.bin"]), head]
+    } else {
+        peft::write_directory(out.path(), model, &head, "base").unwrap();
+        [Some(["adapter_model.safetensors", "adapter_model.bin"]), None]
+    };
+    for names in files.into_iter().flatten() {
+        let file = names.iter().find(|file| directory.join(file).is_file()).unwrap();
+        let expected = read_tensors(&directory.join(file)).unwrap();
+        let found = read_tensors(&out.path().join(file)).unwrap();
+        let names = |tensors: &burn_adapters::interchange::Tensors| {
+            tensors.keys().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(names(&found), names(&expected), "{what}: {file}");
+        for (name, data) in &expected {
+            assert_eq!(&found[name], data, "{what}: {name}");
+        }
+    }
+    let again = out.path().join(format!("{kind}-again"));
+    std::fs::create_dir(&again).unwrap();
+    for entry in std::fs::read_dir(out.path()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), again.join(entry.file_name())).unwrap();
+        }
+    }
+    let read_again = import(&again, model.bert.clone());
+    let plans = [&read_again, model].map(|model| model.task.config().plan.clone());
+    assert_eq!(format!("{:?}", plans[0]), format!("{:?}", plans[1]), "{what}");
+}
+
+#[test]
+fn merged_models_of_every_family_keep_their_encoder_and_have_the_names_of_their_class() {
+    for name in NAMES {
+        let bert = base(name);
+        let head = HeadKind::Classification { labels: vec!["a".to_owned(), "b".to_owned()] };
+        let imported = import(&path("families").join(name).join("peft-lora"), bert.clone());
+        let config = TaskAdapterConfig {
+            plan: Method::Lora.plan(2),
+            head: head.clone(),
+            ..imported.task.config().clone()
+        };
+        let task = config.init(&bert).unwrap();
+        let model = with_noise(AdaptedBert::new(bert, task).unwrap());
+        let out = tempfile::tempdir().unwrap();
+        let base_config = BertConfig::from_directory(&base_directory(name)).unwrap();
+        let lost = merged::write_directory(out.path(), &model, &head, &base_config).unwrap();
+        assert!(lost.is_empty(), "{name}: {lost:?}");
+
+        let read_config = BertConfig::from_directory(out.path()).unwrap();
+        assert_eq!(read_config.unknown_keys, Vec::<String>::new(), "{name}");
+        let encoder = burn_bert::load(out.path(), &Device::flex()).unwrap();
+        let mask = texts(name).attention_mask.int().float().unsqueeze_dim::<3>(2);
+        let states = |hidden: Tensor<3>| (hidden * mask.clone()).into_data();
+        let found = states(encoder.forward(&texts(name)));
+        let expected = states(model.bert.forward_with(&texts(name), &model.task));
+        assert!(max_abs_difference(&found, &expected) <= TOLERANCE, "{name}");
+
+        let file = out.path().join("model.safetensors");
+        let found: Vec<String> = read_tensors(&file).unwrap().into_keys().collect();
+        let stored = read_tensors(&base_directory(name).join("model.safetensors")).unwrap();
+        // Bases that were saved without a head have neither the prefix nor a classifier.
+        if stored.keys().any(|name| name.starts_with("classifier.")) {
+            assert_eq!(found, stored.into_keys().collect::<Vec<_>>(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_head_that_the_class_of_the_family_does_not_have_is_refused_or_left_out() {
+    for name in NAMES {
+        let bert = base(name);
+        let head = HeadKind::unnamed(2);
+        let config =
+            TaskAdapterConfig::new(Method::Lora.plan(2), head.clone()).with_pooling(Pooling::Mean);
+        let model = AdaptedBert::new(bert.clone(), config.init(&bert).unwrap()).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let error = peft::write_directory(out.path(), &model, &head, "base").unwrap_err();
+        assert!(error.to_string().contains("ForSequenceClassification"), "{name}: {error}");
+        let base_config = BertConfig::from_directory(&base_directory(name)).unwrap();
+        let lost = merged::write_directory(out.path(), &model, &head, &base_config).unwrap();
+        assert!(lost[0].contains("without its head"), "{name}: {lost:?}");
+        burn_bert::load(out.path(), &Device::flex()).unwrap();
+    }
+}
+
+#[test]
+fn an_adapter_of_another_family_is_refused_by_its_model_type() {
+    let directory = path("families/roberta/hub-houlsby");
+    let error = adapter_hub::read(&directory, base("electra"), None).unwrap_err().to_string();
+    assert!(error.contains("`model_type` is \"roberta\", expected electra"), "{error}");
+    // AdapterHub has no models of this family.
+    let model = import(&path("families/camembert/peft-lora"), base("camembert"));
+    let out = tempfile::tempdir().unwrap();
+    let head = model.task.config().head.clone();
+    let error = adapter_hub::write_directory(out.path(), &model, "a", &head, false).unwrap_err();
+    assert!(error.to_string().contains("CamemBERT"), "{error}");
+}
