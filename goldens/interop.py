@@ -2,7 +2,7 @@
 
 There: `trainer` trains on a small random BERT and exports; the packages load it, with nothing missing and nothing left
 over. Back: the packages save adapters with random weights, and `trainer` imports them; then `walk.py` goes over every
-setting of the packages' configuration classes.
+setting of the packages' configuration classes. Adapters on bases of the other families are imported and exported again.
 
     python interop.py TRAINER     # the program; exit code 1 where anything differs
 """
@@ -21,7 +21,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import adapters
 import torch
 import transformers
-from adapters import BertAdapterModel
+from adapters import AutoAdapterModel, BertAdapterModel
 from peft import IA3Config, LNTuningConfig, LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
@@ -29,6 +29,7 @@ from transformers import (
     BertForSequenceClassification,
     BertModel,
     BertTokenizerFast,
+    PreTrainedTokenizerFast,
 )
 
 from walk import walk
@@ -244,12 +245,129 @@ def back_peft(desk):
         back(desk, f"peft -> trainer: {name}", directory, desk.logits(model))
 
 
+# Small models of the other families: the configuration, what PEFT adapts, and whether AdapterHub has the family.
+SIZE = {"vocab_size": 5 + len(WORDS), "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "intermediate_size": 64, "max_position_embeddings": 32, "pad_token_id": 0}
+BERT_TARGETS = ["query", "value", "intermediate.dense"]
+FAMILIES = {
+    "roberta": (transformers.RobertaConfig(**SIZE, type_vocab_size=1), BERT_TARGETS, True),
+    "xlm-roberta": (transformers.XLMRobertaConfig(**SIZE, type_vocab_size=1), BERT_TARGETS, True),
+    "camembert": (transformers.CamembertConfig(**SIZE, type_vocab_size=1), BERT_TARGETS, False),
+    "distilbert": (transformers.DistilBertConfig(
+        vocab_size=SIZE["vocab_size"], dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=32,
+    ), ["q_lin", "v_lin", "lin1"], True),
+    "electra": (transformers.ElectraConfig(**SIZE, embedding_size=24), BERT_TARGETS, True),
+}
+
+
+class FamilyDesk:
+    """A base of another family, with the texts, the tokens and the judgement of the first desk."""
+
+    def __init__(self, desk, name, config):
+        self.desk, self.name, self.base = desk, name, f"base-{name}"
+        torch.manual_seed(3)
+        model = transformers.AutoModel.from_config(config)
+        with_noise(model, lambda parameter: True)
+        directory = desk.directory / self.base
+        model.save_pretrained(directory)
+        PreTrainedTokenizerFast(
+            tokenizer_object=desk.tokenizer.backend_tokenizer, pad_token="[PAD]", unk_token="[UNK]",
+            cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
+            model_input_names=["input_ids", "attention_mask"],
+        ).save_pretrained(directory)
+        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(directory)
+
+    def logits(self, model):
+        inputs = self.tokenizer(TEXTS, return_tensors="pt", padding=True)
+        with torch.no_grad():
+            return model.eval()(**inputs).logits
+
+    def there_and_back(self, kind, saved, expected, formats):
+        """Imports what a package has saved, and exports it: both give the package's logits."""
+        desk, what = self.desk, f"{self.name}: {kind}"
+        adapter, base = desk.directory / f"{self.name}-{kind}.safetensors", ("--base", self.base)
+        desk.says("adapter", "import", saved, *base, "--labels", ",".join(LABELS), "--max-length", 16, "--out", adapter)
+        lines = desk.says("predict", adapter, "--input", "texts", *base, "--device", "cpu", "--json")
+        found = torch.tensor([json.loads(line)["logits"] for line in lines.splitlines()])
+        desk.heard.said.clear()
+        desk.compare(f"packages -> trainer: {what}", found, expected)
+        for format, load in formats.items():
+            out = desk.directory / f"{self.name}-{kind}-{format}"
+            desk.says("adapter", "export", adapter, "--format", format, *base, "--out", out)
+            model = load(out)
+            desk.compare(f"trainer -> {format}: {what}", self.logits(model), expected)
+
+    def classifier(self):
+        path = self.desk.directory / self.base
+        model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=len(LABELS))
+        self.desk.heard.said.clear()
+        return model
+
+    def peft(self, kind, config):
+        model = get_peft_model(self.classifier(), config)
+        with_noise(model, lambda parameter: any(
+            part in parameter for part in ("lora_", "ia3_", "ln_tuning", "modules_to_save")))
+        saved = self.desk.directory / f"{self.name}-from-peft-{kind}"
+        model.save_pretrained(str(saved))
+
+        def merged(out):
+            model, info = AutoModelForSequenceClassification.from_pretrained(out, output_loading_info=True)
+            assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+            return model
+
+        self.there_and_back(f"peft-{kind}", saved, self.logits(model), {
+            "peft": lambda out: PeftModel.from_pretrained(self.classifier(), str(out)), "merged": merged,
+        })
+
+    def hub(self, kind, config):
+        def load():
+            # `sdpa` adds 1 to the scores of prefixes on DistilBERT.
+            path = self.desk.directory / self.base
+            model = AutoAdapterModel.from_pretrained(path, attn_implementation="eager")
+            self.desk.heard.said.clear()
+            return model
+
+        def activate(model, name):
+            model.set_active_adapters(name)
+            model.active_head = name
+            return model
+
+        model = load()
+        model.add_adapter(kind, config=config)
+        model.add_classification_head(kind, num_labels=len(LABELS))
+        activate(model, kind)
+        with_noise(model, lambda parameter: f".{kind}." in parameter)
+        saved = self.desk.directory / f"{self.name}-from-hub-{kind}"
+        saved.mkdir()
+        model.save_adapter(str(saved), kind)
+
+        def load_adapter(out):
+            model = load()
+            return activate(model, model.load_adapter(str(out)))
+
+        self.there_and_back(f"hub-{kind}", saved, self.logits(model), {"adapter-hub": load_adapter})
+
+
+def families(desk):
+    for name, (config, targets, in_hub) in FAMILIES.items():
+        own = FamilyDesk(desk, name, config)
+        hidden = ["pre_classifier"] if name == "distilbert" else None
+        common = {"task_type": "SEQ_CLS", "modules_to_save": hidden}
+        own.peft("lora", LoraConfig(**common, target_modules=targets))
+        own.peft("dora", LoraConfig(**common, target_modules=targets, use_dora=True))
+        own.peft("ia3", IA3Config(**common, target_modules=targets, feedforward_modules=targets[2:]))
+        if in_hub:
+            own.hub("houlsby", adapters.DoubleSeqBnConfig(reduction_factor=8))
+            own.hub("lora", adapters.LoRAConfig(intermediate_lora=True, output_lora=True))
+            own.hub("mam", adapters.MAMConfig())
+
+
 def main():
     trainer = str(Path(sys.argv[1]).resolve())
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as directory:
         desk = Desk(trainer, directory)
-        for exchange in (there_adapter_hub, there_peft, there_merged, back_adapter_hub, back_peft):
+        for exchange in (there_adapter_hub, there_peft, there_merged, back_adapter_hub, back_peft, families):
             exchange(desk)
         whole = walk(desk, with_noise)
     differing = desk.rows.count(False)
