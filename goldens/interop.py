@@ -256,6 +256,7 @@ FAMILIES = {
     "distilbert": (transformers.DistilBertConfig(
         vocab_size=SIZE["vocab_size"], dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=32,
     ), ["q_lin", "v_lin", "lin1"], True),
+    "mpnet": (transformers.MPNetConfig(**{**SIZE, "pad_token_id": 1}), ["q", "v", "intermediate.dense"], False),
     "electra": (transformers.ElectraConfig(**SIZE, embedding_size=24), BERT_TARGETS, True),
 }
 

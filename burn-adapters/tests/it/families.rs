@@ -12,7 +12,7 @@ use crate::adapter_hub::TOLERANCE;
 use crate::fixtures::{input, max_abs_difference, path, read, with_noise};
 
 /// The bases with adapters.
-const NAMES: [&str; 5] = ["camembert", "distilbert", "electra", "roberta", "xlm-roberta"];
+const NAMES: [&str; 6] = ["camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"];
 
 fn base_directory(name: &str) -> PathBuf {
     path("../../../burn-bert/tests/fixtures/families").join(name)
