@@ -24,7 +24,7 @@ pub struct Batch {
 /// Pads the rows of a [`Batch`] to the longest row, or to the next multiple of a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PadToLongest {
-    /// The id of `[PAD]`.
+    /// The id of the padding token; see [`TokenizedDataset::pad_id`](crate::TokenizedDataset::pad_id).
     pub pad_id: u32,
     /// Lengths are rounded up to a multiple of this: a GPU compiles and tunes its kernels for each length.
     pub length_step: usize,
@@ -33,7 +33,7 @@ pub struct PadToLongest {
 }
 
 impl Default for PadToLongest {
-    /// Pads to the longest row; `[PAD]` is 0 in every published BERT.
+    /// Pads to the longest row with 0, the id of `[PAD]` in every published BERT.
     fn default() -> Self {
         Self { pad_id: 0, length_step: 1, at_most: usize::MAX }
     }

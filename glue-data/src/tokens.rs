@@ -207,7 +207,8 @@ impl TextEncoder {
             },
             label: example.label.clone(),
         });
-        Ok(TokenizedDataset { cut, ..rows.collect::<Vec<_>>().into() })
+        let rows = TokenizedDataset::from(rows.collect::<Vec<_>>());
+        Ok(TokenizedDataset { cut, ..rows.padded_with(self.pad_id) })
     }
 
     /// The part of a text that is tokenized first, up to a space: all of it where it is short.
@@ -225,7 +226,7 @@ impl TextEncoder {
         let refused = |error: tokenizers::Error| DataError::Tokenize { reason: error.to_string() };
         let mut tokenizer = self.tokenizer.clone();
         tokenizer.with_truncation(None).map_err(refused)?;
-        Ok(PieceEncoder { tokenizer, frame: self.frame.clone() })
+        Ok(PieceEncoder { tokenizer, frame: self.frame.clone(), pad_id: self.pad_id })
     }
 }
 
@@ -251,6 +252,8 @@ pub(crate) struct PieceEncoder {
     tokenizer: Tokenizer,
     /// What is put around the texts of a pair.
     pub(crate) frame: PairFrame,
+    /// The id of padding.
+    pub(crate) pad_id: u32,
 }
 
 /// The tokens of a text, and their positions in it.
@@ -281,12 +284,13 @@ pub struct TokenizedDataset {
     rows: Arc<[Encoded]>,
     longest: usize,
     cut: usize,
+    pad_id: u32,
 }
 
 impl From<Vec<Encoded>> for TokenizedDataset {
     fn from(rows: Vec<Encoded>) -> Self {
         let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
-        Self { rows: rows.into(), longest, cut: 0 }
+        Self { rows: rows.into(), longest, cut: 0, pad_id: 0 }
     }
 }
 
@@ -294,6 +298,17 @@ impl TokenizedDataset {
     /// The rows.
     pub fn rows(&self) -> &[Encoded] {
         &self.rows
+    }
+
+    /// The same rows, which are padded with this id.
+    #[must_use]
+    pub fn padded_with(self, pad_id: u32) -> Self {
+        Self { pad_id, ..self }
+    }
+
+    /// The id with which the rows are padded; 0 unless it was set.
+    pub fn pad_id(&self) -> u32 {
+        self.pad_id
     }
 
     /// The number of tokens of the longest row.

@@ -6,8 +6,8 @@ use anyhow::Context;
 use clap::Parser;
 use trainer_app::cli::{AdapterCommand, Cli, Command};
 use trainer_app::commands::{
-    ablate, adapter, bank, bench, completions, data, evaluate, inspect, predict, report, sweep,
-    train,
+    ablate, adapter, bank, base, bench, completions, data, evaluate, inspect, predict, report,
+    sweep, train,
 };
 use trainer_app::exit::{ExitStatus, error_as_json, exit_code, exit_interrupted};
 use trainer_app::system::process;
@@ -72,7 +72,7 @@ fn run(command: Command) -> anyhow::Result<ExitStatus> {
         Command::Bench(args) => bench::run(&args),
         Command::Devices(args) => inspect::devices(&args),
         Command::Data { command } => data::run(&command),
-        Command::Base(args) => inspect::base(&args),
+        Command::Base(args) => base::run(&args),
         Command::Adapter { command } => match command {
             AdapterCommand::Inspect { adapter, json } => inspect::adapter(&adapter, json),
             AdapterCommand::Average(args) => adapter::average(&args),

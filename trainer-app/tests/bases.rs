@@ -43,6 +43,49 @@ fn a_whole_base_is_shown_with_its_identity() {
     assert_eq!(json["pooler"], true);
 }
 
+#[test]
+fn a_base_is_inspected_without_reading_its_weights_and_what_is_missing_is_listed() {
+    let desk = Desk::new();
+    let shown = desk.says("base inspect base");
+    for line in [
+        "family      BERT",
+        "size        2 layers, 32 wide, 4 heads,",
+        "texts       24 tokens at most",
+        "tokenizer   WordPiece with 64 tokens (BertTokenizerFast)",
+        "files       config.json (",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert!(!shown.contains("missing"), "{shown}");
+    let whole: Value = serde_json::from_str(&desk.says("base base --json")).unwrap();
+    let json: Value = serde_json::from_str(&desk.says("base inspect base --json")).unwrap();
+    assert_eq!(json["parameters"], whole["parameters"]);
+    assert_eq!(json["missing"], json!([]));
+    assert_eq!(json["tokenizer"]["algorithm"], "WordPiece");
+
+    std::fs::remove_file(desk.path("base/model.safetensors")).unwrap();
+    std::fs::remove_file(desk.path("base/vocab.txt")).unwrap();
+    let shown = desk.says("base inspect base");
+    assert!(shown.contains("missing     tokenizer: "), "{shown}");
+    assert!(shown.contains("missing     weights: "), "{shown}");
+    let said = refused(&desk, "base inspect no/such");
+    assert!(said.contains("no/such is not on this machine; download it with"), "{said}");
+}
+
+#[test]
+fn bases_are_listed_by_name() {
+    let desk = Desk::new();
+    let json: Value = serde_json::from_str(&desk.says("base list --json")).unwrap();
+    let known: Vec<_> = json["known"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|base| base["name"].as_str().unwrap())
+        .collect();
+    assert!(known.contains(&"minilm") && known.contains(&"deberta-v3-base"), "{known:?}");
+    assert!(desk.says("base list").contains("known names"), "{json}");
+}
+
 /// Something that is done to a base.
 type Damage<'a> = &'a dyn Fn(&Desk);
 

@@ -1,6 +1,8 @@
-//! Finds a base by its name: a directory, a model of the Hugging Face hub, or `minilm`; downloads it once.
+//! Finds a base by its name: a directory, a model of the Hugging Face hub, or a short name; downloads it once.
 
+mod cache;
 mod hub;
+mod known;
 mod layout;
 
 use std::collections::BTreeSet;
@@ -16,9 +18,11 @@ use sha2::{Digest, Sha256};
 
 use crate::exit::UsageError;
 use crate::system::digest;
+pub use cache::{CachedBase, cached, files_in};
 use hub::Hub;
-pub(crate) use layout::needed;
+pub use known::{KNOWN, KnownBase};
 use layout::{WEIGHTS, is_base};
+pub(crate) use layout::{needed, tokenizer_files};
 
 /// A base on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,23 +67,41 @@ impl Base {
         }
         if name.starts_with(['.', '/']) || name.matches('/').count() > 1 {
             bail!(
-                "{name} is not a directory; expected minilm, the name of a model on the hub, or a directory with {}",
+                "{name} is not a directory; expected a name of `trainer base list` or of a model on the hub, or a directory with {}",
                 needed()
             );
         }
         // Own downloads come first, so that `trainer base NAME --again` also replaces damaged files of other caches.
         let own = own_cache()?.join(name.replace('/', "--"));
         if !is_base(&own) {
-            let repository = hub::repository(name);
-            let cached = in_hugging_face_cache(repository);
-            if let Some(directory) = cached.filter(|found| hub::check_pinned(name, found).is_ok()) {
-                return Ok(Some(base(directory)));
-            }
-            return Ok(None);
+            // Hugging Face's programs keep a base under the name by which it was asked for.
+            let repositories = [known::repository(name), name];
+            let mut cached = repositories.into_iter().filter_map(in_hugging_face_cache);
+            let found =
+                cached.find(|found| is_base(found) && hub::check_pinned(name, found).is_ok());
+            return Ok(found.map(base));
         }
         hub::check_pinned(name, &own)
             .with_context(|| format!("download it again with `trainer base {name} --again`"))?;
         Ok(Some(base(own)))
+    }
+
+    /// The directory of a base on this machine, which may be incomplete; `None` if there is none.
+    ///
+    /// # Errors
+    /// A path that is not a directory.
+    pub fn find_partial(name: &str) -> Result<Option<PathBuf>> {
+        let as_directory = Path::new(name);
+        if as_directory.is_dir() {
+            let directory = as_directory.canonicalize();
+            return directory.map(Some).with_context(|| format!("resolving {name}"));
+        }
+        if name.starts_with(['.', '/']) || name.matches('/').count() > 1 {
+            bail!("{name} is not a directory");
+        }
+        let own = own_cache()?.join(name.replace('/', "--"));
+        let cached = [known::repository(name), name].into_iter().filter_map(in_hugging_face_cache);
+        Ok([own].into_iter().filter(|own| own.is_dir()).chain(cached).next())
     }
 
     /// Downloads a base again; the existing files are replaced after the new ones are complete.
@@ -90,7 +112,7 @@ impl Base {
         if Path::new(name).is_dir() || name.starts_with(['.', '/']) || name.matches('/').count() > 1
         {
             return Err(UsageError::new(format!(
-                "--again downloads `minilm` or a model of the hub, but {name} is a directory"
+                "--again downloads a model of the hub, but {name} is a directory"
             )));
         }
         let own = own_cache()?.join(name.replace('/', "--"));
@@ -174,7 +196,7 @@ impl Base {
     /// The configuration of the encoder. Prints a warning for unknown keys of its file.
     ///
     /// # Errors
-    /// A file that is missing or malformed, describes a model other than BERT, or has an unsupported setting.
+    /// A file that is missing or malformed, describes a model of an unsupported family, or has an unsupported setting.
     pub fn config(&self) -> Result<BertConfig> {
         let config = BertConfig::from_directory(self.directory())?;
         for key in &config.unknown_keys {
@@ -188,7 +210,7 @@ impl Base {
     /// The tokenizer, which truncates texts to `max_length` tokens, or to the number of positions of the base if lower.
     ///
     /// # Errors
-    /// A tokenizer that is missing, damaged, not BERT's, or does not fit the base's word embeddings.
+    /// A tokenizer that is missing, damaged, of an unsupported class, or does not fit the base's word embeddings.
     pub fn encoder(&self, config: &BertConfig, max_length: usize) -> Result<TextEncoder> {
         let positions = config.longest_text();
         if positions < max_length {
@@ -197,6 +219,8 @@ impl Base {
             ));
         }
         let encoder = TextEncoder::from_directory(self.directory(), max_length.min(positions))?;
+        let encoder =
+            if config.type_vocab_size < 2 { encoder.without_token_types() } else { encoder };
         let unused_rows = encoder.check_rows(config.vocab_size)?;
         for warning in encoder.warnings().iter().chain(&unused_rows) {
             self.warn(warning);
@@ -235,8 +259,7 @@ impl Base {
 
 fn in_hugging_face_cache(repository: &str) -> Option<PathBuf> {
     let repository = hf_hub::Cache::from_env().model(repository.to_owned());
-    let directory = repository.get("config.json")?.parent()?.to_owned();
-    is_base(&directory).then_some(directory)
+    Some(repository.get("config.json")?.parent()?.to_owned())
 }
 
 /// The cache directory of this program: `$TRAINER_CACHE`, or `burn-adapters` in the user's cache directory.

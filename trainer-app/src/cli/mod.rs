@@ -18,7 +18,7 @@ pub use bench::BenchArgs;
 pub use inference::{
     AblateArgs, ColumnArgs, ComposeArgs, EvaluateArgs, InferenceArgs, LabeledRowsArgs, PredictArgs,
 };
-pub use resources::{BaseArgs, DataCommand, DevicesArgs};
+pub use resources::{BaseArgs, BaseCommand, DataCommand, DevicesArgs};
 pub use sweep::{ReportArgs, SweepArgs};
 pub use train::{TaskArgs, TrainArgs, TrainJob};
 
@@ -77,7 +77,7 @@ pub enum Command {
         #[command(subcommand)]
         command: DataCommand,
     },
-    /// Download and verify a base model, and show its location
+    /// Download and verify a base model, and show its location; inspect and list bases
     Base(BaseArgs),
     /// Inspect, average, import and export adapter files
     Adapter {

@@ -47,9 +47,13 @@ pub enum DataCommand {
 
 /// Arguments of `trainer base`.
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct BaseArgs {
-    /// The base: minilm, a Hugging Face name such as bert-base-uncased, or a
-    /// directory
+    /// Without one, the base is downloaded and verified.
+    #[command(subcommand)]
+    pub command: Option<BaseCommand>,
+    /// The base: a name from `trainer base list`, a Hugging Face name such as
+    /// microsoft/deberta-v3-base, or a directory
     #[arg(default_value = "minilm")]
     pub base: String,
     /// Download it again; the existing files are replaced after the new ones are
@@ -59,4 +63,23 @@ pub struct BaseArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Commands on bases.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BaseCommand {
+    /// Show what a base is, from the files that are there; nothing is downloaded
+    Inspect {
+        /// The base: a name, or a directory, which may be incomplete
+        base: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the names of known bases, and the bases on this machine
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }

@@ -14,7 +14,7 @@ use burn_bert::{Bert, BertConfig, Encoder, HiddenActivation};
 use glue_data::TextEncoder;
 use serde::Deserialize;
 
-use crate::base::Base;
+use crate::base::{Base, tokenizer_files};
 use crate::cli::{
     AverageArgs, DirectoryFormat, ExportArgs, ExportFormat, ImportArgs, ImportTensorflowArgs,
 };
@@ -316,14 +316,7 @@ fn check_empty(directory: &Path) -> Result<()> {
 
 /// Copies the files of a tokenizer that exist.
 fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {
-    const FILES: [&str; 5] = [
-        "vocab.txt",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "added_tokens.json",
-    ];
-    for file in FILES.into_iter().filter(|file| from.join(file).is_file()) {
+    for file in tokenizer_files().filter(|file| from.join(file).is_file()) {
         std::fs::copy(from.join(file), to.join(file))
             .with_context(|| format!("copying {file} to {}", to.display()))?;
     }

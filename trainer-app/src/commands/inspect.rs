@@ -1,19 +1,16 @@
-//! `trainer devices`, `trainer base` and `trainer adapter inspect`.
+//! `trainer devices` and `trainer adapter inspect`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
-use burn::module::Module;
 use burn_adapters::file::native::{self, DataSource};
 use burn_adapters::{AdapterPlan, BottleneckConfig};
-use burn_bert::{Encoder, Projection};
-use serde_json::{Value, json};
+use burn_bert::Projection;
+use serde_json::Value;
 
-use crate::base::Base;
-use crate::cli::{BaseArgs, DevicesArgs};
+use crate::cli::DevicesArgs;
 use crate::system::devices;
-use crate::terminal::hints;
 
 /// Runs `trainer devices`.
 ///
@@ -26,51 +23,6 @@ pub fn devices(args: &DevicesArgs) -> Result<()> {
         } else {
             outln!("{:<8} {}", entry.name, entry.description);
         }
-    }
-    Ok(())
-}
-
-/// Runs `trainer base`.
-///
-/// # Errors
-/// A base that cannot be found or downloaded, or whose configuration, tokenizer or weights are incomplete.
-pub fn base(args: &BaseArgs) -> Result<()> {
-    let base = if args.again { Base::fetch_again(&args.base)? } else { Base::locate(&args.base)? };
-    let config = base.config()?;
-    let encoder = base.encoder(&config, config.longest_text())?;
-    // Loading checks every tensor: its shape, its checksum if there is one, and that its values are finite.
-    let bert = burn_bert::load_weights(&config, base.directory(), &devices::resolve("auto")?)?;
-    let (directory, fingerprint) = (base.directory().display(), base.fingerprint()?);
-    let (parameters, tokenizer) = (bert.num_params(), encoder.fingerprint());
-    if args.json {
-        outln!(
-            "{}",
-            json!({
-                "name": base.name(),
-                "directory": directory.to_string(),
-                "fingerprint": fingerprint,
-                "tokenizer": { "fingerprint": tokenizer, "tokens": encoder.tokens() },
-                "parameters": parameters,
-                "pooler": bert.pooler().is_some(),
-                "config": config,
-            })
-        );
-    } else {
-        outln!("{directory}");
-        outln!(
-            "{}: {} layers, {} wide, {} heads, {} token ids",
-            base.name(),
-            config.num_hidden_layers,
-            config.hidden_size,
-            config.num_attention_heads,
-            config.vocab_size
-        );
-        let pooler = if bert.pooler().is_some() { "with" } else { "without" };
-        outln!("weights     complete: {parameters} parameters, all finite, {pooler} pooler");
-        outln!("tokenizer   {} tokens, {tokenizer}", encoder.tokens());
-        outln!("fingerprint {fingerprint}");
-        let name = hints::path(Path::new(&args.base));
-        hints::next(&[(format!("train --base {name}"), "train an adapter for it, on helpdesk")]);
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 pub mod ablate;
 pub mod adapter;
 pub mod bank;
+pub mod base;
 pub mod bench;
 pub mod completions;
 pub mod data;

@@ -211,7 +211,8 @@ pub(super) fn work(
 pub(super) fn run(batch: &[QueuedText], device: &Device) -> Vec<Vec<f32>> {
     let Some(first) = batch.first() else { return Vec::new() };
     let texts = batch.iter().map(|queued| queued.text.clone()).collect();
-    let input = bert_input(&PadToLongest::default().batch(texts, device));
+    let padding = PadToLongest { pad_id: first.registry.pad_id(), ..PadToLongest::default() };
+    let input = bert_input(&padding.batch(texts, device));
     let slots: Option<Vec<usize>> = batch
         .iter()
         .map(|text| match text.slot {

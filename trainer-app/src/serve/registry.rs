@@ -200,6 +200,12 @@ impl Registry {
             .context("there is an encoder for every maximum length")
     }
 
+    /// The id with which texts are padded.
+    pub(super) fn pad_id(&self) -> u32 {
+        // They are all of one tokenizer.
+        self.encoders.values().next().map_or(0, TextEncoder::pad_id)
+    }
+
     /// Logits of texts of tasks that share a batch.
     pub(super) fn run_mixed(
         &self,

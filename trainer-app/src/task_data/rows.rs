@@ -79,7 +79,7 @@ pub fn batch(rows: &TokenizedDataset, indices: &[usize], device: &Device) -> Bat
     let padding = PadToLongest {
         length_step: devices::length_step(device),
         at_most: rows.longest(),
-        ..PadToLongest::default()
+        pad_id: rows.pad_id(),
     };
     padding.batch(items, device)
 }

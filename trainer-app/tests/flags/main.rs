@@ -85,13 +85,13 @@ fn is_listed(list: &[(&str, &str)], a: &str, b: &str) -> bool {
     has(a, b) || has(b, a)
 }
 
-/// The leaves of the command tree, by their words.
+/// The commands that can be run, by their words.
 fn leaves(command: &clap::Command, words: &str) -> Vec<(String, clap::Command)> {
-    if !command.has_subcommands() {
-        return vec![(words.to_owned(), command.clone())];
-    }
     let below = command.get_subcommands().filter(|below| below.get_name() != "help");
-    below.flat_map(|below| leaves(below, format!("{words} {}", below.get_name()).trim())).collect()
+    let below =
+        below.flat_map(|below| leaves(below, format!("{words} {}", below.get_name()).trim()));
+    let runs = !command.is_subcommand_required_set();
+    runs.then(|| (words.to_owned(), command.clone())).into_iter().chain(below).collect()
 }
 
 fn table_of(words: &str) -> &'static Table {

@@ -275,6 +275,13 @@ pub(crate) const TABLES: &[Table] = &[
         included: &[],
     },
     Table {
+        command: "base inspect bert-base-uncased",
+        flags: &[("--json", "")],
+        refused: &[],
+        included: &[],
+    },
+    Table { command: "base list", flags: &[("--json", "")], refused: &[], included: &[] },
+    Table {
         command: "adapter inspect a.safetensors",
         flags: &[("--json", "")],
         refused: &[],

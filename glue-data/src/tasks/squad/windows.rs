@@ -127,7 +127,7 @@ impl Windows {
         let rows_of_questions = rows_of_questions.collect();
         let (rows, windows) = cut.into_iter().flatten().unzip::<_, _, Vec<_>, Vec<_>>();
         Ok(Self {
-            rows: TokenizedDataset::from(rows),
+            rows: TokenizedDataset::from(rows).padded_with(encoder.pad_id),
             of_rows: windows,
             rows_of_questions,
             offsets: contexts.into_iter().map(|context| context.offsets).collect(),
@@ -143,7 +143,7 @@ impl Windows {
     pub fn training_rows(&self) -> TokenizedDataset {
         let rows = self.rows.rows().iter().zip(&self.of_rows);
         let is_labeled = rows.filter(|(_, window)| window.is_labeled).map(|(row, _)| row.clone());
-        TokenizedDataset::from(is_labeled.collect::<Vec<_>>())
+        TokenizedDataset::from(is_labeled.collect::<Vec<_>>()).padded_with(self.rows.pad_id())
     }
 
     /// The window of each row.

@@ -4,11 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn_adapters::file::atomic;
 use burn_bert::BertConfig;
 
-use super::layout::{WEIGHTS, is_base, needed};
+use super::known::repository;
+use super::layout::{
+    OLDER_TOKENIZER, TOKENIZER_SETTINGS, WEIGHTS, WEIGHTS_INDEX, WHOLE_TOKENIZER, has_tokenizer,
+    is_base, needed,
+};
 use crate::download::archive;
 use crate::download::http::{self, Download, Downloader, FetchError, Received};
 use crate::system::lock::Lock;
@@ -31,7 +35,7 @@ impl Pinned {
 }
 
 /// The model behind the name `minilm`: all-MiniLM-L6-v2, Apache-2.0.
-const MINILM_REPOSITORY: &str = "sentence-transformers/all-MiniLM-L6-v2";
+pub(super) const MINILM_REPOSITORY: &str = "sentence-transformers/all-MiniLM-L6-v2";
 const MINILM_FILES: [Pinned; 5] = [
     Pinned {
         name: "config.json",
@@ -68,11 +72,6 @@ const MINILM_WHEEL_SHA256: &str =
 /// some megabytes.
 const MAX_SETTINGS: u64 = 64 << 20;
 
-/// The repository of a base.
-pub(crate) fn repository(name: &str) -> &str {
-    if name == "minilm" { MINILM_REPOSITORY } else { name }
-}
-
 /// Checks the files of a base whose content is known, which is only `minilm`.
 ///
 /// # Errors
@@ -103,7 +102,7 @@ impl Hub {
             "{}/{repository}/resolve/{revision}/{file}",
             self.endpoint.trim_end_matches('/')
         );
-        let weights = WEIGHTS.contains(&file);
+        let weights = WEIGHTS.contains(&file) || file.ends_with(".safetensors");
         let pinned = MINILM_FILES
             .iter()
             .find(|pinned| repository == MINILM_REPOSITORY && pinned.name == file);
@@ -116,33 +115,52 @@ impl Hub {
     }
 
     /// Downloads the files of a repository, all of the same commit if the hub sends it, and returns their names.
-    fn receive(&self, repository: &str, into: &Path) -> Result<Vec<&'static str>> {
+    fn receive(&self, repository: &str, into: &Path) -> Result<Vec<String>> {
         let mut files = Vec::new();
-        let mut get = |revision: &str, file: &'static str| -> Result<Received, FetchError> {
+        let mut get = |revision: &str, file: &str| -> Result<Received, FetchError> {
             let download = self.download(repository, revision, file);
             let received = self.downloader.receive(&download, &into.join(file))?;
-            files.push(file);
+            files.push(file.to_owned());
             Ok(received)
         };
         let commit = get("main", "config.json")?.commit;
         let revision = commit.as_deref().unwrap_or("main");
         // Before the weights are downloaded.
-        BertConfig::from_directory(into).with_context(|| format!("{repository} is not a BERT"))?;
+        BertConfig::from_directory(into)
+            .with_context(|| format!("{repository} is not a supported encoder"))?;
         if repository == MINILM_REPOSITORY {
             for file in &MINILM_FILES[1..] {
                 get(revision, file.name)?;
             }
             return Ok(files);
         }
-        if !was_received(get(revision, "tokenizer.json"))? {
-            get(revision, "vocab.txt")?;
+        for settings in TOKENIZER_SETTINGS {
+            was_received(get(revision, settings))?;
         }
-        for optional in ["tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"] {
-            was_received(get(revision, optional))?;
+        if !was_received(get(revision, WHOLE_TOKENIZER))? {
+            for older in OLDER_TOKENIZER {
+                was_received(get(revision, older))?;
+            }
+            // Before the weights are downloaded.
+            ensure!(has_tokenizer(into), "{repository} has no tokenizer that is supported");
         }
-        if !was_received(get(revision, WEIGHTS[0]))? {
-            get(revision, WEIGHTS[1])?;
+        if was_received(get(revision, WEIGHTS[0]))? {
+            return Ok(files);
         }
+        if was_received(get(revision, WEIGHTS_INDEX))? {
+            let shards = burn_bert::checkpoint::files(into)
+                .with_context(|| format!("reading the shards of {repository}"))?;
+            let names = shards.iter().filter_map(|shard| shard.file_name()?.to_str());
+            for shard in names.map(str::to_owned).collect::<Vec<_>>() {
+                ensure!(
+                    shard.ends_with(".safetensors"),
+                    "{WEIGHTS_INDEX} of {repository} names {shard}, expected a file of safetensors"
+                );
+                get(revision, &shard)?;
+            }
+            return Ok(files);
+        }
+        get(revision, WEIGHTS[1])?;
         Ok(files)
     }
 
@@ -231,10 +249,10 @@ fn beside(own: &Path, suffix: &str) -> Result<PathBuf> {
 }
 
 /// Removes everything but these files from a directory: the version files, and what an earlier call left.
-fn keep_only(files: &[&str], part: &Path) -> Result<()> {
+fn keep_only(files: &[String], part: &Path) -> Result<()> {
     for entry in fs::read_dir(part)? {
         let entry = entry?;
-        if entry.file_name().to_str().is_some_and(|name| files.contains(&name)) {
+        if files.iter().any(|file| entry.file_name() == file.as_str()) {
             continue;
         }
         if entry.file_type()?.is_dir() {
@@ -271,7 +289,7 @@ fn recover(own: &Path) -> Result<()> {
 }
 
 /// Extracts the files of `minilm` from the Python package.
-fn from_package(into: &Path) -> Result<Vec<&'static str>> {
+fn from_package(into: &Path) -> Result<Vec<String>> {
     let downloads = tempfile::Builder::new()
         .prefix(".package.")
         .tempdir_in(into)
@@ -308,7 +326,7 @@ fn from_package(into: &Path) -> Result<Vec<&'static str>> {
         atomic::rename(&found, &into.join(file.name))
             .with_context(|| format!("moving {}", file.name))?;
     }
-    Ok(MINILM_FILES.iter().map(|file| file.name).collect())
+    Ok(MINILM_FILES.iter().map(|file| file.name.to_owned()).collect())
 }
 
 /// The first file with this name in a directory or below.

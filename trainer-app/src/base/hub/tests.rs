@@ -28,9 +28,20 @@ impl Case {
     }
 
     fn fetch(&self, again: bool) -> Result<()> {
-        let hub =
-            Hub { endpoint: self.server.address.clone(), token: None, downloader: impatient() };
-        hub.fetch("some/base", &self.own(), again)
+        self.hub().fetch("some/base", &self.own(), again)
+    }
+
+    fn hub(&self) -> Hub {
+        Hub { endpoint: self.server.address.clone(), token: None, downloader: impatient() }
+    }
+
+    /// Serves the files of a tokenizer of another class instead of `vocab.txt`.
+    fn serve_tokenizer(&self, kind: &str, files: &[&str]) {
+        self.server.remove(&path("vocab.txt"));
+        let fixtures = Path::new("../glue-data/tests/fixtures/tokenizers").join(kind);
+        for file in files {
+            self.server.put(&path(file), &fs::read(fixtures.join(file)).unwrap(), "one");
+        }
     }
 
     fn names(&self, directory: &str) -> Vec<String> {
@@ -83,12 +94,85 @@ fn a_fault_of_the_hub_is_not_an_absent_file() {
 }
 
 #[test]
-fn what_is_no_bert_is_refused_before_its_weights_are_fetched() {
+fn what_is_no_encoder_is_refused_before_its_weights_are_fetched() {
     let case = Case::new();
-    case.server.put(&path("config.json"), b"{\"model_type\": \"distilbert\", \"dim\": 8}", "two");
+    case.server.put(&path("config.json"), b"{\"model_type\": \"gpt2\", \"n_embd\": 8}", "two");
     let error = format!("{:#}", case.fetch(false).unwrap_err());
-    assert!(error.contains("some/base is not a BERT"), "{error}");
+    assert!(error.contains("some/base is not a supported encoder"), "{error}");
     assert!(case.server.requests(&path("model.safetensors")).is_empty());
+}
+
+#[test]
+fn a_tokenizer_of_every_kind_is_fetched() {
+    let kinds: [(&str, &[&str]); 5] = [
+        ("roberta", &["merges.txt", "vocab.json"]),
+        ("xlm-roberta", &["sentencepiece.bpe.model"]),
+        ("deberta-v3", &["added_tokens.json", "spm.model", "tokenizer_config.json"]),
+        ("mpnet", &["tokenizer_config.json", "vocab.txt"]),
+        ("modernbert", &["tokenizer.json", "tokenizer_config.json"]),
+    ];
+    for (kind, files) in kinds {
+        let case = Case::new();
+        case.serve_tokenizer(kind, files);
+        case.fetch(false).unwrap();
+        let mut expected = [files, &["config.json", "model.safetensors"]].concat();
+        expected.sort_unstable();
+        assert_eq!(case.names("cache/some--base"), expected, "{kind}");
+        // A second call finds it.
+        case.fetch(false).unwrap();
+        assert_eq!(case.server.requests(&path("model.safetensors")).len(), 1, "{kind}");
+    }
+}
+
+#[test]
+fn a_base_without_a_tokenizer_is_refused_before_its_weights_are_fetched() {
+    let case = Case::new();
+    case.serve_tokenizer("roberta", &["vocab.json"]);
+    let error = format!("{:#}", case.fetch(false).unwrap_err());
+    assert!(error.contains("some/base has no tokenizer that is supported"), "{error}");
+    assert!(case.server.requests(&path("model.safetensors")).is_empty());
+    // Only a 404 means that a file is not there.
+    case.server.fail(&path("merges.txt"), vec![Fault::Status(503, ""); 9]);
+    let error = format!("{:#}", case.fetch(false).unwrap_err());
+    assert!(error.contains("status 503"), "{error}");
+}
+
+#[test]
+fn weights_in_shards_are_fetched_by_their_index() {
+    let case = Case::new();
+    let whole = fs::read(case.directory.path().join("base/model.safetensors")).unwrap();
+    case.server.remove(&path("model.safetensors"));
+    let index = |shard: &str| {
+        format!("{{\"weight_map\": {{\"a\": \"{shard}\", \"b\": \"2.safetensors\"}}}}")
+    };
+    // The version is the index itself.
+    let put = |index: String| {
+        case.server.put(&path("model.safetensors.index.json"), index.as_bytes(), &index);
+    };
+    for shard in ["1.safetensors", "2.safetensors"] {
+        case.server.put(&path(shard), &whole, "one");
+    }
+    for shard in ["../1.safetensors", "config.json"] {
+        put(index(shard));
+        let error = format!("{:#}", case.fetch(false).unwrap_err());
+        assert!(error.contains(shard), "{error}");
+    }
+    put(index("1.safetensors"));
+    case.fetch(false).unwrap();
+    let names = ["1.safetensors", "2.safetensors", "config.json", "model.safetensors.index.json"];
+    assert_eq!(case.names("cache/some--base")[..4], names);
+}
+
+#[test]
+fn a_short_name_is_that_of_its_repository() {
+    let case = Case::new();
+    for file in FILES {
+        let bytes = fs::read(case.directory.path().join("base").join(file)).unwrap();
+        let path = format!("/FacebookAI/roberta-base/resolve/main/{file}");
+        case.server.put(&path, &bytes, "one");
+    }
+    case.hub().fetch("roberta-base", &case.own(), false).unwrap();
+    assert_eq!(case.names("cache/some--base"), FILES);
 }
 
 #[test]
