@@ -356,6 +356,8 @@ def families(desk):
         common = {"task_type": "SEQ_CLS", "modules_to_save": hidden}
         own.peft("lora", LoraConfig(**common, target_modules=targets))
         own.peft("dora", LoraConfig(**common, target_modules=targets, use_dora=True))
+        norms = ["LayerNorm", "sa_layer_norm", "output_layer_norm"] if name == "distilbert" else ["LayerNorm"]
+        own.peft("norms", LNTuningConfig(**common, target_modules=norms))
         own.peft("ia3", IA3Config(**common, target_modules=targets, feedforward_modules=targets[2:]))
         if in_hub:
             own.hub("houlsby", adapters.DoubleSeqBnConfig(reduction_factor=8))

@@ -1,6 +1,5 @@
 //! The linear layer.
 
-use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
@@ -19,7 +18,11 @@ pub fn linear(x: Tensor<3>, layer: &Linear) -> Tensor<3> {
     }
     #[cfg(feature = "flex")]
     if crate::flex::supports(&x) {
-        return crate::flex::linear(x, layer.weight.val(), layer.bias.as_ref().map(Param::val));
+        return crate::flex::linear(
+            x,
+            layer.weight.val(),
+            layer.bias.as_ref().map(burn::module::Param::val),
+        );
     }
     layer.forward(x)
 }

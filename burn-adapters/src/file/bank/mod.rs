@@ -7,20 +7,20 @@
 //! ```
 //!
 //! An adapter is a [`native`] file byte for byte, its header included.
-//! An index is the JSON of an [`Index`]: the base, and where each adapter lies with the SHA-256 of its bytes.
-//! A slot is the magic `burnbank`, then little-endian the version (`u32`), 4 bytes of zeros, a generation, the place and
+//! An index is the JSON of an [`Index`]: the base, and the position of each adapter with the SHA-256 of its bytes.
+//! A slot is the magic `burnbank`, then little-endian the version (`u32`), 4 bytes of zeros, a generation, the position and
 //! the length of an index (`u64` each), and the first 24 bytes of the SHA-256 of the slot so far followed by the index.
 //!
-//! The bank is what the whole slot with the highest generation says; a slot that is neither whole nor empty is
-//! [a warning](Bank::warnings).
-//! A change appends adapters and index, waits for the disk, and then writes the slot that is *not* in force, so that a
-//! change that is cut off anywhere leaves the bank as it was; the next one removes what it appended.
-//! Removed adapters and old indices are dead weight ([`Bank::unused`]).
-//! Nothing in force is ever overwritten, so that one program may add while others read; [`Bank::compact`] writes a new
+//! The content of the bank is that of the intact slot with the highest generation; a slot that is neither intact nor
+//! empty is [a warning](Bank::warnings).
+//! A change appends adapters and an index, flushes them to the disk, and then writes the slot that is *not* in use, so
+//! that a change that is interrupted anywhere leaves the bank as it was; the next change removes what it appended.
+//! Removed adapters and old indices are unused space ([`Bank::unused`]).
+//! Data that is in use is never overwritten, so that one program can add adapters while others read; [`Bank::compact`] writes a new
 //! file in the place of the old one.
 //!
-//! Adapters are read, not mapped: Burn copies weights into tensors of its own, so that a mapping would save nothing and
-//! cost a process its life where the file is cut short.
+//! Adapters are read and not memory-mapped: Burn copies weights into its own tensors, so that a mapping would save
+//! nothing, and a process is killed if a mapped file is truncated.
 
 mod error;
 mod slots;
@@ -43,62 +43,62 @@ use super::native::{self, AdapterHeader, AdapterMetadata, BaseIdentity};
 use crate::error::{AdapterError, FileError};
 use crate::model::adapted::AdaptedBert;
 
-/// The version of the layout described above. In version 1, which is read as well, less is known of the base.
+/// The version of the layout described above. Version 1, which is read as well, has less information about the base.
 pub const BANK_VERSION: u32 = 2;
 
-/// What a bank holds, and where.
+/// The content of a bank.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Index {
     /// The base that all adapters belong to.
     pub base: BaseIdentity,
-    /// Bytes of the base's weights, beside which the adapters' are told.
+    /// Size of the base's weights in bytes, for comparison with the adapters'.
     pub base_bytes: u64,
     /// The adapters by the names of their tasks.
     pub entries: BTreeMap<String, Entry>,
 }
 
-/// Where an adapter lies.
+/// The position of an adapter in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Its first byte in the file.
     pub offset: u64,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub bytes: u64,
     /// SHA-256 of its bytes, in lower-case hexadecimal digits.
     pub sha256: String,
 }
 
-/// An open bank: its index; adapters are read when they are asked for.
+/// An open bank. Its index is in memory; adapters are read on demand.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bank {
     path: PathBuf,
-    /// Both slots, as they were.
+    /// Both slots, as they were when the bank was opened.
     slots: Vec<u8>,
     generation: u64,
     index: Index,
     index_bytes: u64,
     file_bytes: u64,
-    /// Where what is in force ends, and what was in force before; not known where one of the slots is damaged.
+    /// The end of the data of both slots; unknown if one of the slots is damaged.
     end: Option<u64>,
     warnings: Vec<BankWarning>,
 }
 
-/// An adapter file that is to be added.
+/// An adapter file to add.
 #[derive(Debug, Clone, Copy)]
 pub struct NewTask<'a> {
     /// The file.
     pub file: &'a Path,
-    /// The name in the bank, where it is not that of the adapter's task.
+    /// The name in the bank, if it is not that of the adapter's task.
     pub name: Option<&'a str>,
 }
 
 impl Bank {
-    /// Makes an empty bank for a base, whose weights have so many bytes.
+    /// Creates an empty bank for a base, whose weights have `base_bytes` bytes.
     ///
     /// # Errors
-    /// If there is a file already, also one that another process made meanwhile, or none can be written.
+    /// If the file exists already, or cannot be written.
     pub fn create(path: &Path, base: BaseIdentity, base_bytes: u64) -> Result<Self, BankError> {
         if path.exists() {
             return Err(BankError::Exists { path: path.to_owned() });
@@ -114,7 +114,7 @@ impl Bank {
         Self::open(path)
     }
 
-    /// Opens a bank: two slots and one index are read, however many adapters there are.
+    /// Opens a bank. Two slots and one index are read, whatever the number of adapters.
     ///
     /// # Errors
     /// If the file cannot be read, is no bank or one of another version, or is damaged.
@@ -123,22 +123,22 @@ impl Bank {
         read_index(path, &mut file)
     }
 
-    /// Where the bank is.
+    /// The file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it held when it was opened.
+    /// The content when it was opened.
     pub fn index(&self) -> &Index {
         &self.index
     }
 
-    /// The number of changes since the bank was made.
+    /// The number of changes since the bank was created.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Whether the bank is still what it was when it was opened; both slots are read for that.
+    /// Whether the bank is unchanged since it was opened. Both slots are read.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -148,19 +148,19 @@ impl Bank {
         Ok(slots == self.slots)
     }
 
-    /// What is wrong with the bank and does not keep it from being read.
+    /// Problems of the bank that do not prevent reading it.
     pub fn warnings(&self) -> &[BankWarning] {
         &self.warnings
     }
 
-    /// Bytes of the file in which nothing in force lies: removed adapters, old indices, what a cut-off change left.
+    /// Bytes of the file that are not in use: removed adapters, old indices, and the remains of an interrupted change.
     pub fn unused(&self) -> u64 {
         let used = self.index.entries.values().map(|entry| entry.bytes);
         let used = used.chain([START, self.index_bytes]).fold(0, u64::saturating_add);
         self.file_bytes.saturating_sub(used)
     }
 
-    /// What an adapter says about itself, without its numbers.
+    /// The header of an adapter, without its weights.
     ///
     /// # Errors
     /// If there is no such task, or it cannot be read.
@@ -172,11 +172,10 @@ impl Bank {
         Ok(native::header_from(&self.place(task), file.take(entry.bytes), entry.bytes)?)
     }
 
-    /// Reads an adapter and joins it with its base, which has this fingerprint; its checksum and its probe have to come
-    /// out.
+    /// Reads an adapter and joins it with its base, which has this fingerprint; its checksum and its probe are checked.
     ///
     /// # Errors
-    /// If there is no such task, it is damaged, or it is refused as [`native::load`] refuses a file.
+    /// If there is no such task, it is damaged, or [`native::load`] would refuse its file.
     pub fn load(
         &self,
         task: &str,
@@ -218,8 +217,8 @@ impl Bank {
     /// Adds adapter files and publishes them in one change: all of them, or none.
     ///
     /// # Errors
-    /// If a file is no whole adapter, a byte of it was changed or it belongs to another base or tokenizer; if a name is
-    /// taken, is there twice or is none; or if the bank cannot be written.
+    /// If a file is not a complete adapter, was changed, or belongs to another base or tokenizer; if a name is in use,
+    /// appears twice or is invalid; or if the bank cannot be written.
     pub fn add_all(path: &Path, adapters: &[NewTask<'_>]) -> Result<Self, BankError> {
         let mut checked: Vec<(String, AdapterHeader, String)> = Vec::new();
         for NewTask { file, name } in adapters {
@@ -265,7 +264,7 @@ impl Bank {
         })
     }
 
-    /// Takes a task out of the index and publishes that; its bytes stay, [`unused`](Self::unused).
+    /// Removes a task from the index and publishes the change; its bytes stay in the file, [`unused`](Self::unused).
     ///
     /// # Errors
     /// If there is no such task, or the bank cannot be written.
@@ -273,7 +272,7 @@ impl Bank {
         Self::remove_all(path, &[task])
     }
 
-    /// Takes tasks out of the index and publishes that in one change: all of them, or none.
+    /// Removes tasks from the index and publishes that in one change: all of them, or none.
     ///
     /// # Errors
     /// If there is no such task, or the bank cannot be written.
@@ -289,9 +288,9 @@ impl Bank {
         })
     }
 
-    /// Writes the bank anew without what is [`unused`](Self::unused), aside and then in its place.
+    /// Rewrites the bank without the [`unused`](Self::unused) bytes, under a temporary name that is then renamed.
     ///
-    /// Whoever opened the bank before reads on: a task that has moved is looked up again.
+    /// Programs that opened the bank before can continue: a task that has moved is looked up again.
     ///
     /// # Errors
     /// If an adapter is damaged (the bank stays as it was), or the bank cannot be read or written.
@@ -329,7 +328,7 @@ impl Bank {
         }
     }
 
-    /// The bank as it is now, where that is not as it was opened: its adapters may have moved.
+    /// The bank as it is now, if it changed since it was opened: its adapters may have moved.
     fn moved_on(&self) -> Result<Option<Self>, BankError> {
         Ok(if self.is_current()? { None } else { Some(Self::open(&self.path)?) })
     }
@@ -349,7 +348,7 @@ impl Bank {
         })
     }
 
-    /// The file, where an adapter begins.
+    /// The file, positioned at the beginning of an adapter.
     fn at(&self, entry: &Entry) -> Result<File, BankError> {
         let read = |source| io(&self.path, "read", source);
         let mut file = File::open(&self.path).map_err(read)?;
@@ -357,7 +356,7 @@ impl Bank {
         Ok(file)
     }
 
-    /// What an adapter of this bank is called in errors.
+    /// The path of an adapter of this bank in error messages.
     fn place(&self, task: &str) -> PathBuf {
         let mut place = self.path.clone().into_os_string();
         place.push(format!(" ({task})"));

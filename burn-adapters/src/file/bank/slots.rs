@@ -1,4 +1,4 @@
-//! The bytes at the front of a bank: what is in force, and how that changes.
+//! The slots at the beginning of a bank, and how they change.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -12,12 +12,12 @@ use crate::file::atomic;
 
 const MAGIC: &[u8; 8] = b"burnbank";
 pub(super) const SLOT: usize = 64;
-/// What of a slot its checksum covers.
-const SLOT_SAID: usize = 40;
-/// Where adapters and indices begin.
+/// Bytes of a slot that its checksum covers.
+const SLOT_CHECKED: usize = 40;
+/// Position of the first adapter or index.
 pub(super) const START: u64 = 2 * SLOT as u64;
 
-/// Changes a bank that nobody else changes meanwhile: append, wait for the disk, publish.
+/// Changes a bank while no other process does: append, flush, publish.
 pub(super) fn change(
     path: &Path,
     make: impl FnOnce(&mut Bank, &mut File) -> Result<(), BankError>,
@@ -25,7 +25,7 @@ pub(super) fn change(
     let write = |source| io(path, "write", source);
     let (mut file, mut bank) = lock(path)?;
     let generation = bank.next_generation()?;
-    // What a change that was cut off has left is in the way of nothing but the room on the disk.
+    // The remains of an interrupted change only take space on the disk.
     if let Some(end) = bank.end
         && end < bank.file_bytes
     {
@@ -42,7 +42,7 @@ pub(super) fn change(
     let (offset, index) = match appended() {
         Ok(appended) => appended,
         Err(error) => {
-            // A full disk gets its room back; if that fails too, the next change does it.
+            // Frees the space on a full disk; if that fails as well, the next change does it.
             let _ = file.set_len(end);
             return Err(error);
         }
@@ -53,17 +53,17 @@ pub(super) fn change(
     read_index(path, &mut file)
 }
 
-/// Opens a bank that nobody else changes while the file is open: two that add at once would publish over each other.
+/// Opens a bank and locks it: two processes that add at once would overwrite each other's slot.
 pub(super) fn lock(path: &Path) -> Result<(File, Bank), BankError> {
     let write = |source| io(path, "write", source);
     loop {
         let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(write)?;
-        // The lock ends with the file handle, however that ends.
+        // The lock is released with the file handle.
         file.lock().map_err(write)?;
         let bank = read_index(path, &mut file)?;
-        // While this one waited, the file may have been replaced by a compact one.
+        // While waiting for the lock, the file may have been replaced by a compact one.
         if bank.is_current()? {
-            // Whoever writes such files holds the lock, or is about to be refused.
+            // A process that writes such files holds the lock, or is about to be refused.
             atomic::remove_partial_of(path).map_err(write)?;
             return Ok((file, bank));
         }
@@ -88,7 +88,7 @@ pub(super) fn slot(generation: u64, offset: u64, index: &[u8]) -> Vec<u8> {
         slot.extend(number.to_le_bytes());
     }
     let checksum = Sha256::new().chain_update(&slot).chain_update(index).finalize();
-    slot.extend(&checksum[..SLOT - SLOT_SAID]);
+    slot.extend(&checksum[..SLOT - SLOT_CHECKED]);
     slot
 }
 
@@ -99,24 +99,24 @@ pub(super) fn read_slots(file: &mut File) -> std::io::Result<Vec<u8>> {
     Ok(slots)
 }
 
-/// What a slot says.
+/// The content of a slot.
 enum Slot {
-    /// Nothing was ever written there.
+    /// It was never written.
     Empty,
-    /// Index and checksum belong together.
+    /// Its checksum matches the index.
     Whole { version: u64, generation: u64, offset: u64, json: Vec<u8> },
-    /// They do not; the version that stands there may be damaged as well.
+    /// Its checksum does not match; the version may be damaged as well.
     Damaged { version: Option<u64> },
 }
 
-/// Reads what is in force.
+/// Reads the slot that is in use.
 pub(super) fn read_index(path: &Path, file: &mut File) -> Result<Bank, BankError> {
     let read = |source| io(path, "read", source);
     let damaged = |reason: String| BankError::Damaged { path: path.to_owned(), reason };
     let unknown = |version: u64| u32::try_from(version).ok().filter(|known| !is_known(*known));
     let file_bytes = file.metadata().map_err(read)?.len();
     let slots = read_slots(file).map_err(read)?;
-    // The magic of either slot will do: one of them may be torn.
+    // The magic of either slot is sufficient: one of them may be damaged.
     if !slots.chunks(SLOT).any(|slot| slot.starts_with(MAGIC)) {
         return Err(BankError::NotABank { path: path.to_owned() });
     }
@@ -137,7 +137,7 @@ pub(super) fn read_index(path: &Path, file: &mut File) -> Result<Bank, BankError
             }
             Err(source) => return Err(read(source)),
         };
-        // What a later release has written is not to be passed over for what was there before.
+        // An index of a later release must not be ignored in favor of an older one.
         if let Some(found) = unknown(version) {
             return Err(BankError::Version { path: path.to_owned(), found });
         }
@@ -198,8 +198,8 @@ fn read_slot(file: &mut File, slot: &[u8], file_bytes: u64) -> std::io::Result<S
     let mut json = Vec::new();
     file.seek(SeekFrom::Start(offset))?;
     file.take(index_bytes).read_to_end(&mut json)?;
-    let checksum = Sha256::new().chain_update(&slot[..SLOT_SAID]).chain_update(&json).finalize();
-    Ok(if checksum[..SLOT - SLOT_SAID] == slot[SLOT_SAID..] {
+    let checksum = Sha256::new().chain_update(&slot[..SLOT_CHECKED]).chain_update(&json).finalize();
+    Ok(if checksum[..SLOT - SLOT_CHECKED] == slot[SLOT_CHECKED..] {
         Slot::Whole { version, generation, offset, json }
     } else {
         Slot::Damaged { version: Some(version) }

@@ -131,7 +131,7 @@ fn read_lora(settings: &mut Settings, base: &Bert) -> Result<LoraConfig, Adapter
     let targets = targets.only_in(&only);
     let refuse = |expected| settings.refuse(TARGETS, &json!(modules), expected);
     if targets.others {
-        return Err(refuse("linear layers, no embeddings"));
+        return Err(refuse("linear layers of the encoder's layers, no embeddings"));
     }
     let pooler = targets.pooler;
     let (layers, projections) =
