@@ -4,6 +4,7 @@
 mod damaged;
 mod desk;
 mod diverged;
+mod families;
 mod kept_states;
 mod resume;
 #[cfg(unix)]

@@ -1,0 +1,158 @@
+//! Runs on encoders of every family.
+
+use std::path::Path;
+
+use burn::tensor::{Device, TensorData};
+use burn_bert::BertConfig;
+use burn_bert::checkpoint::hugging_face;
+use glue_data::TextEncoder;
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::Value;
+
+use crate::desk::{Desk, TRAIN};
+
+/// The name of the configuration in burn-bert's fixtures, and that of the tokenizer in glue-data's.
+const FAMILIES: [(&str, &str); 6] = [
+    ("roberta", "roberta"),
+    ("xlm-roberta", "xlm-roberta-bpe"),
+    ("camembert", "camembert"),
+    ("distilbert", "distilbert"),
+    ("electra", "electra"),
+    ("mpnet", "mpnet"),
+];
+
+/// A directory with a base of a family, which has its tokenizer and random weights.
+fn desk((family, tokenizer): (&str, &str)) -> Desk {
+    let desk = Desk::new();
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let base = desk.path("base");
+    std::fs::remove_dir_all(&base).unwrap();
+    std::fs::create_dir(&base).unwrap();
+    let files = crates.join("glue-data/tests/fixtures/tokenizers").join(tokenizer);
+    std::fs::copy(files.join("saved.json"), base.join("tokenizer.json")).unwrap();
+    let settings = files.join("tokenizer_config.json");
+    if settings.is_file() {
+        std::fs::copy(settings, base.join("tokenizer_config.json")).unwrap();
+    }
+    let config = crates.join("burn-bert/tests/fixtures/families").join(family).join("config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(config).unwrap()).unwrap();
+    // The tokenizer's class follows from the family.
+    std::fs::write(base.join("config.json"), config.to_string()).unwrap();
+    config["vocab_size"] = TextEncoder::from_directory(&base, 16).unwrap().tokens().into();
+    config["initializer_range"] = 0.3.into();
+    std::fs::write(base.join("config.json"), config.to_string()).unwrap();
+
+    let device = Device::flex();
+    device.seed(1);
+    let bert = BertConfig::from_directory(&base).unwrap().init(&device);
+    let tensors: Vec<(String, TensorData)> = hugging_face::tensors(&bert).into_iter().collect();
+    let views = tensors.iter().map(|(name, data)| {
+        (name, TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes()).unwrap())
+    });
+    let weights = base.join("model.safetensors");
+    safetensors::serialize_to_file(views, None, &weights).unwrap();
+    desk
+}
+
+/// A run with adapters.
+fn line(switches: &str) -> String {
+    format!("{TRAIN} --pooling first-token {switches}")
+}
+
+/// A run of the whole encoder without dropout.
+fn full(epochs: usize, switches: &str) -> String {
+    format!(
+        "train --train rows.csv --text body --label team --base base --device cpu --json --method full --dropout 0 \
+         --epochs {epochs} --batch-size 8 --lr 3e-3 --max-length 16 --pooling first-token {switches}"
+    )
+}
+
+fn check_near(family: &str, found: &[String], expected: &[String], tolerance: f64) {
+    assert_eq!(found.len(), expected.len(), "{family}");
+    for (found, expected) in found.iter().zip(expected) {
+        let [found, expected] = [found, expected].map(|loss| loss.parse::<f64>().unwrap());
+        let apart = (found - expected).abs();
+        assert!(apart <= tolerance, "{family}: losses {found} and {expected}");
+    }
+}
+
+#[test]
+fn a_run_of_every_family_goes_on_after_a_kill_to_the_same_bits() {
+    for family in FAMILIES {
+        let (name, _) = family;
+        let desk = desk(family);
+        desk.says(&line("--name whole"));
+        desk.kill_in_second_epoch(&line(""), "runs/rows/r");
+        desk.says("train --resume runs/rows/r --json --device cpu");
+        assert!(desk.adapter("runs/rows/r") == desk.adapter("runs/rows/whole"), "{name}");
+
+        let adapter = "runs/rows/r/adapter.safetensors --device cpu --input rows.csv --text body";
+        let score = desk.says(&format!("evaluate {adapter} --label team --json"));
+        let score: Value = serde_json::from_str(&score).unwrap();
+        let predictions = desk.says(&format!("predict {adapter} --json"));
+        let right = predictions.lines().enumerate().filter(|(row, line)| {
+            let prediction: Value = serde_json::from_str(line).unwrap();
+            prediction["label"] == ["x", "y"][row % 2]
+        });
+        assert_eq!(predictions.lines().count(), 160, "{name}");
+        let accuracy = right.count() as f64 / 160.0;
+        assert_eq!(score["scores"]["accuracy"], accuracy, "{name}");
+        desk.says("bank create tasks.bank --base base");
+        desk.says("bank add tasks.bank one=runs/rows/r/adapter.safetensors");
+        desk.says("bank add tasks.bank two=runs/rows/whole/adapter.safetensors");
+        desk.says("bank verify tasks.bank --base base --device cpu");
+    }
+}
+
+#[test]
+fn every_family_learns_which_word_decides() {
+    for family in FAMILIES {
+        let said = desk(family).says(&full(8, "--name learns"));
+        let result: Value = serde_json::from_str(&said).unwrap();
+        // A majority class has half of the rows.
+        assert!(result["score"].as_f64().unwrap() > 0.9, "{family:?}: {said}");
+    }
+}
+
+#[test]
+fn layers_that_run_again_learn_as_layers_that_are_kept_in_every_family() {
+    for family in FAMILIES {
+        let desk = desk(family);
+        let losses = |name: &str, switches: &str| {
+            desk.says(&full(1, &format!("--name {name} {switches}")));
+            desk.losses(&format!("runs/rows/{name}"))
+        };
+        let kept = losses("kept", "");
+        check_near(family.0, &losses("again", "--gradient-checkpointing"), &kept, 1e-4);
+    }
+}
+
+#[test]
+fn questions_are_answered_and_states_are_kept_in_every_family() {
+    for family in FAMILIES {
+        let (name, _) = family;
+        let desk = desk(family);
+        desk.write_questions();
+        let losses = |cache: &str, switches: &str| {
+            desk.says(&format!(
+                "train --task squad --data . --base base --device cpu --json --size 4 --epochs 1 --batch-size 8 \
+                 --lr 1e-2 --max-length 24 --adapt-layers 1.. --dropout 0 --cache {cache} --name {cache} {switches}"
+            ));
+            desk.losses(&format!("runs/squad/{cache}"))
+        };
+        let anew = losses("off", "");
+        check_near(name, &losses("memory", ""), &anew, 1e-4);
+        check_near(name, &losses("disk", "--precision bf16"), &anew, 0.3);
+
+        let read = |path: &str| -> Value {
+            serde_json::from_slice(&std::fs::read(desk.path(path)).unwrap()).unwrap()
+        };
+        let published = read("squad/dev-v1.1.json");
+        let answers = read("runs/squad/off/predictions.json");
+        for paragraph in published["data"][0]["paragraphs"].as_array().unwrap() {
+            let answer = answers[paragraph["qas"][0]["id"].as_str().unwrap()].as_str().unwrap();
+            let context = paragraph["context"].as_str().unwrap();
+            assert!(!answer.is_empty() && context.contains(answer), "{name}: {answer}");
+        }
+    }
+}
