@@ -3,11 +3,12 @@
 use burn::module::Module;
 use burn::nn::{Dropout, Linear};
 use burn::tensor::{Bool, Tensor};
-use burn_fused::{AttentionOptions, attention};
+use burn_fused::{AttentionOptions, RelativeTerms, Rotary, attention, dropout, linear};
 
 use crate::insertion::{Insertions, Projection, Site};
 use crate::projection::project;
 use crate::residual::{Residual, ResidualPosition};
+use crate::variations::RelativeAttention;
 
 /// The attention of a layer, with its output projection and residual connection.
 #[derive(Module, Debug)]
@@ -24,6 +25,10 @@ pub(crate) struct AttentionContext<'a> {
     pub(crate) attention_mask: &'a Tensor<2, Bool>,
     /// Added to the scaled scores: `[1, heads, sequence, sequence]`.
     pub(crate) bias: Option<&'a Tensor<4>>,
+    /// The embeddings of the text's distances: `[1, rows, d_model]`.
+    pub(crate) distances: Option<&'a Tensor<3>>,
+    /// The angles of positions in layers that attend to all keys, and to near keys.
+    pub(crate) rotary: Option<&'a [Rotary; 2]>,
 }
 
 /// Multi-head self-attention without its output projection.
@@ -42,6 +47,20 @@ pub(crate) struct SelfAttention {
     /// Number of heads.
     #[module(skip)]
     pub(crate) heads: usize,
+    /// The factor of the scores.
+    #[module(skip)]
+    pub(crate) scale: f64,
+    /// The largest distance between query and key.
+    #[module(skip)]
+    pub(crate) window: Option<usize>,
+    /// `[d_model, d_model]`, of distances as keys, where they do not share the key's.
+    pub(crate) pos_key_proj: Option<Linear>,
+    /// `[d_model, d_model]`, of distances as queries, where they do not share the query's.
+    pub(crate) pos_query_proj: Option<Linear>,
+    /// Of the embeddings of distances.
+    pub(crate) pos_dropout: Dropout,
+    #[module(skip)]
+    pub(crate) relative: Option<RelativeAttention>,
 }
 
 impl Attention {
@@ -78,8 +97,22 @@ impl SelfAttention {
         let query = project(Projection::Query, &self.query);
         let key = project(Projection::Key, &self.key);
         let value = project(Projection::Value, &self.value);
-        let AttentionContext { attention_mask, bias } = context;
-        let options = AttentionOptions { bias, ..AttentionOptions::new(self.heads, &self.dropout) };
+        let AttentionContext { attention_mask, bias, distances, rotary } = context;
+        let [query, key] = match rotary {
+            Some([_, near]) if self.window.is_some() => [near.turn(query), near.turn(key)],
+            Some([all, _]) => [all.turn(query), all.turn(key)],
+            None => [query, key],
+        };
+        let relative = distances.zip(self.relative).map(|(distances, settings)| {
+            self.relative_terms(distances, settings, layer, insertions)
+        });
+        let options = AttentionOptions {
+            scale: Some(self.scale),
+            window: self.window,
+            bias,
+            relative: relative.as_ref(),
+            ..AttentionOptions::new(self.heads, &self.dropout)
+        };
         let Some(prefix) = insertions.prefix(layer, hidden) else {
             return attention(query, key, value, attention_mask, options);
         };
@@ -89,5 +122,36 @@ impl SelfAttention {
         let key = Tensor::cat(vec![prefix.keys, key], 1); // [batch, length + sequence, d_model]
         let value = Tensor::cat(vec![prefix.values, value], 1);
         attention(query, key, value, &attention_mask, options)
+    }
+
+    /// The embeddings of distances as keys and as queries.
+    ///
+    /// <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/deberta_v2/modeling_deberta_v2.py>
+    /// (`disentangled_attention_bias`)
+    ///
+    /// # Shapes
+    /// - distances: `[1, rows, d_model]`
+    fn relative_terms(
+        &self,
+        distances: &Tensor<3>,
+        settings: RelativeAttention,
+        layer: usize,
+        insertions: &dyn Insertions,
+    ) -> RelativeTerms {
+        let distances = dropout(distances.clone(), &self.pos_dropout);
+        let table = |own: &Option<Linear>, shared: &Linear, projection| {
+            let table = match own {
+                Some(own) => linear(distances.clone(), own),
+                None => project(distances.clone(), shared, layer, projection, insertions),
+            };
+            table.squeeze_dim::<2>(0) // [rows, d_model]
+        };
+        let RelativeAttention { content_to_position, position_to_content, .. } = settings;
+        RelativeTerms {
+            key: content_to_position.then(|| table(&self.pos_key_proj, &self.key, Projection::Key)),
+            query: position_to_content
+                .then(|| table(&self.pos_query_proj, &self.query, Projection::Query)),
+            buckets: settings.buckets(),
+        }
     }
 }

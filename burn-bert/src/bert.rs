@@ -3,22 +3,20 @@
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::nn::{DropoutConfig, Embedding, EmbeddingConfig, Initializer, Linear, LinearConfig};
+use burn::nn::{Embedding, Linear};
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
-use burn_fused::LayerNorm;
+use burn_fused::{LayerNorm, Rotary};
 
-use crate::attention::{Attention, AttentionContext, SelfAttention};
-use crate::config::{BertConfig, HiddenActivation, NormPosition, Positions};
+use crate::attention::AttentionContext;
+use crate::config::HiddenActivation;
 use crate::embeddings::Embeddings;
 use crate::encoder::{EmbeddingSizes, Encoder};
 use crate::families::{self, Family};
-use crate::feed_forward::Intermediate;
 use crate::input::BertInput;
 use crate::insertion::{Insertions, Projection, Site};
-use crate::layer::{Layer, LayerStack};
+use crate::layer::LayerStack;
 use crate::paths::ModulePaths;
 use crate::pooler::Pooler;
-use crate::residual::Residual;
 
 /// A BERT-style encoder. Its parameters are named as in Hugging Face's checkpoints of BERT, whatever its
 /// [`family`](Self::family).
@@ -43,6 +41,7 @@ impl Bert {
         embeddings_norm: "embeddings.layer_norm",
         norms: ["attention.output.layer_norm", "output.layer_norm"],
         relative_bias: "encoder.relative_attention_bias",
+        distances: &["encoder.relative"],
         final_norm: "encoder.layer_norm",
         projections: [
             "attention.self_attention.query",
@@ -88,8 +87,7 @@ impl Encoder for Bert {
         let rows = |table: &Embedding| table.weight.lazy_shape()[0];
         EmbeddingSizes {
             vocab_size: rows(&self.embeddings.word_embeddings),
-            positions: rows(&self.embeddings.position_embeddings)
-                - self.embeddings.padding_position.map_or(0, |padding| padding + 1),
+            positions: self.embeddings.longest_text,
             token_types: self.embeddings.token_type_embeddings.as_ref().map_or(0, rows),
         }
     }
@@ -167,8 +165,19 @@ impl Encoder for Bert {
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
         let first = layers.start;
+        let [_, sequence, d_model] = hidden.dims();
         let bias = self.encoder.relative_bias(&hidden);
-        let context = AttentionContext { attention_mask, bias: bias.as_ref() };
+        let relative = self.encoder.relative.as_ref();
+        let distances = relative.map(|relative| relative.forward(sequence, hidden.dtype()));
+        let heads = self.encoder.layer[0].attention.self_attention.heads;
+        let rotary = self.encoder.rotary_thetas;
+        let rotary = rotary.map(|of| of.map(|theta| Rotary::new(sequence, d_model / heads, theta)));
+        let context = AttentionContext {
+            attention_mask,
+            bias: bias.as_ref(),
+            distances: distances.as_ref(),
+            rotary: rotary.as_ref(),
+        };
         self.encoder.layer[layers].iter().enumerate().fold(hidden, |hidden, (index, layer)| {
             layer.forward(hidden, context, first + index, insertions)
         })
@@ -184,82 +193,5 @@ impl Encoder for Bert {
     fn pool_with(&self, hidden: Tensor<3>, insertions: &dyn Insertions) -> Tensor<2> {
         let pooler = self.pooler.as_ref().expect("the caller has checked that there is a pooler");
         pooler.forward(hidden, insertions)
-    }
-}
-
-impl BertConfig {
-    /// An encoder with fresh weights: normal with `initializer_range`, biases 0, as in the reference.
-    /// They are drawn when they are first read.
-    ///
-    /// # Panics
-    /// If the configuration does not pass [`check`](Self::check).
-    pub fn init(&self, device: &Device) -> Bert {
-        let d_model = self.hidden_size;
-        let initializer = Initializer::Normal { mean: 0.0, std: self.initializer_range };
-        let d_embedding = self.embedding_size.unwrap_or(d_model);
-        let embedding = |count| -> Embedding {
-            EmbeddingConfig::new(count, d_embedding)
-                .with_initializer(initializer.clone())
-                .init(device)
-        };
-        let linear = |d_input, d_output| -> Linear {
-            let linear = LinearConfig::new(d_input, d_output)
-                .with_initializer(initializer.clone())
-                .init(device);
-            // Burn's initializer would draw the bias too.
-            Linear { bias: Some(Initializer::Zeros.init([d_output], device)), ..linear }
-        };
-        let layer_norm = |width| LayerNorm::new(width, self.layer_norm_eps, device);
-        let dropout = |rate| DropoutConfig::new(rate).init();
-        let residual = |d_input, rate, has_norm: bool| Residual {
-            dense: linear(d_input, d_model),
-            layer_norm: has_norm.then(|| layer_norm(d_model)),
-            dropout: dropout(rate),
-            norm_position: self.norm_position,
-        };
-        let is_pre_norm = self.norm_position == NormPosition::Pre;
-        let attention_rate =
-            if self.has_attention_output_dropout { self.hidden_dropout_prob } else { 0.0 };
-        let layer = |index| Layer {
-            attention: Attention {
-                self_attention: SelfAttention {
-                    query: linear(d_model, d_model),
-                    key: linear(d_model, d_model),
-                    value: linear(d_model, d_model),
-                    dropout: DropoutConfig::new(self.attention_probs_dropout_prob).init(),
-                    heads: self.num_attention_heads,
-                },
-                output: residual(d_model, attention_rate, !(is_pre_norm && index == 0)),
-            },
-            intermediate: Intermediate {
-                dense: linear(d_model, self.intermediate_size),
-                activation: self.hidden_act,
-            },
-            output: residual(self.intermediate_size, self.hidden_dropout_prob, true),
-        };
-        Bert {
-            embeddings: Embeddings {
-                word_embeddings: embedding(self.vocab_size),
-                position_embeddings: embedding(self.max_position_embeddings),
-                token_type_embeddings: (self.type_vocab_size > 0)
-                    .then(|| embedding(self.type_vocab_size)),
-                layer_norm: layer_norm(d_embedding),
-                dropout: dropout(self.hidden_dropout_prob),
-                projection: self.embedding_size.map(|width| linear(width, d_model)),
-                padding_position: (self.positions == Positions::AfterPadding)
-                    .then_some(self.pad_token_id),
-            },
-            encoder: LayerStack {
-                layer: (0..self.num_hidden_layers).map(layer).collect(),
-                relative_attention_bias: self.relative_attention_buckets.map(|buckets| {
-                    EmbeddingConfig::new(buckets, self.num_attention_heads)
-                        .with_initializer(initializer.clone())
-                        .init(device)
-                }),
-                layer_norm: is_pre_norm.then(|| layer_norm(d_model)),
-            },
-            pooler: self.has_pooler.then(|| Pooler { dense: linear(d_model, d_model) }),
-            family: self.family,
-        }
     }
 }

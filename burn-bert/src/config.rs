@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ConfigError, InputError};
 use crate::families::Family;
 use crate::relative_bias::BUCKETS;
+use crate::variations::{ConvolutionConfig, LocalAttention, OutputDropout, RelativeAttention};
 
 /// The activation of the feed-forward, named as in Hugging Face's `hidden_act`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +40,7 @@ impl From<HiddenActivation> for Activation {
 }
 
 /// The embeddings of positions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Positions {
     /// A table, from its first row.
@@ -48,6 +49,15 @@ pub enum Positions {
     /// A table, from the row after that of the padding id. Padding has the row of its id, as in
     /// `create_position_ids_from_input_ids` of transformers.
     AfterPadding,
+    /// None; the attention knows distances.
+    None,
+    /// Queries and keys are turned by an angle that grows with the position.
+    Rotary {
+        /// The base of the wavelengths in layers that attend to all keys.
+        global_theta: f64,
+        /// The base of the wavelengths in layers that attend to near keys.
+        local_theta: f64,
+    },
 }
 
 /// Where a sub-layer has its LayerNorm.
@@ -116,9 +126,43 @@ pub struct BertConfig {
     /// Width of the embeddings, which are then projected to `hidden_size`; `None` if it is the same.
     #[serde(default, skip_serializing_if = "is_default")]
     pub embedding_size: Option<usize>,
-    /// Whether the output of the attention is dropped out, as that of the feed-forward is.
+    /// Whether the embeddings are projected before their LayerNorm, not after it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub projects_embeddings_before_norm: bool,
+    /// Dropout of the embeddings, in `0..1`, if it differs from that of hidden states.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub embedding_dropout: Option<f64>,
+    /// Which outputs are dropped out.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub output_dropout: OutputDropout,
+    /// Whether half of the wide states of the feed-forward is multiplied with the activation of the other half; the
+    /// first projection then is twice as wide.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub gated_feed_forward: bool,
+    /// Whether the projections of the attention have a bias.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
-    pub has_attention_output_dropout: bool,
+    pub attention_bias: bool,
+    /// Whether the projections of the feed-forward have a bias.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub feed_forward_bias: bool,
+    /// Whether LayerNorms have a shift.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub norm_bias: bool,
+    /// Width of a head, if a file names it: `hidden_size / num_attention_heads`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub attention_head_size: Option<usize>,
+    /// The factor of `1 / √score_terms` of the attention's scores: the number of terms of disentangled attention.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub score_terms: usize,
+    /// Attention to near keys.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub local_attention: Option<LocalAttention>,
+    /// Disentangled attention.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub relative_attention: Option<RelativeAttention>,
+    /// A convolution beside the first layer.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub convolution: Option<ConvolutionConfig>,
     /// Where sub-layers have their LayerNorm.
     #[serde(default, skip_serializing_if = "is_default")]
     pub norm_position: NormPosition,
@@ -132,6 +176,15 @@ pub struct BertConfig {
 
 fn yes() -> bool {
     true
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -168,7 +221,18 @@ impl BertConfig {
             pad_token_id: 0,
             relative_attention_buckets: None,
             embedding_size: None,
-            has_attention_output_dropout: true,
+            projects_embeddings_before_norm: false,
+            embedding_dropout: None,
+            output_dropout: OutputDropout::SubLayers,
+            gated_feed_forward: false,
+            attention_bias: true,
+            feed_forward_bias: true,
+            norm_bias: true,
+            attention_head_size: None,
+            score_terms: 1,
+            local_attention: None,
+            relative_attention: None,
+            convolution: None,
             norm_position: NormPosition::Post,
             has_pooler: true,
             unknown_keys: Vec::new(),
@@ -186,10 +250,15 @@ impl BertConfig {
         }
     }
 
-    /// Sets both dropout rates, in `0..1`.
+    /// Sets all dropout rates, in `0..1`.
     #[must_use]
     pub fn with_dropout(self, dropout: f64) -> Self {
-        Self { hidden_dropout_prob: dropout, attention_probs_dropout_prob: dropout, ..self }
+        Self {
+            hidden_dropout_prob: dropout,
+            attention_probs_dropout_prob: dropout,
+            embedding_dropout: None,
+            ..self
+        }
     }
 
     /// Checks that the values describe an encoder.
@@ -235,6 +304,7 @@ impl BertConfig {
         let rates = [
             ("hidden_dropout_prob", self.hidden_dropout_prob),
             ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+            ("embedding_dropout", self.embedding_dropout.unwrap_or(0.0)),
         ];
         for (key, rate) in rates {
             if !(0.0..1.0).contains(&rate) {
@@ -249,13 +319,15 @@ impl BertConfig {
             let expected = "a standard deviation";
             return wrong("initializer_range", self.initializer_range.to_string(), expected);
         }
-        Ok(())
+        self.check_variations()
     }
 
     /// The most tokens of a text.
     pub fn longest_text(&self) -> usize {
         match self.positions {
-            Positions::Absolute => self.max_position_embeddings,
+            Positions::Absolute | Positions::None | Positions::Rotary { .. } => {
+                self.max_position_embeddings
+            }
             Positions::AfterPadding => {
                 self.max_position_embeddings.saturating_sub(self.pad_token_id.saturating_add(1))
             }

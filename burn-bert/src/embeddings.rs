@@ -16,15 +16,23 @@ use crate::insertion::{Insertions, Site};
 pub(crate) struct Embeddings {
     /// `[vocab_size, d_embedding]`
     pub(crate) word_embeddings: Embedding,
-    /// `[max_position_embeddings, d_embedding]`
-    pub(crate) position_embeddings: Embedding,
+    /// `[max_position_embeddings, d_embedding]`, if positions are added to the words.
+    pub(crate) position_embeddings: Option<Embedding>,
     /// `[type_vocab_size, d_embedding]`
     pub(crate) token_type_embeddings: Option<Embedding>,
     pub(crate) layer_norm: LayerNorm,
     /// After the norm.
     pub(crate) dropout: Dropout,
-    /// `[d_embedding, d_model]`, after the dropout, if the widths differ.
+    /// `[d_embedding, d_model]`, after the dropout or before the norm, if the widths differ.
     pub(crate) projection: Option<Linear>,
+    #[module(skip)]
+    pub(crate) projects_before_norm: bool,
+    /// Whether the result of padding is 0, because a convolution reads it.
+    #[module(skip)]
+    pub(crate) hides_padding: bool,
+    /// The most tokens of a text.
+    #[module(skip)]
+    pub(crate) longest_text: usize,
     /// The id and position of padding, if positions are counted from the next row.
     #[module(skip)]
     pub(crate) padding_position: Option<usize>,
@@ -37,19 +45,29 @@ impl Embeddings {
         let [_, sequence] = input.input_ids.dims();
         assert!(sequence > 0, "a text has no tokens, expected at least one");
         let words = self.word_embeddings.forward(input.input_ids.clone());
-        let positions = self.position_embeddings.forward(self.positions(&input.input_ids));
         let tokens = match &self.token_type_embeddings {
             Some(types) => words + types.forward(input.token_type_ids.clone()),
             None => words,
         };
+        let sum = match &self.position_embeddings {
+            Some(positions) => tokens + positions.forward(self.positions(&input.input_ids)),
+            None => tokens,
+        };
         // The tables may be in half precision; hidden states have the precision of the norms.
-        let hidden = (tokens + positions).cast(self.layer_norm.gamma.val().dtype());
+        let hidden = sum.cast(self.layer_norm.gamma.val().dtype());
+        let project = |hidden, applies: bool| match &self.projection {
+            Some(projection) if applies => linear(hidden, projection),
+            _ => hidden,
+        };
+        let hidden = project(hidden, self.projects_before_norm);
         let hidden = insertions.norm(Site::Embeddings, hidden, &self.layer_norm);
-        let hidden = dropout(hidden, &self.dropout); // [batch, sequence, d_embedding]
-        match &self.projection {
-            Some(projection) => linear(hidden, projection),
-            None => hidden,
-        }
+        let hidden = if self.hides_padding {
+            let padding = input.attention_mask.clone().bool_not();
+            hidden.mask_fill(padding.unsqueeze_dim::<3>(2), 0.0)
+        } else {
+            hidden
+        };
+        project(dropout(hidden, &self.dropout), !self.projects_before_norm)
     }
 
     /// The row of the position table for each token: `[batch or 1, sequence]`.

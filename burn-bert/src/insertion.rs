@@ -46,7 +46,7 @@ impl Site {
 /// The part of an encoder that a parameter belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EncoderPart {
-    /// The embedding tables and their norm, and the table of biases for distances, which all layers share.
+    /// The embedding tables and their norm, and the tables for distances, which all layers share.
     Embeddings,
     /// A layer, counted from 0 at the bottom.
     Layer(usize),

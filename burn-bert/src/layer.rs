@@ -6,9 +6,11 @@ use burn::tensor::Tensor;
 use burn_fused::LayerNorm;
 
 use crate::attention::{Attention, AttentionContext};
+use crate::convolution::Convolution;
 use crate::feed_forward::Intermediate;
 use crate::insertion::{Insertions, Projection, Site};
 use crate::relative_bias::relative_bias;
+use crate::relative_embeddings::RelativeEmbeddings;
 use crate::residual::{Residual, ResidualPosition};
 
 /// All layers, from the bottom: `encoder` in the checkpoint.
@@ -18,8 +20,13 @@ pub(crate) struct LayerStack {
     pub(crate) layer: Vec<Layer>,
     /// `[buckets, heads]`: see [`relative_bias`]. All layers share it.
     pub(crate) relative_attention_bias: Option<Embedding>,
+    /// The embeddings of distances, which all layers share.
+    pub(crate) relative: Option<RelativeEmbeddings>,
     /// Above the last layer, in a pre-norm encoder.
     pub(crate) layer_norm: Option<LayerNorm>,
+    /// The bases of rotary positions in layers that attend to all keys, and to near keys.
+    #[module(skip)]
+    pub(crate) rotary_thetas: Option<[f64; 2]>,
 }
 
 impl LayerStack {
@@ -42,6 +49,8 @@ pub(crate) struct Layer {
     pub(crate) intermediate: Intermediate,
     /// The second half of the feed-forward, with the residual connection.
     pub(crate) output: Residual,
+    /// Beside the layer.
+    pub(crate) convolution: Option<Convolution>,
 }
 
 impl Layer {
@@ -54,12 +63,19 @@ impl Layer {
         layer: usize,
         insertions: &dyn Insertions,
     ) -> Tensor<3> {
+        let beside = self.convolution.as_ref().map(|_| hidden.clone());
         let hidden = self.attention.forward(hidden, context, layer, insertions);
         let site = Site::FeedForward(layer);
         let input = self.output.sub_layer_input(site, &hidden, insertions);
         let wide = self.intermediate.forward(&input, layer, insertions);
         let position = ResidualPosition { layer, site, projection: Projection::FeedForwardOut };
-        self.output.forward(wide, hidden, position, insertions)
+        let output = self.output.forward(wide, hidden, position, insertions);
+        match self.convolution.as_ref().zip(beside) {
+            Some((convolution, input)) => {
+                convolution.forward(input, output, context.attention_mask)
+            }
+            None => output,
+        }
     }
 
     pub(crate) fn projection(&self, projection: Projection) -> &Linear {

@@ -23,6 +23,8 @@ pub struct ModulePaths {
     pub norms: [&'static str; 2],
     /// The table of biases for distances, which all layers share: `encoder.relative_attention_bias`.
     pub relative_bias: &'static str,
+    /// The embeddings of distances and their LayerNorm, which all layers share: `encoder.relative`.
+    pub distances: &'static [&'static str],
     /// The LayerNorm above the last layer: `encoder.layer_norm`.
     pub final_norm: &'static str,
     /// The projections, inside of a layer, in the order of [`Projection::ALL`].
@@ -64,7 +66,9 @@ impl ModulePaths {
     /// The part that the parameter at a path belongs to, if it is one of the encoder's.
     pub fn part(&self, path: &str) -> Option<EncoderPart> {
         let inside = |module: &str| path.strip_prefix(module)?.strip_prefix('.');
-        if inside(self.embeddings).is_some() || inside(self.relative_bias).is_some() {
+        let shared =
+            [self.embeddings, self.relative_bias].into_iter().chain(self.distances.iter().copied());
+        if shared.into_iter().any(|module| inside(module).is_some()) {
             return Some(EncoderPart::Embeddings);
         }
         if inside(self.pooler).is_some() {

@@ -114,9 +114,10 @@ fn relative_scores(
         let table = split(table.clone().unsqueeze(), heads); // [1, heads, rows, d_head]
         x.clone().matmul(table.swap_dims(2, 3))
     };
+    let first = terms.buckets.rows(sequence).start;
     let rows = (0..sequence * sequence).map(|index| {
         let (query, key) = (index / sequence, index % sequence);
-        terms.buckets.row(query, key) as i64
+        (terms.buckets.row(query, key) - first) as i64
     });
     let rows = TensorData::new(rows.collect::<Vec<_>>(), [1, 1, sequence, sequence]);
     let rows = Tensor::<4, Int>::from_data(rows, &query.device());

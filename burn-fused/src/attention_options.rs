@@ -56,7 +56,7 @@ impl<'a> AttentionOptions<'a> {
             assert_shape!(bias, [batches, heads, sequence, sequence]);
         }
         if let Some(relative) = self.relative {
-            let rows = 2 * relative.buckets.span();
+            let rows = relative.buckets.rows(sequence).len();
             for table in [&relative.key, &relative.query].into_iter().flatten() {
                 assert_shape!(table, [rows, d_model]);
             }
@@ -67,13 +67,15 @@ impl<'a> AttentionOptions<'a> {
 /// The terms for distances of disentangled attention: with `r` the row of the distance between query `i` and key `j`,
 /// the score is `scale · (qᵢ kⱼ + qᵢ key[r] + kⱼ query[r])`.
 ///
+/// The tables have the rows of the text's distances only: [`DistanceBuckets::rows`] of its length.
+///
 /// He et al. 2021, *DeBERTa*, section 3.1; <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/deberta_v2/modeling_deberta_v2.py>
 /// (`disentangled_attention_bias`)
 #[derive(Debug, Clone)]
 pub struct RelativeTerms {
-    /// Content to position: the embeddings of distances as keys, `[2 span, d_model]`.
+    /// Content to position: the embeddings of distances as keys, `[rows, d_model]`.
     pub key: Option<Tensor<2>>,
-    /// Position to content: the embeddings of distances as queries, `[2 span, d_model]`.
+    /// Position to content: the embeddings of distances as queries, `[rows, d_model]`.
     pub query: Option<Tensor<2>>,
     /// The rows of distances.
     pub buckets: DistanceBuckets,

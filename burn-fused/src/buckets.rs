@@ -1,5 +1,7 @@
 //! Distances between positions as rows of a table.
 
+use std::ops::Range;
+
 /// Which row of a table of `2 · span` rows belongs to the distance between a query and a key.
 ///
 /// <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/deberta_v2/modeling_deberta_v2.py>
@@ -26,6 +28,12 @@ impl DistanceBuckets {
         match *self {
             Self::Each { span } | Self::Logarithmic { span, .. } => span,
         }
+    }
+
+    /// The rows of the distances in a text.
+    pub fn rows(&self, sequence: usize) -> Range<usize> {
+        let last = sequence.saturating_sub(1);
+        self.row(0, last)..self.row(last, 0) + 1
     }
 
     /// The row of the distance from a key at position `key` to a query at position `query`.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -24,6 +25,7 @@ pub(super) struct Checkpoint {
 }
 
 /// A tensor in a file that is not read yet.
+#[derive(Clone)]
 pub(super) struct Stored {
     /// The path of its parameter.
     pub(super) path: String,
@@ -31,7 +33,34 @@ pub(super) struct Stored {
     pub(super) shape: Vec<usize>,
     /// Its type, if that is not a float.
     pub(super) not_floats: Option<String>,
-    pub(super) read: Box<dyn FnOnce() -> Result<TensorData, BertError>>,
+    pub(super) read: Rc<dyn Fn() -> Result<TensorData, BertError>>,
+}
+
+impl Stored {
+    /// The parameters at several paths, one after the other in the tensor's rows.
+    pub(super) fn split(self, paths: Vec<String>) -> Vec<Self> {
+        let count = paths.len();
+        let rows = self.shape.first().copied().unwrap_or(0);
+        if count == 1 || !rows.is_multiple_of(count) {
+            // Rows that cannot be divided have the wrong shape for each of them.
+            let of = |path| Self { path, ..self.clone() };
+            return paths.into_iter().map(of).collect();
+        }
+        let part = |(index, path)| {
+            let mut shape = self.shape.clone();
+            shape[0] = rows / count;
+            let (read, of_part) = (self.read.clone(), shape.clone());
+            let read = Rc::new(move || {
+                let values = read()?;
+                let length = of_part.iter().product();
+                let values: Vec<f32> =
+                    values.iter::<f32>().skip(index * length).take(length).collect();
+                Ok(TensorData::new(values, of_part.clone()))
+            });
+            Self { path, shape, read, ..self.clone() }
+        };
+        paths.into_iter().enumerate().map(part).collect()
+    }
 }
 
 /// A BERT of the given configuration with all tensors of a checkpoint.
@@ -45,7 +74,7 @@ pub(super) fn fill(
 ) -> Result<Bert, BertError> {
     let Checkpoint { tensors, bytes, name_of, is_transposed } = checkpoint;
     check_expansion(directory, &tensors, bytes)?;
-    check_layers(directory, &tensors, config.num_hidden_layers)?;
+    check_layers(directory, &tensors, config)?;
     let mut problems = Vec::new();
     let mut stored = BTreeMap::new();
     for tensor in tensors {
@@ -117,9 +146,16 @@ fn check_expansion(directory: &Path, tensors: &[Stored], bytes: u64) -> Result<(
 }
 
 /// Refuses another number of layers than the tensors have, before memory is allocated for them.
-fn check_layers(directory: &Path, tensors: &[Stored], expected: usize) -> Result<(), WeightsError> {
-    /// Half of a layer's 16 tensors: with fewer, the layer counts as missing.
-    const MIN_TENSORS: usize = 8;
+fn check_layers(
+    directory: &Path,
+    tensors: &[Stored],
+    config: &BertConfig,
+) -> Result<(), WeightsError> {
+    let expected = config.num_hidden_layers;
+    let biases = 4 * usize::from(config.attention_bias) + 2 * usize::from(config.feed_forward_bias);
+    let of_layer = 6 + biases + if config.norm_bias { 4 } else { 2 };
+    // With fewer, the layer counts as missing.
+    let least = of_layer / 2;
     let layer = |stored: &Stored| match Bert::PARAMETER_PATHS.part(&stored.path) {
         Some(EncoderPart::Layer(layer)) => Some(layer),
         _ => None,
@@ -128,7 +164,7 @@ fn check_layers(directory: &Path, tensors: &[Stored], expected: usize) -> Result
     for layer in tensors.iter().filter_map(layer) {
         *counts.entry(layer).or_default() += 1;
     }
-    let found = counts.values().filter(|count| **count >= MIN_TENSORS).count();
+    let found = counts.values().filter(|count| **count >= least).count();
     if found != expected {
         return Err(WeightsError::Layers { directory: directory.to_owned(), found, expected });
     }

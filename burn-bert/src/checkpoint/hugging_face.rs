@@ -1,9 +1,11 @@
 //! Checkpoints in Hugging Face's layout: `model.safetensors`, whole or in shards, or `pytorch_model.bin`.
 //! One table of renames covers prefixes, old LayerNorm names and heads.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use burn::store::{ModuleStore, PytorchStore, SafetensorsStore, bridge};
 use burn::tensor::{DType, TensorData};
@@ -16,13 +18,21 @@ use crate::families::Family;
 
 /// The weights of a BERT by their names in a checkpoint without prefix, in the checkpoint's layout.
 pub fn tensors(bert: &Bert) -> BTreeMap<String, TensorData> {
-    parameters(bert)
-        .into_iter()
-        .map(|(path, data)| {
-            let data = if is_transposed(&path) { transposed(&data) } else { data };
-            (name_of(bert.family, &path), data)
-        })
-        .collect()
+    let mut tensors = BTreeMap::new();
+    for (path, data) in parameters(bert) {
+        let data = if is_transposed(&path) { transposed(&data) } else { data };
+        match tensors.entry(name_of(bert.family, &path)) {
+            Entry::Vacant(entry) => {
+                entry.insert(data);
+            }
+            // Query, key and value are visited in this order.
+            Entry::Occupied(mut entry) => {
+                let joined = below(entry.get(), &data);
+                entry.insert(joined);
+            }
+        }
+    }
+    tensors
 }
 
 /// Reads the tensors of the encoder in a directory.
@@ -43,10 +53,10 @@ pub(super) fn read(directory: &Path, family: Family) -> Result<Checkpoint, BertE
     }
     let prefix = prefix(directory, &tensors, family)?;
     let tensors = tensors.into_iter().filter_map(|stored| {
-        let path = path_of(family, stored.name.strip_prefix(&prefix)?)?;
-        Some(Stored { path, ..stored })
+        let paths = paths_of(family, stored.name.strip_prefix(&prefix)?)?;
+        Some(stored.split(paths))
     });
-    let tensors = tensors.collect();
+    let tensors = tensors.flatten().collect();
     let name_of = Box::new(move |path: &str| name_of(family, path));
     Ok(Checkpoint { tensors, bytes, name_of, is_transposed })
 }
@@ -155,8 +165,8 @@ fn read_file<S: ModuleStore>(
             name: tensor.name.clone(),
             shape: tensor.shape.to_vec(),
             not_floats: (!is_float(tensor.dtype)).then(|| format!("{:?}", tensor.dtype)),
-            read: Box::new(move || {
-                bridge::into_data(tensor).map_err(|error| damaged(&path, error))
+            read: Rc::new(move || {
+                bridge::into_data(tensor.clone()).map_err(|error| damaged(&path, error))
             }),
         }
     }));
@@ -170,6 +180,25 @@ fn is_float(dtype: DType) -> bool {
 
 fn damaged(path: &Path, error: impl std::fmt::Display) -> BertError {
     WeightsError::Damaged { path: path.to_owned(), reason: error.to_string() }.into()
+}
+
+/// The rows of a matrix, or the elements of a vector, and then those of another.
+fn below(first: &TensorData, second: &TensorData) -> TensorData {
+    let mut shape = first.shape().to_vec();
+    shape[0] += second.shape()[0];
+    TensorData::new(first.iter::<f32>().chain(second.iter()).collect::<Vec<f32>>(), shape)
+}
+
+/// The paths of the parameters in a tensor, by its name without prefix; `None` if it is not part of the encoder.
+fn paths_of(family: Family, name: &str) -> Option<Vec<String>> {
+    match family.files().names.joined {
+        Some(joined) if name.contains(joined.name) => joined
+            .parts
+            .iter()
+            .map(|part| path_of(family, &name.replace(joined.name, part)))
+            .collect(),
+        _ => Some(vec![path_of(family, name)?]),
+    }
 }
 
 /// The parameter path of a name without prefix; `None` if it is not part of the encoder: heads, and the position ids of
@@ -192,15 +221,18 @@ fn path_of(family: Family, name: &str) -> Option<String> {
 
 /// The name of a parameter in the checkpoint.
 fn name_of(family: Family, path: &str) -> String {
-    let renames = family.files().names.renames;
+    let names = &family.files().names;
     let path = path.replace(".gamma", ".weight").replace(".beta", ".bias");
-    renames.iter().fold(path, |name, (in_name, path)| name.replace(path, in_name))
+    let parts = names.joined.iter().flat_map(|joined| joined.parts.map(|part| (joined.name, part)));
+    let renames = parts.chain(names.renames.iter().copied());
+    renames.fold(path, |name, (in_name, path)| name.replace(path, in_name))
 }
 
 /// The matrix of a linear layer is stored as `[d_output, d_input]`, the transpose of Burn's.
 fn is_transposed(path: &str) -> bool {
     path.ends_with(".weight")
         && !path.contains("_embeddings.")
+        && !path.contains(".convolution.")
         && !path.starts_with(Bert::PARAMETER_PATHS.relative_bias)
 }
 

@@ -36,7 +36,7 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
     keys: &[KEYS, SIZES, COMMON],
     read: |_| {},
     write: |_| {},
-    names: CheckpointNames { prefix: "bert.", paths: PATHS, renames: RENAMES },
+    names: CheckpointNames { prefix: "bert.", paths: PATHS, renames: RENAMES, joined: None },
     classifier: ClassifierNames {
         architecture: "BertForSequenceClassification",
         hidden: None,

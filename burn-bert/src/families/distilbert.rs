@@ -81,12 +81,14 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
             (".ffn.lin2.", ".output.dense."),
             (".LayerNorm.", ".layer_norm."),
         ],
+        joined: None,
     },
     classifier: ClassifierNames {
         architecture: "DistilBertForSequenceClassification",
         hidden: Some(ClassifierHidden {
             name: "pre_classifier",
             activation: HiddenActivation::Relu,
+            norm: None,
         }),
         output: "classifier",
         question_answering: "DistilBertForQuestionAnswering",
@@ -104,14 +106,14 @@ fn read(json: &mut Map<String, Value>) {
     default(json, "hidden_act", "gelu");
     json.insert("type_vocab_size".to_owned(), 0.into());
     json.insert("has_pooler".to_owned(), false.into());
-    json.insert("has_attention_output_dropout".to_owned(), false.into());
+    json.insert("output_dropout".to_owned(), "feed-forward".into());
 }
 
 fn write(json: &mut Map<String, Value>) {
     for key in [
         "type_vocab_size",
         "has_pooler",
-        "has_attention_output_dropout",
+        "output_dropout",
         "layer_norm_eps",
         "position_embedding_type",
     ] {

@@ -36,12 +36,14 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
             (".LayerNorm.", ".layer_norm."),
             ("embeddings_project.", "embeddings.projection."),
         ],
+        joined: None,
     },
     classifier: ClassifierNames {
         architecture: "ElectraForSequenceClassification",
         hidden: Some(ClassifierHidden {
             name: "classifier.dense",
             activation: HiddenActivation::Gelu,
+            norm: None,
         }),
         output: "classifier.out_proj",
         question_answering: "ElectraForQuestionAnswering",

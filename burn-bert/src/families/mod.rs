@@ -10,9 +10,11 @@ use crate::paths::ModulePaths;
 use keys::Keys;
 
 pub(crate) mod bert;
+mod deberta;
 mod distilbert;
 mod electra;
 pub(crate) mod keys;
+mod modernbert;
 mod mpnet;
 mod roberta;
 
@@ -35,9 +37,13 @@ pub enum Family {
     Electra,
     /// Song et al. 2020.
     Mpnet,
+    /// He et al. 2021, versions 2 and 3.
+    DebertaV2,
+    /// Warner et al. 2024.
+    ModernBert,
 }
 
-static FAMILIES: [(Family, &FamilyFiles); 7] = [
+static FAMILIES: [(Family, &FamilyFiles); 9] = [
     (Family::Bert, &bert::FILES),
     (Family::Roberta, &roberta::ROBERTA),
     (Family::XlmRoberta, &roberta::XLM_ROBERTA),
@@ -45,6 +51,8 @@ static FAMILIES: [(Family, &FamilyFiles); 7] = [
     (Family::Distilbert, &distilbert::FILES),
     (Family::Electra, &electra::FILES),
     (Family::Mpnet, &mpnet::FILES),
+    (Family::DebertaV2, &deberta::FILES),
+    (Family::ModernBert, &modernbert::FILES),
 ];
 
 /// What Hugging Face's files of a family contain.
@@ -73,6 +81,17 @@ pub(crate) struct CheckpointNames {
     pub(crate) paths: ModulePaths,
     /// Pieces of a name in the checkpoint and of the parameter's path. They are replaced in this order.
     pub(crate) renames: &'static [(&'static str, &'static str)],
+    /// Projections of one layer that are one tensor in the checkpoint.
+    pub(crate) joined: Option<Joined>,
+}
+
+/// Query, key and value as one tensor: one after the other in its rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Joined {
+    /// A piece of the name in the checkpoint.
+    pub(crate) name: &'static str,
+    /// The pieces of the parameters' paths.
+    pub(crate) parts: [&'static str; 3],
 }
 
 /// The head of the class for sequence classification in transformers.
@@ -97,6 +116,8 @@ pub struct ClassifierHidden {
     pub name: &'static str,
     /// After it.
     pub activation: HiddenActivation,
+    /// The name of a LayerNorm after the activation: `head.norm`.
+    pub norm: Option<&'static str>,
 }
 
 impl Family {

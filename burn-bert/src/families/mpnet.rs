@@ -50,6 +50,7 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
             (".attention.LayerNorm.", ".attention.output.layer_norm."),
             (".LayerNorm.", ".layer_norm."),
         ],
+        joined: None,
     },
     classifier: ClassifierNames {
         architecture: "MPNetForSequenceClassification",

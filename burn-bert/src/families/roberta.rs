@@ -24,12 +24,13 @@ pub(super) const ROBERTA: FamilyFiles = FamilyFiles {
     keys: &[KEYS, SIZES, COMMON],
     read,
     write,
-    names: CheckpointNames { prefix: "roberta.", paths: PATHS, renames: RENAMES },
+    names: CheckpointNames { prefix: "roberta.", paths: PATHS, renames: RENAMES, joined: None },
     classifier: ClassifierNames {
         architecture: "RobertaForSequenceClassification",
         hidden: Some(ClassifierHidden {
             name: "classifier.dense",
             activation: HiddenActivation::Tanh,
+            norm: None,
         }),
         output: "classifier.out_proj",
         question_answering: "RobertaForQuestionAnswering",

@@ -46,8 +46,8 @@ impl Case {
             [10, 11].map(|seed| leaf([batch, prefix + sequence, d_model], seed, dtype));
         let bias = self.bias.map(|texts| leaf([texts, heads, sequence, sequence], 12, dtype));
         let terms = self.relative.map(|(has_key, has_query, buckets)| RelativeTerms {
-            key: has_key.then(|| leaf([2 * buckets.span(), d_model], 13, dtype)),
-            query: has_query.then(|| leaf([2 * buckets.span(), d_model], 14, dtype)),
+            key: has_key.then(|| leaf([buckets.rows(sequence).len(), d_model], 13, dtype)),
+            query: has_query.then(|| leaf([buckets.rows(sequence).len(), d_model], 14, dtype)),
             buckets,
         });
         let layer = rate(0.0);

@@ -4,6 +4,7 @@
 //! <https://github.com/google-research/bert/blob/eedf5716ce1268e56f0a50264a88cafad334ac61/modeling.py>
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::GOOGLE_CHECKPOINT;
@@ -35,7 +36,7 @@ pub(super) fn read(directory: &Path) -> Result<Checkpoint, BertError> {
             shape: bundle.shape(&name)?,
             // The bundle checks the type itself.
             not_floats: None,
-            read: Box::new({
+            read: Rc::new({
                 let name = name.clone();
                 move || bundle.read(&name)
             }),

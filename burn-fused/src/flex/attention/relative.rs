@@ -6,14 +6,12 @@ use super::super::matrix::{Matrix, MatrixMut, Threads, multiply};
 use super::block::{Block, Text};
 use crate::buckets::DistanceBuckets;
 
-/// The rows of a table for the distances of a text.
+/// The rows of the tables for the distances of a text.
 #[derive(Debug)]
 pub(super) struct Distances {
-    /// The first row that is used.
-    first: usize,
-    /// The number of rows from there.
+    /// The number of rows.
     pub(super) rows: usize,
-    /// For `key - query + sequence - 1`, the row counted from the first.
+    /// For `key - query + sequence - 1`, the row.
     row: Vec<u32>,
     sequence: usize,
 }
@@ -21,13 +19,12 @@ pub(super) struct Distances {
 impl Distances {
     pub(super) fn new(buckets: DistanceBuckets, sequence: usize) -> Self {
         let last = sequence.saturating_sub(1);
-        let rows: Vec<usize> = (0..sequence + last)
-            .map(|offset| buckets.row(last.saturating_sub(offset), offset.saturating_sub(last)))
-            .collect();
-        let first = rows.iter().copied().min().unwrap_or(0);
-        let end = rows.iter().copied().max().map_or(0, |row| row + 1);
-        let row = rows.iter().map(|row| (row - first) as u32).collect();
-        Self { first, rows: end - first, row, sequence }
+        let rows = buckets.rows(sequence);
+        let row = (0..sequence + last).map(|offset| {
+            let row = buckets.row(last.saturating_sub(offset), offset.saturating_sub(last));
+            (row - rows.start) as u32
+        });
+        Self { row: row.collect(), rows: rows.len(), sequence }
     }
 
     /// The rows for one query and some keys of the text.
@@ -35,9 +32,9 @@ impl Distances {
         &self.row[self.sequence - 1 - query + keys.start..][..keys.len()]
     }
 
-    /// One head of the rows of a table `[rows, d_model]` that are used.
+    /// One head of a table `[rows, d_model]`.
     fn head<'d>(&self, text: &Text<'_>, table: &'d [f32], head: usize) -> Matrix<'d> {
-        text.head(table, self.first..self.first + self.rows, head)
+        text.head(table, 0..self.rows, head)
     }
 
     /// Scaled products of queries or of keys with the rows.
@@ -134,7 +131,7 @@ impl Distances {
         let products = Matrix::new(products, products.len() / self.rows, self.rows);
         multiply(x_gradient, true, scale, products, self.head(text, table, head), Threads::One);
         if !table_gradient.is_empty() {
-            let out = text.head_mut(table_gradient, self.first..self.first + self.rows, head);
+            let out = text.head_mut(table_gradient, 0..self.rows, head);
             multiply(out, true, scale, products.transposed(), x, Threads::One);
         }
     }
