@@ -124,8 +124,8 @@ fn settings_that_are_not_supported_are_refused_by_name() {
         ),
         (
             "DebertaV2Config",
-            json!({ "relative_attention": true, "position_buckets": 1000 }),
-            "max_relative_positions 512, expected more than position_buckets / 2 + 1, 501",
+            json!({ "relative_attention": true, "position_buckets": 1024 }),
+            "max_relative_positions 512, expected more than position_buckets / 2 + 1, 513",
         ),
         ("DebertaV2Config", json!({ "is_decoder": true }), "is_decoder"),
     ] {
