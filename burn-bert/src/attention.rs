@@ -124,7 +124,7 @@ impl SelfAttention {
         attention(query, key, value, &attention_mask, options)
     }
 
-    /// The embeddings of distances as keys and as queries.
+    /// The embeddings of distances as keys and as queries; insertions may differ from text to text.
     ///
     /// <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/models/deberta_v2/modeling_deberta_v2.py>
     /// (`disentangled_attention_bias`)
@@ -139,12 +139,9 @@ impl SelfAttention {
         insertions: &dyn Insertions,
     ) -> RelativeTerms {
         let distances = dropout(distances.clone(), &self.pos_dropout);
-        let table = |own: &Option<Linear>, shared: &Linear, projection| {
-            let table = match own {
-                Some(own) => linear(distances.clone(), own),
-                None => project(distances.clone(), shared, layer, projection, insertions),
-            };
-            table.squeeze_dim::<2>(0) // [rows, d_model]
+        let table = |own: &Option<Linear>, shared: &Linear, projection| match own {
+            Some(own) => linear(distances.clone(), own),
+            None => project(distances.clone(), shared, layer, projection, insertions),
         };
         let RelativeAttention { content_to_position, position_to_content, .. } = settings;
         RelativeTerms {

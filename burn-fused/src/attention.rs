@@ -110,8 +110,8 @@ fn relative_scores(
 ) -> Vec<Tensor<4>> {
     let [batch, heads, sequence, _] = query.dims();
     // Products with every row of a table, `[batch, heads, sequence, rows]`.
-    let products = |x: &Tensor<4>, table: &Tensor<2>| {
-        let table = split(table.clone().unsqueeze(), heads); // [1, heads, rows, d_head]
+    let products = |x: &Tensor<4>, table: &Tensor<3>| {
+        let table = split(table.clone(), heads); // [1 or batch, heads, rows, d_head]
         x.clone().matmul(table.swap_dims(2, 3))
     };
     let first = terms.buckets.rows(sequence).start;

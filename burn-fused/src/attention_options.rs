@@ -50,15 +50,20 @@ impl<'a> AttentionOptions<'a> {
             keys >= sequence || !has_distances,
             "{keys} keys have no distances to {sequence} queries, expected at least as many"
         );
+        let check_texts = |texts: usize| {
+            assert!(texts == 1 || texts == batch, "terms of {texts} texts, expected 1 or {batch}");
+        };
         if let Some(bias) = self.bias {
-            let [batches, ..] = bias.dims();
-            assert!(batches == 1 || batches == batch, "the bias is for {batches} texts of {batch}");
-            assert_shape!(bias, [batches, heads, sequence, sequence]);
+            let [texts, ..] = bias.dims();
+            check_texts(texts);
+            assert_shape!(bias, [texts, heads, sequence, sequence]);
         }
         if let Some(relative) = self.relative {
             let rows = relative.buckets.rows(sequence).len();
             for table in [&relative.key, &relative.query].into_iter().flatten() {
-                assert_shape!(table, [rows, d_model]);
+                let [texts, ..] = table.dims();
+                check_texts(texts);
+                assert_shape!(table, [texts, rows, d_model]);
             }
         }
     }
@@ -73,10 +78,10 @@ impl<'a> AttentionOptions<'a> {
 /// (`disentangled_attention_bias`)
 #[derive(Debug, Clone)]
 pub struct RelativeTerms {
-    /// Content to position: the embeddings of distances as keys, `[rows, d_model]`.
-    pub key: Option<Tensor<2>>,
-    /// Position to content: the embeddings of distances as queries, `[rows, d_model]`.
-    pub query: Option<Tensor<2>>,
+    /// Content to position: the embeddings of distances as keys, `[1 or batch, rows, d_model]`.
+    pub key: Option<Tensor<3>>,
+    /// Position to content: the embeddings of distances as queries, `[1 or batch, rows, d_model]`.
+    pub query: Option<Tensor<3>>,
     /// The rows of distances.
     pub buckets: DistanceBuckets,
 }

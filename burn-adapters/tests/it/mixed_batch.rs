@@ -5,9 +5,9 @@ use burn_adapters::{
     Activation, AdaptedBert, AdapterError, AdapterPlan, ComposeError, HeadKind, Layers, Method,
     MixedBatch, Pooling, Scaling, StackedTasks, TaskAdapterConfig, check_mixable,
 };
-use burn_bert::{BertInput, Encoder};
+use burn_bert::{Bert, BertInput, Encoder, Projection};
 
-use crate::fixtures::{adapted, all_tensors, base, config, max_abs_difference, with_tensors};
+use crate::fixtures::{adapted, all_tensors, base, config, max_abs_difference, path, with_tensors};
 use crate::samples::plans;
 
 /// Sums of a batched product and of a plain one differ in their order.
@@ -15,7 +15,11 @@ const TOLERANCE: f32 = 2e-5;
 
 /// A task whose every trained number differs from what `init` makes, and from those of the others.
 fn task(number: usize, config: &TaskAdapterConfig) -> AdaptedBert {
-    let model = adapted(base(&Device::flex()), config);
+    task_of(base(&Device::flex()), number, config)
+}
+
+fn task_of(bert: Bert, number: usize, config: &TaskAdapterConfig) -> AdaptedBert {
+    let model = adapted(bert, config);
     let kept = all_tensors(&model).into_iter().filter(|(path, _)| model.is_saved(path));
     let moved = kept.map(|(path, data)| {
         let values: Vec<f32> = data
@@ -58,14 +62,17 @@ fn row(input: &BertInput, row: usize) -> BertInput {
 }
 
 fn check_alone(models: &[AdaptedBert], rows: &[Option<usize>], name: &str) {
+    check_alone_on(&base(&Device::flex()), models, rows, name);
+}
+
+fn check_alone_on(bert: &Bert, models: &[AdaptedBert], rows: &[Option<usize>], name: &str) {
     let device = Device::flex();
-    let bert = base(&device);
     let tasks: Vec<_> = models.iter().map(|model| &model.task).collect();
-    let set = StackedTasks::new(&bert, &tasks).unwrap();
+    let set = StackedTasks::new(bert, &tasks).unwrap();
     let per_row = MixedBatch::new(&set, rows, &device);
     let input = texts(rows.len(), &device);
     let hidden = bert.forward_with(&input, &per_row);
-    let logits = per_row.forward(&bert, &input);
+    let logits = per_row.forward(bert, &input);
     for (place, task) in rows.iter().enumerate() {
         let alone = row(&input, place);
         let found = hidden.clone().narrow(0, place, 1).into_data();
@@ -126,6 +133,25 @@ fn each_row_answers_as_it_does_alone() {
     check_alone(&models, &[None, None], "no task");
     check_alone(&models, &[None, Some(4)], "no bottleneck among the rows");
     check_alone(&[], &[None], "an empty set");
+}
+
+/// In DeBERTa, the projections of queries and keys are those of the distances too, which then differ from row to row.
+#[test]
+fn rows_answer_as_they_do_alone_where_projections_serve_distances_too() {
+    let directory = path("../../../burn-bert/tests/fixtures/families/deberta-v3");
+    let bert = burn_bert::load(&directory, &Device::flex()).unwrap();
+    let mut lora = Method::Lora.plan(2);
+    lora.lora.as_mut().unwrap().projections = [Projection::Query, Projection::Key].into();
+    let plans = [lora, Method::Ia3.plan(1), Method::Houlsby.plan(4)];
+    let models: Vec<_> = plans
+        .into_iter()
+        .enumerate()
+        .map(|(number, plan)| {
+            let config = TaskAdapterConfig { pooling: Pooling::FirstToken, ..config(plan) };
+            task_of(bert.clone(), number, &config)
+        })
+        .collect();
+    check_alone_on(&bert, &models, &[Some(1), Some(0), None, Some(2), Some(0)], "DeBERTa");
 }
 
 #[test]

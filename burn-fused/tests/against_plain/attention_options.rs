@@ -16,7 +16,7 @@ struct Case {
     d_head: usize,
     scale: Option<f64>,
     window: Option<usize>,
-    /// The number of texts that the bias is for.
+    /// The number of texts that the bias and the distances as keys are for.
     bias: Option<usize>,
     /// Content to position, position to content.
     relative: Option<(bool, bool, DistanceBuckets)>,
@@ -45,9 +45,10 @@ impl Case {
         let [key, value] =
             [10, 11].map(|seed| leaf([batch, prefix + sequence, d_model], seed, dtype));
         let bias = self.bias.map(|texts| leaf([texts, heads, sequence, sequence], 12, dtype));
+        let texts = self.bias.unwrap_or(1);
         let terms = self.relative.map(|(has_key, has_query, buckets)| RelativeTerms {
-            key: has_key.then(|| leaf([buckets.rows(sequence).len(), d_model], 13, dtype)),
-            query: has_query.then(|| leaf([buckets.rows(sequence).len(), d_model], 14, dtype)),
+            key: has_key.then(|| leaf([texts, buckets.rows(sequence).len(), d_model], 13, dtype)),
+            query: has_query.then(|| leaf([1, buckets.rows(sequence).len(), d_model], 14, dtype)),
             buckets,
         });
         let layer = rate(0.0);

@@ -10,7 +10,7 @@ use super::block::{Block, Text};
 use super::scores::{Scores, product_sizes};
 use super::{Heads, Operands, Slices};
 
-/// The texts whose gradients of shared operands are held at the same time.
+/// The texts whose gradients of operands that they may share are held at the same time.
 const TEXTS_AT_ONCE: usize = 16;
 
 /// The gradients of the operands.
@@ -18,7 +18,7 @@ pub(in super::super) struct Gradients {
     pub(in super::super) query: FlexTensor,
     pub(in super::super) key: FlexTensor,
     pub(in super::super) value: FlexTensor,
-    /// Of the operands that texts share, those that are asked for: bias, relative key and relative query.
+    /// Of the operands that texts may share, those that are asked for: bias, relative key and relative query.
     pub(in super::super) shared: [Option<FlexTensor>; 3],
 }
 
@@ -31,7 +31,7 @@ struct TextGradients<'a> {
     shared: [Vec<f32>; 3],
 }
 
-/// `wants` are the shared operands that need a gradient: bias, relative key and relative query.
+/// `wants` are the operands that texts may share which need a gradient: bias, relative key and relative query.
 pub(in super::super) fn backward(
     gradient: &FlexTensor,
     operands: &Operands,
@@ -46,17 +46,18 @@ pub(in super::super) fn backward(
     let [mut query_gradient, mut key_gradient, mut value_gradient] =
         [one_text, keys_of_one_text, keys_of_one_text].map(|length| vec![0.0; batch * length]);
 
-    let bias_of_text = heads.count * sequence * sequence;
-    let tables = [&slices.relative_key, &slices.relative_query]
-        .map(|table| table.as_ref().map_or(0, |table| table.data().len()));
-    let sizes = [bias_of_text, tables[0], tables[1]];
-    let sizes = [0, 1, 2].map(|shared| if wants[shared] { sizes[shared] } else { 0 });
-    let bias_is_shared = slices.bias.as_ref().is_some_and(|bias| bias.data().len() == bias_of_text);
+    let rows = heads.distances.as_ref().map_or(0, |distances| distances.rows);
+    let sizes = [heads.count * sequence * sequence, rows * d_model, rows * d_model];
+    let sizes = [0, 1, 2].map(|which| if wants[which] { sizes[which] } else { 0 });
+    let operands = [&slices.bias, &slices.relative_key, &slices.relative_query];
+    let is_shared = [0, 1, 2].map(|which| {
+        operands[which].as_ref().is_some_and(|operand| operand.data().len() == sizes[which])
+    });
     let mut shared: [Vec<f32>; 3] = Default::default();
     // Added text by text, so that the number of threads changes no bit.
     let mut add = |of_text: [Vec<f32>; 3]| {
         for (which, (total, of_text)) in shared.iter_mut().zip(of_text).enumerate() {
-            if total.is_empty() || (which == 0 && !bias_is_shared) {
+            if total.is_empty() || !is_shared[which] {
                 total.extend(of_text);
             } else {
                 for (total, x) in total.iter_mut().zip(of_text) {
@@ -91,20 +92,15 @@ pub(in super::super) fn backward(
                 .collect();
             of_texts.into_iter().for_each(&mut add);
         });
-    let [bias, relative_key, relative_query] = shared;
-    let of = |wanted: bool, data: Vec<f32>, like: &Option<Rows>| {
-        let like = like.as_ref().filter(|_| wanted)?;
-        Some(tensor(data, like.shape()))
+    let mut of = |which: usize| {
+        let operand = operands[which].as_ref().filter(|_| wants[which])?;
+        Some(tensor(std::mem::take(&mut shared[which]), operand.shape()))
     };
     Gradients {
         query: tensor(query_gradient, slices.query.shape()),
         key: tensor(key_gradient, slices.key.shape()),
         value: tensor(value_gradient, slices.key.shape()),
-        shared: [
-            of(wants[0], bias, &slices.bias),
-            of(wants[1], relative_key, &slices.relative_key),
-            of(wants[2], relative_query, &slices.relative_query),
-        ],
+        shared: [of(0), of(1), of(2)],
     }
 }
 
@@ -258,17 +254,18 @@ fn relative_gradients(
     let TextGradients { query: query_gradient, key: key_gradient, shared, .. } = gradients;
     let [_, key_table_gradient, query_table_gradient] = shared;
     let [of_queries, of_keys] = products;
-    if let Some(table) = &slices.relative_key {
+    let [key_table, query_table] = slices.tables(text.heads, text.index);
+    if let Some(table) = key_table {
         distances.gradients_of_queries(block, score_gradient, of_queries);
         let x = text.head(query, block.queries.clone(), head);
         let out = text.head_mut(query_gradient, block.queries.clone(), head);
-        distances.backward(text, head, of_queries, (x, out), (table.data(), key_table_gradient));
+        distances.backward(text, head, of_queries, (x, out), (table, key_table_gradient));
     }
-    if let Some(table) = &slices.relative_query {
+    if let Some(table) = query_table {
         distances.gradients_of_keys(block, score_gradient, of_keys);
         let keys = text.keys_of(&block.positions);
         let x = text.head(key, keys.clone(), head);
         let out = text.head_mut(key_gradient, keys, head);
-        distances.backward(text, head, of_keys, (x, out), (table.data(), query_table_gradient));
+        distances.backward(text, head, of_keys, (x, out), (table, query_table_gradient));
     }
 }

@@ -72,9 +72,9 @@ pub(super) struct Operands {
     pub(super) value: FlexTensor,
     /// `[1 or batch, heads, sequence, sequence]`
     pub(super) bias: FlexTensor,
-    /// `[rows, d_model]`
+    /// `[1 or batch, rows, d_model]`
     pub(super) relative_key: FlexTensor,
-    /// `[rows, d_model]`
+    /// `[1 or batch, rows, d_model]`
     pub(super) relative_query: FlexTensor,
 }
 
@@ -126,11 +126,23 @@ impl Slices {
 
     /// The bias of one head of one text, `[sequence, sequence]`.
     fn bias(&self, heads: &Heads, text: usize, head: usize) -> Option<&[f32]> {
-        let bias = self.bias.as_ref()?.data();
         let length = self.sequence * self.sequence;
-        let first = (text * heads.count + head) * length % bias.len();
-        Some(&bias[first..first + length])
+        let of_text = of_text(self.bias.as_ref()?, heads.count * length, text);
+        Some(&of_text[head * length..(head + 1) * length])
     }
+
+    /// The tables of distances of one text as keys and as queries, `[rows, d_model]`.
+    fn tables(&self, heads: &Heads, text: usize) -> [Option<&[f32]>; 2] {
+        let rows = heads.distances.as_ref().map_or(0, |distances| distances.rows);
+        [&self.relative_key, &self.relative_query]
+            .map(|table| Some(of_text(table.as_ref()?, rows * self.d_model, text)))
+    }
+}
+
+/// The part of one text, if the operand is not shared by all texts.
+fn of_text(operand: &Rows, length: usize, text: usize) -> &[f32] {
+    let first = text * length % operand.data().len();
+    &operand.data()[first..first + length]
 }
 
 /// The result, and what the backward pass needs besides the operands.

@@ -36,14 +36,15 @@ impl<'a> Scores<'a> {
         text.products(query, key, block, head, scores);
         if let Some(distances) = &text.heads.distances {
             let [queries, keys] = products;
-            if let Some(table) = &slices.relative_key {
+            let [key_table, query_table] = slices.tables(text.heads, text.index);
+            if let Some(table) = key_table {
                 let x = text.head(query, block.queries.clone(), head);
-                distances.products(text, x, table.data(), head, queries);
+                distances.products(text, x, table, head, queries);
                 distances.add_of_queries(block, queries, scores);
             }
-            if let Some(table) = &slices.relative_query {
+            if let Some(table) = query_table {
                 let x = text.head(key, text.keys_of(&block.positions), head);
-                distances.products(text, x, table.data(), head, keys);
+                distances.products(text, x, table, head, keys);
                 distances.add_of_keys(block, keys, scores);
             }
         }
