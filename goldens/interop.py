@@ -257,6 +257,10 @@ FAMILIES = {
         vocab_size=SIZE["vocab_size"], dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=32,
     ), ["q_lin", "v_lin", "lin1"], True),
     "mpnet": (transformers.MPNetConfig(**{**SIZE, "pad_token_id": 1}), ["q", "v", "intermediate.dense"], False),
+    "deberta-v2": (transformers.DebertaV2Config(
+        **SIZE, type_vocab_size=0, relative_attention=True, position_buckets=8, norm_rel_ebd="layer_norm",
+        share_att_key=True, pos_att_type=["p2c", "c2p"], position_biased_input=False,
+    ), ["query_proj", "value_proj", "intermediate.dense"], True),
     "electra": (transformers.ElectraConfig(**SIZE, embedding_size=24), BERT_TARGETS, True),
 }
 
@@ -352,12 +356,13 @@ class FamilyDesk:
 def families(desk):
     for name, (config, targets, in_hub) in FAMILIES.items():
         own = FamilyDesk(desk, name, config)
-        hidden = ["pre_classifier"] if name == "distilbert" else None
+        hidden = {"distilbert": ["pre_classifier"], "deberta-v2": ["pooler"]}.get(name)
         common = {"task_type": "SEQ_CLS", "modules_to_save": hidden}
         own.peft("lora", LoraConfig(**common, target_modules=targets))
         own.peft("dora", LoraConfig(**common, target_modules=targets, use_dora=True))
         norms = ["LayerNorm", "sa_layer_norm", "output_layer_norm"] if name == "distilbert" else ["LayerNorm"]
-        own.peft("norms", LNTuningConfig(**common, target_modules=norms))
+        if name != "deberta-v2":  # `encoder.LayerNorm`, of the embeddings of distances, would be adapted too.
+            own.peft("norms", LNTuningConfig(**common, target_modules=norms))
         own.peft("ia3", IA3Config(**common, target_modules=targets, feedforward_modules=targets[2:]))
         if in_hub:
             own.hub("houlsby", adapters.DoubleSeqBnConfig(reduction_factor=8))

@@ -85,12 +85,22 @@ impl BaseNames {
 
     /// Whether a task's head is the family's classifier.
     pub(super) fn has_classifier(&self, task: &TaskAdapterConfig) -> bool {
-        task.pooling == self.pooling() && task.head_hidden == self.head_hidden()
+        !self.has_head_norm()
+            && task.pooling == self.pooling()
+            && task.head_hidden == self.head_hidden()
+    }
+
+    /// Whether the classifier has a LayerNorm, which no head of this crate has.
+    pub(super) fn has_head_norm(&self) -> bool {
+        self.classifier.hidden.is_some_and(|hidden| hidden.norm.is_some())
     }
 
     /// How to train a head that is the classifier.
     pub(super) fn remedy(&self) -> &'static str {
         match self.pooling() {
+            _ if self.has_head_norm() => {
+                "that class has a LayerNorm in its head, which is not supported; keep our own file"
+            }
             Pooling::Pooler => "train with the pooling `pooler`",
             _ => "train with the family's own head, on the pooling `first-token`",
         }

@@ -51,7 +51,7 @@ pub fn write_directory(
         (with_head(encoder, &merged, head, names), Vec::new())
     } else {
         let warning = format!(
-            "the encoder is written without its head, for which {} has no place; {} to have both",
+            "the encoder is written without its head, for which {} has no place; to have both, {}",
             names.classifier.architecture,
             names.remedy()
         );

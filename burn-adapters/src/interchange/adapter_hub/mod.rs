@@ -63,7 +63,7 @@ pub fn read(
 
     let path = find(directory, &["adapter.safetensors", "pytorch_adapter.bin"])?;
     let mut tensors = renamed(&path, read_tensors(&path)?, base_names)?;
-    let mut warnings = prefix_warnings(&plan, family);
+    let mut warnings = family_warnings(&plan, family);
     let head_config = directory.join(HEAD_CONFIG);
     let head = if head_config.is_file() {
         let head = HubHead::from_settings(Settings::read(&head_config)?, base_names)?;
@@ -148,9 +148,11 @@ fn supported(family: Family) -> Result<FamilyNames, InterchangeError> {
     })
 }
 
-fn prefix_warnings(plan: &AdapterPlan, family: FamilyNames) -> Vec<String> {
-    let warning = family.prefix_warning.filter(|_| plan.prefix.is_some());
-    warning.map(str::to_owned).into_iter().collect()
+/// What the package computes differently on models of a family.
+fn family_warnings(plan: &AdapterPlan, family: FamilyNames) -> Vec<String> {
+    let prefix = family.prefix_warning.filter(|_| plan.prefix.is_some());
+    let padding = family.padding_warning.filter(|_| plan.depends_on_padding());
+    prefix.into_iter().chain(padding).map(str::to_owned).collect()
 }
 
 fn plan_of(
@@ -269,7 +271,7 @@ pub fn write_directory(
         names(&task.plan, base, (base_names, family_names), named(), Some(named()), hidden);
     let mut all = tensors_of(directory, FORMAT, model, |path| naming.locate(path))?;
 
-    let mut warnings = prefix_warnings(&task.plan, family_names);
+    let mut warnings = family_warnings(&task.plan, family_names);
     let norms: Vec<String> = all.keys().filter(|name| naming.is_norm(name)).cloned().collect();
     if !norms.is_empty() && layer_norms {
         warnings.push(

@@ -18,6 +18,8 @@ pub(super) struct FamilyNames {
     prefix: &'static str,
     /// A warning about prefixes.
     pub(super) prefix_warning: Option<&'static str>,
+    /// A warning about modules that depend on padding.
+    pub(super) padding_warning: Option<&'static str>,
 }
 
 /// The names for a family; `None` if the package has no models of it.
@@ -30,13 +32,21 @@ pub(super) fn family_names(family: Family) -> Option<FamilyNames> {
         attention: "attention.self",
         prefix: "self_prefix",
         prefix_warning: None,
+        padding_warning: None,
     };
     Some(match family.model_type() {
         "bert" => BERT,
         "roberta" => FamilyNames { model_class: "RobertaAdapterModel", ..BERT },
         "xlm-roberta" => FamilyNames { model_class: "XLMRobertaAdapterModel", ..BERT },
         "electra" => FamilyNames { model_class: "ElectraAdapterModel", ..BERT },
-        "deberta-v2" => FamilyNames { model_class: "DebertaV2AdapterModel", ..BERT },
+        "deberta-v2" => FamilyNames {
+            model_class: "DebertaV2AdapterModel",
+            padding_warning: Some(
+                "gates read the hidden states of padding, which transformers masks as queries in DeBERTa; logits of \
+                 padded texts differ",
+            ),
+            ..BERT
+        },
         "distilbert" => FamilyNames {
             model_class: "DistilBertAdapterModel",
             sites: ["attention_adapters", "output_adapters"],
@@ -46,6 +56,7 @@ pub(super) fn family_names(family: Family) -> Option<FamilyNames> {
                 "AdapterHub 1.3.0 adds 1 to the scores of prefixes on DistilBERT, unless the model is loaded with \
                  attn_implementation=\"eager\"; otherwise the logits differ",
             ),
+            padding_warning: None,
         },
         _ => return None,
     })

@@ -44,6 +44,14 @@ pub fn read(
 ) -> Result<Imported, AdapterError> {
     let settings = Settings::read(&directory.join(CONFIG))?;
     let names = BaseNames::new(bert.family());
+    if names.has_head_norm() {
+        return Err(InterchangeError::Unsupported {
+            format: "a task",
+            what: format!("the head of {}", names.classifier.architecture),
+            remedy: "its LayerNorm is not supported",
+        }
+        .into());
+    }
     let plan = config::plan(settings, &bert)?;
     let path = find(directory, &["adapter_model.safetensors", "adapter_model.bin"])?;
     let mut tensors = Tensors::new();
