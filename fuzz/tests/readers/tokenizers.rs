@@ -33,6 +33,43 @@ fn vocabulary() -> Vec<u8> {
     fixture("glue-data/tests/fixtures/vocab.txt")
 }
 
+/// A file of a small tokenizer of one class.
+fn kind(kind: &str, file: &str) -> Vec<u8> {
+    fixture(&format!("glue-data/tests/fixtures/tokenizers/{kind}/{file}"))
+}
+
+#[test]
+fn spm_model() {
+    let settings = br#"{"tokenizer_class": "DebertaV2Tokenizer", "split_by_punct": true}"#;
+    let files: [(&str, &[u8]); 1] = [("tokenizer_config.json", settings)];
+    let seeds = ["deberta-v2", "deberta-v3"].map(|name| kind(name, "spm.model"));
+    run_tokenizer("spm_model", "spm.model", &seeds, &files);
+}
+
+#[test]
+fn sentencepiece_bpe_model() {
+    let files: [(&str, &[u8]); 1] = [("config.json", br#"{"model_type": "camembert"}"#)];
+    let file = "sentencepiece.bpe.model";
+    let seeds = ["camembert", "xlm-roberta-bpe"].map(|name| kind(name, file));
+    run_tokenizer("sentencepiece_bpe_model", file, &seeds, &files);
+}
+
+#[test]
+fn vocab_json() {
+    let merges = kind("roberta", "merges.txt");
+    let files: [(&str, &[u8]); 2] =
+        [("config.json", br#"{"model_type": "roberta"}"#), ("merges.txt", &merges)];
+    run_tokenizer("vocab_json", "vocab.json", &[kind("roberta", "vocab.json")], &files);
+}
+
+#[test]
+fn merges_txt() {
+    let vocabulary = kind("roberta", "vocab.json");
+    let files: [(&str, &[u8]); 2] =
+        [("config.json", br#"{"model_type": "roberta"}"#), ("vocab.json", &vocabulary)];
+    run_tokenizer("merges_txt", "merges.txt", &[kind("roberta", "merges.txt")], &files);
+}
+
 #[test]
 fn vocab_txt() {
     let windows = String::from_utf8(vocabulary()).unwrap().replace('\n', "\r\n").into_bytes();
@@ -77,7 +114,12 @@ fn tokenizer_json() {
     unigram["normalizer"] = json!({ "type": "Sequence", "normalizers": [
         { "type": "NFKC" }, { "type": "Lowercase" }, { "type": "Replace", "pattern": { "Regex": "a+" }, "content": "a" } ] });
     unigram["pre_tokenizer"] = json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true });
-    let seeds = [whole, padded, pieces, levels, unigram].map(|seed| seed.to_string().into_bytes());
+    // With a table of normalized characters, as SentencePiece has it.
+    let table: Value = serde_json::from_slice(&kind("deberta-v2", "saved.json")).unwrap();
+    let mut normalized = unigram.clone();
+    normalized["normalizer"] = table["normalizer"].clone();
+    let seeds = [whole, padded, pieces, levels, unigram, normalized];
+    let seeds = seeds.map(|seed| seed.to_string().into_bytes());
     run_tokenizer("tokenizer_json", "tokenizer.json", &seeds, &[]);
 }
 
