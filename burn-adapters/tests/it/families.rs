@@ -169,7 +169,7 @@ fn a_head_that_the_class_of_the_family_does_not_have_is_refused_or_left_out() {
 }
 
 #[test]
-fn an_adapter_of_another_family_is_refused_by_its_model_type() {
+fn families_that_a_format_does_not_support_are_refused_by_name() {
     let directory = path("families/roberta/hub-houlsby");
     let error = adapter_hub::read(&directory, base("electra"), None).unwrap_err().to_string();
     assert!(error.contains("`model_type` is \"roberta\", expected electra"), "{error}");
@@ -179,4 +179,8 @@ fn an_adapter_of_another_family_is_refused_by_its_model_type() {
     let head = model.task.config().head.clone();
     let error = adapter_hub::write_directory(out.path(), &model, "a", &head, false).unwrap_err();
     assert!(error.to_string().contains("CamemBERT"), "{error}");
+    // The classifier of this family has a LayerNorm.
+    let directory = path("families/roberta/peft-lora");
+    let error = peft::read(&directory, base("modernbert"), None).unwrap_err().to_string();
+    assert!(error.contains("ModernBertForSequenceClassification"), "{error}");
 }
