@@ -411,13 +411,15 @@ pub enum SquadError {
     },
     /// Windows of this length and stride have no room for a context.
     #[error(
-        "a row of {max_length} tokens has no room for a context: it needs more than the question's {max_question} and 3 special ones, and a stride of at least 1 (found {doc_stride})"
+        "a row of {max_length} tokens has no room for a context: it needs more than the question's {max_question} and {special_tokens} special ones, and a stride of at least 1 (found {doc_stride})"
     )]
     Windows {
         /// Tokens of a row.
         max_length: usize,
         /// Tokens of a question, at most.
         max_question: usize,
+        /// Special tokens around question and context.
+        special_tokens: usize,
         /// Tokens from window to window.
         doc_stride: usize,
     },

@@ -31,7 +31,7 @@ pub enum Label {
     Class(usize),
     /// A number.
     Score(f32),
-    /// The tokens of an answer; both positions are 0, `[CLS]`, if the answer is not in the row.
+    /// The tokens of an answer; both positions are 0, the first token, if the answer is not in the row.
     Span {
         /// Position of the first token.
         start: usize,

@@ -79,6 +79,7 @@ fn token_ids_and_types_of_every_class_are_those_of_transformers() {
         assert_eq!(encoder.pad_id(), case["pad"], "{name}");
         assert_eq!(encoder.class(), case["class_name"], "{name}");
         let ids = encoder.encode(&texts).unwrap();
+        assert_eq!(ids.pad_id(), case["pad"], "{name}");
         for ((row, expected), text) in ids.rows().iter().zip(list(&case["ids"])).zip(&texts) {
             assert_eq!(json!(row.ids), *expected, "{name}: {:?}", text.text);
         }

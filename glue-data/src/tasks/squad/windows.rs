@@ -1,4 +1,5 @@
-//! Questions as pairs of question and window, `[CLS] question [SEP] window [SEP]` for a BERT; long contexts are split into overlapping windows.
+//! Questions as pairs of question and window, `[CLS] question [SEP] window [SEP]` for a BERT; long contexts are split into
+//! overlapping windows.
 //!
 //! `convert_examples_to_features` in the reference code,
 //! <https://github.com/google-research/bert/blob/1cd50d7aa7d26638e05eb5b8a282b30cc92c6eb6/run_squad.py>.
@@ -52,6 +53,7 @@ impl WindowConfig {
             return Err(SquadError::Windows {
                 max_length: self.max_length,
                 max_question: self.max_question,
+                special_tokens,
                 doc_stride: self.doc_stride,
             }
             .into());
@@ -90,8 +92,8 @@ pub struct Window {
 impl Windows {
     /// Tokenizes questions and splits their contexts, in parallel.
     ///
-    /// As in the reference, the label of a row is the span of the question's first answer, or `[CLS]` if the answer is not
-    /// entirely in the window, or not known.
+    /// As in the reference, the label of a row is the span of the question's first answer, or the first token if the
+    /// answer is not entirely in the window, or not known.
     ///
     /// # Errors
     /// If a window has no room for a context, or a text cannot be tokenized.
@@ -156,7 +158,7 @@ impl Windows {
         self.rows_of_questions[question].clone()
     }
 
-    /// The number of training rows whose label is `[CLS]`, because the answer is not entirely in them.
+    /// The number of training rows whose label is the first token, because the answer is not entirely in them.
     pub fn without_their_answer(&self) -> usize {
         let rows = self.rows.rows().iter().zip(&self.of_rows);
         rows.filter(|(row, window)| window.is_labeled && row.label == Some(OUTSIDE)).count()
