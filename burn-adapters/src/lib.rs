@@ -30,10 +30,10 @@ pub use methods::{
     TrainableBase,
 };
 pub use model::{
-    AdaptedBert, FusedAdapter, Fusion, Group, Head, HeadConfig, HeadKind, HeadOutput, LayerAdapter,
-    LayerFusion, Pooling, SiteFusion, Targets, TaskAdapter, TaskAdapterConfig, TrainableParameter,
-    TrainableRow, TrainableTable, classification_loss, first_token, mean_of_tokens,
-    regression_loss, span_loss, task_norm,
+    AdaptedBert, ClassifierHead, FusedAdapter, Fusion, Group, Head, HeadConfig, HeadKind,
+    HeadOutput, LayerAdapter, LayerFusion, Pooling, SiteFusion, Targets, TaskAdapter,
+    TaskAdapterConfig, TrainableParameter, TrainableRow, TrainableTable, classification_loss,
+    first_token, mean_of_tokens, regression_loss, span_loss, task_norm,
 };
 pub use named_rng::NamedRng;
 #[cfg(feature = "train")]

@@ -32,8 +32,20 @@ pub struct StackedTasks {
     embeddings_norm: Option<Norms>,
     final_norm: Option<Norms>,
     pooler: Option<LoraSet>,
+    /// The hidden layers of heads, if any task has one.
+    head_hidden: Option<Matrices>,
     head: Option<Matrices>,
-    heads: Vec<(Pooling, usize)>,
+    /// One for each task.
+    heads: Vec<HeadLayout>,
+}
+
+/// The properties of a head that are not weights.
+#[derive(Debug)]
+struct HeadLayout {
+    pooling: Pooling,
+    /// Activation of its hidden layer.
+    hidden: Option<Activation>,
+    outputs: usize,
 }
 
 /// The stacked modules of a layer.
@@ -99,8 +111,7 @@ pub fn check_mixable(config: &TaskAdapterConfig) -> Result<(), AdapterError> {
     } else if !config.fused.is_empty() {
         Some("a fusion")
     } else {
-        let of_head = config.head_hidden.map(|_| "a head with a hidden layer");
-        config.plan.kinds().find_map(KindConfig::mixing_obstacle).or(of_head)
+        config.plan.kinds().find_map(KindConfig::mixing_obstacle)
     };
     match obstacle {
         Some(found) => Err(ComposeError::CannotMix { found }.into()),
@@ -150,13 +161,17 @@ impl StackedTasks {
             embeddings_norm: norms(Site::Embeddings),
             final_norm: norms(Site::Final),
             pooler,
-            head: Matrices::new(tasks.iter().map(|task| {
-                let linear = &task.head.linear;
-                Some((linear.weight.val(), linear.bias.as_ref().map(Param::val)))
-            })),
+            head_hidden: Matrices::new(
+                tasks.iter().map(|task| task.head.hidden.as_ref().map(values)),
+            ),
+            head: Matrices::new(tasks.iter().map(|task| Some(values(&task.head.linear)))),
             heads: tasks
                 .iter()
-                .map(|task| (task.config().pooling, task.config().head.outputs()))
+                .map(|task| HeadLayout {
+                    pooling: task.config().pooling,
+                    hidden: task.config().head_hidden,
+                    outputs: task.config().head.outputs(),
+                })
                 .collect(),
         })
     }
@@ -182,6 +197,11 @@ impl StackedTasks {
 
 fn at_projections<T>(of: impl Fn(Projection) -> Option<T>) -> BTreeMap<Projection, T> {
     Projection::ALL.into_iter().filter_map(|at| Some((at, of(at)?))).collect()
+}
+
+/// The weight and the bias of a linear layer.
+fn values(linear: &Linear) -> (Tensor<2>, Option<Tensor<1>>) {
+    (linear.weight.val(), linear.bias.as_ref().map(Param::val))
 }
 
 impl LoraSet {
@@ -262,8 +282,7 @@ impl LayerKind {
 
 /// The down-projection with the inner norm's scale and shift folded in: `(x ⊙ s + t) W + b` is `x (s ⊙ W) + (t W + b)`.
 fn down(bottleneck: &Bottleneck) -> (Tensor<2>, Option<Tensor<1>>) {
-    let linear = &bottleneck.down;
-    let (weight, bias) = (linear.weight.val(), linear.bias.as_ref().map(Param::val));
+    let (weight, bias) = values(&bottleneck.down);
     let layer = bottleneck.layer_norm.as_ref().map(|norm| (norm.gamma.val(), norm.beta_or_zeros()));
     let batch = bottleneck.batch_norm.as_ref().map(|norm| {
         let deviation = (norm.running_var.value() + norm.epsilon).sqrt();
@@ -283,8 +302,7 @@ fn down(bottleneck: &Bottleneck) -> (Tensor<2>, Option<Tensor<1>>) {
 
 /// The up-projection with every factor folded in.
 fn up(plan: &BottleneckConfig, bottleneck: &Bottleneck) -> (Tensor<2>, Option<Tensor<1>>) {
-    let linear = &bottleneck.up;
-    let (weight, bias) = (linear.weight.val(), linear.bias.as_ref().map(Param::val));
+    let (weight, bias) = values(&bottleneck.up);
     let fixed = match plan.scaling {
         Scaling::Fixed(factor) => factor,
         Scaling::None | Scaling::Learned | Scaling::PerChannel => 1.0,
@@ -337,7 +355,7 @@ impl<'a> MixedBatch<'a> {
         let hidden = bert.forward_with(input, self); // [batch, sequence, d_model]
         let Some(head) = &self.set.head else { return vec![Vec::new(); self.slots.len()] };
         let pooled = self.select(
-            |slot| Some(self.set.heads.get(slot)?.0),
+            |slot| Some(self.set.heads.get(slot)?.pooling),
             |pooling| {
                 let pooled = match pooling {
                     Pooling::Pooler => bert.pool_with(hidden.clone(), self),
@@ -348,12 +366,23 @@ impl<'a> MixedBatch<'a> {
             },
         );
         let Some(pooled) = pooled else { return vec![Vec::new(); self.slots.len()] };
-        let logits = head.forward(pooled, &self.index); // [batch, 1, outputs]
+        let layer = self.set.head_hidden.as_ref();
+        let input =
+            layer.map(|layer| layer.forward(pooled.clone(), &self.index)).and_then(|layer| {
+                self.select(
+                    |slot| Some(self.set.heads.get(slot)?.hidden),
+                    |activation| match activation {
+                        Some(activation) => activation.forward(layer.clone()),
+                        None => pooled.clone(),
+                    },
+                )
+            });
+        let logits = head.forward(input.unwrap_or(pooled), &self.index); // [batch, 1, outputs]
         let outputs = logits.dims()[2];
         let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
         let rows = values.chunks(outputs).zip(&self.slots);
         rows.map(|(row, slot)| match self.set.heads.get(*slot) {
-            Some((_, outputs)) => row[..*outputs].to_vec(),
+            Some(head) => row[..head.outputs].to_vec(),
             None => Vec::new(),
         })
         .collect()

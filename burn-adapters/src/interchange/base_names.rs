@@ -1,10 +1,9 @@
 //! The names of the parts of a base, and of its family's classifier, in Hugging Face's checkpoints.
 
-use burn_bert::{ClassifierNames, Family, HiddenActivation, ModulePaths, Projection, Site};
+use burn_bert::{ClassifierNames, Family, ModulePaths, Projection, Site};
 
 use super::tensor_mapping::{Axes, TensorLocation};
-use crate::methods::Activation;
-use crate::model::{Pooling, TaskAdapterConfig};
+use crate::model::{ClassifierHead, Pooling, TaskAdapterConfig};
 
 /// The names of a family, without the [prefix](Self::prefix).
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +14,8 @@ pub(super) struct BaseNames {
     pub(super) prefix: &'static str,
     /// The head of the class for sequence classification.
     pub(super) classifier: &'static ClassifierNames,
+    /// What that head reads, and its hidden layer.
+    pub(super) head: ClassifierHead,
 }
 
 impl BaseNames {
@@ -23,6 +24,7 @@ impl BaseNames {
             paths: family.checkpoint_paths(),
             prefix: family.checkpoint_prefix(),
             classifier: family.classifier(),
+            head: ClassifierHead::of(family),
         }
     }
 
@@ -65,17 +67,6 @@ impl BaseNames {
         Some(TensorLocation::linear(format!("{module}.{kind}")))
     }
 
-    /// The activation of the classifier's hidden layer, if it has one.
-    pub(super) fn head_hidden(&self) -> Option<Activation> {
-        Some(match self.classifier.hidden?.activation {
-            HiddenActivation::Gelu => Activation::Gelu,
-            HiddenActivation::GeluNew => Activation::GeluNew,
-            HiddenActivation::Relu => Activation::Relu,
-            HiddenActivation::Silu => Activation::Swish,
-            HiddenActivation::Tanh => Activation::Tanh,
-        })
-    }
-
     /// Whether a tensor belongs to the classifier.
     pub(super) fn is_of_classifier(&self, name: &str) -> bool {
         let module = name.rsplit_once('.').map_or(name, |(module, _)| module);
@@ -85,9 +76,8 @@ impl BaseNames {
 
     /// Whether a task's head is the family's classifier.
     pub(super) fn has_classifier(&self, task: &TaskAdapterConfig) -> bool {
-        !self.has_head_norm()
-            && task.pooling == self.pooling()
-            && task.head_hidden == self.head_hidden()
+        let head = ClassifierHead { pooling: task.pooling, hidden: task.head_hidden };
+        !self.has_head_norm() && self.head == head
     }
 
     /// Whether the classifier has a LayerNorm, which no head of this crate has.
@@ -97,18 +87,13 @@ impl BaseNames {
 
     /// How to train a head that is the classifier.
     pub(super) fn remedy(&self) -> &'static str {
-        match self.pooling() {
+        match self.head.pooling {
             _ if self.has_head_norm() => {
                 "that class has a LayerNorm in its head, which is not supported; keep our own file"
             }
             Pooling::Pooler => "train with the pooling `pooler`",
             _ => "train with the family's own head, on the pooling `first-token`",
         }
-    }
-
-    /// What the classifier reads.
-    pub(super) fn pooling(&self) -> Pooling {
-        if self.classifier.hidden.is_some() { Pooling::FirstToken } else { Pooling::Pooler }
     }
 }
 

@@ -81,7 +81,7 @@ fn class_of(model: &AdaptedBert, head: &HeadKind, names: BaseNames) -> Option<&'
 /// The tensors of a model with its head.
 fn with_head(encoder: Tensors, model: &AdaptedBert, head: &HeadKind, names: BaseNames) -> Tensors {
     let is_span = *head == HeadKind::Span;
-    let reads_pooler = !is_span && names.pooling() == Pooling::Pooler;
+    let reads_pooler = !is_span && names.head.pooling == Pooling::Pooler;
     let pooler = format!("{}.", names.paths.pooler);
     let kept = encoder.into_iter().filter(|(name, _)| reads_pooler || !name.starts_with(&pooler));
     let mut tensors: Tensors =

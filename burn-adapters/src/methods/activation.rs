@@ -1,6 +1,7 @@
 //! The activations of bottlenecks and heads.
 
 use burn::tensor::Tensor;
+use burn_bert::HiddenActivation;
 use serde::{Deserialize, Serialize};
 
 /// An activation function; the names are those of `AdapterHub`'s `non_linearity`.
@@ -44,6 +45,18 @@ impl Activation {
             Self::Tanh => burn_fused::Activation::Tanh,
         };
         burn_fused::activation(x, kind)
+    }
+}
+
+impl From<HiddenActivation> for Activation {
+    fn from(activation: HiddenActivation) -> Self {
+        match activation {
+            HiddenActivation::Gelu => Self::Gelu,
+            HiddenActivation::GeluNew => Self::GeluNew,
+            HiddenActivation::Relu => Self::Relu,
+            HiddenActivation::Silu => Self::Swish,
+            HiddenActivation::Tanh => Self::Tanh,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A base model with a task on it: what is inserted, the head, the trainable parameters, and merging.
 
 pub(crate) mod adapted;
+mod classifier;
 mod config;
 pub(crate) mod fusion;
 pub(crate) mod head;
@@ -14,6 +15,7 @@ mod trained_paths;
 pub(crate) mod weights;
 
 pub use adapted::AdaptedBert;
+pub use classifier::ClassifierHead;
 pub use config::TaskAdapterConfig;
 pub use fusion::{FusedAdapter, Fusion, LayerFusion, SiteFusion};
 pub use head::{Head, HeadConfig, HeadKind, Pooling, first_token, mean_of_tokens};

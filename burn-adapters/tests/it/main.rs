@@ -10,6 +10,7 @@ mod adapter_hub;
 mod bank;
 mod burn_lora;
 mod compose;
+mod every_family;
 mod exchange;
 mod extensions;
 mod families;

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use burn_adapters::file::native::BaseIdentity;
-use burn_bert::BertConfig;
+use burn_bert::{BertConfig, Family};
 use glue_data::TextEncoder;
 use sha2::{Digest, Sha256};
 
@@ -238,6 +238,12 @@ impl Base {
         }
         let config = Self::locate(name)?.config().context("reading its number of positions")?;
         Ok(Some(config.longest_text()))
+    }
+
+    /// The family of a base on this machine; `None` for others, and for those that cannot be read.
+    pub fn family_of(name: &str) -> Option<Family> {
+        let base = Self::find(name).ok()??;
+        Some(BertConfig::from_directory(base.directory()).ok()?.family)
     }
 
     /// Prints a warning once, however often the base is read.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use burn::train::renderer::default_renderer;
+use burn_bert::Encoder;
 use serde_json::{Value, json};
 
 use crate::base::Base;
@@ -31,8 +32,13 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     // First, so that a signal while the base is loaded has its exit code and line.
     let stop = Stop::on_signals(args.json)?;
     let runs = args.runs.as_deref().unwrap_or(Path::new("runs"));
-    let (config, resumed) = match TrainJob::of(args)? {
+    let (mut config, resumed) = match TrainJob::of(args)? {
         TrainJob::Start(mut config) => {
+            if args.config.is_none() && needs_download(&config)? {
+                // The default classifier follows from the base's family.
+                Base::locate(&config.model.base)?;
+                args.fit_to_base(&mut config);
+            }
             if !args.model.has("max_length") && args.config.is_none() {
                 fit_length(&mut config)?;
             }
@@ -52,11 +58,18 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     let data = shared.data(&config)?;
     noteln!("{}", data.source.describe());
     let base = shared.base(&config.model)?;
+    let has_default_classifier = resumed.is_none()
+        && args.config.is_none()
+        && !["pooling", "head_hidden"].iter().any(|field| args.model.has(field));
+    if has_default_classifier && base.bert().pooler().is_none() {
+        config.model.replace_pooler();
+    }
     let rows = [&data.prepared.train, &data.prepared.validation];
     if let Some(note) = rows::truncation_note(rows, config.model.max_length, &base.config) {
         noteln!("{note}");
     }
     let run = Run::prepare(config.clone(), &mut shared)?;
+    noteln!("classifier: {}", config.model.classifier(config.task.is_question_answering()));
     noteln!("\n{}", run.table());
 
     // The directory is created only now, so that wrong arguments leave none behind.
@@ -78,6 +91,12 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     }
     noteln!("stopped; resume with: {} train --resume {root}", hints::program());
     Ok(ExitStatus::Interrupted)
+}
+
+/// Whether the base, and with it its family, is still to be downloaded.
+fn needs_download(config: &RunConfig) -> Result<bool> {
+    let base = &config.model.base;
+    Ok(*base != RunConfig::defaults(config.model.method).model.base && Base::find(base)?.is_none())
 }
 
 /// Lowers the maximum length to the number of positions of the base, if that is less than the default.

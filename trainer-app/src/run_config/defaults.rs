@@ -1,15 +1,19 @@
 //! The default values of a run.
 
-use burn_adapters::{Method, Pooling};
+use burn_adapters::{ClassifierHead, Method, Pooling};
 use burn_bert::Precision;
 
 use super::model::ModelConfig;
 use super::run::{RunConfig, VERSION};
 use super::task::TaskConfig;
 use super::training::{ActivationCacheMode, Decay, OptimizerKind, TrainingConfig};
+use crate::base::Base;
+
+/// The base by default.
+const MINILM: &str = "minilm";
 
 /// Maximum length of a window of a paragraph, in tokens: the reference code's, `run_squad.py`.
-pub(crate) const QUESTION_LENGTH: usize = 384;
+const QUESTION_LENGTH: usize = 384;
 
 /// The pooling of question answering, whose head takes every token: nothing is pooled.
 pub(crate) const QUESTION_POOLING: Pooling = Pooling::FirstToken;
@@ -48,7 +52,7 @@ impl RunConfig {
             directory: None,
             task: TaskConfig { name: "helpdesk".to_owned(), data: None, limit: None, custom: None },
             model: ModelConfig {
-                base: "minilm".to_owned(),
+                base: MINILM.to_owned(),
                 method,
                 fuse: Vec::new(),
                 size: method.default_size(),
@@ -59,7 +63,8 @@ impl RunConfig {
                 depth: None,
                 inner_norm: None,
                 combine: None,
-                pooling: default_pooling("minilm"),
+                pooling: default_head(MINILM).pooling,
+                head_hidden: None,
                 max_length: 128,
                 dropout: None,
                 precision: Precision::F32,
@@ -81,10 +86,17 @@ impl RunConfig {
         }
     }
 
+    /// Sets the classifier to the base's default.
+    pub(crate) fn fit_to_base(&mut self) {
+        let ClassifierHead { pooling, hidden } = default_head(&self.model.base);
+        (self.model.pooling, self.model.head_hidden) = (pooling, hidden);
+    }
+
     /// Sets what the task decides: question answering uses longer windows, unless the length was chosen, and no pooling.
     pub(crate) fn fit_to_task(&mut self, keeps_length: bool) {
         if self.task.is_question_answering() {
             self.model.pooling = QUESTION_POOLING;
+            self.model.head_hidden = None;
             if !keeps_length {
                 self.model.max_length = QUESTION_LENGTH;
             }
@@ -92,10 +104,14 @@ impl RunConfig {
     }
 }
 
-/// The default pooling of a base.
+/// The default classifier of a base: that of its family in transformers.
 ///
-/// The paper uses the pooler. `MiniLM`'s pooler was not trained with its sentence encoder, which uses the mean of the
-/// tokens; `docs/decisions/0003-pooling.md` has the measurement.
-pub(crate) fn default_pooling(base: &str) -> Pooling {
-    if base == "minilm" { Pooling::Mean } else { Pooling::Pooler }
+/// BERT's reads the pooler, as the paper's does. `MiniLM`'s pooler was not trained with its sentence encoder, which uses
+/// the mean of the tokens; `docs/decisions/0003-pooling.md` has the measurement. A base that is not on this machine, or
+/// that cannot be read, counts as BERT.
+fn default_head(base: &str) -> ClassifierHead {
+    if base == MINILM {
+        return ClassifierHead { pooling: Pooling::Mean, hidden: None };
+    }
+    ClassifierHead::of(Base::family_of(base).unwrap_or_default())
 }

@@ -13,7 +13,7 @@ mod run;
 mod task;
 mod training;
 
-pub(crate) use defaults::{QUESTION_LENGTH, QUESTION_POOLING, default_pooling};
+pub(crate) use defaults::QUESTION_POOLING;
 pub(crate) use fields::fields;
 pub use model::ModelConfig;
 pub use run::RunConfig;

@@ -74,9 +74,20 @@ pub struct ModelConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub combine: Option<Combine>,
     /// Input of the classifier: pooler (the paper), first-token or mean
-    /// [default: mean for minilm, else pooler]
+    /// [default: mean for minilm, pooler for BERT, else first-token]
     #[arg(long, value_name = "POOLING", value_parser = by_name::<Pooling>)]
     pub pooling: Pooling,
+    /// Activation of a hidden layer of the classifier: none, relu, gelu,
+    /// gelu_new, swish or tanh [default: that of transformers' classifier for
+    /// the base's family: tanh for RoBERTa, relu for DistilBERT, none for BERT]
+    #[arg(long, value_name = "NAME", value_parser = hidden_layer::parse)]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "hidden_layer::deserialize"
+    )]
+    // The whole path keeps clap from taking the option for a flag that may be absent: `none` is a value.
+    pub head_hidden: std::option::Option<Activation>,
     /// Maximum length of a text in tokens; longer texts are truncated
     /// [default: 128; squad: windows of 384]
     #[arg(long, value_name = "TOKENS", value_parser = limits::MAX_LENGTH)]
@@ -100,6 +111,34 @@ impl ModelConfig {
             format!("{}-{}", self.method, self.size)
         } else {
             self.method.to_string()
+        }
+    }
+
+    /// What the classifier reads, and its layers, in words.
+    pub(crate) fn classifier(&self, is_question_answering: bool) -> String {
+        let input = match self.pooling {
+            _ if is_question_answering => "every token",
+            Pooling::Pooler => "the base's pooler",
+            Pooling::FirstToken => "the first token",
+            Pooling::Mean => "the mean of the tokens",
+        };
+        let hidden = self
+            .head_hidden
+            .map(|activation| format!("a hidden layer with {} and ", activation.name()));
+        format!("{}a linear layer on {input}", hidden.unwrap_or_default())
+    }
+
+    /// Replaces the pooler of a base that has none by a hidden layer of the classifier, which has the same shape.
+    pub(crate) fn replace_pooler(&mut self) {
+        if self.pooling == Pooling::Pooler {
+            (self.pooling, self.head_hidden) = (Pooling::FirstToken, Some(Activation::Tanh));
+        }
+    }
+
+    /// Sets the pooling. A hidden layer that is the default of another is left out.
+    pub(crate) fn set_pooling(&mut self, pooling: Pooling) {
+        if pooling != self.pooling {
+            (self.pooling, self.head_hidden) = (pooling, None);
         }
     }
 
@@ -137,6 +176,22 @@ fn by_name<T: for<'de> Deserialize<'de>>(name: &str) -> Result<T, serde::de::val
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_single(precision: &Precision) -> bool {
     *precision == Precision::F32
+}
+
+/// The hidden layer of a classifier, by its activation or `none`.
+mod hidden_layer {
+    use burn_adapters::Activation;
+    use serde::{Deserialize, Deserializer, de};
+
+    pub(super) fn parse(name: &str) -> Result<Option<Activation>, de::value::Error> {
+        if name == "none" { Ok(None) } else { super::by_name(name).map(Some) }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Activation>, D::Error> {
+        parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
 }
 
 /// Layers as they are given on the command line.

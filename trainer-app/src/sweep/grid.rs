@@ -206,6 +206,7 @@ impl Grid {
                 common.set(name, value).with_context(|| format!("in `{name}`"))?;
             }
         }
+        let pooling = common.model.pooling;
         let mut configs = vec![common];
         for axis in &AXES {
             let Some(values) = self.values(axis)? else { continue };
@@ -224,6 +225,10 @@ impl Grid {
             configs = varied;
         }
         for config in &mut configs {
+            // A hidden layer that is the default belongs to the default pooling.
+            if config.model.pooling != pooling && !self.settings.contains_key("head_hidden") {
+                config.model.head_hidden = None;
+            }
             config.fit_to_task(self.settings.contains_key("max_length"));
             // All layers are the default.
             config.model.adapt_layers.take_if(|layers| *layers == Layers::All);

@@ -42,7 +42,7 @@ impl HubHead {
             }
             let outputs = file.size("num_labels", 2)?;
             let kind = kind(&mut file, outputs)?;
-            let (pooling, hidden) = (base.pooling(), base.head_hidden());
+            let (pooling, hidden) = (base.head.pooling, base.head.hidden);
             return Ok(Self { name: None, kind, pooling, hidden });
         };
         let name = file.text("name", "default")?;

@@ -72,8 +72,8 @@ pub fn read(
     };
     check_sizes(&path, &plan, outputs, &tensors)?;
     let config = TaskAdapterConfig::new(plan, head.clone())
-        .with_pooling(names.pooling())
-        .with_head_hidden(names.head_hidden())
+        .with_pooling(names.head.pooling)
+        .with_head_hidden(names.head.hidden)
         .with_head_dropout(HEAD_DROPOUT);
     let model = fill(&path, bert, &config, tensors, |path| locate(names, path), None)?;
     Ok(Imported { model, name: "default".to_owned(), head, warnings: Vec::new() })

@@ -4,15 +4,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use burn_adapters::Method;
+use burn_adapters::{Activation, Method};
 use glue_data::tasks;
 
 use super::args::{TaskArgs, TrainArgs};
 use crate::exit::UsageError;
 use crate::run_config::limits;
 use crate::run_config::{
-    ActivationCacheMode, CustomTaskConfig, OptimizerKind, QUESTION_LENGTH, QUESTION_POOLING,
-    RunConfig, TaskConfig, default_pooling,
+    ActivationCacheMode, CustomTaskConfig, ModelConfig, OptimizerKind, QUESTION_POOLING, RunConfig,
+    TaskConfig,
 };
 
 /// What `trainer train` is to do.
@@ -54,6 +54,21 @@ impl TrainJob {
         }
         let device = args.device.clone().or_else(|| args.devices.clone());
         Ok(Self::Resume { run: run.clone(), device })
+    }
+}
+
+impl TrainArgs {
+    /// Sets what the base and the task decide, except for what the flags set.
+    pub(crate) fn fit_to_base(&self, config: &mut RunConfig) {
+        let (pooling, hidden) = (config.model.pooling, config.model.head_hidden);
+        config.fit_to_base();
+        config.fit_to_task(self.model.has("max_length"));
+        if self.model.has("pooling") {
+            config.model.set_pooling(pooling);
+        }
+        if self.model.has("head_hidden") {
+            config.model.head_hidden = hidden;
+        }
     }
 }
 
@@ -101,12 +116,7 @@ fn override_with(file: Option<RunConfig>, args: &TrainArgs) -> Result<RunConfig>
     if let Some(file) = &file {
         refuse_foreign_defaults(file, &config, args)?;
     } else {
-        let pooling = config.model.pooling;
-        config.model.pooling = default_pooling(&config.model.base);
-        config.fit_to_task(args.model.has("max_length"));
-        if args.model.has("pooling") {
-            config.model.pooling = pooling;
-        }
+        args.fit_to_base(&mut config);
     }
     refuse_without_effect(&config, args)?;
     Ok(config)
@@ -159,18 +169,19 @@ fn apply_task(task: &mut TaskConfig, args: &TaskArgs) -> Result<()> {
 /// The settings whose defaults depend on other settings: field, flag and default value.
 fn derived(config: &RunConfig) -> Vec<(&'static str, String)> {
     let defaults = RunConfig::defaults(config.model.method);
-    let (pooling, length) = if config.task.is_question_answering() {
-        (QUESTION_POOLING, QUESTION_LENGTH)
-    } else {
-        (default_pooling(&config.model.base), defaults.model.max_length)
-    };
+    let mut fitted = config.clone();
+    fitted.fit_to_base();
+    fitted.model.max_length = defaults.model.max_length;
+    fitted.fit_to_task(false);
+    let ModelConfig { pooling, head_hidden, max_length, .. } = fitted.model;
     let training = &defaults.training;
     let mut derived = vec![
         ("epochs", training.epochs.to_string()),
         ("learning_rate", format!("{:e}", training.learning_rate)),
         ("decay", format!("{:?}", training.decay)),
         ("pooling", pooling.name().to_owned()),
-        ("max_length", length.to_string()),
+        ("head_hidden", head_hidden.map_or("none", Activation::name).to_owned()),
+        ("max_length", max_length.to_string()),
     ];
     if config.model.method.has_size() {
         derived.push(("size", defaults.model.size.to_string()));

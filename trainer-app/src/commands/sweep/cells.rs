@@ -11,8 +11,8 @@ use glue_data::tasks;
 use super::slurm;
 use crate::cli::SweepArgs;
 use crate::exit::UsageError;
+use crate::run_config::RunConfig;
 use crate::run_config::limits;
-use crate::run_config::{RunConfig, default_pooling};
 use crate::sweep::cell::Cell;
 use crate::sweep::entries::Entries;
 use crate::sweep::entry::{CellEnd, Entry};
@@ -134,7 +134,7 @@ impl<'a> Sweep<'a> {
 fn common(args: &SweepArgs, method: Method) -> RunConfig {
     let mut config = RunConfig::defaults(method);
     config.model.base.clone_from(&args.base);
-    config.model.pooling = default_pooling(&args.base);
+    config.fit_to_base();
     config.task.data.clone_from(&args.data);
     config.device.clone_from(&args.device);
     config
