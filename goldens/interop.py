@@ -289,23 +289,63 @@ class FamilyDesk:
 
     def there_and_back(self, kind, saved, expected, formats):
         """Imports what a package has saved, and exports it: both give the package's logits."""
-        desk, what = self.desk, f"{self.name}: {kind}"
-        adapter, base = desk.directory / f"{self.name}-{kind}.safetensors", ("--base", self.base)
-        desk.says("adapter", "import", saved, *base, "--labels", ",".join(LABELS), "--max-length", 16, "--out", adapter)
-        lines = desk.says("predict", adapter, "--input", "texts", *base, "--device", "cpu", "--json")
-        found = torch.tensor([json.loads(line)["logits"] for line in lines.splitlines()])
-        desk.heard.said.clear()
-        desk.compare(f"packages -> trainer: {what}", found, expected)
-        for format, load in formats.items():
-            out = desk.directory / f"{self.name}-{kind}-{format}"
-            desk.says("adapter", "export", adapter, "--format", format, *base, "--out", out)
-            model = load(out)
-            desk.compare(f"trainer -> {format}: {what}", self.logits(model), expected)
+        adapter = self.desk.directory / f"{self.name}-{kind}.safetensors"
+        self.desk.says(
+            "adapter", "import", saved, "--base", self.base, "--labels", ",".join(LABELS), "--max-length", 16,
+            "--out", adapter,
+        )
+        found = self.predicts(adapter)
+        self.desk.heard.said.clear()
+        self.desk.compare(f"packages -> trainer: {self.name}: {kind}", found, expected)
+        self.exports(kind, adapter, expected, formats)
+
+    def trained(self, formats):
+        """Trains with the defaults of the family, whose head is that of its class, and exports."""
+        self.desk.says(
+            "train", "--train", "rows.csv", "--text", "text", "--label", "label", "--base", self.base, "--device", "cpu",
+            "--epochs", 1, "--batch-size", 4, "--lr", "1e-3", "--max-length", 16, "--method", "lora",
+            "--name", self.name, "--json",
+        )
+        adapter = self.desk.directory / "runs" / "rows" / self.name / "adapter.safetensors"
+        self.exports("trained", adapter, self.predicts(adapter), formats)
+
+    def predicts(self, adapter):
+        lines = self.desk.says("predict", adapter, "--input", "texts", "--base", self.base, "--device", "cpu", "--json")
+        return torch.tensor([json.loads(line)["logits"] for line in lines.splitlines()])
+
+    def exports(self, kind, adapter, expected, formats):
+        for format in formats:
+            out = self.desk.directory / f"{self.name}-{kind}-{format}"
+            self.desk.says("adapter", "export", adapter, "--format", format, "--base", self.base, "--out", out)
+            model = {"peft": self.load_peft, "merged": self.load_merged, "adapter-hub": self.load_hub}[format](out)
+            self.desk.compare(f"trainer -> {format}: {self.name}: {kind}", self.logits(model), expected)
 
     def classifier(self):
         path = self.desk.directory / self.base
         model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=len(LABELS))
         self.desk.heard.said.clear()
+        return model
+
+    def load_peft(self, directory):
+        return PeftModel.from_pretrained(self.classifier(), str(directory))
+
+    def load_merged(self, directory):
+        model, info = AutoModelForSequenceClassification.from_pretrained(directory, output_loading_info=True)
+        assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+        return model
+
+    def hub_model(self):
+        # `sdpa` adds 1 to the scores of prefixes on DistilBERT.
+        path = self.desk.directory / self.base
+        model = AutoAdapterModel.from_pretrained(path, attn_implementation="eager")
+        self.desk.heard.said.clear()
+        return model
+
+    def load_hub(self, directory):
+        model = self.hub_model()
+        name = model.load_adapter(str(directory))
+        model.set_active_adapters(name)
+        model.active_head = name
         return model
 
     def peft(self, kind, config):
@@ -314,43 +354,19 @@ class FamilyDesk:
             part in parameter for part in ("lora_", "ia3_", "ln_tuning", "modules_to_save")))
         saved = self.desk.directory / f"{self.name}-from-peft-{kind}"
         model.save_pretrained(str(saved))
-
-        def merged(out):
-            model, info = AutoModelForSequenceClassification.from_pretrained(out, output_loading_info=True)
-            assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
-            return model
-
-        self.there_and_back(f"peft-{kind}", saved, self.logits(model), {
-            "peft": lambda out: PeftModel.from_pretrained(self.classifier(), str(out)), "merged": merged,
-        })
+        self.there_and_back(f"peft-{kind}", saved, self.logits(model), ["peft", "merged"])
 
     def hub(self, kind, config):
-        def load():
-            # `sdpa` adds 1 to the scores of prefixes on DistilBERT.
-            path = self.desk.directory / self.base
-            model = AutoAdapterModel.from_pretrained(path, attn_implementation="eager")
-            self.desk.heard.said.clear()
-            return model
-
-        def activate(model, name):
-            model.set_active_adapters(name)
-            model.active_head = name
-            return model
-
-        model = load()
+        model = self.hub_model()
         model.add_adapter(kind, config=config)
         model.add_classification_head(kind, num_labels=len(LABELS))
-        activate(model, kind)
+        model.set_active_adapters(kind)
+        model.active_head = kind
         with_noise(model, lambda parameter: f".{kind}." in parameter)
         saved = self.desk.directory / f"{self.name}-from-hub-{kind}"
         saved.mkdir()
         model.save_adapter(str(saved), kind)
-
-        def load_adapter(out):
-            model = load()
-            return activate(model, model.load_adapter(str(out)))
-
-        self.there_and_back(f"hub-{kind}", saved, self.logits(model), {"adapter-hub": load_adapter})
+        self.there_and_back(f"hub-{kind}", saved, self.logits(model), ["adapter-hub"])
 
 
 def families(desk):
@@ -358,6 +374,7 @@ def families(desk):
         own = FamilyDesk(desk, name, config)
         hidden = {"distilbert": ["pre_classifier"], "deberta-v2": ["pooler"]}.get(name)
         common = {"task_type": "SEQ_CLS", "modules_to_save": hidden}
+        own.trained(["peft", "merged", "adapter-hub"] if in_hub else ["peft", "merged"])
         own.peft("lora", LoraConfig(**common, target_modules=targets))
         own.peft("dora", LoraConfig(**common, target_modules=targets, use_dora=True))
         norms = ["LayerNorm", "sa_layer_norm", "output_layer_norm"] if name == "distilbert" else ["LayerNorm"]
