@@ -17,11 +17,15 @@ import time
 
 
 def build(job, base):
+    import torch
     import transformers
     from transformers import BertConfig, BertForSequenceClassification
 
     transformers.logging.set_verbosity_error()
-    if job["workload"].startswith("bert-base"):
+    if job["config"]:
+        config = transformers.AutoConfig.for_model(num_labels=2, **job["config"])
+        model = transformers.AutoModelForSequenceClassification.from_config(config)
+    elif job["workload"].startswith("bert-base"):
         model = BertForSequenceClassification(BertConfig(num_labels=2))
     elif job["workload"].startswith("bert-large"):
         large = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16}
@@ -30,7 +34,11 @@ def build(job, base):
     else:
         model = BertForSequenceClassification.from_pretrained(base, num_labels=2)
     method = job["method"]
-    if method in ("houlsby", "inference"):
+    kind = model.config.model_type
+    # The package adapters has no ModernBERT.
+    if method == "inference":
+        method = "lora" if kind == "modernbert" else "houlsby"
+    if method == "houlsby":
         import adapters
 
         adapters.init(model)
@@ -38,19 +46,19 @@ def build(job, base):
         model.add_adapter("task", config=adapters.DoubleSeqBnConfig(reduction_factor=factor))
         model.train_adapter("task")
         # As in the paper, and in ours.
-        for name, parameter in model.named_parameters():
-            if "LayerNorm" in name or name.startswith("classifier"):
-                parameter.requires_grad = True
+        for name, module in model.named_modules():
+            if isinstance(module, torch.nn.LayerNorm) or name.startswith("classifier"):
+                module.requires_grad_(True)
     elif method == "lora":
         import peft
 
-        config = peft.LoraConfig(
-            task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=["query", "value"]
-        )
+        targets = {"distilbert": ["q_lin", "v_lin"], "deberta-v2": ["query_proj", "value_proj"],
+                   "modernbert": ["Wqkv"]}.get(kind, ["query", "value"])
+        config = peft.LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=targets)
         model = peft.get_peft_model(model, config)
     elif method != "full":
         raise SystemExit(f"there is no peer for {method}")
-    return model.train(method != "inference")
+    return model.train(job["method"] != "inference")
 
 
 def main():

@@ -1,15 +1,18 @@
 //! The cases of the benchmark, and their measurement: a training step on texts of given lengths.
 //! The command that runs them is in [`commands::bench`](crate::commands::bench).
 
+mod shapes;
 mod workload;
 
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
-use burn_adapters::{AdaptedBert, HeadKind, Method, TaskAdapterConfig};
-use burn_bert::{BertConfig, Precision};
+use burn::tensor::Device;
+use burn_adapters::{AdaptedBert, HeadKind, Method, Pooling, TaskAdapterConfig};
+use burn_bert::{Bert, BertConfig, Precision};
 use glue_data::{Encoded, Label, TokenizedDataset, derive_seed};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -33,7 +36,7 @@ pub use workload::Workload;
 pub const METHODS: [&str; 6] = ["houlsby", CHECKPOINTED, "layer-norm", "full", INFERENCE, "lora"];
 /// Houlsby's adapters with gradient checkpointing.
 const CHECKPOINTED: &str = "checkpointed";
-/// The forward pass, with Houlsby's adapters.
+/// The forward pass, with Houlsby's adapters or, where the peers have none, LoRA.
 const INFERENCE: &str = "inference";
 
 const SIZE: usize = 64;
@@ -43,6 +46,8 @@ const SIZE: usize = 64;
 pub struct BenchJob {
     /// The base and its texts.
     pub workload: Workload,
+    /// The `config.json` of a base of another family than BERT, with random weights.
+    pub config: Option<serde_json::Value>,
     /// One of [`METHODS`].
     pub method: String,
     /// Width of the adapters.
@@ -89,8 +94,12 @@ impl BenchJob {
             (false, _) => 3,
         };
         // Each method has its default size; cases that are not methods use Houlsby's.
-        let size = method.parse().map_or(SIZE, Method::default_size);
-        Self { workload, method: method.to_owned(), size, batches, setting, passes }
+        let size = match (method, workload.method_of_inference()) {
+            (INFERENCE, of_inference) => of_inference.default_size(),
+            _ => method.parse().map_or(SIZE, Method::default_size),
+        };
+        let config = workload.config();
+        Self { workload, config, method: method.to_owned(), size, batches, setting, passes }
     }
 }
 
@@ -114,11 +123,6 @@ pub fn is_ours(method: &str) -> bool {
     [CHECKPOINTED, INFERENCE].contains(&method) || method.parse::<Method>().is_ok()
 }
 
-/// Whether the peers can measure a method.
-pub fn has_peer(method: &str) -> bool {
-    ["houlsby", "full", "lora", INFERENCE].contains(&method)
-}
-
 /// Measures one case in this process.
 ///
 /// # Errors
@@ -130,30 +134,20 @@ pub fn measure(job: &BenchJob) -> Result<Measurement> {
     devices::check_precision(&device, *precision)?;
     let infers = job.method == INFERENCE;
     let method = match job.method.as_str() {
-        CHECKPOINTED | INFERENCE => Method::Houlsby,
+        CHECKPOINTED => Method::Houlsby,
+        INFERENCE => job.workload.method_of_inference(),
         method => method.parse()?,
     };
     ensure!(
         *precision == Precision::F32 || !method.plan(job.size).trains_base(),
         "{method} trains the base itself, which requires f32"
     );
-    let (config, bert) = match job.workload {
-        Workload::Minilm128 | Workload::MinilmCola => {
-            let directory = Base::locate("minilm")?.directory().to_owned();
-            let config = BertConfig::from_json_file(&directory.join("config.json"))?;
-            let bert = burn_bert::load_weights(&config, &directory, &device)?;
-            (config, bert)
-        }
-        Workload::BertBase128 | Workload::BertBase32x128 => {
-            (BertConfig::bert_base(), BertConfig::bert_base().init(&device))
-        }
-        Workload::BertLarge32x128 => {
-            (BertConfig::bert_large(), BertConfig::bert_large().init(&device))
-        }
-    };
+    let (config, bert) = base(job, &device)?;
     let bert = bert.with_precision(*precision);
+    let pooling = if config.has_pooler { Pooling::Pooler } else { Pooling::FirstToken };
     let task = TaskAdapterConfig::new(method.plan(job.size), HeadKind::unnamed(2))
         .with_head_dropout(config.hidden_dropout_prob)
+        .with_pooling(pooling)
         .with_seed(SEED)
         .init(&bert)?;
     let mut trainable = TrainableModel { model: AdaptedBert::new(bert, task)? };
@@ -201,6 +195,26 @@ pub fn measure(job: &BenchJob) -> Result<Measurement> {
             .filter(|_| devices::is_cpu(&device))
             .map(|bytes| bytes / (1 << 20)),
     })
+}
+
+/// The base of a case: MiniLM, or an encoder with random weights.
+fn base(job: &BenchJob, device: &Device) -> Result<(BertConfig, Bert)> {
+    let config = match (&job.config, job.workload) {
+        (Some(json), _) => {
+            let name = Path::new("config.json");
+            BertConfig::from_json_bytes(name, json.to_string().as_bytes())?
+        }
+        (None, Workload::Minilm128 | Workload::MinilmCola) => {
+            let directory = Base::locate("minilm")?.directory().to_owned();
+            let config = BertConfig::from_json_file(&directory.join("config.json"))?;
+            let bert = burn_bert::load_weights(&config, &directory, device)?;
+            return Ok((config, bert));
+        }
+        (None, Workload::BertLarge32x128) => BertConfig::bert_large(),
+        (None, _) => BertConfig::bert_base(),
+    };
+    let bert = config.init(device);
+    Ok((config, bert))
 }
 
 /// Texts of random words, in the order of the batches.

@@ -1,11 +1,15 @@
 //! The workloads: a base, and texts of given lengths.
 
+use burn_adapters::Method;
 use clap::ValueEnum;
 use glue_data::batching::training_batches;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{INFERENCE, shapes};
 
 /// Seed of token ids, order and dropout.
 pub(super) const SEED: u64 = 0;
@@ -72,6 +76,26 @@ pub enum Workload {
     #[serde(rename = "bert-large-32x128")]
     #[value(name = "bert-large-32x128")]
     BertLarge32x128,
+    /// RoBERTa-base with random weights, 8 texts of 128 tokens
+    #[serde(rename = "roberta-base-128")]
+    #[value(name = "roberta-base-128")]
+    RobertaBase128,
+    /// DistilBERT with random weights, 8 texts of 128 tokens
+    #[serde(rename = "distilbert-base-128")]
+    #[value(name = "distilbert-base-128")]
+    DistilbertBase128,
+    /// DeBERTa-v3-base with random weights, 8 texts of 128 tokens
+    #[serde(rename = "deberta-v3-base-128")]
+    #[value(name = "deberta-v3-base-128")]
+    DebertaV3Base128,
+    /// ModernBERT-base with random weights, 8 texts of 128 tokens
+    #[serde(rename = "modernbert-base-128")]
+    #[value(name = "modernbert-base-128")]
+    ModernbertBase128,
+    /// The same, 2 texts of 1024 tokens
+    #[serde(rename = "modernbert-base-2x1024")]
+    #[value(name = "modernbert-base-2x1024")]
+    ModernbertBase2x1024,
 }
 
 impl Workload {
@@ -88,6 +112,11 @@ impl Workload {
             Self::BertBase128 => "BERT-base 8x128",
             Self::BertBase32x128 => "BERT-base 32x128",
             Self::BertLarge32x128 => "BERT-large 32x128",
+            Self::RobertaBase128 => "RoBERTa-base 8x128",
+            Self::DistilbertBase128 => "DistilBERT 8x128",
+            Self::DebertaV3Base128 => "DeBERTa-v3-base 8x128",
+            Self::ModernbertBase128 => "ModernBERT-base 8x128",
+            Self::ModernbertBase2x1024 => "ModernBERT-base 2x1024",
         }
     }
 
@@ -95,7 +124,12 @@ impl Workload {
     pub(super) fn batches(self) -> Vec<Vec<usize>> {
         match self {
             Self::Minilm128 | Self::BertBase32x128 | Self::BertLarge32x128 => vec![vec![128; 32]],
-            Self::BertBase128 => vec![vec![128; 8]],
+            Self::BertBase128
+            | Self::RobertaBase128
+            | Self::DistilbertBase128
+            | Self::DebertaV3Base128
+            | Self::ModernbertBase128 => vec![vec![128; 8]],
+            Self::ModernbertBase2x1024 => vec![vec![1024; 2]],
             Self::MinilmCola => {
                 let lengths = lengths_as_of_cola();
                 let batches = training_batches(&lengths, 32, SEED, 1);
@@ -104,6 +138,41 @@ impl Workload {
                     .map(|batch| batch.into_iter().map(|row| lengths[row]).collect())
                     .collect()
             }
+        }
+    }
+
+    /// The `config.json` of a base with random weights.
+    pub(super) fn config(self) -> Option<Value> {
+        match self {
+            Self::RobertaBase128 => Some(shapes::roberta_base()),
+            Self::DistilbertBase128 => Some(shapes::distilbert_base()),
+            Self::DebertaV3Base128 => Some(shapes::deberta_v3_base()),
+            Self::ModernbertBase128 | Self::ModernbertBase2x1024 => Some(shapes::modernbert_base()),
+            _ => None,
+        }
+    }
+
+    /// Whether the base is MiniLM, with its published weights.
+    pub fn is_minilm(self) -> bool {
+        matches!(self, Self::Minilm128 | Self::MinilmCola)
+    }
+
+    /// Whether the package `adapters` has the base's class.
+    fn is_in_adapter_hub(self) -> bool {
+        !matches!(self, Self::ModernbertBase128 | Self::ModernbertBase2x1024)
+    }
+
+    /// The method whose modules inference runs.
+    pub(super) fn method_of_inference(self) -> Method {
+        if self.is_in_adapter_hub() { Method::Houlsby } else { Method::Lora }
+    }
+
+    /// Whether the peers can measure a method.
+    pub fn has_peer(self, method: &str) -> bool {
+        match method {
+            "houlsby" => self.is_in_adapter_hub(),
+            "full" | "lora" | INFERENCE => true,
+            _ => false,
         }
     }
 

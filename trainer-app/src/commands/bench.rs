@@ -2,7 +2,7 @@
 //! be measured. The cases and their measurement are in `bench.rs`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -71,7 +71,11 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         );
     }
     // Downloaded before anything is timed.
-    let base = Base::locate("minilm")?;
+    let minilm = if workloads.iter().any(|workload| workload.is_minilm()) {
+        Base::locate("minilm")?.directory().to_owned()
+    } else {
+        PathBuf::new()
+    };
     let rounds = if args.quick { 1 } else { ROUNDS };
     let mut rows = Vec::new();
     for workload in workloads {
@@ -82,9 +86,9 @@ pub fn run(args: &BenchArgs) -> Result<()> {
             for _ in 0..rounds {
                 ours.push(own_process(&job, threads)?);
                 if let Some(python) = &args.python
-                    && bench::has_peer(method)
+                    && workload.has_peer(method)
                 {
-                    peers.push(peer_process(python, &job, base.directory(), threads)?);
+                    peers.push(peer_process(python, &job, &minilm, threads)?);
                 }
             }
             rows.push(Row {
