@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use burn::tensor::{Device, TensorData};
+use burn_adapters::Activation;
 use burn_bert::BertConfig;
 use burn_bert::checkpoint::hugging_face;
 use glue_data::TextEncoder;
+use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 
@@ -108,6 +110,56 @@ fn a_run_of_every_family_goes_on_after_a_kill_to_the_same_bits() {
         desk.says("bank add tasks.bank two=runs/rows/whole/adapter.safetensors");
         desk.says("bank verify tasks.bank --base base --device cpu");
     }
+}
+
+/// The settings of a run's classifier, as its `config.toml` has them.
+fn classifier(desk: &Desk, run: &str) -> [Option<String>; 2] {
+    let config = std::fs::read_to_string(desk.path(run).join("config.toml")).unwrap();
+    let config: toml::Table = config.parse().unwrap();
+    ["pooling", "head_hidden"]
+        .map(|key| Some(config["model"].get(key)?.as_str().unwrap().to_owned()))
+}
+
+#[test]
+fn the_default_classifier_of_every_family_is_that_of_its_class_in_transformers() {
+    for family in FAMILIES {
+        let (name, _) = family;
+        let desk = desk(family);
+        desk.says(&format!("{TRAIN} --method lora --name own"));
+        let base = BertConfig::from_directory(&desk.path("base")).unwrap();
+        let names = base.family.classifier();
+        let layer = names.hidden.unwrap();
+        let hidden = Activation::from(layer.activation).name();
+        let expected = ["first-token", hidden].map(|value| Some(value.to_owned()));
+        assert_eq!(classifier(&desk, "runs/rows/own"), expected, "{name}");
+
+        desk.says(
+            "adapter export runs/rows/own/adapter.safetensors --base base --format merged --out merged",
+        );
+        let written = std::fs::read(desk.path("merged/config.json")).unwrap();
+        let written: Value = serde_json::from_slice(&written).unwrap();
+        // No head here has a norm.
+        let class = if layer.norm.is_some() { names.encoder } else { names.architecture };
+        assert_eq!(written["architectures"][0], class, "{name}");
+
+        desk.says(&format!("{TRAIN} --pooling mean --method lora --name mean"));
+        assert_eq!(classifier(&desk, "runs/rows/mean"), [Some("mean".to_owned()), None], "{name}");
+    }
+}
+
+#[test]
+fn a_bert_without_a_pooler_gets_one_that_trains() {
+    let desk = Desk::new();
+    desk.says(&format!("{TRAIN} --name with"));
+    assert_eq!(classifier(&desk, "runs/rows/with"), [Some("pooler".to_owned()), None]);
+    let weights = desk.path("base").join("model.safetensors");
+    let bytes = std::fs::read(&weights).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
+    let kept = tensors.into_iter().filter(|(name, _)| !name.contains("pooler"));
+    safetensors::serialize_to_file(kept, None, &weights).unwrap();
+    desk.says(&format!("{TRAIN} --name without"));
+    let expected = ["first-token", "tanh"].map(|value| Some(value.to_owned()));
+    assert_eq!(classifier(&desk, "runs/rows/without"), expected);
 }
 
 #[test]
