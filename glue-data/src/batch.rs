@@ -4,7 +4,7 @@ use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use crate::task_kind::{Label, Targets};
-use crate::tokens::Encoded;
+use crate::tokenized_dataset::Encoded;
 
 /// A batch on a device.
 #[derive(Debug, Clone)]

@@ -19,6 +19,7 @@ mod task;
 mod task_kind;
 mod task_spec;
 pub mod tasks;
+mod tokenized_dataset;
 mod tokenizer;
 mod tokens;
 
@@ -31,5 +32,6 @@ pub use submission::submission;
 pub use task::Task;
 pub use task_kind::{Label, Targets, TaskKind, argmax};
 pub use task_spec::{Layout, Part, Source, TaskSpec, UnsplitCorpus};
+pub use tokenized_dataset::{Encoded, TokenizedDataset};
 pub use tokenizer::error::{TokenizerError, TokenizerWarning};
-pub use tokens::{Encoded, TextEncoder, TokenizedDataset};
+pub use tokens::TextEncoder;

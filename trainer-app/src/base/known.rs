@@ -11,6 +11,9 @@ pub struct KnownBase {
     pub description: &'static str,
 }
 
+/// The model behind the name `minilm`: all-MiniLM-L6-v2, Apache-2.0.
+pub(super) const MINILM_REPOSITORY: &str = "sentence-transformers/all-MiniLM-L6-v2";
+
 const fn known(
     name: &'static str,
     repository: &'static str,
@@ -22,7 +25,7 @@ const fn known(
 /// The bases with a short name, from small to large within a family. Every other repository of a supported family can be
 /// named too.
 pub const KNOWN: [KnownBase; 16] = [
-    known("minilm", super::hub::MINILM_REPOSITORY, "BERT, 6 layers, 384 wide, for sentences"),
+    known("minilm", MINILM_REPOSITORY, "BERT, 6 layers, 384 wide, for sentences"),
     known("bert-base-uncased", "google-bert/bert-base-uncased", "BERT, 12 layers, 768 wide"),
     known("bert-base-cased", "google-bert/bert-base-cased", "BERT, 12 layers, 768 wide"),
     known("bert-large-uncased", "google-bert/bert-large-uncased", "BERT, 24 layers, 1024 wide"),

@@ -14,8 +14,9 @@ use rayon::prelude::*;
 use super::questions::Squad;
 use crate::error::{DataError, SquadError};
 use crate::task_kind::Label;
+use crate::tokenized_dataset::{Encoded, TokenizedDataset};
 use crate::tokenizer::frame::PairFrame;
-use crate::tokens::{Encoded, Pieces, TextEncoder, TokenizedDataset};
+use crate::tokens::{Pieces, TextEncoder};
 
 /// The sizes of windows, in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
