@@ -184,7 +184,13 @@ mod hidden_layer {
     use serde::{Deserialize, Deserializer, de};
 
     pub(super) fn parse(name: &str) -> Result<Option<Activation>, de::value::Error> {
-        if name == "none" { Ok(None) } else { super::by_name(name).map(Some) }
+        if name == "none" {
+            return Ok(None);
+        }
+        super::by_name(name).map(Some).map_err(|_| {
+            let names = Activation::ALL.map(Activation::name).join(", ");
+            de::Error::custom(format!("unknown activation `{name}`, expected none, {names}"))
+        })
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(

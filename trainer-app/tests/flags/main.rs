@@ -210,6 +210,7 @@ fn what_depends_on_a_value_is_refused_by_name() {
         ("train --method other", &["--method", "`other`"]),
         ("train --optimizer adam --weight-decay 0.1", &["--optimizer adam", "--weight-decay"]),
         ("train --task squad --data d --pooling mean", &["--task squad", "--pooling"]),
+        ("train --head-hidden other", &["--head-hidden", "`other`", "none, relu"]),
         ("train --data glue", &["--data", "helpdesk"]),
         ("train --task helpdesk --data glue", &["--data", "helpdesk"]),
         ("train --task nosuch", &["nosuch", "cola"]),
