@@ -12,8 +12,8 @@ use crate::paths::ModulePaths;
 
 /// A transformer encoder that calls [`Insertions`] at its sites and projections.
 ///
-/// A family of encoders is one type that implements this trait; [`Bert`](crate::Bert) is the first. All other code
-/// reaches the layers through these methods, so that it works with every family.
+/// [`Bert`](crate::Bert) implements it for every [`Family`](crate::Family). All other code reaches the layers through
+/// these methods, so that it works with every family.
 pub trait Encoder {
     /// Number of layers.
     fn n_layers(&self) -> usize;

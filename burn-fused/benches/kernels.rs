@@ -9,8 +9,8 @@ use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::module::layer_norm;
 use burn::tensor::{Bool, Device, Distribution, Tensor};
 use burn_fused::{
-    Activation, AdamRates, AdamState, AttentionOptions, LayerNorm, activation, attention,
-    bert_adam, dropout, linear,
+    Activation, AdamRates, AdamState, AttentionOptions, DistanceBuckets, LayerNorm, RelativeTerms,
+    activation, attention, bert_adam, dropout, gated_activation, linear,
 };
 use divan::Bencher;
 
@@ -102,6 +102,46 @@ fn attention_with_dropout(bencher: Bencher, implementation: &str) {
         let scores = query.matmul(key.swap_dims(2, 3)) / (d_head as f64).sqrt();
         let context = layer.forward(softmax(scores, 3)).matmul(value);
         context.swap_dims(1, 2).reshape(HIDDEN)
+    });
+}
+
+/// A ModernBERT's local layer on 2 texts of 1024 tokens, 12 heads of 64: in the window, and to all keys.
+#[divan::bench(args = ["window", "all keys"])]
+fn attention_to_near_keys(bencher: Bencher, keys: &str) {
+    const LONG: [usize; 3] = [2, 1024, 768];
+    let (query, key, value) = (leaf(LONG), leaf(LONG), leaf(LONG));
+    let layer = tenth();
+    let mask = Tensor::<2, Bool>::full([LONG[0], LONG[1]], true, &device());
+    let window = (keys == "window").then_some(64);
+    measure(bencher, || {
+        let options = AttentionOptions { window, ..AttentionOptions::new(HEADS, &layer) };
+        attention(query.clone(), key.clone(), value.clone(), &mask, options)
+    });
+}
+
+/// A layer of DeBERTa-v3-base on 8 texts of 128 tokens: with its terms for distances, and without.
+#[divan::bench(args = ["distances", "none"])]
+fn disentangled_attention(bencher: Bencher, terms: &str) {
+    const BASE: [usize; 3] = [8, 128, 768];
+    let (query, key, value) = (leaf(BASE), leaf(BASE), leaf(BASE));
+    let layer = tenth();
+    let mask = Tensor::<2, Bool>::full([BASE[0], BASE[1]], true, &device());
+    let buckets = DistanceBuckets::Logarithmic { span: 256, max_distance: 512 };
+    let table = || Some(leaf([1, buckets.rows(BASE[1]).len(), BASE[2]]));
+    let relative = RelativeTerms { key: table(), query: table(), buckets };
+    measure(bencher, || {
+        let relative = (terms == "distances").then_some(&relative);
+        let options = AttentionOptions { relative, ..AttentionOptions::new(HEADS, &layer) };
+        attention(query.clone(), key.clone(), value.clone(), &mask, options)
+    });
+}
+
+#[divan::bench(args = BOTH)]
+fn gated_gelu(bencher: Bencher, implementation: &str) {
+    let x = leaf([8, 128, 2 * 1152]);
+    measure(bencher, || match implementation {
+        "fused" => gated_activation(x.clone(), Activation::Gelu),
+        _ => gelu(x.clone().narrow(2, 0, 1152)) * x.clone().narrow(2, 1152, 1152),
     });
 }
 
