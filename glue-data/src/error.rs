@@ -289,11 +289,13 @@ pub enum PublishedError {
     },
     /// A published file is missing.
     #[error(
-        "{task} needs {path}, which is not there; fetch it with `trainer data fetch {task}`, or name the directory that holds {relative} with --data"
+        "{task} needs {path}, which is not there; fetch it with `trainer data fetch {task} --data {}`, or name the directory that holds {relative} with --data", data.display()
     )]
     MissingFile {
         /// The task.
         task: String,
+        /// The data directory.
+        data: PathBuf,
         /// The expected path.
         path: PathBuf,
         /// The path in the data directory.
@@ -301,7 +303,7 @@ pub enum PublishedError {
     },
     /// The task is read from files, and no directory was named.
     #[error(
-        "{task} is read from files: name the directory that holds {relative} with --data, or fetch them with `trainer data fetch {task}`"
+        "{task} is read from files: name the directory that holds {relative} with --data, or fetch them with `trainer data fetch {task} --data DIR`"
     )]
     NoDirectory {
         /// The task.

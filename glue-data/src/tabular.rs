@@ -158,6 +158,36 @@ fn closest_column(header: &[Cow<str>], column: &str, how: Delimited) -> String {
                 .map(|(_, found)| format!("; they are separated by {found}, expected {expected}"))
                 .unwrap_or_default()
         }
+        _ if looks_like_a_row(header) => {
+            "; its first line looks like a row, expected the names of the columns".to_owned()
+        }
         _ => String::new(),
+    }
+}
+
+/// Whether the first line has a field that hardly names a column: a number, a sentence, or nothing.
+fn looks_like_a_row(header: &[Cow<str>]) -> bool {
+    let is_value = |field: &Cow<str>| {
+        field.trim().is_empty()
+            || field.trim().parse::<f64>().is_ok()
+            || field.split_whitespace().count() > 3
+    };
+    header.iter().any(is_value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_header_is_recognized() {
+        let error = |text: &str| {
+            let error = parse_columns(Path::new("mails.csv"), text.as_bytes(), &["body"]);
+            error.unwrap_err().to_string()
+        };
+        let hint = "its first line looks like a row, expected the names of the columns";
+        assert!(error("it is cold in here again,facilities\n").ends_with(hint));
+        assert!(error("cold,3\n").ends_with(hint));
+        assert!(error("text,team\n").ends_with("its columns are text, team"));
     }
 }

@@ -202,7 +202,7 @@ fn broken_files_are_refused_with_their_place() {
          as it was published"
     );
     let missing = read("sms-spam", "elsewhere", b"").unwrap_err();
-    assert!(missing.contains("fetch it with `trainer data fetch sms-spam`"), "{missing}");
+    assert!(missing.contains("fetch it with `trainer data fetch sms-spam --data "), "{missing}");
 }
 
 /// Rows of a class in all parts together, counted by another program from the published files.

@@ -34,7 +34,7 @@ fn the_questions_of_squad_are_counted() {
     let output = run(directory.path(), "data check squad --data .");
     assert_eq!(output.status.code(), Some(1));
     let lines = String::from_utf8(output.stdout).unwrap();
-    assert!(lines.contains("WRONG  squad/train-v1.1.json: squad needs"), "{lines}");
+    assert!(lines.contains("missing squad/train-v1.1.json"), "{lines}");
     let wrong = "WRONG  squad/dev-v1.1.json: 9 questions, expected 10570";
     assert!(lines.contains(wrong), "{lines}");
     let said =

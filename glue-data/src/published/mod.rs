@@ -74,7 +74,8 @@ impl TaskSpec {
         if path.exists() {
             Ok(path)
         } else {
-            Err(PublishedError::MissingFile { task: self.name.to_owned(), path, relative }.into())
+            let (task, data) = (self.name.to_owned(), data.to_owned());
+            Err(PublishedError::MissingFile { task, data, path, relative }.into())
         }
     }
 

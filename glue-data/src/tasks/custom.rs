@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{DataError, LabelError};
 use crate::label_forms;
 use crate::rows::{Example, Row};
-use crate::tabular::read_columns;
+use crate::tabular::{parse_columns, read_columns};
 use crate::task::Task;
 use crate::task_kind::TaskKind;
 use crate::tasks::hold_out::hold_out;
@@ -160,12 +160,30 @@ pub fn read_unlabeled(
     text2: Option<&str>,
 ) -> Result<Vec<(usize, Example)>, DataError> {
     let columns: Vec<&str> = [text].into_iter().chain(text2).collect();
-    let rows = read_columns(path, &columns)?.into_iter().map(|Row { fields, line }| {
+    Ok(unlabeled(read_columns(path, &columns)?))
+}
+
+/// As [`read_unlabeled`], of the bytes of a file, whose format is given by the extension of `path`.
+///
+/// # Errors
+/// As [`read_unlabeled`].
+pub fn parse_unlabeled(
+    path: &Path,
+    bytes: &[u8],
+    text: &str,
+    text2: Option<&str>,
+) -> Result<Vec<(usize, Example)>, DataError> {
+    let columns: Vec<&str> = [text].into_iter().chain(text2).collect();
+    Ok(unlabeled(parse_columns(path, bytes, &columns)?))
+}
+
+fn unlabeled(rows: Vec<Row>) -> Vec<(usize, Example)> {
+    let rows = rows.into_iter().map(|Row { fields, line }| {
         let mut fields = fields.into_iter();
         let text = fields.next().unwrap_or_default();
         (line, Example { text, text2: fields.next(), label: None })
     });
-    Ok(rows.collect())
+    rows.collect()
 }
 
 #[cfg(test)]

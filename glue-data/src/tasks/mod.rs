@@ -18,15 +18,18 @@ pub fn all() -> impl Iterator<Item = &'static TaskSpec> {
         .chain(classification::CLASSIFICATION.iter())
 }
 
-/// The published task with a name.
+/// The published task of the table with a name.
 ///
 /// # Errors
-/// If there is no such task; the error lists all names and suggests the nearest.
+/// If there is no such task; the error lists all names, that of SQuAD too, and suggests the nearest.
 pub fn lookup(name: &str) -> Result<&'static TaskSpec, DataError> {
     all().find(|spec| spec.name == name).ok_or_else(|| {
-        let known: Vec<_> = all().map(|spec| spec.name).collect();
+        let known: Vec<_> = all().map(|spec| spec.name).chain([squad::NAME]).collect();
         let normalized = |name: &str| name.replace(['-', '_'], "").to_lowercase();
-        let near = known.iter().find(|known| normalized(known) == normalized(name));
+        let distance = |known: &str| strsim::osa_distance(&normalized(known), &normalized(name));
+        // Two letters of three are another name, and not a slip.
+        let is_near = |known: &str| 3 * distance(known) <= known.len();
+        let near = known.iter().filter(|known| is_near(known)).min_by_key(|known| distance(known));
         DataError::from(PublishedError::UnknownTask {
             name: name.to_owned(),
             known: known.join(", "),
@@ -48,6 +51,8 @@ mod tests {
         );
         let error = lookup("SST-2").unwrap_err().to_string();
         assert!(error.ends_with("did you mean `sst2`?"), "{error}");
+        let error = lookup("colla").unwrap_err().to_string();
+        assert!(error.ends_with(", squad; did you mean `cola`?"), "{error}");
         let error = lookup("SMS_spam").unwrap_err().to_string();
         assert!(error.ends_with("did you mean `sms-spam`?"), "{error}");
     }

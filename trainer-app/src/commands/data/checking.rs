@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use glue_data::TaskSpec;
 use glue_data::tasks::squad::{self, Squad};
+use glue_data::{DataError, PublishedError, SquadError, TaskSpec};
 
 /// Reads every file of some tasks and compares the number of rows with the published one.
 pub(super) fn check(specs: &[&TaskSpec], data: &Path) -> Result<()> {
@@ -13,7 +13,8 @@ pub(super) fn check(specs: &[&TaskSpec], data: &Path) -> Result<()> {
 
 pub(super) fn report(wrong: usize) -> Result<()> {
     if wrong > 0 {
-        bail!("{wrong} files differ from the published ones");
+        let files = if wrong == 1 { "file is" } else { "files are" };
+        bail!("{wrong} {files} missing or different from the published ones");
     }
     Ok(())
 }
@@ -39,12 +40,21 @@ pub(super) fn wrong_files(specs: &[&TaskSpec], data: &Path) -> usize {
                 }
                 Err(error) => {
                     wrong += 1;
-                    outln!("WRONG  {file}: {error}");
+                    outln!("{}", fault(&file, &error));
                 }
             }
         }
     }
     wrong
+}
+
+/// The line of a file that cannot be read.
+fn fault(file: &str, error: &DataError) -> String {
+    match error {
+        DataError::Published(PublishedError::MissingFile { .. })
+        | DataError::Squad(SquadError::MissingFile { .. }) => format!("missing {file}"),
+        error => format!("WRONG  {file}: {error}"),
+    }
 }
 
 pub(super) fn wrong_files_of_squad(data: &Path) -> usize {
@@ -62,7 +72,7 @@ pub(super) fn wrong_files_of_squad(data: &Path) -> usize {
             }
             Err(error) => {
                 wrong += 1;
-                outln!("WRONG  {file}: {error}");
+                outln!("{}", fault(&file, &error));
             }
         }
     }

@@ -52,7 +52,8 @@ pub(super) fn run(
                 Err(anyhow::anyhow!("{} cannot be downloaded: {how}", spec.name))
             }
             Some(Source::Zip { url } | Source::ZipOfFiles { url }) => {
-                fetch(spec, url, locations, downloader)
+                let fetched = fetch(spec, url, locations, downloader);
+                fetched.map_err(|error| by_hand_instead(error, spec, url, locations.data))
             }
         };
         match fetched {
@@ -81,6 +82,33 @@ pub(super) fn run(
         hints::next(&[(train, "train an adapter for the task")]);
     }
     Ok(())
+}
+
+/// The error of a download, with how to go on without it; as it is if the disk caused it.
+fn by_hand_instead(error: anyhow::Error, spec: &TaskSpec, url: &str, data: &Path) -> anyhow::Error {
+    if is_of_disk(&error) {
+        return error;
+    }
+    let into = match spec.source {
+        Some(Source::ZipOfFiles { .. }) => data.join(spec.directory),
+        _ => data.to_owned(),
+    };
+    anyhow::anyhow!(
+        "{error:#}; to do it by hand, download {url} and unpack it in {}; then compare the files with `trainer data check \
+         {} --data {}`",
+        into.display(),
+        spec.name,
+        data.display()
+    )
+}
+
+/// Whether an archive could not be unpacked because of the disk.
+fn is_of_disk(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref().is_some_and(|error: &archive::ArchiveError| {
+            matches!(error, archive::ArchiveError::Disk { .. })
+        })
+    })
 }
 
 /// Whether every file of a task exists with the published number of rows.
@@ -120,14 +148,7 @@ fn fetch(
     downloader.receive(&download, &part)?;
     let unpacked = unpack_and_move(spec, &part, data);
     // The archive is not needed again, except after a full disk: then it is complete and can be unpacked later.
-    let is_full = unpacked.as_ref().is_err_and(|error| {
-        error.chain().any(|cause| {
-            cause.downcast_ref().is_some_and(|error: &archive::ArchiveError| {
-                matches!(error, archive::ArchiveError::Disk { .. })
-            })
-        })
-    });
-    if !is_full {
+    if !unpacked.as_ref().is_err_and(is_of_disk) {
         Downloader::discard(&part)?;
     }
     unpacked.with_context(|| format!("the archive {}", download.url))
@@ -227,7 +248,7 @@ mod tests {
         let server = TestServer::start();
         for (bytes, part) in [
             (b"<html>not found</html>".to_vec(), "not a zip archive"),
-            (wnli(630), "differ from the published ones"),
+            (wnli(630), "different from the published one"),
             (wnli(635)[..2000].to_vec(), "not a zip archive"),
         ] {
             server.put("/WNLI.zip", &bytes, part);
