@@ -1,4 +1,4 @@
-//! Checks the guide in `docs/guide`: its chapters and links are there, and its commands do what it shows.
+//! Checks the guide in `docs/guide` and the README: chapters and links are there, and commands do what is shown.
 
 mod commands;
 mod links;
@@ -17,7 +17,7 @@ const MDBOOK: &str = "mdbook@0.5.4";
 
 #[derive(Args, Default)]
 pub(crate) struct GuideArgs {
-    /// Only chapters whose file name contains this
+    /// Only the chapters, or the README, whose file name contains this
     #[arg(long, value_name = "NAME")]
     chapter: Option<String>,
     /// Directory of a `trainer` to run, instead of building one
@@ -47,7 +47,9 @@ pub(crate) fn run(shell: &Shell, args: &GuideArgs) -> Result<()> {
         let trainer = train::build(shell, Backend::Cpu)?;
         trainer.parent().context("a program lies in a directory")?.to_owned()
     };
-    for chapter in chapters(&guide.join("src"))? {
+    let mut documents = vec![train::workspace().join("README.md")];
+    documents.extend(chapters(&guide.join("src"))?);
+    for chapter in documents {
         let name = chapter.file_name().unwrap_or_default().to_string_lossy();
         if args.chapter.as_ref().is_none_or(|part| name.contains(part.as_str())) {
             commands::run(shell, &chapter, &programs)?;

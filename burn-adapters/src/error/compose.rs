@@ -14,7 +14,7 @@ pub enum ComposeError {
     },
 
     /// Adapters that differ in plan, pooling or head cannot be averaged.
-    #[error("adapter {} of those to be averaged has another plan, pooling or head than the first; only adapters of one kind have a mean", index + 1)]
+    #[error("adapter {} of those to be averaged has another method, size, pooling or head than the first; only adapters that have all of these in common can be averaged", index + 1)]
     AverageOfUnlike {
         /// The first that differs, from 0.
         index: usize,

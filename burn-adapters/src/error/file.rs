@@ -121,7 +121,7 @@ pub enum FileError {
     },
 
     /// Tensors that are not those of the plan.
-    #[error("the tensors of the adapter file {} are not those its plan asks for:{problems}", path.display())]
+    #[error("the tensors of the adapter file {} are not those that its settings describe:{problems}", path.display())]
     Tensors {
         /// The file.
         path: PathBuf,

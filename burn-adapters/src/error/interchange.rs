@@ -55,7 +55,7 @@ pub enum InterchangeError {
     },
 
     /// A directory with an adapter and without a head.
-    #[error("{} holds no head that gives the adapter's answers; name the labels to start an untrained one", directory.display())]
+    #[error("{} has no head for the adapter's predictions; give the labels (`--labels A,B`) to start with an untrained head", directory.display())]
     NoHead {
         /// The directory.
         directory: PathBuf,

@@ -240,7 +240,7 @@ pub(super) fn tensors_of(
         None => Err(InterchangeError::Unsupported {
             format,
             what: format!("the tensor {name}"),
-            remedy: "keep our own file, or export `merged` where the base itself was tuned",
+            remedy: "use the adapter file itself, or `--format merged` if weights of the base were trained",
         }),
     });
     Ok(join_parts(located.collect::<Result<Vec<_>, _>>()?))

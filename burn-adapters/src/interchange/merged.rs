@@ -36,7 +36,7 @@ pub fn write_directory(
     let unsupported = |what: &str| InterchangeError::Unsupported {
         format: FORMAT,
         what: what.to_owned(),
-        remedy: "low-rank corrections, scales and norms are what merges; export to AdapterHub, or keep our own file",
+        remedy: "LoRA, DoRA, (IA)³, LayerNorms and trained weights of the base can be merged; use `--format adapter-hub`, or the adapter file itself",
     };
     let unmergeable = plan.kinds().find(|kind| !kind.is_mergeable()).map(KindConfig::name);
     let fusion = model.task.fusion.as_ref().map(|_| "fused adapters");

@@ -16,7 +16,7 @@ use super::plan::{AdapterPlan, TrainableBase};
 use super::prefix::PrefixConfig;
 
 /// Defines [`Method`] from rows of a variant, its name, its default size, and its plan for a size.
-/// `<k>` at the end of a name is the number in the variant.
+/// `K` at the end of a name is the number in the variant.
 macro_rules! methods {
     ($(
         $(#[$doc:meta])*
@@ -61,7 +61,7 @@ macro_rules! methods {
                 }
             }
 
-            /// The name, with `<k>` for a number, and the number.
+            /// The name, with `K` for a number, and the number.
             fn name(self) -> (&'static str, usize) {
                 match self {
                     $(Self::$variant $(($number))? => ($name, 0 $(+ $number)?),)*
@@ -140,7 +140,7 @@ methods! {
     /// The norms alone (Houlsby et al. 2019, section 3.4).
     LayerNorm = "layer-norm", UNUSED, |_| AdapterPlan::new(TrainableBase::LayerNorms);
     /// This many layers from the top (Houlsby et al. 2019, sections 3.3 and 3.4).
-    TopLayers(layers: usize) = "top-<k>", UNUSED, |_| {
+    TopLayers(layers: usize) = "top-K", UNUSED, |_| {
         AdapterPlan::new(TrainableBase::TopLayers(layers))
     };
     /// Everything: the paper's main baseline.
@@ -190,7 +190,7 @@ impl Method {
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, number) = self.name();
-        f.write_str(&name.replace("<k>", &number.to_string()))
+        f.write_str(&name.replace('K', &number.to_string()))
     }
 }
 
@@ -198,7 +198,7 @@ impl FromStr for Method {
     type Err = PlanError;
 
     fn from_str(text: &str) -> Result<Self, PlanError> {
-        let number = |name: &str| match name.strip_suffix("<k>") {
+        let number = |name: &str| match name.strip_suffix('K') {
             Some(start) => text.strip_prefix(start)?.parse().ok(),
             None => (name == text).then_some(0),
         };

@@ -244,7 +244,7 @@ fn only_adapters_of_one_kind_have_a_mean() {
     let [a, b] = [4, 8].map(|size| strong(&Method::Houlsby.plan(size), 1));
     assert_eq!(
         average_weights(&[(a.clone(), 1.0), (b, 1.0)]).unwrap_err().to_string(),
-        "adapter 2 of those to be averaged has another plan, pooling or head than the first; only adapters of one kind have a mean"
+        "adapter 2 of those to be averaged has another method, size, pooling or head than the first; only adapters that have all of these in common can be averaged"
     );
     for weights in [vec![], vec![1.0, -1.0], vec![f64::NAN]] {
         let models: Vec<_> = weights.into_iter().map(|weight| (a.clone(), weight)).collect();

@@ -59,7 +59,7 @@ fn unsupported_reason(name: &str) -> Option<&'static str> {
         "compacter" | "compacterpp" => "`phm_layer` is true",
         "pfeiffer_inv" => "`inv_adapter` is \"nice\"",
         "prompt_tuning" => "`architecture` is \"prompt_tuning\"",
-        "fa" | "fb" => "holds no head",
+        "fa" | "fb" => "has no head",
         _ => return None,
     })
 }

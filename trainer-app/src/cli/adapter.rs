@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::exit::UsageError;
+use crate::run_config::adapter_path;
 use crate::run_config::limits;
 
 /// Commands on adapter files.
@@ -12,7 +13,8 @@ use crate::run_config::limits;
 pub enum AdapterCommand {
     /// Show the method, sizes, labels, score and base of an adapter file
     Inspect {
-        /// The adapter file
+        /// The adapter file, or the directory of its run
+        #[arg(value_parser = adapter_path::parse)]
         adapter: PathBuf,
         /// Print JSON
         #[arg(long)]
@@ -32,7 +34,7 @@ pub enum AdapterCommand {
 #[derive(Debug, Clone, Args)]
 pub struct AverageArgs {
     /// Adapter files with the same method, size, labels and base
-    #[arg(required = true, num_args = 2..)]
+    #[arg(required = true, num_args = 2.., value_parser = adapter_path::parse)]
     pub adapters: Vec<PathBuf>,
     /// Weight of each in the mean, separated by commas [default: all equal]
     #[arg(long, value_name = "WEIGHTS", value_delimiter = ',')]
@@ -88,7 +90,7 @@ pub enum ExportFormat {
     /// A directory for `from_pretrained` of the package `peft`
     Peft,
     /// A checkpoint for transformers, with the adapter merged into the weights:
-    /// LoRA, (IA)³, LayerNorms, full
+    /// LoRA, DoRA, (IA)³, LayerNorms, full, top-K
     Merged,
 }
 
@@ -109,7 +111,8 @@ Examples:
   trainer adapter export cola.safetensors --format peft --out cola-lora
   trainer adapter export cola.safetensors --format merged --out cola-bert")]
 pub struct ExportArgs {
-    /// The adapter file
+    /// The adapter file, or the directory of its run
+    #[arg(value_parser = adapter_path::parse)]
     pub adapter: PathBuf,
     /// The package to export for
     #[arg(long, value_enum, value_name = "FORMAT")]

@@ -28,7 +28,7 @@ pub enum BankCommand {
     Add {
         /// The bank
         bank: PathBuf,
-        /// Adapter files; if several are for one task, the one with the best score
+        /// Adapter files or directories of runs; if several are for one task, the one with the best score
         /// is added. NAME=FILE adds a file under another name
         #[arg(required = true, value_name = "[NAME=]FILE")]
         adapters: Vec<PathBuf>,

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::exit::UsageError;
 use crate::inference::predictor::InferenceOptions;
+use crate::run_config::adapter_path;
 use crate::run_config::limits;
 
 /// Arguments of `trainer evaluate`.
@@ -18,7 +19,8 @@ Examples:
   trainer evaluate mails.safetensors --input new.csv --text body --label team
   trainer evaluate cola.safetensors --data glue --drop-layers each")]
 pub struct EvaluateArgs {
-    /// The adapter file
+    /// The adapter file, or the directory of its run
+    #[arg(value_parser = adapter_path::parse)]
     pub adapter: PathBuf,
     /// The rows to evaluate on.
     #[command(flatten)]
@@ -35,9 +37,10 @@ pub struct EvaluateArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 One line is printed per text, in input order: label, probability and text (for
-regression, score and text), separated by tabs; with --json, one object. Tabs,
-newlines and backslashes in a text are printed as \\t, \\n and \\\\. A blank
-text has no label: its line is empty; with --json, its label is null.
+regression, score and text; for pairs, both texts), separated by tabs; with
+--json, one object. Tabs, newlines and backslashes in a text are printed as \\t,
+\\n and \\\\. A blank text has no label: its line is empty; with --json, its
+label is null.
 
 Examples:
   echo 'The projector stays dark' | trainer predict helpdesk.safetensors
@@ -45,10 +48,12 @@ Examples:
   trainer predict rte.safetensors --input pairs.txt --pairs
   trainer predict cola.safetensors --data glue --submission out/")]
 pub struct PredictArgs {
-    /// The adapter file
+    /// The adapter file, or the directory of its run
+    #[arg(value_parser = adapter_path::parse)]
     pub adapter: PathBuf,
     /// Texts: a .tsv, .csv or .jsonl file with --text COL, or any other file
-    /// with one text per line [default: standard input]
+    /// with one text per line; - is standard input, and with --text COL that of
+    /// a .csv file [default: -]
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
     /// Each line has the two texts of a pair, separated by a tab [default: if
@@ -102,7 +107,8 @@ Examples:
   trainer ablate runs/cola/houlsby-64-seed42/adapter.safetensors --data glue
   trainer ablate mails.safetensors --input new.csv --text body --label team")]
 pub struct AblateArgs {
-    /// The adapter file
+    /// The adapter file, or the directory of its run
+    #[arg(value_parser = adapter_path::parse)]
     pub adapter: PathBuf,
     /// The rows to evaluate on.
     #[command(flatten)]
@@ -163,7 +169,7 @@ pub struct LabeledRowsArgs {
 pub struct ComposeArgs {
     /// Stack the adapter on another adapter of the same base, which is applied
     /// first in each layer; classifier and LayerNorms are those of the adapter
-    #[arg(long, value_name = "ADAPTER")]
+    #[arg(long, value_name = "ADAPTER", value_parser = adapter_path::parse)]
     pub stack_on: Option<PathBuf>,
     /// Do not run the adapter in these layers, such as 0..3 (0 to 2), as in
     /// AdapterDrop. For `evaluate` also `each`: a table of score and time

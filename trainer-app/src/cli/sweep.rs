@@ -96,6 +96,13 @@ pub struct SweepArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Refused with a sentence: own rows are for `trainer train`
+    #[arg(long, hide = true, value_parser = no_own_rows)]
+    pub train: Option<PathBuf>,
+}
+
+fn no_own_rows(_file: &str) -> Result<PathBuf, &'static str> {
+    Err("a sweep trains published tasks only; `trainer train --train` trains on your own rows")
 }
 
 /// Arguments of `trainer report`.

@@ -125,6 +125,13 @@ pub fn import(args: &ImportArgs) -> Result<()> {
         // A directory of PEFT has no names of labels; the base's configuration may have those of the task.
         let named = base_labels(&directory, imported.head.outputs())?;
         imported.head = named.unwrap_or(imported.head);
+        if let Some(labels) = imported.head.labels().filter(|_| imported.head.is_unnamed()) {
+            imported.warnings.push(format!(
+                "the directory has no names of the labels, so that they are {}; --labels A,B names them, in the order of \
+                 the head's outputs",
+                listed_briefly(labels)
+            ));
+        }
     }
     if format == DirectoryFormat::Peft {
         imported.warnings.extend(other_base(&args.directory, &args.target.base)?);
@@ -141,6 +148,14 @@ pub fn import(args: &ImportArgs) -> Result<()> {
         base,
     };
     write(&args.target.out, &imported.model, &metadata)
+}
+
+/// The first labels, and the last if there are more.
+fn listed_briefly(labels: &[String]) -> String {
+    match labels {
+        [first, second, .., last] => format!("{first}, {second} … {last}"),
+        labels => labels.join(", "),
+    }
 }
 
 /// Checks that the labels of the command line differ in more than the spaces around them.

@@ -12,9 +12,10 @@ use crate::base::Base;
 use crate::cli::BankCommand;
 use crate::exit::UsageError;
 use crate::inference::bank_base;
+use crate::run_config::adapter_path;
 use crate::system::devices;
 use crate::task_data::kind::task_kind;
-use crate::terminal::hints;
+use crate::terminal::{self, hints};
 
 /// Runs `trainer bank`.
 ///
@@ -27,6 +28,8 @@ pub fn run(command: &BankCommand) -> Result<()> {
         BankCommand::Remove { bank, tasks } => {
             open(bank)?;
             Bank::remove_all(bank, tasks)?;
+            let (bank, tasks) = (hints::path(bank), tasks.join(", "));
+            noteln!("removed {tasks}; `trainer bank compact {bank}` frees the space");
             Ok(())
         }
         BankCommand::Compact { bank } => compact(bank),
@@ -116,23 +119,24 @@ impl Candidate {
 
     fn described(&self) -> String {
         let score = self.metadata.score.as_ref();
-        let score = score
-            .map_or("no score".to_owned(), |score| format!("{} {:.4}", score.metric, score.value));
+        let score = score.map_or("no score".to_owned(), |score| {
+            format!("{} {}", score.metric, terminal::score(score.value))
+        });
         format!("{} ({score})", self.file.display())
     }
 }
 
-/// Splits `NAME=FILE`; an existing file whose own name has this form is a file.
+/// Splits `NAME=FILE`, where the directory of a run stands for its adapter; an existing file whose own name has this form is a file.
 ///
 /// # Errors
 /// A name that a task cannot have, before an existing file.
 fn split_name(typed: &Path) -> Result<(Option<&str>, PathBuf)> {
     let parts = typed.to_str().and_then(|text| text.split_once('='));
     let Some((name, file)) = parts.filter(|_| !typed.exists()) else {
-        return Ok((None, typed.to_owned()));
+        return Ok((None, adapter_path::in_run(typed)));
     };
     if !name.is_empty() && !name.contains(['/', '\\']) {
-        return Ok((Some(name), PathBuf::from(file)));
+        return Ok((Some(name), adapter_path::in_run(Path::new(file))));
     }
     if !Path::new(file).exists() {
         return Ok((None, typed.to_owned()));
@@ -227,8 +231,9 @@ fn list(path: &Path, as_json: bool) -> Result<()> {
         }
         let head = metadata.head.to_string();
         let score = metadata.score.as_ref();
-        let score =
-            score.map_or(String::new(), |score| format!("{} {:.4}", score.metric, score.value));
+        let score = score.map_or(String::new(), |score| {
+            format!("{} {}", score.metric, terminal::score(score.value))
+        });
         let share = 100.0 * share;
         outln!(
             "{task:<20} {method:<16} {head:<10} {score:<18} {bytes:>10} bytes  {share:>6.2} % of base",
@@ -337,7 +342,7 @@ mod tests {
         };
         let said =
             refused(vec![candidate("a1", None, "a", Some(0.5)), candidate("a2", None, "a", None)]);
-        assert!(said.contains("a1 (pearson 0.5000) and a2 (no score)"), "{said}");
+        assert!(said.contains("a1 (pearson 50.0) and a2 (no score)"), "{said}");
         assert!(said.contains("NAME=a2"), "{said}");
         let equal =
             vec![candidate("a1", None, "a", Some(0.7)), candidate("a2", None, "a", Some(0.7))];

@@ -9,6 +9,7 @@ use crate::cli::EvaluateArgs;
 use crate::commands::labeled_rows;
 use crate::inference::predictor::Predictor;
 use crate::task_data::rows;
+use crate::terminal;
 
 /// The value of `--drop-layers` for a table of every number of layers.
 const EACH: &str = "each";
@@ -54,7 +55,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     } else {
         outln!("{}: {} rows ({what})", predictor.metadata.task, examples.len());
         for (metric, score) in &scores {
-            outln!("  {metric:<11} {:.4}", score.as_f64().unwrap_or(f64::NAN));
+            outln!("  {metric:<11} {}", terminal::score(score.as_f64().unwrap_or(f64::NAN)));
         }
         outln!("  {:<11} {:.2}", "ms per text", 1e3 * seconds_per_text);
     }
@@ -103,7 +104,8 @@ fn print_each(
         let dropped = if *layers == 0 { "none".to_owned() } else { format!("0..{layers}") };
         out!("  {dropped:<15}");
         for metric in &metrics {
-            out!(" {:>10.4}", scored.scores[*metric].as_f64().unwrap_or(f64::NAN));
+            let score = scored.scores[*metric].as_f64().unwrap_or(f64::NAN);
+            out!(" {:>10}", terminal::score(score));
         }
         outln!(" {:>11.2}", 1e3 * scored.seconds_per_text);
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::cli::DevicesArgs;
 use crate::system::devices;
+use crate::terminal;
 
 /// Runs `trainer devices`.
 ///
@@ -50,7 +51,8 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
         head.labels().map_or_else(|| head.to_string(), |names| names.join(", "))
     );
     if let Some(score) = &metadata.score {
-        outln!("score     {} {:.4} on the validation rows", score.metric, score.value);
+        let value = terminal::score(score.value);
+        outln!("score     {} {value} on the validation rows", score.metric);
     }
     outln!("method    {}", metadata.method);
     print_plan(&header.config.plan)?;

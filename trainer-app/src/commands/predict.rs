@@ -123,6 +123,7 @@ fn plain_line(predictor: &Predictor, example: &Example, row: &RowOutput) -> Stri
     let columns = prediction_columns(&predictor.task.task.kind, &row.logits).into_iter();
     columns
         .chain([example.text.clone()])
+        .chain(example.text2.clone())
         .map(|column| escaped(&column))
         .collect::<Vec<_>>()
         .join("\t")

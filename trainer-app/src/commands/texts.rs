@@ -2,7 +2,7 @@
 //! was trained.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
@@ -38,12 +38,17 @@ impl Text {
     }
 }
 
+/// The file of the texts; none if they come from standard input.
+fn file(args: &PredictArgs) -> Option<&Path> {
+    args.input.as_deref().filter(|path| *path != Path::new("-"))
+}
+
 /// Checks flags and file before anything else is read.
 ///
 /// # Errors
 /// If the file has named columns, and no column is named.
 pub(crate) fn check(args: &PredictArgs) -> Result<()> {
-    let Some(path) = args.input.as_deref().filter(|_| args.columns.text.is_none()) else {
+    let Some(path) = file(args).filter(|_| args.columns.text.is_none()) else {
         return Ok(());
     };
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
@@ -117,7 +122,24 @@ impl Texts {
     /// # Errors
     /// If the file cannot be read or is not text, a column is missing, or a line is not a pair.
     pub(crate) fn open(args: &PredictArgs, input: Option<TextInput>) -> Result<Self> {
-        let Some(path) = &args.input else {
+        let columns =
+            args.columns.text.as_deref().map(|text| (text, args.columns.text2.as_deref()));
+        let of_rows = |rows: Vec<(usize, Example)>| {
+            let texts: Vec<Text> =
+                rows.into_iter().map(|(line, example)| Text { line, example }).collect();
+            Self::File(texts.into_iter())
+        };
+        let Some(path) = file(args) else {
+            if let Some((text, text2)) = columns {
+                let mut bytes = Vec::new();
+                std::io::stdin()
+                    .lock()
+                    .read_to_end(&mut bytes)
+                    .context("reading standard input")?;
+                // The extension is the format.
+                let name = Path::new("standard input.csv");
+                return Ok(of_rows(tasks::custom::parse_unlabeled(name, &bytes, text, text2)?));
+            }
             let (sender, receiver) = sync_channel(QUEUED_TEXTS);
             std::thread::Builder::new()
                 .name("input".to_owned())
@@ -133,14 +155,12 @@ impl Texts {
                 .context("starting the thread that reads standard input")?;
             return Ok(Self::Stream(receiver));
         };
-        let texts: Vec<Text> = if let Some(text) = &args.columns.text {
-            let rows = tasks::custom::read_unlabeled(path, text, args.columns.text2.as_deref())?;
-            rows.into_iter().map(|(line, example)| Text { line, example }).collect()
-        } else {
-            let file = File::open(path)
-                .map_err(|source| DataError::Read { path: path.clone(), source })?;
-            lines(path, BufReader::new(file), input).collect::<Result<_>>()?
-        };
+        if let Some((text, text2)) = columns {
+            return Ok(of_rows(tasks::custom::read_unlabeled(path, text, text2)?));
+        }
+        let file =
+            File::open(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+        let texts: Vec<Text> = lines(path, BufReader::new(file), input).collect::<Result<_>>()?;
         Ok(Self::File(texts.into_iter()))
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use burn::train::renderer::default_renderer;
+use burn_adapters::HeadKind;
+use burn_adapters::file::native::{self, TextInput};
 use burn_bert::Encoder;
 use serde_json::{Value, json};
 
@@ -70,6 +72,9 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     }
     let run = Run::prepare(config.clone(), &mut shared)?;
     noteln!("classifier: {}", config.model.classifier(config.task.is_question_answering()));
+    for note in run.size_notes() {
+        noteln!("note: {note}");
+    }
     noteln!("\n{}", run.table());
 
     // The directory is created only now, so that wrong arguments leave none behind.
@@ -80,7 +85,11 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
         let (task, name) = (&config.task.name, config.default_name());
         RunDirectory::create(runs, task, args.name.as_deref(), &name, &config)?
     };
-    noteln!("run {}\n", directory.root().display());
+    let root = directory.root();
+    if args.name.is_none() && args.resume.is_none() && !root.ends_with(config.default_name()) {
+        noteln!("note: the run {} exists, so that this one gets a number", config.default_name());
+    }
+    noteln!("run {}\n", root.display());
     if let Some(result) = run.train(&directory, &watch)? {
         print_summary(&result, &directory, args.json)?;
         return Ok(ExitStatus::Done);
@@ -178,26 +187,32 @@ fn print_summary(result: &RunResult, directory: &RunDirectory, json: bool) -> Re
     }
     let bytes =
         std::fs::metadata(&result.adapter).context("reading the size of the adapter file")?.len();
-    let percent = |score: f64| format!("{:.1}", 100.0 * score);
     outln!(
         "{} {} {} on the validation rows (epoch {} of {})",
         result.task,
         result.metric,
-        percent(result.score),
+        terminal::score(result.score),
         result.best_epoch,
         result.epochs
     );
     for (split, scores) in &result.eval_scores {
         if let Some(score) = scores.get(&result.metric).and_then(Value::as_f64) {
-            let score = percent(score);
+            let score = terminal::score(score);
             outln!("{} {} {score} on the {split} rows", result.task, result.metric);
         }
     }
     let bag = result
         .bag_of_words
-        .map_or(String::new(), |score| format!(", bag of words {}", percent(score)));
+        .map_or(String::new(), |score| format!(", bag of words {}", terminal::score(score)));
     if let Some(majority) = result.majority {
-        outln!("for comparison: majority class {}{bag}", percent(majority));
+        outln!("for comparison: majority class {}{bag}", terminal::score(majority));
+    }
+    let baselines = [("bag of words", result.bag_of_words), ("majority class", result.majority)];
+    let reached = baselines.iter().find(|(_, score)| score.is_some_and(|s| result.score <= s));
+    if let Some((name, _)) = reached {
+        noteln!(
+            "not above the {name}: more --epochs, another --learning-rate or more training rows may help"
+        );
     }
     outln!(
         "adapter {} ({:.1} MB, {:.2} % of the base's parameters)",
@@ -214,8 +229,21 @@ fn print_summary(result: &RunResult, directory: &RunDirectory, json: bool) -> Re
         )]);
         return Ok(());
     }
+    let metadata = native::read_header(&result.adapter)?.metadata;
+    let predicts = match (metadata.head, metadata.input) {
+        (HeadKind::Regression, Some(TextInput::Pair)) => {
+            "predict the scores of pairs that you type, one per line, with a tab between the texts; Ctrl-D ends"
+        }
+        (HeadKind::Regression, _) => {
+            "predict the scores of texts that you type, one per line; Ctrl-D ends"
+        }
+        (_, Some(TextInput::Pair)) => {
+            "label pairs that you type, one per line, with a tab between the texts; Ctrl-D ends"
+        }
+        _ => "label texts that you type, one per line; Ctrl-D ends",
+    };
     hints::next(&[
-        (format!("predict {adapter}"), "label texts that you type, one per line; Ctrl-D ends"),
+        (format!("predict {adapter}"), predicts),
         (
             format!("adapter inspect {adapter}"),
             "show the method, labels, score and base of the adapter file",

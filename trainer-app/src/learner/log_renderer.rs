@@ -34,20 +34,22 @@ struct Column {
     id: MetricId,
     name: String,
     unit: String,
+    is_score: bool,
     sum: f64,
     weight: f64,
 }
 
 impl Column {
     fn new(definition: MetricDefinition) -> Self {
-        let unit = match definition.attributes {
-            MetricAttributes::Numeric(attributes) => attributes.unit,
-            MetricAttributes::None => None,
+        let (unit, is_score) = match definition.attributes {
+            MetricAttributes::Numeric(attributes) => (attributes.unit, attributes.higher_is_better),
+            MetricAttributes::None => (None, false),
         };
         Self {
             id: definition.metric_id,
             name: definition.name.to_string(),
             unit: unit.map(|unit| format!(" {unit}")).unwrap_or_default(),
+            is_score,
             sum: 0.0,
             weight: 0.0,
         }
@@ -73,6 +75,7 @@ impl Column {
         }
         let (value, name) = (self.sum / self.weight, self.name.to_lowercase());
         let number = match value.abs() {
+            _ if self.is_score => format!("{value:.1}"),
             size if size != 0.0 && size < 1e-2 => format!("{value:.1e}"),
             size if size < 10.0 => format!("{value:.3}"),
             _ => format!("{value:.0}"),
@@ -252,5 +255,12 @@ mod tests {
         lines.start_split("Valid", 5);
         update(&mut lines, &ids[0], 0.5, 8);
         assert_eq!(lines.line(1), "epoch 3/10  valid    1/5 batches  loss 0.500");
+    }
+
+    #[test]
+    fn a_score_has_one_digit() {
+        let (mut lines, ids) = lines(&[Gauge::spans_found()]);
+        update(&mut lines, &ids[0], 9.25, 8);
+        assert!(lines.line(1).ends_with("  spans found 9.2"), "{}", lines.line(1));
     }
 }

@@ -80,14 +80,14 @@ impl Gauge {
         Self::new("Gradient norm", None, 3, |step, _| step.gradient_norm)
     }
 
-    /// Share of the rows whose span is predicted exactly. The answers to questions, which have several rows each, are
+    /// Percentage of the rows whose span is predicted exactly. The answers to questions, which have several rows each, are
     /// scored after the epoch.
     pub fn spans_found() -> Self {
-        let gauge = Self::new("Spans found", None, 4, |step, _| {
+        let gauge = Self::new("Spans found", None, 1, |step, _| {
             let is_found =
                 |row: &&RowOutput| row.label.as_ref() == Some(&TaskKind::Span.predict(&row.logits));
             let found = step.rows.iter().filter(is_found).count();
-            Some(found as f64 / step.rows.len().max(1) as f64)
+            Some(100.0 * found as f64 / step.rows.len().max(1) as f64)
         });
         Self { higher_is_better: true, ..gauge }
     }
@@ -179,7 +179,7 @@ impl Numeric for Gauge {
     }
 }
 
-/// The task's main score over the rows of a split so far.
+/// The task's main score over the rows of a split so far, times 100.
 #[derive(Clone)]
 pub struct ScoreMetric {
     name: MetricName,
@@ -198,7 +198,7 @@ impl ScoreMetric {
 
     fn entry(&self) -> SerializedEntry {
         SerializedEntry::new(
-            format!("epoch {:.4}", self.score),
+            format!("epoch {:.1}", self.score),
             NumericEntry::Value(self.score).serialize(),
         )
     }
@@ -234,7 +234,7 @@ impl Metric for ScoreMetric {
     fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
         let scores = Evaluator::scores(&*self.task, &self.rows);
         let main = scores.and_then(|scores| scores.get(self.task.metric().name())?.as_f64());
-        self.score = main.unwrap_or_default();
+        self.score = 100.0 * main.unwrap_or_default();
         Ok(self.entry())
     }
 

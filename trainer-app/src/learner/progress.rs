@@ -1,11 +1,13 @@
 //! The progress of a run, which a checkpoint records beside the tensors.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use super::loss_scale::LossScale;
 
 /// The progress of a run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Optimizer steps done.
     pub steps: usize,
@@ -18,6 +20,24 @@ pub struct Progress {
     /// The loss scale, once it differs from the initial one of the precision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_scale: Option<LossScale>,
+    /// Whether of epochs with the same score the one with the lower validation loss is the best; otherwise it is the
+    /// first. A run whose checkpoint has no such field was started with the other rule, by which its adapter was saved.
+    #[serde(default)]
+    pub ties_by_loss: bool,
+}
+
+/// Of a run that has not started.
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            steps: 0,
+            epochs: Vec::new(),
+            loss_sum: 0.0,
+            seconds: 0.0,
+            loss_scale: None,
+            ties_by_loss: true,
+        }
+    }
 }
 
 /// A completed epoch.
@@ -59,9 +79,16 @@ pub struct StepsMismatch {
 }
 
 impl Progress {
-    /// The epoch with the best score; the first of equals.
+    /// The epoch with the best score; of equals the one with the lowest validation loss, and of those the first.
     pub fn best(&self) -> Option<&EpochReport> {
-        self.epochs.iter().reduce(|best, epoch| if epoch.score > best.score { epoch } else { best })
+        let is_better =
+            |epoch: &EpochReport, best: &EpochReport| match epoch.score.partial_cmp(&best.score) {
+                Some(Ordering::Equal) => {
+                    self.ties_by_loss && epoch.validation_loss < best.validation_loss
+                }
+                order => order == Some(Ordering::Greater),
+            };
+        self.epochs.iter().reduce(|best, epoch| if is_better(epoch, best) { epoch } else { best })
     }
 
     /// Number of epochs, up to the last, with the same prediction for every row.
@@ -120,6 +147,23 @@ mod tests {
             seconds_per_step: 0.1,
         };
         Progress { steps, epochs: (1..=epochs).map(report).collect(), ..Progress::default() }
+    }
+
+    #[test]
+    fn of_epochs_with_the_same_score_the_one_with_the_lowest_loss_is_the_best() {
+        let mut progress = progress(0, 4);
+        for (epoch, (score, loss)) in
+            progress.epochs.iter_mut().zip([(1.0, 0.9), (1.0, 0.4), (1.0, 0.4), (0.9, 0.1)])
+        {
+            (epoch.score, epoch.validation_loss) = (score, loss);
+        }
+        assert_eq!(progress.best().map(|epoch| epoch.epoch), Some(2));
+        assert_eq!(progress.epochs_without_improvement(), 2);
+        // The rule of runs that were started before it; their checkpoints do not name one.
+        let mut record = serde_json::to_value(&progress).unwrap();
+        record.as_object_mut().unwrap().remove("ties_by_loss");
+        let before: Progress = serde_json::from_value(record).unwrap();
+        assert_eq!(before.best().map(|epoch| epoch.epoch), Some(1));
     }
 
     #[test]

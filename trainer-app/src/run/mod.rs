@@ -6,6 +6,7 @@ mod insertion_cost;
 mod prepared;
 pub mod resource_cache;
 mod result;
+mod size_notes;
 mod training;
 
 pub use prepared::Run;

@@ -23,7 +23,7 @@ pub struct RunResult {
     /// Every score of the best epoch on each other labeled split, by the name of the split.
     #[serde(default, rename = "judged", skip_serializing_if = "BTreeMap::is_empty")]
     pub eval_scores: BTreeMap<String, Map<String, Value>>,
-    /// The validation score of the majority class; none for questions, which have no classes.
+    /// The validation score of the majority class; none for a regression or for questions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub majority: Option<f64>,
     /// The validation score of a bag of words; none for a regression or for questions.

@@ -31,14 +31,20 @@ fn with<T: Serialize + DeserializeOwned>(section: &T, field: &str, value: &Value
     Ok(table.try_into()?)
 }
 
+static MODEL: LazyLock<BTreeSet<String>> = LazyLock::new(names::<ModelConfig>);
+static TRAINING: LazyLock<BTreeSet<String>> = LazyLock::new(names::<TrainingConfig>);
+
 impl RunConfig {
+    /// Whether [`set`](Self::set) knows a field.
+    pub fn has_field(field: &str) -> bool {
+        ["seed", "limit"].contains(&field) || MODEL.contains(field) || TRAINING.contains(field)
+    }
+
     /// Sets a field of `[model]` or `[training]`, `limit` of `[task]`, or `seed`, by its name in a `config.toml`.
     ///
     /// # Errors
     /// An unknown field, or a value of another type.
     pub fn set(&mut self, field: &str, value: &Value) -> Result<()> {
-        static MODEL: LazyLock<BTreeSet<String>> = LazyLock::new(names::<ModelConfig>);
-        static TRAINING: LazyLock<BTreeSet<String>> = LazyLock::new(names::<TrainingConfig>);
         match field {
             "seed" => self.seed = value.clone().try_into()?,
             "limit" => self.task.limit = value.clone().try_into()?,

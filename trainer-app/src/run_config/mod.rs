@@ -3,6 +3,7 @@
 //! Each section is a file, whose fields are the keys of `config.toml` and the flags of `trainer train`; the default
 //! values are in `defaults`, and the checks in `check`.
 
+pub(crate) mod adapter_path;
 mod check;
 mod defaults;
 mod fields;

@@ -13,7 +13,16 @@ use clap::Args;
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 
+use crate::run_config::adapter_path;
 use crate::run_config::limits;
+
+/// The help of `--method`.
+fn method_help() -> String {
+    // Fusion is trained with --fuse.
+    let fusion = Method::Fusion.to_string();
+    let names: Vec<&str> = Method::NAMES.iter().copied().filter(|name| *name != fusion).collect();
+    format!("What is trained: {}; top-K is the top K layers [default: houlsby]", names.join(", "))
+}
 
 /// What is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Args)]
@@ -24,14 +33,18 @@ pub struct ModelConfig {
     /// bert-base-uncased, or a directory with its files [default: minilm]
     #[arg(long, value_name = "BASE")]
     pub base: String,
-    /// What is trained: houlsby, houlsby-code, pfeiffer, parallel,
-    /// scaled-parallel, lora, ia3, prefix, prefix-flat, mam, layer-norm, top-K
-    /// (the top K layers) or full [default: houlsby]
-    #[arg(long, value_name = "METHOD")]
+    /// What is trained.
+    #[arg(long, value_name = "METHOD", help = method_help())]
     pub method: Method,
     /// Train AdapterFusion: attention over these adapters of the same base,
     /// given as files separated by commas
-    #[arg(long, value_name = "FILES", value_delimiter = ',', conflicts_with = "method")]
+    #[arg(
+        long,
+        value_name = "FILES",
+        value_delimiter = ',',
+        value_parser = adapter_path::parse,
+        conflicts_with = "method"
+    )]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fuse: Vec<PathBuf>,
     /// Width of the bottlenecks, rank of LoRA, or length of the prefix

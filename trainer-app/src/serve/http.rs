@@ -26,12 +26,15 @@ use super::{body, predict};
 /// The page at `/`, which loads nothing from other sites.
 const PAGE: &str = include_str!("page.html");
 
+/// The route of predictions, the only one to which data is sent.
+const PREDICT: &str = "/v1/predict";
+
 /// All routes. The page and `/healthz` require no token.
 pub(super) fn router(state: Arc<AppState>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/v1/tasks", get(tasks))
-        .route("/v1/predict", post(predict))
+        .route(PREDICT, post(predict))
         .fallback(not_found)
         .layer(from_fn_with_state(state.clone(), check_token))
         .route("/", get(async || Html(PAGE)))
@@ -100,9 +103,10 @@ fn has_token(state: &AppState, headers: &HeaderMap) -> bool {
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    let expected = if uri.path() == PREDICT { Method::POST } else { Method::GET };
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        format!("method {method} is not allowed for {}", shortened(uri.path())),
+        format!("method {method} is not allowed for {}; use {expected}", shortened(uri.path())),
     )
 }
 
@@ -184,6 +188,7 @@ fn describe_tasks(registry: &Registry) -> Value {
         json!({
             "task": name,
             "labels": labels,
+            "input": metadata.input,
             "score": metadata.score,
             "method": metadata.method,
             "max_length": metadata.max_length,

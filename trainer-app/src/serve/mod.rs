@@ -57,8 +57,12 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     }
     let device = devices::resolve(&args.device)?;
     // Before the base and the adapters are read.
-    let listener =
-        TcpListener::bind(&*addresses).with_context(|| format!("listening on {}", args.listen))?;
+    let listener = TcpListener::bind(&*addresses).with_context(|| {
+        format!(
+            "listening on {}; --listen takes another address and port, such as 127.0.0.1:8081",
+            args.listen
+        )
+    })?;
     let address = listener.local_addr()?;
     let registries = ReloadingRegistry::open(&args.bank, args.base.as_deref(), &device)?;
     let stop = Arc::new(Notify::new());
@@ -88,7 +92,9 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     };
     let limits =
         Limits { connections: connections(args.connections as usize), idle: time, grace: GRACE };
-    serve(listener, state, limits, stop, move |batch| queue::run(batch, &device))
+    serve(listener, state, limits, stop, move |batch| queue::run(batch, &device))?;
+    noteln!("stopped; the pending requests were answered");
+    Ok(())
 }
 
 /// The addresses of a host name or address with a port, those of IPv4 first, since more clients use them.

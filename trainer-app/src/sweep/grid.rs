@@ -1,11 +1,12 @@
 //! Grids: lists of values, each combination of which is a run.
 
 use std::collections::HashSet;
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn_adapters::{Layers, Method};
-use glue_data::Split;
 use glue_data::tasks::{self, squad};
+use glue_data::{Split, tabular};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -49,7 +50,10 @@ struct SweepFile {
 /// A setting of [`AXES`] is a list of values. Any other setting of a run is one value for all runs of the grid.
 #[derive(Debug, Deserialize)]
 struct Grid {
+    // Not required here: a misspelled name is reported as unknown, and not as missing.
+    #[serde(default)]
     tasks: Vec<String>,
+    #[serde(default)]
     methods: Vec<Method>,
     #[serde(flatten)]
     settings: Table,
@@ -158,18 +162,30 @@ impl Grid {
 
     /// Refuses what would have no effect: empty lists, lists that no run of the grid uses, and unknown fields.
     fn check(&self, common: &impl Fn(Method) -> RunConfig) -> Result<()> {
+        for name in self.settings.keys() {
+            let is_list = AXES.iter().any(|axis| axis.list == name);
+            let is_value = RunConfig::has_field(name)
+                && !FIXED.contains(&name.as_str())
+                && !AXES.iter().any(|axis| axis.setting == name);
+            let lists = AXES.iter().map(|axis| (axis.setting, axis.list));
+            let lists = lists.chain([("task", "tasks"), ("method", "methods")]);
+            let list = lists.into_iter().find(|(setting, _)| setting == name);
+            let hint = list.map(|(_, list)| format!("; expected the list `{list}`"));
+            ensure!(is_list || is_value, "unknown field `{name}`{}", hint.unwrap_or_default());
+        }
         ensure!(
             !self.tasks.is_empty() && !self.methods.is_empty(),
             "it is empty: it names no tasks or no methods"
         );
+        if let Some(task) = self.tasks.iter().find(|task| tabular::has_columns(Path::new(task))) {
+            bail!(
+                "{task} is a file, and a sweep trains published tasks only; `trainer train --train {task}` trains on your \
+                 own rows"
+            );
+        }
         for task in self.tasks.iter().filter(|task| *task != squad::NAME) {
             let spec = tasks::lookup(task)?;
             ensure!(spec.has(Split::Train), "the task {task} has no training rows");
-        }
-        for name in self.settings.keys() {
-            let is_list = AXES.iter().any(|axis| axis.list == name);
-            let is_list_only = AXES.iter().any(|axis| axis.setting == name) && !is_list;
-            ensure!(!is_list_only && !FIXED.contains(&name.as_str()), "unknown field `{name}`");
         }
         for axis in &AXES {
             let Some(values) = self.values(axis)? else { continue };
@@ -363,6 +379,7 @@ mod tests {
         };
         assert!(sentence("nosuch").contains("in the grid number 1: there is no task `nosuch`"));
         assert!(sentence("ax").contains("the task ax has no training rows"));
+        assert!(sentence("a.csv").contains("a.csv is a file, and a sweep trains published tasks"));
     }
 
     #[test]
@@ -388,6 +405,10 @@ mod tests {
         let sentence = |text: &str| format!("{:#}", read(text).unwrap_err());
         assert!(sentence("version = 1\nspeed = 3\ngrid = []").contains("unknown field `speed`"));
         assert!(sentence("version = 1\ngrid = []").contains("the file has no grid"));
+        assert!(
+            sentence("version = 1\n[[grid]]\ntask = ['cola']\nmethods = ['full']")
+                .contains("unknown field `task`; expected the list `tasks`")
+        );
         assert!(
             sentence("version = 1\n[[grid]]\ntasks = []\nmethods = ['full']")
                 .contains("in the grid number 1: it is empty")

@@ -60,7 +60,7 @@ pub struct PreparedData {
 /// Main scores of baselines, where there are such.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Baselines {
-    /// Of the majority class, or the mean score.
+    /// Of the majority class.
     pub majority: Option<f64>,
     /// Of a bag of words.
     pub bag_of_words: Option<f64>,

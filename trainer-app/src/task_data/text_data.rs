@@ -171,7 +171,10 @@ impl TaskData for TextData {
             let scores = evaluator::scores(&self.task, predictions.into_iter().zip(labels))?;
             scores.get(self.task.metric().name())?.as_f64()
         };
-        let majority = baseline::majority(&self.train, self.validation.len());
+        // The correlations of a constant, such as the mean score, are 0 by definition.
+        let has_classes = self.task.kind.labels().is_some();
+        let majority =
+            has_classes.then(|| baseline::majority(&self.train, self.validation.len())).flatten();
         let bag_of_words = baseline::bag_of_words(&self.train, &self.validation);
         Baselines { majority: majority.and_then(score), bag_of_words: bag_of_words.and_then(score) }
     }

@@ -5,10 +5,22 @@ use std::path::Path;
 /// The environment variable in which `cargo xtask` passes the command line prefix to suggest.
 const TYPED_AS: &str = "TRAINER_TYPED_AS";
 
+/// The prefix under which the user starts this program, if it is not the program itself.
+fn typed_as() -> Option<String> {
+    std::env::var(TYPED_AS).ok().filter(|typed| !typed.is_empty())
+}
+
+/// A message whose commands, such as `trainer data list` in backquotes, are written as the user types them.
+pub(super) fn as_typed(message: String) -> String {
+    match typed_as() {
+        Some(typed) => message.replace("`trainer ", &format!("`{typed} ")),
+        None => message,
+    }
+}
+
 /// The name with which the program was started, so that suggestions can be copied.
 pub fn program() -> String {
-    let typed = std::env::var(TYPED_AS).ok().filter(|typed| !typed.is_empty());
-    typed.unwrap_or_else(|| {
+    typed_as().unwrap_or_else(|| {
         std::env::args_os()
             .next()
             .map_or_else(|| "trainer".to_owned(), |program| quoted(&program.to_string_lossy()))

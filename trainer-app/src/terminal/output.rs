@@ -8,6 +8,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
+use super::hints;
+
 /// The first error of standard output.
 static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
 
@@ -45,8 +47,9 @@ pub fn write(text: fmt::Arguments) {
 
 /// Writes to standard error, ignoring errors; called by the macros.
 pub fn note(text: fmt::Arguments) {
+    let text = hints::as_typed(text.to_string());
     // An error could only be reported on standard error.
-    let _ = io::stderr().lock().write_fmt(text);
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Writes the last line of standard output; whatever is written after it is dropped.

@@ -80,7 +80,7 @@ fn adapters_are_averaged_into_one() {
     let other = desk.trained("other", "--method pfeiffer");
     let said =
         desk.refuses(&format!("adapter average {a} {other} --base base --out c.safetensors"));
-    assert!(said.contains("adapter 2 of those to be averaged has another plan"), "{said}");
+    assert!(said.contains("adapter 2 of those to be averaged has another method"), "{said}");
     assert!(!desk.path("c.safetensors").exists());
 }
 

@@ -81,7 +81,7 @@ pub fn read(
         }
         (Some(head), None) => head,
         (None, Some(labels)) => {
-            warnings.push("the directory holds no head: this one is untrained".to_owned());
+            warnings.push("the directory has no head: this one is untrained".to_owned());
             let outputs = labels.len();
             HubHead {
                 name: None,
@@ -279,7 +279,7 @@ pub fn write_directory(
         );
     } else if !norms.is_empty() {
         warnings.push(
-            "the trained LayerNorms are left out, for which AdapterHub has no place: the logits will be others; write them with --with-layer-norms, or train with a method that keeps them".to_owned(),
+            "the trained LayerNorms are left out, because AdapterHub has no place for them, and the logits will differ from those here; write them with --with-layer-norms, or train with a method that does not train LayerNorms".to_owned(),
         );
         for name in norms {
             all.remove(&name);

@@ -243,7 +243,7 @@ pub(super) fn settings(
     let unsupported = |what: &str| InterchangeError::Unsupported {
         format: FORMAT,
         what: what.to_owned(),
-        remedy: "export to AdapterHub, or keep our own file",
+        remedy: "use `--format adapter-hub`, or the adapter file itself",
     };
     // Full names: an ending such as `output.dense` would match the attention's as well.
     let modules = |layers: &Layers, projections: &BTreeSet<Projection>| -> Vec<String> {

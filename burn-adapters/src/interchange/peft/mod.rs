@@ -105,7 +105,11 @@ pub fn write_directory(
         remedy,
     };
     if *head == HeadKind::Span {
-        return Err(unsupported("a head that finds answers in texts", "keep our own file").into());
+        return Err(unsupported(
+            "a head that finds answers in texts",
+            "use the adapter file itself",
+        )
+        .into());
     }
     let names = BaseNames::new(model.bert.family());
     if !names.has_classifier(task) {

@@ -28,8 +28,9 @@ pub struct TaskArgs {
         conflicts_with_all = ["train", "validation", "test", "text", "text2", "label", "score"]
     )]
     pub data: Option<PathBuf>,
-    /// Your own training rows: a .csv, .tsv or .jsonl file with named columns
-    #[arg(long, value_name = "FILE", requires_all = ["text", "label"])]
+    /// Your own training rows: a .csv, .tsv or .jsonl file with named columns,
+    /// which --text and --label choose
+    #[arg(long, value_name = "FILE")]
     pub train: Option<PathBuf>,
     /// Your own validation rows [default: a tenth of the training rows]
     #[arg(long, value_name = "FILE", requires = "train")]

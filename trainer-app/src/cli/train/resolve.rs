@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use burn_adapters::{Activation, Method};
-use glue_data::tasks;
+use glue_data::{tabular, tasks};
 
 use super::args::{TaskArgs, TrainArgs};
 use crate::exit::UsageError;
@@ -315,7 +315,15 @@ fn refuse_without_effect_in(path: &Path, file: &RunConfig) -> Result<()> {
 fn own_task(args: &TaskArgs) -> Result<Option<TaskConfig>> {
     let Some(train) = &args.train else { return Ok(None) };
     let (Some(text), Some(label)) = (args.text.clone(), args.label.clone()) else {
-        bail!("--train needs --text COL and --label COL, the names of the columns");
+        let missing = [("--text COL", &args.text), ("--label COL", &args.label)];
+        let missing: Vec<&str> =
+            missing.iter().filter(|(_, given)| given.is_none()).map(|(flag, _)| *flag).collect();
+        let columns = tabular::column_names(train)?.join(", ");
+        bail!(
+            "--train needs {} too; the columns of {} are {columns}",
+            missing.join(" and "),
+            train.display()
+        );
     };
     let stem = train.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = stem.unwrap_or_default();

@@ -149,7 +149,9 @@ impl Sweep<'_> {
         if settings.is_empty() {
             noteln!("no run has finished with a score yet");
         } else {
-            outln!("{}", table::table(&summary::best(&settings)));
+            let size = terminal_size::terminal_size_of(std::io::stdout());
+            let width = size.map_or(table::WIDTH, |(width, _)| width.0);
+            outln!("{}", table::table(&summary::best(&settings), width));
         }
         let kept: Vec<_> =
             best.iter().filter_map(|(task, b)| Some((task, b.kept.as_ref()?))).collect();

@@ -34,6 +34,7 @@ pub(super) fn script(
         submission: _,
         checkpoint_every,
         json,
+        train: _,
     } = args;
     let mut words = vec![text(&absolute(program)?)?, "sweep".to_owned()];
     if let Some(file) = file {

@@ -154,6 +154,7 @@ mod tests {
             loss_sum: 0.1 + 0.2,
             seconds: 1e-300,
             loss_scale: None,
+            ties_by_loss: true,
         };
         let run = identity(&RunConfig::defaults(Method::Houlsby), 3);
         let files = [("trained.bpk".to_owned(), checksum(b"bytes"))].into_iter().collect();

@@ -142,7 +142,7 @@ pub(super) fn settings(plan: &AdapterPlan, base: BaseShape) -> Result<Value, Ada
 }
 
 pub(super) fn unsupported(what: &str) -> InterchangeError {
-    let remedy = "keep our own file, or train without it";
+    let remedy = "use the adapter file itself, or train without it";
     InterchangeError::Unsupported { format: FORMAT, what: what.to_owned(), remedy }
 }
 
