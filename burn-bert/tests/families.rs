@@ -10,6 +10,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use burn_bert::checkpoint::hugging_face;
 use burn_bert::{Bert, BertConfig, Encoder, Family, load, load_weights};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 use tensors::{check_near, fixture, input, read};
 
@@ -194,4 +196,24 @@ fn a_configuration_and_weights_are_written_as_they_were_read() {
             assert!(data.iter::<f64>().eq(values), "{name} {tensor}");
         }
     }
+}
+
+/// As in microsoft/mdeberta-v3-base.
+#[test]
+fn a_table_of_positions_that_deberta_does_not_use_is_ignored() {
+    let from = fixture("families/deberta-v3");
+    let bytes = std::fs::read(from.join("model.safetensors")).unwrap();
+    let stored = SafeTensors::deserialize(&bytes).unwrap();
+    let zeros = vec![0; 4 * 32 * 32];
+    let unused = TensorView::new(Dtype::F32, vec![32, 32], &zeros).unwrap();
+    let name = "deberta.embeddings.position_embeddings.weight".to_owned();
+    let directory = tempfile::tempdir().unwrap();
+    let tensors = stored.iter().map(|(name, view)| (name.to_owned(), view));
+    let path = directory.path().join("model.safetensors");
+    safetensors::serialize_to_file(tensors.chain([(name, unused)]), None, &path).unwrap();
+    std::fs::copy(from.join("config.json"), directory.path().join("config.json")).unwrap();
+
+    let device = Device::flex();
+    let found = Values::of(&load(directory.path(), &device).unwrap(), None);
+    assert_eq!(found, Values::of(&load(&from, &device).unwrap(), None));
 }

@@ -8,7 +8,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::bert::Bert;
-use crate::config::BertConfig;
+use crate::config::{BertConfig, Positions};
 use crate::error::{BertError, TensorProblem, WeightsError};
 use crate::insertion::EncoderPart;
 
@@ -105,6 +105,11 @@ pub(super) fn fill(
             }
             Some(_) => {}
         }
+    }
+    // Published checkpoints of DeBERTa have a table that their configuration does not use, which transformers ignores too
+    // (`_keys_to_ignore_on_load_unexpected`).
+    if config.positions == Positions::None {
+        stored.remove("embeddings.position_embeddings.weight");
     }
     let unexpected = stored.iter().filter(|(path, _)| !shapes.found.contains_key(*path));
     problems.extend(unexpected.map(|(_, Stored { name, shape, .. })| TensorProblem::Unexpected {
