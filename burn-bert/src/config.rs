@@ -1,4 +1,4 @@
-//! The configuration of a BERT, with the keys of Hugging Face's `config.json`.
+//! The configuration of an encoder, with the keys of Hugging Face's `config.json`.
 
 use burn_fused::Activation;
 use serde::{Deserialize, Serialize};
@@ -410,11 +410,14 @@ mod tests {
         config.check_text(&[101, 30521, 102], &[0, 1, 1]).unwrap();
         let sentence =
             |ids: &[u32], types: &[u32]| config.check_text(ids, types).unwrap_err().to_string();
-        assert_eq!(sentence(&[30522], &[0]), "token id 30522 is out of range: this BERT has 30522");
-        assert_eq!(sentence(&[0], &[2]), "token type 2 is out of range: this BERT has 2");
+        assert_eq!(
+            sentence(&[30522], &[0]),
+            "token id 30522 is out of range: the encoder has 30522"
+        );
+        assert_eq!(sentence(&[0], &[2]), "token type 2 is out of range: the encoder has 2");
         assert_eq!(
             sentence(&[0; 513], &[0; 513]),
-            "position 512 is out of range: this BERT has 512"
+            "position 512 is out of range: the encoder has 512"
         );
         assert_eq!(sentence(&[], &[]), "a text has no tokens, expected at least one");
     }

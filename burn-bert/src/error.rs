@@ -36,12 +36,12 @@ pub enum BertError {
     Input(#[from] InputError),
 }
 
-/// A configuration that is not one of a BERT.
+/// A configuration that is not one of an encoder.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A file that is not the JSON of a configuration.
-    #[error("{path} is not a BERT configuration in Hugging Face's format")]
+    #[error("{path} is not the configuration of an encoder in Hugging Face's format")]
     Json {
         /// The file.
         path: PathBuf,
@@ -124,15 +124,17 @@ pub enum WeightsError {
         /// One for each tensor.
         problems: Vec<TensorProblem>,
     },
-    /// Weights without the tensors of a BERT.
+    /// Weights without the tensors of an encoder.
     #[error(
-        "the weights in {directory} contain no BERT: none of their {count} tensors is named embeddings.word_embeddings.weight; the first are {first}"
+        "the weights in {directory} contain no encoder of its family: none of their {count} tensors is named {table}; the first are {first}"
     )]
     NoEncoder {
         /// The directory.
         directory: PathBuf,
         /// Number of tensors.
         count: usize,
+        /// The name of the table of words in the family.
+        table: String,
         /// The names of some.
         first: String,
     },
@@ -180,7 +182,7 @@ pub enum InputError {
     #[error("a text has no tokens, expected at least one")]
     NoTokens,
     /// A token id, position or token type without an embedding.
-    #[error("{what} {found} is out of range: this BERT has {count}")]
+    #[error("{what} {found} is out of range: the encoder has {count}")]
     OutOfRange {
         /// Token id, position or token type.
         what: &'static str,

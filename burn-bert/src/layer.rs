@@ -1,4 +1,4 @@
-//! The layers of a BERT.
+//! The layers of an encoder.
 
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};

@@ -1,4 +1,4 @@
-//! The precision of a BERT's matrices. LayerNorms, softmax, sums, the pooler and everything that is inserted stay in
+//! The precision of an encoder's matrices. LayerNorms, softmax, sums, the pooler and everything that is inserted stay in
 //! single precision (mixed precision, Micikevicius et al. 2018).
 
 use std::fmt;

@@ -16,7 +16,7 @@ use crate::bert::Bert;
 use crate::error::{BertError, WeightsError};
 use crate::families::Family;
 
-/// The weights of a BERT by their names in a checkpoint without prefix, in the checkpoint's layout.
+/// The weights of an encoder by their names in a checkpoint without prefix, in the checkpoint's layout.
 pub fn tensors(bert: &Bert) -> BTreeMap<String, TensorData> {
     let mut tensors = BTreeMap::new();
     for (path, data) in parameters(bert) {
@@ -104,6 +104,7 @@ fn prefix(directory: &Path, tensors: &[Stored], family: Family) -> Result<String
         return Err(WeightsError::NoEncoder {
             directory,
             count: tensors.len(),
+            table,
             first: first.join(", "),
         });
     }

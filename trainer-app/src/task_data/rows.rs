@@ -84,7 +84,7 @@ pub fn batch(rows: &TokenizedDataset, indices: &[usize], device: &Device) -> Bat
     padding.batch(items, device)
 }
 
-/// The input of a BERT for a batch.
+/// The input of an encoder for a batch.
 pub fn bert_input(batch: &Batch) -> BertInput {
     BertInput {
         input_ids: batch.input_ids.clone(),
