@@ -15,9 +15,9 @@ use crate::run_config::limits;
 #[command(after_help = "\
 Examples:
   trainer evaluate runs/helpdesk/houlsby-64-seed42/adapter.safetensors
-  trainer evaluate cola.safetensors --data glue --split validation --json
+  trainer evaluate cola.safetensors --data data --split validation --json
   trainer evaluate mails.safetensors --input new.csv --text body --label team
-  trainer evaluate cola.safetensors --data glue --drop-layers each")]
+  trainer evaluate cola.safetensors --data data --drop-layers each")]
 pub struct EvaluateArgs {
     /// The adapter file, or the directory of its run
     #[arg(value_parser = adapter_path::parse)]
@@ -46,7 +46,7 @@ Examples:
   echo 'The projector stays dark' | trainer predict helpdesk.safetensors
   trainer predict mails.safetensors --input new.csv --text body --json
   trainer predict rte.safetensors --input pairs.txt --pairs
-  trainer predict cola.safetensors --data glue --submission out/")]
+  trainer predict cola.safetensors --data data --submission out/")]
 pub struct PredictArgs {
     /// The adapter file, or the directory of its run
     #[arg(value_parser = adapter_path::parse)]
@@ -104,7 +104,7 @@ Nothing is retrained, as in figure 6 (left) of the paper. The heat map is
 printed, and saved next to the adapter file.
 
 Examples:
-  trainer ablate runs/cola/houlsby-64-seed42/adapter.safetensors --data glue
+  trainer ablate runs/cola/houlsby-64-seed42/adapter.safetensors --data data
   trainer ablate mails.safetensors --input new.csv --text body --label team")]
 pub struct AblateArgs {
     /// The adapter file, or the directory of its run

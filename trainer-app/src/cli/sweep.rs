@@ -11,10 +11,10 @@ use crate::sweep::shard::Shard;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  trainer sweep --preset minilm --data glue --dry-run
-  trainer sweep --preset glue --base bert-large-uncased --data glue
-  trainer sweep mine.toml --data glue --shard 2/4
-  trainer sweep --preset glue --data glue --slurm --slurm-shards 40 > sweep.sh
+  trainer sweep --preset minilm --data data --dry-run
+  trainer sweep --preset glue --base bert-large-uncased --data data
+  trainer sweep mine.toml --data data --shard 2/4
+  trainer sweep --preset glue --data data --slurm --slurm-shards 40 > sweep.sh
 
 A sweep file:
   version = 1

@@ -65,9 +65,9 @@ pub struct TaskArgs {
 #[command(after_help = "\
 Examples:
   trainer train
-  trainer train --task cola --data glue --size 64 --learning-rate 1e-3
+  trainer train --task cola --data data --size 64 --learning-rate 1e-3
   trainer train --train mails.csv --text body --label team --epochs 10
-  trainer train --task rte --data glue --fuse mnli.safetensors,qqp.safetensors
+  trainer train --task rte --data data --fuse mnli.safetensors,qqp.safetensors
   trainer train --resume
 
 The run is written to RUNS/TASK/NAME: the adapter of the best epoch
