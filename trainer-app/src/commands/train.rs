@@ -19,7 +19,7 @@ use crate::learner::log_renderer::LogRenderer;
 use crate::learner::run_directory::RunDirectory;
 use crate::run::resource_cache::ResourceCache;
 use crate::run::{Run, RunOptions, RunResult};
-use crate::run_config::RunConfig;
+use crate::run_config::{RunConfig, needs_base};
 use crate::system::devices;
 use crate::system::stop::Stop;
 use crate::task_data::rows;
@@ -36,7 +36,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     let runs = args.runs.as_deref().unwrap_or(Path::new("runs"));
     let (mut config, resumed) = match TrainJob::of(args)? {
         TrainJob::Start(mut config) => {
-            if args.config.is_none() && needs_download(&config)? {
+            if args.config.is_none() && needs_base(&config.model.base) {
                 // The default classifier follows from the base's family.
                 Base::locate(&config.model.base)?;
                 args.fit_to_base(&mut config);
@@ -100,12 +100,6 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     }
     noteln!("stopped; resume with: {} train --resume {root}", hints::program());
     Ok(ExitStatus::Interrupted)
-}
-
-/// Whether the base, and with it its family, is still to be downloaded.
-fn needs_download(config: &RunConfig) -> Result<bool> {
-    let base = &config.model.base;
-    Ok(*base != RunConfig::defaults(config.model.method).model.base && Base::find(base)?.is_none())
 }
 
 /// Lowers the maximum length to the number of positions of the base, if that is less than the default.

@@ -104,6 +104,11 @@ impl RunConfig {
     }
 }
 
+/// Whether the default classifier of a base depends on files that are not on this machine yet.
+pub(crate) fn needs_base(base: &str) -> bool {
+    base != MINILM && matches!(Base::find(base), Ok(None))
+}
+
 /// The default classifier of a base: that of its family in transformers.
 ///
 /// BERT's reads the pooler, as the paper's does. `MiniLM`'s pooler was not trained with its sentence encoder, which uses

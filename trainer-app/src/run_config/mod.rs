@@ -14,7 +14,7 @@ mod run;
 mod task;
 mod training;
 
-pub(crate) use defaults::QUESTION_POOLING;
+pub(crate) use defaults::{QUESTION_POOLING, needs_base};
 pub(crate) use fields::fields;
 pub use model::ModelConfig;
 pub use run::RunConfig;

@@ -9,10 +9,11 @@ use burn_adapters::Method;
 use glue_data::tasks;
 
 use super::slurm;
+use crate::base::Base;
 use crate::cli::SweepArgs;
 use crate::exit::UsageError;
-use crate::run_config::RunConfig;
 use crate::run_config::limits;
+use crate::run_config::{RunConfig, needs_base};
 use crate::sweep::cell::Cell;
 use crate::sweep::entries::Entries;
 use crate::sweep::entry::{CellEnd, Entry};
@@ -62,6 +63,10 @@ impl<'a> Sweep<'a> {
                 "the sweep's name is `{name}`, {expected}; choose another one with --name"
             ))
         })?;
+        if !args.dry_run && !args.slurm && needs_base(&args.base) {
+            // A finished sweep needs no base, and a cell that runs reports the error.
+            let _ = Base::locate(&args.base);
+        }
         let cells = grid::cells(&text, |method| common(args, method))
             .with_context(|| format!("reading the sweep {name}"))?;
         let is_embedded = |cell: &Cell| {
