@@ -16,7 +16,8 @@ pub(crate) struct BenchArgs {
     /// A Python that has the peers' packages [default: a virtual environment below the target directory, several GB]
     #[arg(long, value_name = "PATH", requires = "peer")]
     python: Option<PathBuf>,
-    /// Only these workloads, separated by commas: minilm-128, minilm-cola, bert-base-128 [default: all]
+    /// Only these workloads, separated by commas: minilm-128, minilm-cola, bert-base-128, roberta-base-128,
+    /// distilbert-base-128, deberta-v3-base-128, modernbert-base-128, modernbert-base-2x1024 [default: all]
     #[arg(long, value_name = "NAMES")]
     workload: Option<String>,
     /// Only these methods, separated by commas [default: houlsby, checkpointed, layer-norm, full, inference, lora]
