@@ -11,7 +11,7 @@ use crate::attention::AttentionContext;
 use crate::config::HiddenActivation;
 use crate::embeddings::Embeddings;
 use crate::encoder::{EmbeddingSizes, Encoder};
-use crate::families::{self, Family};
+use crate::families::Family;
 use crate::input::BertInput;
 use crate::insertion::{Insertions, Projection, Site};
 use crate::layer::LayerStack;
@@ -52,9 +52,6 @@ impl Bert {
             "output.dense",
         ],
     };
-
-    /// Names in BERT's checkpoints in Hugging Face's format.
-    pub const CHECKPOINT_PATHS: ModulePaths = families::bert::PATHS;
 
     /// The activation of the feed-forwards.
     pub fn hidden_activation(&self) -> Option<HiddenActivation> {

@@ -266,9 +266,7 @@ impl BertConfig {
     /// # Errors
     /// The first value that does not.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let wrong = |key, found: String, expected: &str| {
-            Err(ConfigError::Value { key, found, expected: expected.to_owned() })
-        };
+        let wrong = |key, found, expected: &str| Err(ConfigError::value(key, found, expected));
         let counts = [
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),

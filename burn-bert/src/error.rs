@@ -194,6 +194,11 @@ pub enum InputError {
 }
 
 impl ConfigError {
+    /// The error of a setting in a [`BertConfig`](crate::BertConfig).
+    pub(crate) fn value(key: &'static str, found: String, expected: &str) -> Self {
+        Self::Value { key, found, expected: expected.to_owned() }
+    }
+
     /// The same error with the file of the configuration.
     pub(crate) fn in_file(self, path: &Path) -> Self {
         match self {

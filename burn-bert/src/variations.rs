@@ -74,9 +74,7 @@ pub struct ConvolutionConfig {
 impl BertConfig {
     /// Checks the values of the variations.
     pub(crate) fn check_variations(&self) -> Result<(), ConfigError> {
-        let wrong = |key, found: String, expected: &str| {
-            Err(ConfigError::Value { key, found, expected: expected.to_owned() })
-        };
+        let wrong = |key, found, expected: &str| Err(ConfigError::value(key, found, expected));
         let d_head = self.hidden_size / self.num_attention_heads;
         if let Some(found) = self.attention_head_size.filter(|found| *found != d_head) {
             let expected = format!("{d_head}, hidden_size / num_attention_heads");

@@ -1,5 +1,6 @@
 //! Loads the tensors of a checkpoint into a BERT, for every format; the names in a format are defined by its module.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -46,12 +47,19 @@ impl Stored {
             let of = |path| Self { path, ..self.clone() };
             return paths.into_iter().map(of).collect();
         }
+        // The parts are read one after the other, and the tensor only for the first of them.
+        let whole = Rc::new(OnceCell::new());
         let part = |(index, path)| {
             let mut shape = self.shape.clone();
             shape[0] = rows / count;
-            let (read, of_part) = (self.read.clone(), shape.clone());
+            let (read, of_part, whole) = (self.read.clone(), shape.clone(), Rc::clone(&whole));
             let read = Rc::new(move || {
-                let values = read()?;
+                let values: &TensorData = if let Some(values) = whole.get() {
+                    values
+                } else {
+                    let values = read()?;
+                    whole.get_or_init(|| values)
+                };
                 let length = of_part.iter().product();
                 let values: Vec<f32> =
                     values.iter::<f32>().skip(index * length).take(length).collect();

@@ -46,7 +46,7 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
     },
 };
 
-pub(crate) const PATHS: ModulePaths = ModulePaths {
+pub(super) const PATHS: ModulePaths = ModulePaths {
     embeddings_norm: "embeddings.LayerNorm",
     norms: ["attention.output.LayerNorm", "output.LayerNorm"],
     projections: [

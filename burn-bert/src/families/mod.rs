@@ -9,7 +9,7 @@ use crate::config::{BertConfig, HiddenActivation};
 use crate::paths::ModulePaths;
 use keys::Keys;
 
-pub(crate) mod bert;
+mod bert;
 mod deberta;
 mod distilbert;
 mod electra;

@@ -2,10 +2,12 @@
 //!
 //! Gradients are computed only for tracked tensors, so that frozen weights cost nothing.
 
+use std::fmt::Debug;
+
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex, TensorMetadata};
 use burn::tensor::Shape;
@@ -53,52 +55,12 @@ impl Backward<Flex, 3> for LinearBackward {
     }
 }
 
+/// The backward pass of an operation on one tensor: from the gradient of its output and its state, that of its input.
 #[derive(Debug)]
-struct ActivationBackward;
+struct UnaryBackward<S>(fn(FlexTensor, S) -> FlexTensor);
 
-impl Backward<Flex, 1> for ActivationBackward {
-    type State = (FlexTensor, Activation);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 1>,
-        gradients: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let gradient = gradients.consume::<Flex>(&ops.node);
-        let ([x], (input, kind)) = (ops.parents, ops.state);
-        if let Some(node) = x {
-            gradients.register::<Flex>(node.id, activation::backward(gradient, &input, kind));
-        }
-    }
-}
-
-#[derive(Debug)]
-struct GatedActivationBackward;
-
-impl Backward<Flex, 1> for GatedActivationBackward {
-    type State = (FlexTensor, Activation);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 1>,
-        gradients: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let gradient = gradients.consume::<Flex>(&ops.node);
-        let ([x], (input, kind)) = (ops.parents, ops.state);
-        if let Some(node) = x {
-            gradients
-                .register::<Flex>(node.id, activation::gated_backward(&gradient, &input, kind));
-        }
-    }
-}
-
-#[derive(Debug)]
-struct RotaryBackward;
-
-impl Backward<Flex, 1> for RotaryBackward {
-    type State = Rotary;
+impl<S: Clone + Send + Debug + 'static> Backward<Flex, 1> for UnaryBackward<S> {
+    type State = S;
 
     fn backward(
         self,
@@ -109,28 +71,21 @@ impl Backward<Flex, 1> for RotaryBackward {
         let gradient = gradients.consume::<Flex>(&ops.node);
         let [x] = ops.parents;
         if let Some(node) = x {
-            gradients.register::<Flex>(node.id, rotary::rotate(gradient, &ops.state, Turn::Back));
+            gradients.register::<Flex>(node.id, (self.0)(gradient, ops.state));
         }
     }
 }
 
-#[derive(Debug)]
-struct DropoutBackward;
-
-impl Backward<Flex, 1> for DropoutBackward {
-    type State = Mask;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 1>,
-        gradients: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let gradient = gradients.consume::<Flex>(&ops.node);
-        let [x] = ops.parents;
-        if let Some(node) = x {
-            gradients.register::<Flex>(node.id, dropout::apply(gradient, ops.state));
-        }
+/// The output of an operation on one tensor as a node of the graph.
+fn unary<C: CheckpointStrategy, S: Clone + Send + Debug + 'static>(
+    input: NodeGuard,
+    output: FlexTensor,
+    state: S,
+    backward: fn(FlexTensor, S) -> FlexTensor,
+) -> FloatTensor<Autodiff<Flex, C>> {
+    match UnaryBackward(backward).prepare::<C>([input]).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => prep.finish(state, output),
+        OpsKind::UnTracked(prep) => prep.finish(output),
     }
 }
 
@@ -225,37 +180,30 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
     fn fused_activation(x: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self> {
         let (x, node) = x.into_parts();
         let output = activation::forward(&x, kind);
-        match ActivationBackward.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((x, kind), output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        }
+        unary::<C, _>(node, output, (x, kind), |gradient, (x, kind)| {
+            activation::backward(gradient, &x, kind)
+        })
     }
 
     fn fused_gated_activation(x: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self> {
         let (x, node) = x.into_parts();
         let output = activation::gated_forward(&x, kind);
-        match GatedActivationBackward.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((x, kind), output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        }
+        unary::<C, _>(node, output, (x, kind), |gradient, (x, kind)| {
+            activation::gated_backward(&gradient, &x, kind)
+        })
     }
 
     fn fused_rotary(x: FloatTensor<Self>, rotary: Rotary) -> FloatTensor<Self> {
         let (x, node) = x.into_parts();
         let output = rotary::rotate(x, &rotary, Turn::Forward);
-        match RotaryBackward.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(rotary, output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        }
+        unary::<C, _>(node, output, rotary, |gradient, rotary| {
+            rotary::rotate(gradient, &rotary, Turn::Back)
+        })
     }
 
     fn fused_dropout(x: FloatTensor<Self>, mask: Mask) -> FloatTensor<Self> {
         let (x, node) = x.into_parts();
-        let output = dropout::apply(x, mask);
-        match DropoutBackward.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(mask, output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        }
+        unary::<C, _>(node, dropout::apply(x, mask), mask, dropout::apply)
     }
 
     fn fused_layer_norm(

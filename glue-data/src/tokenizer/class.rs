@@ -115,7 +115,7 @@ const BERT: Class = Class {
     ],
     additional: &[],
     has_token_types: true,
-    overriding: &["do_lower_case", "strip_accents", "tokenize_chinese_chars"],
+    overriding: WORD_PIECE_KEYS,
     doubles_separator: false,
     own_keys: WORD_PIECE_KEYS,
 };

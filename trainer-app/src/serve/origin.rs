@@ -87,8 +87,12 @@ impl Names {
 
 /// A text of a client, shortened for an error message.
 pub(super) fn shortened(text: &str) -> String {
-    const LONGEST: usize = 200;
-    match text.char_indices().nth(LONGEST) {
+    shortened_to(80, text)
+}
+
+/// The first characters of a text.
+pub(super) fn shortened_to(longest: usize, text: &str) -> String {
+    match text.char_indices().nth(longest) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -123,7 +127,7 @@ mod tests {
         assert!(error.contains("--allow-host evil.example"), "{error}");
         check(&names, &[]).unwrap_err();
         let long = "a".repeat(10_000);
-        assert!(check(&names, &[("host", &long)]).unwrap_err().len() < 500);
+        assert!(check(&names, &[("host", &long)]).unwrap_err().len() < 300);
 
         let everywhere = Names::new("0.0.0.0:80".parse().unwrap(), &[]);
         check(&everywhere, &[("host", "192.0.2.1")]).unwrap();

@@ -5,13 +5,16 @@ use std::fmt;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::origin::shortened;
+use super::origin::shortened_to;
 
 /// Maximum number of texts of a request.
 pub const MAX_INPUTS: usize = 256;
 /// Maximum size of a text in bytes. A token rarely has more than ten, and a BERT uses some hundred tokens; longer texts
 /// cost memory and time and are truncated anyway.
 pub const MAX_TEXT: usize = 64 << 10;
+
+/// Characters of a parser's error in an answer: enough for one that names a field and the expected ones.
+const LONGEST_REASON: usize = 200;
 
 /// A text, and the task to predict.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -108,7 +111,7 @@ pub enum RequestError {
 /// A body of another shape, too many texts, or one that is too long or has a NUL character.
 pub fn parse(body: &[u8]) -> Result<Vec<Input>, RequestError> {
     let malformed = |error: serde_json::Error| RequestError::Malformed {
-        reason: shortened(&error.to_string()),
+        reason: shortened_to(LONGEST_REASON, &error.to_string()),
     };
     let Inputs { inputs: List { kept: inputs, found } } =
         serde_json::from_slice(body).map_err(malformed)?;
