@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::tagging::TaggingError;
 use crate::tokenizer::error::TokenizerError;
 
 /// Data cannot be read.
@@ -34,6 +35,9 @@ pub enum DataError {
     /// A published task or its files cannot be used.
     #[error(transparent)]
     Published(#[from] PublishedError),
+    /// A file of tagged words cannot be used.
+    #[error(transparent)]
+    Tagging(#[from] TaggingError),
     /// A file of SQuAD, or its predictions, cannot be used.
     #[error(transparent)]
     Squad(#[from] SquadError),

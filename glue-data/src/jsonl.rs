@@ -1,4 +1,4 @@
-//! JSON Lines: one object per line.
+//! JSON Lines: one object per line; and the objects of one JSON list.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
+use crate::encoding::line_ends;
 use crate::error::{DataError, TableError};
 use crate::rows::Row;
 
@@ -26,6 +27,82 @@ pub(crate) fn keys(path: &Path, text: &str) -> Result<Vec<String>, DataError> {
         Some(first) => Ok(first?.1.0.into_keys().collect()),
         None => Err(DataError::Empty { path: path.to_owned() }),
     }
+}
+
+/// The objects of a text, one on each line or all in one list, with the line on which each begins, counted from 1.
+pub(crate) fn objects_or_list<'a>(
+    path: &'a Path,
+    text: &'a str,
+) -> Box<dyn Iterator<Item = Result<(usize, Object), DataError>> + 'a> {
+    match text.trim_start().strip_prefix('[') {
+        Some(rest) => Box::new(elements(path, text, text.len() - rest.len())),
+        None => Box::new(objects(path, text)),
+    }
+}
+
+/// The objects of a list, of which `start` is the index of the byte after its bracket. The iterator ends after an error.
+fn elements<'a>(
+    path: &'a Path,
+    text: &'a str,
+    start: usize,
+) -> impl Iterator<Item = Result<(usize, Object), DataError>> + 'a {
+    let mut at = start;
+    let mut line = 1 + line_ends(&text.as_bytes()[..start]);
+    let mut is_first = true;
+    let mut has_ended = false;
+    std::iter::from_fn(move || {
+        if has_ended {
+            return None;
+        }
+        let mut skip = |at: &mut usize| {
+            let rest = &text[*at..];
+            let space = rest.len() - rest.trim_start().len();
+            line += line_ends(&rest.as_bytes()[..space]);
+            *at += space;
+            (line, text[*at..].chars().next())
+        };
+        let (here, next) = skip(&mut at);
+        let refused = |line: usize, reason: String| {
+            Some(Err(TableError::JsonLine { path: path.to_owned(), line, reason }.into()))
+        };
+        let here = match next {
+            Some(']') => {
+                has_ended = true;
+                at += 1;
+                return match skip(&mut at) {
+                    (_, None) => None,
+                    (line, Some(_)) => refused(line, "text follows the list".to_owned()),
+                };
+            }
+            Some(',') if !is_first => {
+                at += 1;
+                skip(&mut at).0
+            }
+            Some(_) if is_first => here,
+            _ => {
+                has_ended = true;
+                return refused(here, "expected `,` or `]` after an object of the list".to_owned());
+            }
+        };
+        is_first = false;
+        let mut objects = serde_json::Deserializer::from_str(&text[at..]).into_iter::<Object>();
+        match objects.next() {
+            Some(Ok(object)) => {
+                let length = objects.byte_offset();
+                line += line_ends(&text.as_bytes()[at..at + length]);
+                at += length;
+                Some(Ok((here, object)))
+            }
+            Some(Err(error)) => {
+                has_ended = true;
+                refused(here + error.line().saturating_sub(1), error.to_string())
+            }
+            None => {
+                has_ended = true;
+                refused(here, "the list is cut short".to_owned())
+            }
+        }
+    })
 }
 
 /// The object of each line that is not blank, with the line's number, counted from 1.
@@ -74,7 +151,7 @@ fn field(path: &Path, line: usize, object: &Object, key: &str) -> Result<String,
             path: path.to_owned(),
             line,
             key: key.to_owned(),
-            found: object.0.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+            found: object.keys(),
         }
         .into()),
     }
@@ -89,7 +166,19 @@ fn kind(value: &Value) -> &'static str {
 }
 
 /// A JSON object without duplicate keys.
-struct Object(BTreeMap<String, Value>);
+pub(crate) struct Object(BTreeMap<String, Value>);
+
+impl Object {
+    /// The value of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    /// The keys, for an error.
+    pub(crate) fn keys(&self) -> String {
+        self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -140,6 +229,34 @@ mod tests {
     fn check_refused(second: &str, sentence: &str) {
         let text = format!("{{\"text\": \"a\", \"label\": \"x\"}}\n{second}\n");
         assert_eq!(rows(&text), Err(format!("a.jsonl line 2: {sentence}")));
+    }
+
+    fn elements(text: &str) -> Result<Vec<(usize, String)>, String> {
+        let objects = objects_or_list(Path::new("a.json"), text).map(|object| {
+            let (line, object) = object.map_err(|error| error.to_string())?;
+            Ok((line, object.keys()))
+        });
+        objects.collect()
+    }
+
+    #[test]
+    fn a_list_of_objects_is_read_like_lines() {
+        let expected = Ok(vec![(2, "a".to_owned()), (3, "b".to_owned())]);
+        assert_eq!(elements("[\n{\"a\": 1},\n{\n\"b\":\n2\n}\n]\n"), expected);
+        assert_eq!(elements("\n{\"a\": 1}\n{\"b\": 2}"), expected);
+        assert_eq!(elements("[ ]"), Ok(Vec::new()));
+        for (text, line, sentence) in [
+            ("[{\"a\": 1}\n{\"b\": 2}]", 2, "expected `,` or `]`"),
+            ("[{\"a\": 1},\n", 2, "the list is cut short"),
+            ("[{\"a\": 1},\n\n{\"b\": ", 3, "EOF while parsing"),
+            ("[{\"a\": 1}]\n]", 2, "text follows the list"),
+            ("[\n,{\"a\": 1}]", 2, "expected"),
+            ("[\n1]", 2, "expected a JSON object"),
+        ] {
+            let refused = elements(text).unwrap_err();
+            assert!(refused.starts_with(&format!("a.json line {line}: ")), "{text}: {refused}");
+            assert!(refused.contains(sentence), "{text}: {refused}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod rows;
 mod seed;
 mod submission;
 pub mod tabular;
+pub mod tagging;
 mod task;
 mod task_kind;
 mod task_spec;

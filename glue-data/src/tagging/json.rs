@@ -1,0 +1,283 @@
+//! Tagged words as objects of JSON: one object a line, or one list of objects.
+//!
+//! An object has a list of words and a list of their tags, or a text and a list of spans of its characters
+//! ([`spans`](super::spans)); the first object decides for the file.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::columns::TagColumns;
+use super::error::TaggingError;
+use super::spans::{self, Annotation};
+use super::tag_file::{FileTags, FileText, TagFile};
+use super::words::words;
+use crate::error::{DataError, TableError};
+use crate::jsonl::{Object, objects_or_list};
+use crate::lines::Lines;
+
+const TOKENS: &str = "tokens";
+const TEXT: &str = "text";
+/// The names of a list of tags; the second is that of `datasets`.
+const TAGS: [&str; 2] = ["tags", "ner_tags"];
+
+/// Reads the texts of a file, with their tags if `is_tagged`.
+pub(super) fn parse(
+    path: &Path,
+    text: &str,
+    columns: &TagColumns,
+    is_tagged: bool,
+) -> Result<TagFile, DataError> {
+    let mut reader = Reader {
+        path,
+        columns,
+        is_tagged,
+        layout: None,
+        tags: FileTags::default(),
+        file: TagFile {
+            path: path.to_owned(),
+            tags: Vec::new(),
+            texts: Vec::new(),
+            rejected: Lines::default(),
+            misaligned: Lines::default(),
+        },
+    };
+    for object in objects_or_list(path, text) {
+        let (line, object) = object?;
+        reader.add(line, &object)?;
+    }
+    Ok(TagFile { tags: reader.tags.into_tags(), ..reader.file })
+}
+
+/// What the objects of a file have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Layout {
+    /// Lists of words and of tags, by their keys.
+    Words { tokens: String, tags: Option<String> },
+    /// A text and a list of spans, by their keys.
+    Spans { text: String, entities: Option<String> },
+}
+
+impl Layout {
+    /// The layout of a file by its first object.
+    fn of(
+        path: &Path,
+        line: usize,
+        first: &Object,
+        columns: &TagColumns,
+        is_tagged: bool,
+    ) -> Result<Self, DataError> {
+        let named = |column: &Option<String>, known: &[&str]| {
+            let known = known.iter().find(|key| first.get(key).is_some()).copied();
+            column.clone().or_else(|| known.map(ToString::to_string))
+        };
+        let is_named = columns.tokens.is_some() || columns.tags.is_some();
+        // Prodigy has tokens too, but as objects beside the text.
+        let has_words = is_list_of_texts(first.get(TOKENS)) && !columns.names_spans();
+        if is_named || has_words {
+            columns.refuse_spans(path, "words with tags")?;
+            let tags = named(&columns.tags, &TAGS);
+            if is_tagged && tags.is_none() {
+                return Err(missing(path, line, first, TAGS[0]));
+            }
+            let tokens = columns.tokens.clone().unwrap_or_else(|| TOKENS.to_owned());
+            return Ok(Self::Words { tokens, tags });
+        }
+        columns.refuse_words(path, "texts with spans")?;
+        let entities = named(&columns.entities, &spans::KEYS);
+        if is_tagged && entities.is_none() {
+            return Err(missing(path, line, first, spans::KEYS[0]));
+        }
+        let text = columns.text.clone().unwrap_or_else(|| TEXT.to_owned());
+        Ok(Self::Spans { text, entities })
+    }
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    columns: &'a TagColumns,
+    is_tagged: bool,
+    layout: Option<Layout>,
+    tags: FileTags,
+    file: TagFile,
+}
+
+impl Reader<'_> {
+    fn add(&mut self, line: usize, object: &Object) -> Result<(), DataError> {
+        let layout = match &self.layout {
+            Some(layout) => layout.clone(),
+            None => Layout::of(self.path, line, object, self.columns, self.is_tagged)?,
+        };
+        self.layout = Some(layout.clone());
+        match layout {
+            Layout::Words { tokens, tags } => {
+                self.add_words(line, object, &tokens, tags.filter(|_| self.is_tagged).as_deref())
+            }
+            Layout::Spans { text, entities } => {
+                self.add_text(line, object, &text, entities.filter(|_| self.is_tagged).as_deref())
+            }
+        }
+    }
+
+    fn add_words(
+        &mut self,
+        line: usize,
+        object: &Object,
+        tokens: &str,
+        tags: Option<&str>,
+    ) -> Result<(), DataError> {
+        let mut text = FileText::on_line(line);
+        let list = self.list(line, object, tokens)?;
+        for word in list {
+            let word = word.as_str().ok_or_else(|| self.unexpected(line, tokens, word))?;
+            text.push_word(word, line);
+        }
+        if let Some(key) = tags {
+            let tags = self.list(line, object, key)?;
+            if tags.len() != list.len() {
+                return Err(TaggingError::Lengths {
+                    path: self.path.to_owned(),
+                    line,
+                    words: list.len(),
+                    tags: tags.len(),
+                }
+                .into());
+            }
+            for tag in tags {
+                let name = match tag {
+                    Value::String(name) => name,
+                    Value::Number(_) => {
+                        let path = self.path.to_owned();
+                        let (key, tag) = (key.to_owned(), tag.to_string());
+                        return Err(TaggingError::NumberedTag { path, line, key, tag }.into());
+                    }
+                    other => return Err(self.unexpected(line, key, other)),
+                };
+                let index = self.tags.index(name, line).map_err(|fault| TaggingError::Tag {
+                    path: self.path.to_owned(),
+                    line,
+                    tag: name.clone(),
+                    fault,
+                    hint: "",
+                })?;
+                text.tags.push(index);
+            }
+        }
+        self.file.texts.push(text);
+        Ok(())
+    }
+
+    fn add_text(
+        &mut self,
+        line: usize,
+        object: &Object,
+        key: &str,
+        entities: Option<&str>,
+    ) -> Result<(), DataError> {
+        // Label Studio has the text below `data`.
+        let data = object.get("data").and_then(|data| data.get(key));
+        let text = match object.get(key).or(data) {
+            Some(Value::String(text)) => text,
+            Some(other) => {
+                return Err(
+                    self.reason(line, format!("`{key}` is {}, expected a text", kind(other)))
+                );
+            }
+            None => return Err(missing(self.path, line, object, key)),
+        };
+        let mut row = FileText::on_line(line);
+        row.text.clone_from(text);
+        row.words = words(text);
+        row.lines_below = vec![0; row.words.len()];
+        if let Some(key) = entities {
+            let found = object.get(key).ok_or_else(|| missing(self.path, line, object, key))?;
+            let list = match spans::annotation(object, key, found) {
+                Ok(Annotation::Spans(list)) => list,
+                Ok(Annotation::Rejected) => {
+                    self.file.rejected.add(line);
+                    return Ok(());
+                }
+                Err(reason) => return Err(self.reason(line, reason)),
+            };
+            let names = self.span_tags(line, &row, &list)?;
+            for name in &names {
+                let index = self.tags.index(name, line).map_err(|fault| TaggingError::Tag {
+                    path: self.path.to_owned(),
+                    line,
+                    tag: name.clone(),
+                    fault,
+                    hint: "",
+                })?;
+                row.tags.push(index);
+            }
+        }
+        self.file.texts.push(row);
+        Ok(())
+    }
+
+    /// The tags of the words of a text with spans.
+    fn span_tags(
+        &mut self,
+        line: usize,
+        row: &FileText,
+        list: &[Value],
+    ) -> Result<Vec<String>, DataError> {
+        let parsed = list.iter().map(spans::Span::parse).collect::<Result<Vec<_>, _>>();
+        let parsed = parsed.map_err(|reason| self.reason(line, reason))?;
+        let parsed = parsed.into_iter().flatten().collect();
+        let tagged = spans::tags(&row.text, &row.words, parsed, self.columns.skip_misaligned);
+        let (tags, misaligned) = tagged.map_err(|(span, fault)| TaggingError::Span {
+            path: self.path.to_owned(),
+            line,
+            span: span.to_string(),
+            fault,
+        })?;
+        (0..misaligned).for_each(|_| self.file.misaligned.add(line));
+        Ok(tags)
+    }
+
+    fn list<'o>(
+        &self,
+        line: usize,
+        object: &'o Object,
+        key: &str,
+    ) -> Result<&'o [Value], DataError> {
+        match object.get(key) {
+            Some(Value::Array(list)) => Ok(list),
+            Some(other) => {
+                Err(self
+                    .reason(line, format!("`{key}` is {}, expected a list of texts", kind(other))))
+            }
+            None => Err(missing(self.path, line, object, key)),
+        }
+    }
+
+    fn unexpected(&self, line: usize, key: &str, found: &Value) -> DataError {
+        self.reason(line, format!("`{key}` contains {}, expected a list of texts", kind(found)))
+    }
+
+    fn reason(&self, line: usize, reason: String) -> DataError {
+        TableError::JsonLine { path: self.path.to_owned(), line, reason }.into()
+    }
+}
+
+fn is_list_of_texts(value: Option<&Value>) -> bool {
+    value.and_then(Value::as_array).is_some_and(|list| list.iter().all(Value::is_string))
+}
+
+fn missing(path: &Path, line: usize, object: &Object, key: &str) -> DataError {
+    let path = path.to_owned();
+    TableError::MissingKey { path, line, key: key.to_owned(), found: object.keys() }.into()
+}
+
+/// What a value of JSON is, in words.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

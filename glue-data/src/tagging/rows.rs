@@ -1,0 +1,226 @@
+//! The rows of a file of tagged words in the scheme BIO, whose tags are the labels of a task.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::TaggedText;
+use super::columns::TagColumns;
+use super::error::TaggingError;
+use super::scheme::{OUTSIDE, Scheme, to_bio};
+use super::tag_file::{self, TagFile};
+use crate::error::{DataError, LabelError};
+use crate::label_forms;
+use crate::lines::Lines;
+
+/// The texts of a file with tags in the scheme BIO.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaggedRows {
+    path: PathBuf,
+    /// The scheme of the file.
+    pub scheme: Scheme,
+    /// What is allowed in the file but may be a mistake.
+    pub notes: Vec<TagNote>,
+    /// The tags; a text has them by index.
+    tags: Vec<String>,
+    /// The line on which each tag is first.
+    first_lines: Vec<usize>,
+    texts: Vec<TaggedText>,
+}
+
+/// Something in a file of tagged words that is allowed, but may be a mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TagNote {
+    /// Tags that their scheme does not allow after the tag before.
+    Illegal {
+        /// The file.
+        path: PathBuf,
+        /// Its scheme.
+        scheme: Scheme,
+        /// The lines of the tags.
+        lines: Lines,
+    },
+    /// Spans that begin or end inside of a word are left out.
+    Misaligned {
+        /// The file.
+        path: PathBuf,
+        /// The lines of the texts, once for each span.
+        lines: Lines,
+    },
+    /// Texts are left out whose annotation was rejected or cancelled.
+    Rejected {
+        /// The file.
+        path: PathBuf,
+        /// The lines of the texts.
+        lines: Lines,
+    },
+}
+
+impl fmt::Display for TagNote {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Illegal { path, scheme, lines } => write!(
+                formatter,
+                "{}: {} tags are not legal in {} after the tag before them, and are read as seqeval does: {lines}",
+                path.display(),
+                lines.count(),
+                scheme.name()
+            ),
+            Self::Misaligned { path, lines } => write!(
+                formatter,
+                "{}: {} spans begin or end inside of a word and are left out: {lines}",
+                path.display(),
+                lines.count()
+            ),
+            Self::Rejected { path, lines } => write!(
+                formatter,
+                "{}: {} texts are left out, whose annotation was not accepted: {lines}",
+                path.display(),
+                lines.count()
+            ),
+        }
+    }
+}
+
+impl TaggedRows {
+    /// Reads a file; see [`read`](super::read).
+    ///
+    /// # Errors
+    /// As [`read`](super::read), and as [`TaggedRows::of`].
+    pub fn read(path: &Path, columns: &TagColumns) -> Result<Self, DataError> {
+        Self::of(tag_file::read(path, columns)?)
+    }
+
+    /// Converts the tags of a file to BIO. Illegal sequences are repaired as seqeval's default mode reads them.
+    ///
+    /// # Errors
+    /// If the tags are of no scheme that is read.
+    pub fn of(file: TagFile) -> Result<Self, DataError> {
+        let scheme = file.scheme()?;
+        let mut illegal = Lines::default();
+        for (text, tags) in file.texts.iter().zip(file.parsed_tags()) {
+            scheme.illegal(&tags).for_each(|word| illegal.add(text.line_of(word)));
+        }
+        let (mut tags, mut first_lines) = (Vec::new(), Vec::new());
+        let mut indices: HashMap<String, usize> = HashMap::new();
+        let mut texts = Vec::with_capacity(file.texts.len());
+        for (index, text) in file.texts.iter().enumerate() {
+            let converted = to_bio(&bioes_letters(&file.tags(index)));
+            let converted = converted.into_iter().enumerate().map(|(word, tag)| {
+                *indices.entry(tag).or_insert_with_key(|tag| {
+                    tags.push(tag.clone());
+                    first_lines.push(text.line_of(word));
+                    tags.len() - 1
+                })
+            });
+            let converted = converted.collect();
+            texts.push(TaggedText {
+                text: text.text.clone(),
+                words: text.words.clone(),
+                tags: Some(converted),
+                line: text.line,
+            });
+        }
+        let TagFile { path, rejected, misaligned, .. } = file;
+        let mut notes = Vec::new();
+        if illegal.count() > 0 {
+            notes.push(TagNote::Illegal { path: path.clone(), scheme, lines: illegal });
+        }
+        if misaligned.count() > 0 {
+            notes.push(TagNote::Misaligned { path: path.clone(), lines: misaligned });
+        }
+        if rejected.count() > 0 {
+            notes.push(TagNote::Rejected { path: path.clone(), lines: rejected });
+        }
+        Ok(Self { path, scheme, notes, tags, first_lines, texts })
+    }
+
+    /// How many texts there are.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Whether there are no texts, which no reader returns.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    /// The labels of a task with these training rows: `O`, and `B-` and `I-` of every type, sorted.
+    ///
+    /// # Errors
+    /// If no word is in an entity, or types differ in their form alone.
+    pub fn labels(&self) -> Result<Vec<String>, DataError> {
+        self.check_entities()?;
+        let mut rows = vec![0; self.tags.len()];
+        for tag in self.texts.iter().flat_map(|text| text.tags.iter().flatten()) {
+            rows[*tag] += 1;
+        }
+        // The rows of a type in an error are its entities, each of which has one `B-`.
+        let mut types = BTreeMap::new();
+        for ((tag, line), rows) in self.tags.iter().zip(&self.first_lines).zip(rows) {
+            if let Some(label) = tag.strip_prefix("B-") {
+                types.insert(label, label_forms::Seen { line: *line, rows });
+            }
+        }
+        label_forms::check_confusable(&self.path, &types)?;
+        let types = types.keys();
+        let labels = types.flat_map(|label| [format!("B-{label}"), format!("I-{label}")]);
+        let mut labels: Vec<String> = labels.chain([OUTSIDE.to_owned()]).collect();
+        labels.sort();
+        Ok(labels)
+    }
+
+    /// Checks that there is an entity to learn or to find.
+    ///
+    /// # Errors
+    /// If no word is in an entity.
+    pub fn check_entities(&self) -> Result<(), DataError> {
+        if self.tags.iter().any(|tag| tag != OUTSIDE) {
+            return Ok(());
+        }
+        let line = |text: Option<&TaggedText>| text.map_or(1, |text| text.line);
+        Err(TaggingError::NoEntities {
+            path: self.path.clone(),
+            first: line(self.texts.first()),
+            last: line(self.texts.last()),
+        }
+        .into())
+    }
+
+    /// The texts with their tags as indices into the labels of a task.
+    ///
+    /// # Errors
+    /// If a tag is not one of the labels; the error names its first line.
+    pub fn with_labels(self, labels: &[String]) -> Result<Vec<TaggedText>, DataError> {
+        let indices = self.tags.iter().zip(&self.first_lines).map(|(tag, line)| {
+            labels.iter().position(|label| label == tag).ok_or_else(|| {
+                let hint = label_forms::near(labels, tag).map(|(name, difference)| {
+                    format!("; it differs from `{name}` in {difference} alone: write it alike")
+                });
+                DataError::from(LabelError::Unknown {
+                    path: self.path.clone(),
+                    line: *line,
+                    found: tag.clone(),
+                    expected: labels.join(", "),
+                    hint: hint.unwrap_or_default(),
+                })
+            })
+        });
+        let indices = indices.collect::<Result<Vec<usize>, _>>()?;
+        let texts = self.texts.into_iter().map(|mut text| {
+            text.tags.iter_mut().flatten().for_each(|tag| *tag = indices[*tag]);
+            text
+        });
+        Ok(texts.collect())
+    }
+}
+
+/// Tags with the letters of BIOES in place of those of BILOU, which seqeval's default mode does not know.
+pub(super) fn bioes_letters(tags: &[&str]) -> Vec<String> {
+    let letter = |tag: &&str| match (tag.strip_prefix("L-"), tag.strip_prefix("U-")) {
+        (Some(label), _) => format!("E-{label}"),
+        (_, Some(label)) => format!("S-{label}"),
+        _ => (*tag).to_owned(),
+    };
+    tags.iter().map(letter).collect()
+}
