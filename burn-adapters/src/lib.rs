@@ -33,7 +33,7 @@ pub use model::{
     AdaptedBert, ClassifierHead, FusedAdapter, Fusion, Group, Head, HeadConfig, HeadKind,
     HeadOutput, LayerAdapter, LayerFusion, Pooling, SiteFusion, Targets, TaskAdapter,
     TaskAdapterConfig, TrainableParameter, TrainableRow, TrainableTable, classification_loss,
-    first_token, mean_of_tokens, regression_loss, span_loss, task_norm,
+    first_token, mean_of_tokens, regression_loss, span_loss, task_norm, token_classification_loss,
 };
 pub use named_rng::NamedRng;
 #[cfg(feature = "train")]

@@ -65,7 +65,7 @@ impl Batcher<Encoded, Batch> for PadToLongest {
             input_ids: padded(|item| &item.ids, self.pad_id),
             token_type_ids: padded(|item| &item.type_ids, 0),
             attention_mask: Tensor::from_data(TensorData::new(mask, shape), device),
-            targets: Targets::of(&labels, device),
+            targets: Targets::of(&labels, sequence, device),
             labels,
         }
     }

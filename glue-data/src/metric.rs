@@ -40,8 +40,9 @@ impl Metric {
         match kind {
             TaskKind::Classification { .. } => &[Self::Accuracy, Self::MacroF1],
             TaskKind::Regression => &[Self::Spearman, Self::Pearson],
-            // The answers to a question are scored together, by `tasks::squad::score`.
-            TaskKind::Span => &[],
+            // The answers to a question are scored together, by `tasks::squad::score`, and the entities of a text by
+            // `tagging`.
+            TaskKind::Span | TaskKind::TokenClassification { .. } => &[],
         }
     }
 

@@ -22,6 +22,11 @@ pub enum TaskKind {
     Regression,
     /// The first and the last token of an answer in the row.
     Span,
+    /// One tag for each word of the row, such as the parts of named entities.
+    TokenClassification {
+        /// The names of the tags, in the order of the logits: `B-product`, `I-product`, `O`.
+        labels: Vec<String>,
+    },
 }
 
 /// The label of a row: from a file, or predicted.
@@ -38,6 +43,9 @@ pub enum Label {
         /// Position of the last token.
         end: usize,
     },
+    /// The tag of each token of the row, special tokens included; none for a token without a label, such as those that
+    /// continue a word.
+    Tags(Vec<Option<usize>>),
 }
 
 /// The labels of a batch as tensors, for the loss.
@@ -49,27 +57,29 @@ pub enum Targets {
     Scores(Tensor<1>),
     /// `[batch, 2]`, the first and the last token of each answer.
     Spans(Tensor<2, Int>),
+    /// `[batch, sequence]`, the index of each token's tag, or [`IGNORED`](Self::IGNORED).
+    Tags(Tensor<2, Int>),
 }
 
 impl TaskKind {
     /// How many outputs the head of a model needs.
     pub fn outputs(&self) -> usize {
         match self {
-            Self::Classification { labels } => labels.len(),
+            Self::Classification { labels } | Self::TokenClassification { labels } => labels.len(),
             Self::Regression => 1,
             Self::Span => 2,
         }
     }
 
-    /// The names of the classes, if there are classes.
+    /// The names of the classes or tags, if there are such.
     pub fn labels(&self) -> Option<&[String]> {
         match self {
-            Self::Classification { labels } => Some(labels),
+            Self::Classification { labels } | Self::TokenClassification { labels } => Some(labels),
             Self::Regression | Self::Span => None,
         }
     }
 
-    /// The name of a predicted label: that of its class, or the number with three decimals.
+    /// The name of a predicted label: that of its class, the number with three decimals, or the names of the tags.
     ///
     /// # Panics
     /// If the label is not of this kind.
@@ -78,6 +88,10 @@ impl TaskKind {
             (Self::Classification { labels }, Label::Class(class)) => labels[*class].clone(),
             (Self::Regression, Label::Score(score)) => format!("{score:.3}"),
             (Self::Span, Label::Span { start, end }) => format!("{start}-{end}"),
+            (Self::TokenClassification { labels }, Label::Tags(tags)) => {
+                let names = tags.iter().flatten().map(|tag| labels[*tag].as_str());
+                names.collect::<Vec<_>>().join(" ")
+            }
             _ => panic!("{label:?} is no label of {self:?}"),
         }
     }
@@ -88,8 +102,10 @@ impl TaskKind {
     pub fn permutation_to(&self, other: &Self) -> Option<Vec<usize>> {
         match (self, other) {
             (Self::Classification { labels }, Self::Classification { labels: others })
-                if labels.len() == others.len() =>
-            {
+            | (
+                Self::TokenClassification { labels },
+                Self::TokenClassification { labels: others },
+            ) if labels.len() == others.len() => {
                 let indices: Option<Vec<usize>> = labels
                     .iter()
                     .map(|name| others.iter().position(|other| other == name))
@@ -97,7 +113,7 @@ impl TaskKind {
                 // A duplicate name would hide a missing one.
                 indices.filter(|indices| (0..others.len()).all(|index| indices.contains(&index)))
             }
-            (Self::Classification { .. }, _) => None,
+            (Self::Classification { .. } | Self::TokenClassification { .. }, _) => None,
             (Self::Regression | Self::Span, _) => {
                 (self == other).then(|| (0..self.outputs()).collect())
             }
@@ -150,10 +166,14 @@ impl TaskKind {
                 }
             },
             Self::Span => Err(unknown("the answers of a SQuAD file".to_owned(), String::new())),
+            Self::TokenClassification { .. } => {
+                Err(unknown("a tag for each word".to_owned(), String::new()))
+            }
         }
     }
 
-    /// The label that a row's logits predict; those of a span are the starts of all positions and then the ends.
+    /// The label that a row's logits predict; those of a span are the starts of all positions and then the ends, and those
+    /// of tags the first tag at all positions, then the second, and so on.
     ///
     /// # Panics
     /// If there are no logits.
@@ -169,6 +189,10 @@ impl TaskKind {
                     end: argmax(ends).expect(HAS_LOGITS),
                 }
             }
+            Self::TokenClassification { .. } => {
+                let tags = token_logits(logits, self.outputs());
+                Label::Tags(tags.map(|logits| argmax(&logits)).collect())
+            }
         }
     }
 }
@@ -178,7 +202,7 @@ impl Label {
     pub fn class(&self) -> Option<usize> {
         match self {
             Self::Class(class) => Some(*class),
-            Self::Score(_) | Self::Span { .. } => None,
+            Self::Score(_) | Self::Span { .. } | Self::Tags(_) => None,
         }
     }
 
@@ -186,7 +210,7 @@ impl Label {
     pub fn score(&self) -> Option<f32> {
         match self {
             Self::Score(score) => Some(*score),
-            Self::Class(_) | Self::Span { .. } => None,
+            Self::Class(_) | Self::Span { .. } | Self::Tags(_) => None,
         }
     }
 
@@ -198,6 +222,9 @@ impl Label {
     pub fn permuted(self, indices: &[usize]) -> Self {
         match self {
             Self::Class(class) => Self::Class(indices[class]),
+            Self::Tags(tags) => {
+                Self::Tags(tags.into_iter().map(|tag| tag.map(|tag| indices[tag])).collect())
+            }
             Self::Score(_) | Self::Span { .. } => self,
         }
     }
@@ -210,13 +237,22 @@ impl Label {
             Some(Self::Class(class)) => [&[1][..], &number(*class)].concat(),
             Some(Self::Score(score)) => [&[2][..], &score.to_le_bytes()].concat(),
             Some(Self::Span { start, end }) => [&[3][..], &number(*start), &number(*end)].concat(),
+            Some(Self::Tags(tags)) => {
+                let tags = tags.iter().map(|tag| tag.map_or(0, |tag| tag + 1));
+                let numbers = std::iter::once(tags.len()).chain(tags);
+                std::iter::once(5).chain(numbers.flat_map(number)).collect()
+            }
         }
     }
 }
 
 impl Targets {
-    /// The targets of a batch; `None` if a label is unknown, or labels are of different kinds.
-    pub(crate) fn of(labels: &[Option<Label>], device: &Device) -> Option<Self> {
+    /// The tag of a token without a label, which has no loss.
+    pub const IGNORED: i64 = -100;
+
+    /// The targets of a batch of rows that are padded to a length of `sequence`; `None` if a label is unknown, or labels
+    /// are of different kinds.
+    pub(crate) fn of(labels: &[Option<Label>], sequence: usize, device: &Device) -> Option<Self> {
         let rows = labels.len();
         // The kind of a batch is that of its first label.
         Some(match labels.first()?.as_ref()? {
@@ -239,8 +275,24 @@ impl Targets {
                 let spans: Vec<[i64; 2]> = spans.collect::<Option<_>>()?;
                 Self::Spans(Tensor::from_data(TensorData::new(spans.concat(), [rows, 2]), device))
             }
+            Label::Tags(_) => {
+                let mut all = Vec::with_capacity(rows * sequence);
+                for (row, label) in labels.iter().enumerate() {
+                    let Some(Label::Tags(tags)) = label else { return None };
+                    all.extend(tags.iter().map(|tag| tag.map_or(Self::IGNORED, |tag| tag as i64)));
+                    all.resize((row + 1) * sequence, Self::IGNORED);
+                }
+                Self::Tags(Tensor::from_data(TensorData::new(all, [rows, sequence]), device))
+            }
         })
     }
+}
+
+/// The logits of each token, from those of a row that are one output after the other.
+pub(crate) fn token_logits(logits: &[f32], outputs: usize) -> impl Iterator<Item = Vec<f32>> {
+    let sequence = logits.len() / outputs.max(1);
+    (0..sequence)
+        .map(move |position| logits.iter().skip(position).step_by(sequence).copied().collect())
 }
 
 /// The index of the largest value, the first of equal ones, as numpy's `argmax`; `None` if there are no values.
@@ -287,10 +339,47 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_is_predicted_for_each_token() {
+        let labels = ["B", "I", "O"].map(str::to_owned).to_vec();
+        let kind = TaskKind::TokenClassification { labels };
+        // Two tokens: the logits of `B`, of `I` and of `O`.
+        let predicted = kind.predict(&[0.0, 5.0, 1.0, 0.0, 1.0, 0.0]);
+        assert_eq!(predicted, Label::Tags(vec![Some(1), Some(0)]));
+        assert_eq!(kind.label_name(&predicted), "I B");
+        let permuted = Label::Tags(vec![None, Some(1), Some(0)]).permuted(&[2, 0, 1]);
+        assert_eq!(permuted, Label::Tags(vec![None, Some(0), Some(2)]));
+        assert_eq!(kind.predict(&[]), Label::Tags(Vec::new()));
+    }
+
+    #[test]
+    fn the_bytes_of_different_tags_differ() {
+        let tags = |tags: &[Option<usize>]| Label::bytes(Some(&Label::Tags(tags.to_vec())));
+        let all = [tags(&[]), tags(&[None]), tags(&[Some(0)]), tags(&[Some(1)]), tags(&[None; 2])];
+        let different: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+    }
+
+    #[test]
+    fn tags_are_padded_to_the_length_of_a_batch() {
+        let device = Device::flex();
+        let rows = [vec![None, Some(2), Some(0)], vec![Some(1)]];
+        let rows: Vec<_> = rows.into_iter().map(|tags| Some(Label::Tags(tags))).collect();
+        let Some(Targets::Tags(tags)) = Targets::of(&rows, 4, &device) else {
+            panic!("tags were given")
+        };
+        assert_eq!(tags.dims(), [2, 4]);
+        let tags: Vec<i64> = tags.into_data().iter().collect();
+        let ignored = Targets::IGNORED;
+        assert_eq!(tags, [ignored, 2, 0, ignored, 1, ignored, ignored, ignored]);
+    }
+
+    #[test]
     fn a_batch_without_a_label_has_no_targets() {
         let device = Device::flex();
-        assert!(Targets::of(&[Some(Label::Class(1)), None], &device).is_none());
-        assert!(Targets::of(&[Some(Label::Class(1)), Some(Label::Score(1.0))], &device).is_none());
-        assert!(Targets::of(&[], &device).is_none());
+        assert!(Targets::of(&[Some(Label::Class(1)), None], 4, &device).is_none());
+        assert!(
+            Targets::of(&[Some(Label::Class(1)), Some(Label::Score(1.0))], 4, &device).is_none()
+        );
+        assert!(Targets::of(&[], 4, &device).is_none());
     }
 }

@@ -44,7 +44,8 @@ impl Insertions for AblatedLayers<'_> {
     }
 }
 
-/// The logits of a batch for every contiguous span of layers without adapters, each `[batch, outputs]`, bit for bit
+/// The logits of a batch for every contiguous span of layers without adapters, each as of
+/// [`AdaptedBert::head_logits`], bit for bit
 /// those of a forward pass with [`AblatedLayers`] and that span.
 ///
 /// `report` gets the spans by their first layer, then by their end: `0..1`, `0..2`, …, `0..n`, `1..2`, … for `n`
@@ -80,7 +81,7 @@ pub fn ablate_spans(
             }
         },
         |span, hidden| {
-            report(span, model.classify_hidden(bert.norm_final(hidden, task), mask));
+            report(span, model.head_logits(bert.norm_final(hidden, task), mask));
         },
     );
 }

@@ -23,6 +23,7 @@ use crate::methods::{
     Activation, Bottleneck, BottleneckConfig, Combine, InnerNorm, Placement, Scaling,
 };
 use crate::model::layer::site_of;
+use crate::model::losses::mask_padding;
 use crate::model::{Pooling, TaskAdapter, TaskAdapterConfig, first_token, mean_of_tokens};
 
 /// Tasks of one base, ready to share batches.
@@ -42,10 +43,19 @@ pub struct StackedTasks {
 /// The properties of a head that are not weights.
 #[derive(Debug)]
 struct HeadLayout {
-    pooling: Pooling,
+    input: HeadInput,
     /// Activation of its hidden layer.
     hidden: Option<Activation>,
     outputs: usize,
+}
+
+/// What a head reads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum HeadInput {
+    /// One vector per text.
+    Text(Pooling),
+    /// Every token.
+    Tokens,
 }
 
 /// The stacked modules of a layer.
@@ -168,7 +178,10 @@ impl StackedTasks {
             heads: tasks
                 .iter()
                 .map(|task| HeadLayout {
-                    pooling: task.config().pooling,
+                    input: match task.config() {
+                        config if config.head.reads_tokens() => HeadInput::Tokens,
+                        config => HeadInput::Text(config.pooling),
+                    },
                     hidden: task.config().head_hidden,
                     outputs: task.config().head.outputs(),
                 })
@@ -344,7 +357,8 @@ impl<'a> MixedBatch<'a> {
         Self { set, slots, index }
     }
 
-    /// The logits of each row, one for each output of its task; none for a row without a task.
+    /// The logits of each row, one for each output of its task; none for a row without a task. A head that reads every
+    /// token has one for each output and token, output by output; those of padding are masked.
     ///
     /// # Shapes
     /// - input: `[batch, sequence]` each
@@ -353,36 +367,105 @@ impl<'a> MixedBatch<'a> {
     /// If the input has another number of rows.
     pub fn forward(&self, bert: &dyn Encoder, input: &BertInput) -> Vec<Vec<f32>> {
         let hidden = bert.forward_with(input, self); // [batch, sequence, d_model]
-        let Some(head) = &self.set.head else { return vec![Vec::new(); self.slots.len()] };
+        let mask = &input.attention_mask;
+        let reads_tokens = |slot: usize| {
+            self.set.heads.get(slot).is_some_and(|head| head.input == HeadInput::Tokens)
+        };
+        let (tokens, texts): (Vec<usize>, Vec<usize>) =
+            (0..self.slots.len()).partition(|row| reads_tokens(self.slots[*row]));
+        if tokens.is_empty() {
+            return self.text_logits(bert, hidden, mask);
+        }
+        let mut logits = vec![Vec::new(); self.slots.len()];
+        let mut place = |rows: &[usize], found: Vec<Vec<f32>>| {
+            for (row, found) in rows.iter().zip(found) {
+                logits[*row] = found;
+            }
+        };
+        let (part, index) = self.part(&tokens);
+        let (states, own) =
+            (hidden.clone().select(0, index.clone()), mask.clone().select(0, index));
+        place(&tokens, part.rows(mask_padding(part.logits(states), &own)));
+        if !texts.is_empty() {
+            let (part, index) = self.part(&texts);
+            let hidden = hidden.select(0, index.clone());
+            place(&texts, part.text_logits(bert, hidden, &mask.clone().select(0, index)));
+        }
+        logits
+    }
+
+    /// Some of the rows, and their indices as a tensor.
+    fn part(&self, rows: &[usize]) -> (Self, Tensor<1, Int>) {
+        let indices: Vec<i64> = rows.iter().map(|row| *row as i64).collect();
+        let device = self.index.device();
+        let indices = Tensor::from_data(TensorData::new(indices, [rows.len()]), &device);
+        let slots = rows.iter().map(|row| self.slots[*row]).collect();
+        let index = self.index.clone().select(0, indices.clone());
+        (Self { set: self.set, slots, index }, indices)
+    }
+
+    /// The logits of heads that read one vector per text.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch, sequence, d_model]`
+    /// - attention_mask: `[batch, sequence]`
+    fn text_logits(
+        &self,
+        bert: &dyn Encoder,
+        hidden: Tensor<3>,
+        attention_mask: &Tensor<2, Bool>,
+    ) -> Vec<Vec<f32>> {
         let pooled = self.select(
-            |slot| Some(self.set.heads.get(slot)?.pooling),
+            |slot| match self.set.heads.get(slot)?.input {
+                HeadInput::Text(pooling) => Some(pooling),
+                HeadInput::Tokens => None,
+            },
             |pooling| {
                 let pooled = match pooling {
                     Pooling::Pooler => bert.pool_with(hidden.clone(), self),
                     Pooling::FirstToken => first_token(hidden.clone()),
-                    Pooling::Mean => mean_of_tokens(hidden.clone(), input.attention_mask.clone()),
+                    Pooling::Mean => mean_of_tokens(hidden.clone(), attention_mask.clone()),
                 };
                 pooled.unsqueeze_dim(1) // [batch, 1, d_model]
             },
         );
-        let Some(pooled) = pooled else { return vec![Vec::new(); self.slots.len()] };
+        match pooled {
+            Some(pooled) => self.rows(self.logits(pooled)),
+            None => vec![Vec::new(); self.slots.len()],
+        }
+    }
+
+    /// The logits of what the heads read, padded to the largest number of outputs.
+    ///
+    /// # Shapes
+    /// - x: `[batch, sequence, d_model]`
+    /// - result: `[batch, sequence, outputs]`
+    fn logits(&self, x: Tensor<3>) -> Tensor<3> {
+        let head = self.set.head.as_ref().expect("a batch with a head has a set with heads");
         let layer = self.set.head_hidden.as_ref();
-        let input =
-            layer.map(|layer| layer.forward(pooled.clone(), &self.index)).and_then(|layer| {
-                self.select(
-                    |slot| Some(self.set.heads.get(slot)?.hidden),
-                    |activation| match activation {
-                        Some(activation) => activation.forward(layer.clone()),
-                        None => pooled.clone(),
-                    },
-                )
-            });
-        let logits = head.forward(input.unwrap_or(pooled), &self.index); // [batch, 1, outputs]
-        let outputs = logits.dims()[2];
+        let input = layer.map(|layer| layer.forward(x.clone(), &self.index)).and_then(|layer| {
+            self.select(
+                |slot| Some(self.set.heads.get(slot)?.hidden),
+                |activation| match activation {
+                    Some(activation) => activation.forward(layer.clone()),
+                    None => x.clone(),
+                },
+            )
+        });
+        head.forward(input.unwrap_or(x), &self.index)
+    }
+
+    /// The logits of each row, output by output; none for a row without a task.
+    ///
+    /// # Shapes
+    /// - logits: `[batch, sequence, outputs]`
+    fn rows(&self, logits: Tensor<3>) -> Vec<Vec<f32>> {
+        let logits = logits.swap_dims(1, 2);
+        let [_, outputs, sequence] = logits.dims();
         let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
-        let rows = values.chunks(outputs).zip(&self.slots);
+        let rows = values.chunks(outputs * sequence).zip(&self.slots);
         rows.map(|(row, slot)| match self.set.heads.get(*slot) {
-            Some(head) => row[..head.outputs].to_vec(),
+            Some(head) => row[..head.outputs * sequence].to_vec(),
             None => Vec::new(),
         })
         .collect()

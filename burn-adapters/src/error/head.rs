@@ -54,6 +54,16 @@ pub enum HeadError {
         labels: Vec<String>,
     },
 
+    /// Labels for spans.
+    #[error(
+        "the head finds answers in texts and has no classes, but the labels {} were given; leave them out",
+        labels.join(", ")
+    )]
+    LabelsOfSpan {
+        /// The value.
+        labels: Vec<String>,
+    },
+
     /// Two classes with one name.
     #[error("the label `{label}` is there twice; every class needs a name of its own")]
     DuplicateLabel {

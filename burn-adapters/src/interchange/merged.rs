@@ -72,6 +72,7 @@ fn class_of(model: &AdaptedBert, head: &HeadKind, names: BaseNames) -> Option<&'
     let task = model.task.config();
     match head {
         HeadKind::Span => task.head_hidden.is_none().then_some(names.classifier.question_answering),
+        HeadKind::TokenClassification { .. } => None,
         HeadKind::Classification { .. } | HeadKind::Regression => {
             names.has_classifier(task).then_some(names.classifier.architecture)
         }
@@ -128,7 +129,7 @@ fn settings(
             settings["label2id"] = json!({ "LABEL_0": 0 });
             settings["problem_type"] = json!("regression");
         }
-        HeadKind::Span => {}
+        HeadKind::Span | HeadKind::TokenClassification { .. } => {}
     }
     settings
 }

@@ -8,7 +8,7 @@ use burn_bert::{Bert, BertInput, Encoder, Insertions, ModulePaths};
 use crate::error::AdapterError;
 use crate::methods::TrainableBase;
 use crate::model::head::{Pooling, first_token, mean_of_tokens};
-use crate::model::losses::{HeadOutput, Targets};
+use crate::model::losses::{HeadOutput, Targets, by_output, mask_padding};
 use crate::model::task_adapter::TaskAdapter;
 use crate::model::trained_paths::{is_fused, is_running_statistic, trains};
 
@@ -89,7 +89,7 @@ impl AdaptedBert {
         self.task.head.forward(pooled)
     }
 
-    /// Logits of every token, for spans.
+    /// Logits of every token, for heads that [read tokens](crate::HeadKind::reads_tokens).
     ///
     /// # Shapes
     /// - input: `[batch, sequence]` each
@@ -107,26 +107,40 @@ impl AdaptedBert {
         self.task.head.forward_tokens(hidden)
     }
 
+    /// Logits of hidden states above the last layer, of texts or of tokens as the head reads them; those of padding are
+    /// masked.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch, sequence, d_model]`
+    /// - attention_mask: `[batch, sequence]`
+    /// - result: `[batch, outputs]`; of tokens `[batch, outputs * sequence]`, output by output
+    pub fn head_logits(&self, hidden: Tensor<3>, attention_mask: &Tensor<2, Bool>) -> Tensor<2> {
+        self.head_output(hidden, attention_mask, None).logits
+    }
+
     /// Logits of hidden states above the last layer, and their loss.
     ///
     /// # Shapes
     /// - hidden: `[batch, sequence, d_model]`
     /// - attention_mask: `[batch, sequence]`
+    ///
+    /// # Panics
+    /// If the head reads tokens and the targets are of texts, or the other way round.
     pub fn head_output(
         &self,
         hidden: Tensor<3>,
         attention_mask: &Tensor<2, Bool>,
         targets: Option<&Targets>,
     ) -> HeadOutput {
-        match targets {
-            Some(targets) if targets.are_of_tokens() => {
-                targets.token_output(self.token_logits(hidden), attention_mask)
-            }
-            Some(targets) => targets.text_output(self.classify_hidden(hidden, attention_mask)),
-            None => {
-                let logits = self.classify_hidden(hidden, attention_mask);
-                HeadOutput { loss: Tensor::zeros([1], &logits.device()), logits }
-            }
+        let no_loss = Tensor::zeros([1], &hidden.device());
+        if self.task.config().head.reads_tokens() {
+            let logits = mask_padding(self.token_logits(hidden), attention_mask);
+            let loss = targets.map_or(no_loss, |targets| targets.token_loss(logits.clone()));
+            HeadOutput { loss, logits: by_output(logits) }
+        } else {
+            let logits = self.classify_hidden(hidden, attention_mask);
+            let loss = targets.map_or(no_loss, |targets| targets.text_loss(logits.clone()));
+            HeadOutput { loss, logits }
         }
     }
 

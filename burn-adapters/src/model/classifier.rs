@@ -1,9 +1,9 @@
-//! The head that transformers' sequence classifier of a family has.
+//! The head that transformers' classifier of a family has.
 
 use burn_bert::Family;
 
 use super::config::TaskAdapterConfig;
-use super::head::{HeadKind, Pooling};
+use super::head::Pooling;
 use crate::methods::Activation;
 
 /// How a sequence classifier reads a text: what it pools, and its hidden layer.
@@ -30,11 +30,11 @@ impl ClassifierHead {
 }
 
 impl TaskAdapterConfig {
-    /// Sets pooling and hidden layer to those of transformers' sequence classifier of the base's family; a span head,
-    /// which reads every token, has neither.
+    /// Sets pooling and hidden layer to those of transformers' sequence classifier of the base's family; a head that
+    /// reads every token has neither.
     #[must_use]
     pub fn with_classifier_of(self, family: Family) -> Self {
-        if self.head == HeadKind::Span {
+        if self.head.reads_tokens() {
             return self;
         }
         let ClassifierHead { pooling, hidden } = ClassifierHead::of(family);

@@ -18,7 +18,8 @@ pub struct TaskAdapterConfig {
     pub head: HeadKind,
     /// How the hidden states of a text become one vector.
     pub pooling: Pooling,
-    /// Rate of the dropout before the head's linear layers, at least 0 and below 1; the paper has 0.1.
+    /// Rate of the dropout before the head's linear layers, at least 0 and below 1; the paper has 0.1. A span head has
+    /// no dropout, whatever the rate.
     pub head_dropout: f64,
     /// Activation of a hidden layer of the head. The paper's head has none; `AdapterHub`'s has one, with tanh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,10 +58,10 @@ mod outputs {
 impl TaskAdapterConfig {
     /// A task with a plan and a head.
     ///
-    /// By default, the head is one linear layer with a dropout of 0.1; a span head reads every token, any other the
-    /// base's pooler; the seed is 0, and nothing is fused.
+    /// By default, the head is one linear layer with a dropout of 0.1; a head of spans or tags reads every
+    /// token, any other the base's pooler; the seed is 0, and nothing is fused.
     pub fn new(plan: AdapterPlan, head: HeadKind) -> Self {
-        let pooling = if head == HeadKind::Span { Pooling::FirstToken } else { Pooling::Pooler };
+        let pooling = if head.reads_tokens() { Pooling::FirstToken } else { Pooling::Pooler };
         Self {
             plan,
             head,

@@ -81,7 +81,7 @@ pub fn mean_of_tokens(hidden: Tensor<3>, mask: Tensor<2, Bool>) -> Tensor<2> {
 pub struct HeadConfig {
     /// Width of the hidden states.
     pub d_model: usize,
-    /// One per class, 1 for a regression, or 2 for a span.
+    /// One per class or tag, 1 for a regression, or 2 for a span.
     pub outputs: usize,
     /// Rate of the dropout before each linear layer, at least 0 and below 1.
     #[config(default = 0.1)]
@@ -95,7 +95,7 @@ pub struct HeadConfig {
 /// `AdapterHub`'s head has a hidden layer in front: dropout, linear, tanh, dropout, linear.
 #[derive(Module, Debug)]
 pub struct Head {
-    /// Before each linear layer on pooled texts, in training only.
+    /// Before each linear layer, in training only.
     pub dropout: Dropout,
     /// `[d_model, d_model]`, if there is a hidden layer.
     pub hidden: Option<Linear>,
@@ -132,19 +132,16 @@ impl Head {
     /// - pooled: `[batch, d_model]`
     /// - result: `[batch, outputs]`
     pub fn forward(&self, pooled: Tensor<2>) -> Tensor<2> {
-        self.forward_layers(pooled, |x| self.dropout.forward(x))
+        self.forward_layers(pooled)
     }
 
     /// Logits of every token; for spans, that the answer starts there and that it ends there.
-    ///
-    /// Without dropout: the reference's `create_model` and `BertForQuestionAnswering` read the encoder's states as they
-    /// are.
     ///
     /// # Shapes
     /// - hidden: `[batch, sequence, d_model]`
     /// - result: `[batch, sequence, outputs]`
     pub fn forward_tokens(&self, hidden: Tensor<3>) -> Tensor<3> {
-        self.forward_layers(hidden, |x| x)
+        self.forward_layers(hidden)
     }
 
     /// The head whose output `i` is the output `order[i]` of this one.
@@ -162,15 +159,11 @@ impl Head {
         self
     }
 
-    fn forward_layers<const D: usize>(
-        &self,
-        x: Tensor<D>,
-        before: impl Fn(Tensor<D>) -> Tensor<D>,
-    ) -> Tensor<D> {
+    fn forward_layers<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let dense = |layer: &Linear, x| layer.forward(self.dropout.forward(x));
         let hidden = self.hidden.iter().zip(self.activation);
-        let x =
-            hidden.fold(x, |x, (layer, activation)| activation.forward(layer.forward(before(x))));
-        self.linear.forward(before(x))
+        let x = hidden.fold(x, |x, (layer, activation)| activation.forward(dense(layer, x)));
+        dense(&self.linear, x)
     }
 }
 
@@ -188,6 +181,11 @@ pub enum HeadKind {
     /// Two logits of each token: that the answer starts there, and that it ends there. Such a task pools with
     /// [`Pooling::FirstToken`], so that no unused pooler trains.
     Span,
+    /// One logit of each token per label, such as `B-product` of named entities. Such a task pools as a span's does.
+    TokenClassification {
+        /// Names of the tags, in the order of the logits.
+        labels: Vec<String>,
+    },
 }
 
 impl HeadKind {
@@ -220,10 +218,37 @@ impl HeadKind {
         }
     }
 
+    /// The same head with other names of its classes, one for each output in their order.
+    ///
+    /// # Errors
+    /// If the head has no classes; if the numbers of labels and outputs differ; or if a label is empty or a duplicate.
+    pub fn relabeled(self, labels: Vec<String>) -> Result<Self, HeadError> {
+        let outputs = self.outputs();
+        let kind = match self {
+            Self::Classification { .. } => return Self::with_labels(labels, outputs),
+            Self::TokenClassification { .. } if labels.len() != outputs => {
+                return Err(HeadError::LabelCount { labels, outputs });
+            }
+            Self::TokenClassification { .. } => Self::TokenClassification { labels },
+            Self::Regression => return Err(HeadError::LabelsOfScore { labels }),
+            Self::Span => return Err(HeadError::LabelsOfSpan { labels }),
+        };
+        kind.check()?;
+        Ok(kind)
+    }
+
     /// Whether its classes have only numbers, as in [`unnamed`](Self::unnamed).
     pub fn is_unnamed(&self) -> bool {
-        let Self::Classification { labels } = self else { return false };
+        let Some(labels) = self.labels() else { return false };
         labels.iter().enumerate().all(|(id, label)| *label == numbered_label(id))
+    }
+
+    /// Whether the head reads every token, and not one vector per text.
+    pub fn reads_tokens(&self) -> bool {
+        match self {
+            Self::Classification { .. } | Self::Regression => false,
+            Self::Span | Self::TokenClassification { .. } => true,
+        }
     }
 
     /// Checks that labels identify the classes.
@@ -231,7 +256,7 @@ impl HeadKind {
     /// # Errors
     /// If a label is empty or a duplicate.
     pub fn check(&self) -> Result<(), HeadError> {
-        let Self::Classification { labels } = self else { return Ok(()) };
+        let Some(labels) = self.labels() else { return Ok(()) };
         let mut seen = BTreeSet::new();
         match labels.iter().find(|label| label.is_empty() || !seen.insert(*label)) {
             None => Ok(()),
@@ -243,7 +268,7 @@ impl HeadKind {
     /// The names of the classes, if the outputs are classes.
     pub fn labels(&self) -> Option<&[String]> {
         match self {
-            Self::Classification { labels } => Some(labels),
+            Self::Classification { labels } | Self::TokenClassification { labels } => Some(labels),
             Self::Regression | Self::Span => None,
         }
     }
@@ -251,7 +276,7 @@ impl HeadKind {
     /// The number of outputs.
     pub fn outputs(&self) -> usize {
         match self {
-            Self::Classification { labels } => labels.len(),
+            Self::Classification { labels } | Self::TokenClassification { labels } => labels.len(),
             Self::Regression => 1,
             Self::Span => 2,
         }
@@ -264,6 +289,9 @@ impl fmt::Display for HeadKind {
             Self::Classification { labels } => write!(formatter, "{} labels", labels.len()),
             Self::Regression => formatter.write_str("a score"),
             Self::Span => formatter.write_str("answer spans"),
+            Self::TokenClassification { labels } => {
+                write!(formatter, "{} labels of words", labels.len())
+            }
         }
     }
 }
@@ -316,19 +344,6 @@ mod tests {
         assert_eq!(logits.dims(), [2, 3, 2]);
         let first = head.forward(first_token(hidden)).into_data();
         first_token(logits).into_data().assert_approx_eq::<f32>(&first, Tolerance::absolute(1e-6));
-    }
-
-    #[test]
-    fn a_head_of_tokens_drops_nothing_out() {
-        let device = Device::flex().autodiff();
-        let head = HeadConfig::new(8, 2).with_dropout(0.9).init(&NamedRng::new(3), &device);
-        let hidden = Tensor::<1, Int>::arange(0..48, &device).float().sin().reshape([2, 3, 8]);
-        let logits = head.forward_tokens(hidden.clone()).into_data();
-        assert_eq!(logits, head.linear.forward(hidden.clone()).into_data());
-        assert_ne!(
-            head.forward(first_token(hidden.clone())).into_data(),
-            head.linear.forward(first_token(hidden)).into_data()
-        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The targets and losses of the heads.
 
 use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
 
-/// The logit of a padding position as the start or end of a span: far below any other, and finite.
+/// The logit of a padding position: far below any other, and finite.
 const MASKED_LOGIT: f32 = -1e9;
 
 /// The targets of a batch, for the loss of a head.
@@ -15,6 +16,8 @@ pub enum Targets {
     Scores(Tensor<1>),
     /// `[batch, 2]`, the first and the last token of each answer.
     Spans(Tensor<2, Int>),
+    /// `[batch, sequence]`, the index of each token's tag, or [`IGNORED`](Self::IGNORED).
+    Tags(Tensor<2, Int>),
 }
 
 /// The loss of a batch, and its logits.
@@ -27,13 +30,8 @@ pub struct HeadOutput {
 }
 
 impl Targets {
-    /// Whether the head reads every token, and not one vector per text.
-    pub fn are_of_tokens(&self) -> bool {
-        match self {
-            Self::Classes(_) | Self::Scores(_) => false,
-            Self::Spans(_) => true,
-        }
-    }
+    /// The tag of a token without a label, which has no loss: `ignore_index` of `PyTorch`.
+    pub const IGNORED: i64 = -100;
 
     /// The targets on a device without autodiff.
     #[must_use]
@@ -42,6 +40,7 @@ impl Targets {
             Self::Classes(classes) => Self::Classes(classes.without_autodiff()),
             Self::Scores(scores) => Self::Scores(scores.without_autodiff()),
             Self::Spans(spans) => Self::Spans(spans.without_autodiff()),
+            Self::Tags(tags) => Self::Tags(tags.without_autodiff()),
         }
     }
 
@@ -49,43 +48,61 @@ impl Targets {
     ///
     /// # Shapes
     /// - logits: `[batch, outputs]`
+    /// - result: `[1]`
     ///
     /// # Panics
-    /// If the targets [are of tokens](Self::are_of_tokens).
-    pub(crate) fn text_output(&self, logits: Tensor<2>) -> HeadOutput {
-        let loss = match self {
-            Self::Classes(classes) => classification_loss(logits.clone(), classes.clone()),
-            Self::Scores(scores) => regression_loss(logits.clone(), scores.clone()),
-            Self::Spans(_) => panic!("the targets of spans are of tokens"),
-        };
-        HeadOutput { loss, logits }
+    /// If the targets are of tokens.
+    pub(crate) fn text_loss(&self, logits: Tensor<2>) -> Tensor<1> {
+        match self {
+            Self::Classes(classes) => classification_loss(logits, classes.clone()),
+            Self::Scores(scores) => regression_loss(logits, scores.clone()),
+            Self::Spans(_) | Self::Tags(_) => {
+                panic!("the targets are of tokens, and the head reads one vector per text")
+            }
+        }
     }
 
-    /// The loss of a head that reads every token. The logits of padding are masked.
-    ///
-    /// Padding is never an answer, and its hidden states depend on how they were computed: cached ones are zeros. The
-    /// reference code counts padding up to its fixed length as further wrong positions.
+    /// The loss of a head that reads every token.
     ///
     /// # Shapes
     /// - logits: `[batch, sequence, outputs]`
-    /// - attention_mask: `[batch, sequence]`, true for a token
+    /// - result: `[1]`
     ///
     /// # Panics
-    /// If the targets are not [of tokens](Self::are_of_tokens).
-    pub(crate) fn token_output(
-        &self,
-        logits: Tensor<3>,
-        attention_mask: &Tensor<2, Bool>,
-    ) -> HeadOutput {
-        let [batch, sequence, outputs] = logits.dims();
-        let padding = attention_mask.clone().bool_not().unsqueeze_dim::<3>(2);
-        let logits = logits.mask_fill(padding.expand([batch, sequence, outputs]), MASKED_LOGIT);
-        let loss = match self {
-            Self::Spans(spans) => span_loss(logits.clone(), spans.clone()),
-            Self::Classes(_) | Self::Scores(_) => panic!("the targets of texts are not of tokens"),
-        };
-        HeadOutput { loss, logits: logits.swap_dims(1, 2).reshape([batch, outputs * sequence]) }
+    /// If the targets are of texts.
+    pub(crate) fn token_loss(&self, logits: Tensor<3>) -> Tensor<1> {
+        match self {
+            Self::Spans(spans) => span_loss(logits, spans.clone()),
+            Self::Tags(tags) => token_classification_loss(logits, tags.clone()),
+            Self::Classes(_) | Self::Scores(_) => {
+                panic!("the targets are of texts, and the head reads every token")
+            }
+        }
     }
+}
+
+/// Masks the logits of padding.
+///
+/// Padding has no answer and no tag, and its hidden states depend on how they were computed: cached ones are zeros. The
+/// reference code counts padding up to its fixed length as further wrong positions of a span.
+///
+/// # Shapes
+/// - logits, result: `[batch, sequence, outputs]`
+/// - attention_mask: `[batch, sequence]`, true for a token
+pub(crate) fn mask_padding(logits: Tensor<3>, attention_mask: &Tensor<2, Bool>) -> Tensor<3> {
+    let shape = logits.dims();
+    let padding = attention_mask.clone().bool_not().unsqueeze_dim::<3>(2);
+    logits.mask_fill(padding.expand(shape), MASKED_LOGIT)
+}
+
+/// The logits of tokens as a row for each text, output by output.
+///
+/// # Shapes
+/// - logits: `[batch, sequence, outputs]`
+/// - result: `[batch, outputs * sequence]`
+pub(crate) fn by_output(logits: Tensor<3>) -> Tensor<2> {
+    let [batch, sequence, outputs] = logits.dims();
+    logits.swap_dims(1, 2).reshape([batch, outputs * sequence])
 }
 
 /// Softmax cross-entropy, the mean over the batch.
@@ -132,6 +149,26 @@ pub fn span_loss(logits: Tensor<3>, spans: Tensor<2, Int>) -> Tensor<1> {
     classification_loss(logits, spans.reshape([2 * batch]))
 }
 
+/// Softmax cross-entropy of each token, the mean over the tokens with a label: `CrossEntropyLoss(ignore_index=-100)` of
+/// `PyTorch`, which `BertForTokenClassification` uses. It is 0 if no token has a label, where `PyTorch` gives NaN.
+///
+/// # Shapes
+/// - logits: `[batch, sequence, outputs]`
+/// - tags: `[batch, sequence]`, each in `0..outputs`, or [`Targets::IGNORED`]
+/// - result: `[1]`
+///
+/// # Panics
+/// If the shapes do not match.
+pub fn token_classification_loss(logits: Tensor<3>, tags: Tensor<2, Int>) -> Tensor<1> {
+    let [batch, sequence, _] = logits.dims();
+    assert_shape!(tags, [batch, sequence]);
+    let is_ignored = tags.clone().lower_elem(0);
+    let index = tags.mask_fill(is_ignored.clone(), 0).unsqueeze_dim::<3>(2);
+    let likelihood = log_softmax(logits, 2).gather(2, index).squeeze_dim::<2>(2); // [batch, sequence]
+    let labeled = is_ignored.clone().bool_not().float().cast(likelihood.dtype()).sum();
+    likelihood.mask_fill(is_ignored, 0.0).sum().neg() / labeled.clamp_min(1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
@@ -163,5 +200,33 @@ mod tests {
         let loss: f32 = span_loss(logits, spans).into_scalar();
         let (even, likely) = (2.0_f32.ln(), (4.0_f32 / 3.0).ln());
         assert!((loss - f32::midpoint(even, likely)).abs() < 1e-6, "{loss}");
+    }
+
+    #[test]
+    fn tokens_without_a_tag_have_no_loss_and_no_gradient() {
+        let device = Device::flex().autodiff();
+        // The padding of the second text is masked.
+        let log3 = 3.0_f32.ln();
+        let masked = MASKED_LOGIT;
+        let logits = Tensor::<3>::from_data(
+            [[[0.0, 0.0], [7.0, -7.0]], [[log3, 0.0], [masked, masked]]],
+            &device,
+        )
+        .require_grad();
+        let ignored = Targets::IGNORED;
+        let tags = Tensor::<2, Int>::from_data([[1, ignored], [0, ignored]], &device);
+        let loss = token_classification_loss(logits.clone(), tags);
+        let value: f32 = loss.clone().into_scalar();
+        let (even, likely) = (2.0_f32.ln(), (4.0_f32 / 3.0).ln());
+        assert!((value - f32::midpoint(even, likely)).abs() < 1e-6, "{value}");
+        let gradient = logits.grad(&loss.backward()).unwrap().into_data();
+        let gradient: Vec<f32> = gradient.iter().collect();
+        let expected = [0.25, -0.25, 0.0, 0.0, -0.125, 0.125, 0.0, 0.0];
+        let apart = gradient.iter().zip(expected).map(|(found, expected)| (found - expected).abs());
+        assert!(apart.fold(0.0, f32::max) < 1e-6, "{gradient:?}");
+
+        let none = Tensor::<2, Int>::full([2, 2], ignored, &device);
+        let loss: f32 = token_classification_loss(logits, none).into_scalar();
+        assert!(loss.abs() < f32::EPSILON, "{loss}");
     }
 }

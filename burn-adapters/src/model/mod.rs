@@ -6,7 +6,7 @@ mod config;
 pub(crate) mod fusion;
 pub(crate) mod head;
 pub(crate) mod layer;
-mod losses;
+pub(crate) mod losses;
 mod merge;
 pub(crate) mod norm;
 pub(crate) mod task_adapter;
@@ -20,7 +20,9 @@ pub use config::TaskAdapterConfig;
 pub use fusion::{FusedAdapter, Fusion, LayerFusion, SiteFusion};
 pub use head::{Head, HeadConfig, HeadKind, Pooling, first_token, mean_of_tokens};
 pub use layer::LayerAdapter;
-pub use losses::{HeadOutput, Targets, classification_loss, regression_loss, span_loss};
+pub use losses::{
+    HeadOutput, Targets, classification_loss, regression_loss, span_loss, token_classification_loss,
+};
 pub use norm::task_norm;
 pub use task_adapter::TaskAdapter;
 pub use trainable::{Group, TrainableParameter, TrainableRow, TrainableTable};

@@ -9,7 +9,7 @@ use burn_fused::LayerNorm;
 
 use super::config::TaskAdapterConfig;
 use super::fusion::Fusion;
-use super::head::{Head, HeadConfig, Pooling};
+use super::head::{Head, HeadConfig, HeadKind, Pooling};
 use super::layer::{LayerAdapter, site_of};
 use super::norm::task_norm;
 use crate::error::{AdapterError, BaseShape, ComposeError, HeadError};
@@ -86,11 +86,17 @@ impl TaskAdapterConfig {
                 .map(|(config, pooler)| config.init(pooler, &rng.child("pooler"), &device)),
             fusion: self.init_fusion(bert, &rng)?,
             head: HeadConfig::new(d_model, self.head.outputs())
-                .with_dropout(self.head_dropout)
+                .with_dropout(self.head_rate())
                 .with_hidden(self.head_hidden)
                 .init(&rng.child("head"), &device),
             config: self.clone(),
         })
+    }
+
+    /// The rate of the dropout in the head: `create_model` for spans in the reference code, and `BertForQuestionAnswering`,
+    /// read the encoder's states as they are; `BertForTokenClassification` has dropout.
+    fn head_rate(&self) -> f64 {
+        if self.head == HeadKind::Span { 0.0 } else { self.head_dropout }
     }
 
     fn init_fusion(

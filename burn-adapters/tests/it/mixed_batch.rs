@@ -80,8 +80,9 @@ fn check_alone_on(bert: &Bert, models: &[AdaptedBert], rows: &[Option<usize>], n
             None => (bert.forward(&alone), Vec::new()),
             Some(task) => {
                 let model = &models[*task];
-                let logits = model.forward(&alone).into_data().iter::<f32>().collect();
-                (model.bert.forward_with(&alone, &model.task), logits)
+                let hidden = model.bert.forward_with(&alone, &model.task);
+                let logits = model.head_logits(hidden.clone(), &alone.attention_mask);
+                (hidden, logits.into_data().iter::<f32>().collect())
             }
         };
         let difference = max_abs_difference(&found, &expected.into_data());
@@ -91,6 +92,27 @@ fn check_alone_on(bert: &Bert, models: &[AdaptedBert], rows: &[Option<usize>], n
             assert!((found - expected).abs() <= TOLERANCE, "{name}, row {place}");
         }
     }
+}
+
+/// A task that labels words.
+fn tagger(number: usize, outputs: usize, head_hidden: Option<Activation>) -> AdaptedBert {
+    let labels = (0..outputs).map(|label| format!("B-{label}")).collect();
+    let head = HeadKind::TokenClassification { labels };
+    let plan = Method::Pfeiffer.plan(4);
+    let config =
+        TaskAdapterConfig { head, pooling: Pooling::FirstToken, head_hidden, ..config(plan) };
+    task(number, &config)
+}
+
+#[test]
+fn rows_of_texts_and_of_words_share_a_batch() {
+    let mut models = different_tasks();
+    let texts = models.len();
+    models.extend([tagger(21, 9, None), tagger(22, 2, Some(Activation::Tanh))]);
+    let mixed = [Some(texts), Some(0), None, Some(texts + 1), Some(1), Some(texts), Some(5)];
+    check_alone(&models, &mixed, "texts and words");
+    check_alone(&models, &[Some(texts), Some(texts + 1)], "words alone");
+    check_alone(&models[texts..], &[Some(1), None, Some(0)], "a set of words");
 }
 
 /// Tasks that differ in everything in which they may.

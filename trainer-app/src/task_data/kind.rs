@@ -11,6 +11,9 @@ pub fn head_kind(kind: &TaskKind) -> HeadKind {
         TaskKind::Classification { labels } => HeadKind::Classification { labels: labels.clone() },
         TaskKind::Regression => HeadKind::Regression,
         TaskKind::Span => HeadKind::Span,
+        TaskKind::TokenClassification { labels } => {
+            HeadKind::TokenClassification { labels: labels.clone() }
+        }
     }
 }
 
@@ -20,6 +23,9 @@ pub fn task_kind(head: &HeadKind) -> TaskKind {
         HeadKind::Classification { labels } => TaskKind::Classification { labels: labels.clone() },
         HeadKind::Regression => TaskKind::Regression,
         HeadKind::Span => TaskKind::Span,
+        HeadKind::TokenClassification { labels } => {
+            TaskKind::TokenClassification { labels: labels.clone() }
+        }
     }
 }
 
@@ -29,6 +35,7 @@ pub fn head_targets(targets: Targets) -> burn_adapters::Targets {
         Targets::Classes(classes) => burn_adapters::Targets::Classes(classes),
         Targets::Scores(scores) => burn_adapters::Targets::Scores(scores),
         Targets::Spans(spans) => burn_adapters::Targets::Spans(spans),
+        Targets::Tags(tags) => burn_adapters::Targets::Tags(tags),
     }
 }
 
@@ -36,7 +43,7 @@ pub fn head_targets(targets: Targets) -> burn_adapters::Targets {
 pub fn labels_texts(kind: &TaskKind) -> bool {
     match kind {
         TaskKind::Classification { .. } | TaskKind::Regression => true,
-        TaskKind::Span => false,
+        TaskKind::Span | TaskKind::TokenClassification { .. } => false,
     }
 }
 
@@ -72,12 +79,12 @@ pub fn prediction_columns(kind: &TaskKind, logits: &[f32]) -> Vec<String> {
     let name = kind.label_name(&label);
     match label {
         Label::Class(class) => vec![name, format!("{:.3}", softmax(logits)[class])],
-        Label::Score(_) | Label::Span { .. } => vec![name],
+        Label::Score(_) | Label::Span { .. } | Label::Tags(_) => vec![name],
     }
 }
 
 /// The probabilities of logits.
-fn softmax(logits: &[f32]) -> Vec<f64> {
+pub(super) fn softmax(logits: &[f32]) -> Vec<f64> {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let powers: Vec<f64> = logits.iter().map(|logit| f64::from(logit - max).exp()).collect();
     let sum: f64 = powers.iter().sum();
@@ -98,7 +105,9 @@ mod tests {
     #[test]
     fn heads_and_kinds_belong_together() {
         let labels = vec!["a".to_owned(), "b".to_owned()];
-        for kind in [TaskKind::Classification { labels }, TaskKind::Regression, TaskKind::Span] {
+        let classes = TaskKind::Classification { labels: labels.clone() };
+        let tags = TaskKind::TokenClassification { labels };
+        for kind in [classes, TaskKind::Regression, TaskKind::Span, tags] {
             assert_eq!(task_kind(&head_kind(&kind)), kind);
             assert_eq!(head_kind(&kind).outputs(), kind.outputs());
         }

@@ -116,6 +116,9 @@ pub(super) fn settings(model: &AdaptedBert, kind: &HeadKind) -> Result<Value, Ad
         (_, HeadKind::Span) => {
             return Err(unsupported("a head that finds answers in texts").into());
         }
+        (_, HeadKind::TokenClassification { .. }) => {
+            return Err(unsupported("a head that labels words").into());
+        }
         (Pooling::Pooler, _) => true,
         (Pooling::FirstToken, _) => false,
         (Pooling::Mean, _) => {

@@ -76,7 +76,7 @@ pub fn read(
     let fresh = head.is_none().then_some("head.");
     let head = match (head, labels) {
         (Some(mut head), Some(labels)) => {
-            head.kind = HeadKind::with_labels(labels, head.kind.outputs())?;
+            head.kind = head.kind.relabeled(labels)?;
             head
         }
         (Some(head), None) => head,

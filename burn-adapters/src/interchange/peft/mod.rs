@@ -104,12 +104,10 @@ pub fn write_directory(
         what: what.to_owned(),
         remedy,
     };
-    if *head == HeadKind::Span {
-        return Err(unsupported(
-            "a head that finds answers in texts",
-            "use the adapter file itself",
-        )
-        .into());
+    if head.reads_tokens() {
+        return Err(
+            unsupported("a head that reads every token", "use the adapter file itself").into()
+        );
     }
     let names = BaseNames::new(model.bert.family());
     if !names.has_classifier(task) {
