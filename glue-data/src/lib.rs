@@ -23,6 +23,7 @@ pub mod tasks;
 mod tokenized_dataset;
 mod tokenizer;
 mod tokens;
+mod windows;
 
 pub use batch::{Batch, PadToLongest};
 pub use error::{DataError, LabelError, PublishedError, SquadError, TableError, TextError};

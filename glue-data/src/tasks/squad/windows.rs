@@ -17,6 +17,7 @@ use crate::task_kind::Label;
 use crate::tokenized_dataset::{Encoded, TokenizedDataset};
 use crate::tokenizer::frame::PairFrame;
 use crate::tokens::{Pieces, TextEncoder};
+use crate::windows::{max_contexts, spans};
 
 /// The sizes of windows, in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,49 +236,8 @@ fn overlapping(offsets: &[Range<usize>], bytes: Range<usize>) -> Option<Range<us
     (start < end).then_some(start..end)
 }
 
-/// Splits `tokens` tokens into spans of at most `length`.
-fn spans(tokens: usize, length: usize, stride: usize) -> Vec<Range<usize>> {
-    let mut spans = Vec::new();
-    let mut start = 0;
-    while start < tokens {
-        let end = tokens.min(start + length);
-        spans.push(start..end);
-        if end == tokens {
-            break;
-        }
-        start += stride.min(length);
-    }
-    spans
-}
-
-/// The tokens that have their maximum context in each span: the smaller of the contexts on the left and on the right is
-/// largest, and a longer span counts a little more (`_check_is_max_context`). These tokens are consecutive, and each token
-/// belongs to one span, because the advantage of a later span grows with the token's position.
-fn max_contexts(spans: &[Range<usize>]) -> Vec<Range<usize>> {
-    // In hundredths, because the reference weights the length of a span by 0.01.
-    let context = |span: &Range<usize>, token: usize| {
-        span.contains(&token)
-            .then(|| 100 * (token - span.start).min(span.end - 1 - token) + span.len())
-    };
-    let mut best: Vec<Range<usize>> = spans.iter().map(|span| span.start..span.start).collect();
-    for token in 0..spans.last().map_or(0, |span| span.end) {
-        let candidates = spans.iter().enumerate();
-        let candidates =
-            candidates.filter_map(|(index, span)| Some((context(span, token)?, index)));
-        // The first of equal ones.
-        let winner = candidates.min_by_key(|(context, _)| std::cmp::Reverse(*context));
-        if let Some((_, winner)) = winner {
-            let own = &mut best[winner];
-            *own = if own.start == own.end { token..token + 1 } else { own.start..token + 1 };
-        }
-    }
-    best
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::super::samples;
     use super::*;
 
@@ -369,35 +329,5 @@ mod tests {
         };
         assert!(check(67, 128).contains("67 tokens"), "{}", check(67, 128));
         assert!(check(384, 0).contains("at least 1"), "{}", check(384, 0));
-    }
-
-    /// `_check_is_max_context` of the reference, with its floating-point numbers.
-    fn is_max_context(spans: &[Range<usize>], current: usize, token: usize) -> bool {
-        let mut best: Option<(f64, usize)> = None;
-        for (index, span) in spans.iter().enumerate().filter(|(_, span)| span.contains(&token)) {
-            let lesser = (token - span.start).min(span.end - 1 - token);
-            let score = 0.01_f64.mul_add(span.len() as f64, lesser as f64);
-            if best.is_none_or(|(best, _)| score > best) {
-                best = Some((score, index));
-            }
-        }
-        best.is_some_and(|(_, index)| index == current)
-    }
-
-    proptest! {
-        #[test]
-        fn every_token_is_at_its_max_context_in_the_references_window(
-            tokens in 0..400_usize,
-            length in 1..120_usize,
-            stride in 1..150_usize,
-        ) {
-            let spans = spans(tokens, length, stride);
-            let best = max_contexts(&spans);
-            for token in 0..tokens {
-                for (index, own) in best.iter().enumerate() {
-                    prop_assert_eq!(own.contains(&token), is_max_context(&spans, index, token));
-                }
-            }
-        }
     }
 }
