@@ -13,7 +13,7 @@ use crate::inference::predictor::Predictor;
 use crate::report::ablation::{Ablation, SpanScore};
 use crate::report::heat_map;
 use crate::system::files::write_atomically;
-use crate::task_data::evaluator::RowOutput;
+use crate::task_data::evaluator::{Evaluator, RowOutput};
 
 /// Runs `trainer ablate`.
 ///

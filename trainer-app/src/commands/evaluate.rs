@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::EvaluateArgs;
 use crate::commands::labeled_rows;
 use crate::inference::predictor::Predictor;
+use crate::task_data::evaluator::Evaluator;
 use crate::task_data::rows;
 use crate::terminal;
 

@@ -10,7 +10,7 @@ use glue_data::{Example, Label, Split, Task, TaskKind, TaskSpec, tasks};
 use serde_json::{Map, Value};
 
 use crate::exit::UsageError;
-use crate::task_data::evaluator::{self, RowOutput};
+use crate::task_data::evaluator::{self, Evaluator, RowOutput};
 use crate::task_data::kind::{head_kind, labels_texts, task_kind};
 
 /// The flags that score an adapter on a user's own rows, which works for every adapter.
@@ -155,9 +155,15 @@ impl AdapterTask {
         }
         Ok(examples)
     }
+}
 
-    /// The scores of the rows whose labels are known; `None` if there are none.
-    pub fn scores(&self, rows: &[RowOutput]) -> Option<Map<String, Value>> {
+/// Scores each row by its label.
+impl Evaluator for AdapterTask {
+    fn metric(&self) -> &'static str {
+        self.task.metric().name()
+    }
+
+    fn scores(&self, rows: &[RowOutput]) -> Option<Map<String, Value>> {
         // The metric F1 is that of the second class in the table's order.
         let permutation = self.published.as_ref().and_then(|task| task.permutation.as_deref());
         let permuted = |label: Label| match permutation {

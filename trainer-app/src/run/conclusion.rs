@@ -19,8 +19,8 @@ use crate::learner::step::TrainableModel;
 use crate::learner::strategy::LoopResult;
 use crate::system::devices;
 use crate::system::files::write_atomically;
+use crate::task_data::data_set::PreparedSplit;
 use crate::task_data::evaluator::RowOutput;
-use crate::task_data::rows;
 
 impl Run {
     /// The result of a run whose training has ended.
@@ -48,6 +48,7 @@ impl Run {
             eval_scores: self.evaluate_splits(directory)?,
             majority: baselines.majority,
             bag_of_words: baselines.bag_of_words,
+            word_tags: baselines.word_tags,
             best_epoch,
             epochs: progress.epochs.len(),
             steps: progress.steps,
@@ -72,16 +73,15 @@ impl Run {
         &self,
         directory: &RunDirectory,
     ) -> Result<BTreeMap<String, Map<String, Value>>> {
-        let splits = self.data.source.eval_splits();
+        let splits = self.data.source.prepare_eval_splits(&self.data.encoder, &self.base.config)?;
         if splits.is_empty() {
             return Ok(BTreeMap::new());
         }
         let trainable = self.load_best(directory)?;
         let mut by_split = BTreeMap::new();
-        for (split, examples) in splits {
-            let encoded = rows::encode(&self.data.encoder, &self.base.config, examples)?;
-            let outputs = self.outputs(&trainable, &encoded, split.name())?;
-            if let Some(scores) = self.data.prepared.evaluator.scores(&outputs) {
+        for (split, PreparedSplit { rows, evaluator }) in splits {
+            let outputs = self.outputs(&trainable, &rows, split.name())?;
+            if let Some(scores) = evaluator.scores(&outputs) {
                 by_split.insert(split.name().to_owned(), scores);
             }
         }

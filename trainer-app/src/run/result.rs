@@ -23,12 +23,16 @@ pub struct RunResult {
     /// Every score of the best epoch on each other labeled split, by the name of the split.
     #[serde(default, rename = "judged", skip_serializing_if = "BTreeMap::is_empty")]
     pub eval_scores: BTreeMap<String, Map<String, Value>>,
-    /// The validation score of the majority class; none for a regression or for questions.
+    /// The validation score of the majority class, or of the most frequent tag for every word; none for a regression or
+    /// for questions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub majority: Option<f64>,
-    /// The validation score of a bag of words; none for a regression or for questions.
+    /// The validation score of a bag of words; none for a regression, for questions and for words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bag_of_words: Option<f64>,
+    /// The validation score of the most frequent tag of each word; only for token classification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word_tags: Option<f64>,
     /// The best epoch, counted from 1, of which the adapter is.
     pub best_epoch: usize,
     /// Number of trained epochs.

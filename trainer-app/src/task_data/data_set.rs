@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use burn_adapters::file::native::TextInput;
 use burn_bert::BertConfig;
-use glue_data::{Example, Split, TaskKind, TextEncoder, TokenizedDataset};
+use glue_data::{Split, TaskKind, TextEncoder, TokenizedDataset};
 
 use super::evaluator::Evaluator;
 
@@ -36,8 +36,15 @@ pub trait TaskData: Debug + Send + Sync {
     ) -> Result<PreparedData>;
 
     /// The labeled rows of other splits, on which the best adapter is scored.
-    fn eval_splits(&self) -> &[(Split, Vec<Example>)] {
-        &[]
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    fn prepare_eval_splits(
+        &self,
+        _encoder: &TextEncoder,
+        _bert: &BertConfig,
+    ) -> Result<Vec<(Split, PreparedSplit)>> {
+        Ok(Vec::new())
     }
 
     /// The main scores of the baselines on the validation rows.
@@ -57,6 +64,15 @@ pub struct PreparedData {
     pub evaluator: Arc<dyn Evaluator>,
 }
 
+/// The rows of a split, tokenized, and what scores them.
+#[derive(Debug)]
+pub struct PreparedSplit {
+    /// The rows.
+    pub rows: TokenizedDataset,
+    /// Scores the rows.
+    pub evaluator: Arc<dyn Evaluator>,
+}
+
 /// Main scores of baselines, where there are such.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Baselines {
@@ -64,4 +80,6 @@ pub struct Baselines {
     pub majority: Option<f64>,
     /// Of a bag of words.
     pub bag_of_words: Option<f64>,
+    /// Of the most frequent tag of each word.
+    pub word_tags: Option<f64>,
 }

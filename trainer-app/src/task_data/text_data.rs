@@ -10,7 +10,7 @@ use burn_bert::BertConfig;
 use glue_data::tasks::custom::CustomFiles;
 use glue_data::{Example, Label, Split, Task, TaskKind, TextEncoder, baseline, tasks};
 
-use super::data_set::{Baselines, PreparedData, TaskData};
+use super::data_set::{Baselines, PreparedData, PreparedSplit, TaskData};
 use super::{evaluator, fingerprint, rows};
 use crate::run_config::{RunConfig, TaskConfig};
 
@@ -161,8 +161,16 @@ impl TaskData for TextData {
         })
     }
 
-    fn eval_splits(&self) -> &[(Split, Vec<Example>)] {
-        &self.eval_splits
+    fn prepare_eval_splits(
+        &self,
+        encoder: &TextEncoder,
+        bert: &BertConfig,
+    ) -> Result<Vec<(Split, PreparedSplit)>> {
+        let splits = self.eval_splits.iter().map(|(split, examples)| {
+            let rows = rows::encode(encoder, bert, examples)?;
+            Ok((*split, PreparedSplit { rows, evaluator: Arc::new(self.task.clone()) }))
+        });
+        splits.collect()
     }
 
     fn baselines(&self) -> Baselines {
@@ -176,6 +184,10 @@ impl TaskData for TextData {
         let majority =
             has_classes.then(|| baseline::majority(&self.train, self.validation.len())).flatten();
         let bag_of_words = baseline::bag_of_words(&self.train, &self.validation);
-        Baselines { majority: majority.and_then(score), bag_of_words: bag_of_words.and_then(score) }
+        Baselines {
+            majority: majority.and_then(score),
+            bag_of_words: bag_of_words.and_then(score),
+            word_tags: None,
+        }
     }
 }
