@@ -7,20 +7,20 @@
 //! Environment variables: `FUZZ_INPUTS` and `FUZZ_SECONDS` (whichever limit is reached first) and `FUZZ_SEED`.
 //! Files that broke a reader in the past are kept in `corpus/READER/` and are read first, unmodified.
 
+mod current;
 mod edit;
 mod inputs;
 
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
 
+use current::CurrentInput;
 use inputs::Inputs;
 
 #[global_allocator]
@@ -65,30 +65,36 @@ impl Harness<'_> {
     /// accepted the bytes; its result must not depend on earlier inputs.
     ///
     /// # Panics
-    /// If `read` panics or exceeds the memory bound, or if a seed is refused. The input is written to the system's
-    /// temporary directory, and the message contains its path. A hang ends the process in the same way.
+    /// If `read` panics or exceeds the memory bound, or if a seed is refused. The input is in the system's temporary
+    /// directory, and the message contains its path. A hang ends the process in the same way. If the reader ends the
+    /// process itself, as by a stack overflow, the path is in the line that was printed first.
     pub fn run(&self, read: impl Fn(&[u8]) -> bool + RefUnwindSafe) {
         // `cargo test` runs tests as threads of one process, which share the allocator's counters.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(!self.seeds.is_empty(), "the harness {} has no seed", self.name);
 
+        let current = CurrentInput::create(self.name)
+            .unwrap_or_else(|error| panic!("{}: no file for the input: {error}", self.name));
+        announce(self.name, &current);
         // Some readers catch panics of other libraries. Printing each of those, with a backtrace, would take most of
         // the time.
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(|panic| PANIC.set(panic.to_string())));
         let inputs = Inputs::new(self.name, self.seeds, number("FUZZ_SEED").unwrap_or(1) as u64);
-        let current = AtomicUsize::new(0);
         let ended = std::thread::scope(|scope| {
             let (running, has_ended) = channel::<()>();
-            scope.spawn(|| self.watch(&inputs, &current, has_ended));
+            scope.spawn(|| self.watch(&current, has_ended));
             let ended = self.read_all(&inputs, &current, read);
             drop(running);
             ended
         });
         std::panic::set_hook(hook);
         match ended {
-            Ok(figures) => report(self.name, &figures),
+            Ok(figures) => {
+                report(self.name, &figures);
+                current.remove().expect("the harness created this file");
+            }
             Err(failure) => panic!("{failure}"),
         }
     }
@@ -97,7 +103,7 @@ impl Harness<'_> {
     fn read_all(
         &self,
         inputs: &Inputs,
-        current: &AtomicUsize,
+        current: &CurrentInput,
         read: impl Fn(&[u8]) -> bool + RefUnwindSafe,
     ) -> Result<Figures, String> {
         let limit = number("FUZZ_SECONDS").map(|seconds| Duration::from_secs(seconds as u64));
@@ -114,20 +120,22 @@ impl Harness<'_> {
                 break;
             }
             inputs.generate(index, &mut bytes);
-            current.store(index, Ordering::Relaxed);
+            current
+                .set(&bytes)
+                .map_err(|error| format!("{}: the input cannot be saved: {error}", self.name))?;
             let before = ALLOCATOR.current_usage();
             ALLOCATOR.reset_peak_usage();
             let input_started = Instant::now();
             let is_accepted = std::panic::catch_unwind(AssertUnwindSafe(|| read(&bytes)))
-                .map_err(|panic| self.failure(&bytes, &panic_message(panic)))?;
+                .map_err(|panic| self.failure(current, &panic_message(panic)))?;
             let took = input_started.elapsed();
             let used = ALLOCATOR.peak_usage().saturating_sub(before);
             if used > self.memory {
                 let what = format!("it allocated {used} bytes, at most {} allowed", self.memory);
-                return Err(self.failure(&bytes, &what));
+                return Err(self.failure(current, &what));
             }
             if inputs.is_seed(index) && !is_accepted {
-                return Err(self.failure(&bytes, "it refuses a seed"));
+                return Err(self.failure(current, "it refuses a seed"));
             }
             figures.inputs += 1;
             figures.accepted += usize::from(is_accepted);
@@ -140,30 +148,22 @@ impl Harness<'_> {
 
     /// Ends the process when one input takes too long; returns when the run has ended.
     #[expect(clippy::print_stderr, reason = "nothing else can report a hang")]
-    fn watch(&self, inputs: &Inputs, current: &AtomicUsize, has_ended: Receiver<()>) {
+    fn watch(&self, current: &CurrentInput, has_ended: Receiver<()>) {
         let mut last = usize::MAX;
         // The reader may be between two inputs at one look, so that only a full period without a change counts.
         while has_ended.recv_timeout(HANG) == Err(RecvTimeoutError::Timeout) {
-            let index = current.load(Ordering::Relaxed);
-            if index == last {
-                let mut bytes = Vec::new();
-                inputs.generate(index, &mut bytes);
-                eprintln!("{}", self.failure(&bytes, &format!("it took more than {HANG:?}")));
+            let count = current.count();
+            if count == last {
+                eprintln!("{}", self.failure(current, &format!("it took more than {HANG:?}")));
                 std::process::exit(101);
             }
-            last = index;
+            last = count;
         }
     }
 
-    /// Keeps an input, and describes what is wrong with it.
-    fn failure(&self, bytes: &[u8], what: &str) -> String {
-        let name = format!("fuzz-{}-{}", self.name, std::process::id());
-        let path: PathBuf = std::env::temp_dir().join(name);
-        let kept = match std::fs::write(&path, bytes) {
-            Ok(()) => format!("the input is in {}", path.display()),
-            Err(error) => format!("the input could not be written: {error}"),
-        };
-        format!("{}: {what}; {kept}", self.name)
+    /// Describes what is wrong with an input, and where it is.
+    fn failure(&self, current: &CurrentInput, what: &str) -> String {
+        format!("{}: {what}; the input is in {}", self.name, current.path().display())
     }
 }
 
@@ -172,6 +172,11 @@ fn panic_message(panic: Box<dyn Any + Send>) -> String {
     // Its drop could panic again.
     std::mem::forget(panic);
     format!("it panicked: {}", PANIC.take())
+}
+
+#[expect(clippy::print_stderr, reason = "a process that aborts can print no path")]
+fn announce(name: &str, current: &CurrentInput) {
+    eprintln!("{name}: the current input is in {}", current.path().display());
 }
 
 #[expect(clippy::print_stderr, reason = "the figures are the result of a long run")]
