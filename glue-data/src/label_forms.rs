@@ -8,7 +8,7 @@ use std::path::Path;
 use tokenizers::NormalizedString;
 
 use crate::error::{DataError, LabelError};
-use crate::rows::has_no_width;
+use crate::invisible::has_no_width;
 
 /// Maximum number of labels of one form in an error, and of forms.
 const NAMED: usize = 3;

@@ -6,6 +6,7 @@ pub mod batching;
 mod delimited;
 pub mod encoding;
 mod error;
+mod invisible;
 mod jsonl;
 mod label_forms;
 mod lines;

@@ -1,5 +1,6 @@
 //! Rows as they are read from files, and the splits that they come in.
 
+use crate::invisible::is_blank;
 use crate::task_kind::Label;
 
 /// One text or a pair of texts, with its label.
@@ -17,17 +18,8 @@ impl Example {
     /// Whether nothing is visible in the text and in the second text: there are only white space, control characters and
     /// characters without width.
     pub fn is_blank(&self) -> bool {
-        let is_blank = |text: &str| {
-            text.chars()
-                .all(|letter| letter.is_whitespace() || letter.is_control() || has_no_width(letter))
-        };
         is_blank(&self.text) && self.text2.as_deref().is_none_or(is_blank)
     }
-}
-
-/// Whether a character is an invisible space.
-pub(crate) fn has_no_width(letter: char) -> bool {
-    matches!(letter, '\u{200b}' | '\u{2060}' | '\u{feff}')
 }
 
 /// The requested fields of one row of a file, before the label is parsed.

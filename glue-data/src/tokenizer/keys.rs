@@ -1,6 +1,8 @@
 //! The keys of a tokenizer's configuration files, with a rule for each.
 //!
 //! <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/tokenization_utils_base.py>
+//!
+//! burn-bert has such a table for `config.json`; the keys have nothing in common, and neither crate depends on the other.
 
 use serde_json::{Map, Value};
 
@@ -14,12 +16,12 @@ enum Rule {
     Used,
     /// It does not change token ids, for this reason.
     #[expect(dead_code, reason = "the text documents the table")]
-    Harmless(&'static str),
+    NoEffect(&'static str),
     /// It changes token ids, and only one value is supported.
     Only(fn(&Value) -> bool, &'static str),
 }
 
-use Rule::{Harmless, Only, Used};
+use Rule::{NoEffect, Only, Used};
 
 /// The special tokens by the names of their keys, in the order in which transformers adds them.
 pub(super) const SPECIAL_TOKENS: [&str; 7] =
@@ -67,32 +69,32 @@ const CONFIG: &[(&str, Rule)] = &[
     ("vocab_type", Only(is_spm, "\"spm\"")),
     ("fix_mistral_regex", Only(is_null_or_false, "false")),
     // Without effect on token ids.
-    ("errors", Harmless("for turning bytes into text")),
-    ("sp_model_kwargs", Harmless("for the slow tokenizer")),
-    ("legacy", Harmless("for the slow tokenizer")),
-    ("model_max_length", Harmless("the maximum length is a setting of the run")),
-    ("max_len", Harmless("the old name of model_max_length")),
-    ("max_length", Harmless("written beside a stored truncation; the length is the caller's")),
-    ("stride", Harmless("written beside a stored truncation; texts do not overflow")),
-    ("truncation_strategy", Harmless("written beside a stored truncation; longest first is used")),
-    ("pad_to_multiple_of", Harmless("padding is masked")),
-    ("pad_token_type_id", Harmless("padding is masked")),
-    ("clean_up_tokenization_spaces", Harmless("for turning ids into text")),
-    ("chat_template", Harmless("for conversations")),
-    ("name_or_path", Harmless("where the tokenizer was loaded from")),
-    ("vocab_file", Harmless("where the tokenizer was loaded from")),
-    ("tokenizer_file", Harmless("where the tokenizer was loaded from")),
-    ("merges_file", Harmless("where the tokenizer was loaded from")),
-    ("special_tokens_map_file", Harmless("where the tokenizer was loaded from")),
-    ("full_tokenizer_file", Harmless("where the tokenizer was loaded from")),
-    ("_commit_hash", Harmless("where the tokenizer was loaded from")),
-    ("is_local", Harmless("where the tokenizer was loaded from")),
-    ("backend", Harmless("the library that saved it, by transformers 5")),
-    ("processor_class", Harmless("for models of several kinds of input")),
-    ("verbose", Harmless("how much transformers prints")),
-    ("use_fast", Harmless("the fast tokenizer is used")),
-    ("trust_remote_code", Harmless("there is no code; auto_map is refused")),
-    ("device_map", Harmless("where a model is put")),
+    ("errors", NoEffect("for turning bytes into text")),
+    ("sp_model_kwargs", NoEffect("for the slow tokenizer")),
+    ("legacy", NoEffect("for the slow tokenizer")),
+    ("model_max_length", NoEffect("the maximum length is a setting of the run")),
+    ("max_len", NoEffect("the old name of model_max_length")),
+    ("max_length", NoEffect("written beside a stored truncation; the length is the caller's")),
+    ("stride", NoEffect("written beside a stored truncation; texts do not overflow")),
+    ("truncation_strategy", NoEffect("written beside a stored truncation; longest first is used")),
+    ("pad_to_multiple_of", NoEffect("padding is masked")),
+    ("pad_token_type_id", NoEffect("padding is masked")),
+    ("clean_up_tokenization_spaces", NoEffect("for turning ids into text")),
+    ("chat_template", NoEffect("for conversations")),
+    ("name_or_path", NoEffect("where the tokenizer was loaded from")),
+    ("vocab_file", NoEffect("where the tokenizer was loaded from")),
+    ("tokenizer_file", NoEffect("where the tokenizer was loaded from")),
+    ("merges_file", NoEffect("where the tokenizer was loaded from")),
+    ("special_tokens_map_file", NoEffect("where the tokenizer was loaded from")),
+    ("full_tokenizer_file", NoEffect("where the tokenizer was loaded from")),
+    ("_commit_hash", NoEffect("where the tokenizer was loaded from")),
+    ("is_local", NoEffect("where the tokenizer was loaded from")),
+    ("backend", NoEffect("the library that saved it, by transformers 5")),
+    ("processor_class", NoEffect("for models of several kinds of input")),
+    ("verbose", NoEffect("how much transformers prints")),
+    ("use_fast", NoEffect("the fast tokenizer is used")),
+    ("trust_remote_code", NoEffect("there is no code; auto_map is refused")),
+    ("device_map", NoEffect("where a model is put")),
 ];
 
 /// Settings that not all classes use.
