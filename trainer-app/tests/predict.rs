@@ -154,6 +154,38 @@ fn a_line_is_printed_for_every_row() {
 }
 
 #[test]
+fn a_dash_is_standard_input() {
+    let desk = Desk::new();
+    desk.single();
+    desk.pairs();
+    let (expected, _) = desk.predict(SINGLE, "one\ntwo\n");
+    assert_eq!(desk.predict(&format!("{SINGLE} --input -"), "one\ntwo\n").0, expected);
+
+    // With a column, it is a CSV file.
+    let csv = "id,text,more\n1,\"one, two\",x\n2,,y\n";
+    let (lines, said) = desk.predict(&format!("{SINGLE} --input - --text text"), csv);
+    assert_eq!(texts(&lines), ["one, two", ""]);
+    assert!(said.contains("1 of 2 texts are blank and have no label: line 3"), "{said}");
+    let (lines, _) = desk.predict(&format!("{PAIRS} --input - --text text --text2 more"), csv);
+    assert!(lines[0].ends_with("\tone, two\tx"), "{lines:?}");
+
+    let check = |arguments: &str, input: &str, sentence: &str| {
+        let (code, said) = desk.refuses(&format!("{SINGLE} --input - {arguments}"), input);
+        assert!(said.contains(sentence), "{arguments}: {said}");
+        assert_eq!(code, Some(1), "{arguments}: {said}");
+    };
+    check(
+        "--text body",
+        csv,
+        "standard input as .csv has no column `body`; its columns are id, text, more",
+    );
+    check("--text text", "id,text\n1,\"one\n", "standard input as .csv line 2: ");
+    check("--text text", "id,text\n1\n", "standard input as .csv line 2: ");
+    check("", "", "there are no texts");
+    check("--text text", "", "standard input as .csv");
+}
+
+#[test]
 fn texts_that_are_cut_are_counted() {
     let desk = Desk::new();
     let long = desk.words[..9].join(" ");

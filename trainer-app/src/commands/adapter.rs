@@ -153,7 +153,7 @@ pub fn import(args: &ImportArgs) -> Result<()> {
 /// The first labels, and the last if there are more.
 fn listed_briefly(labels: &[String]) -> String {
     match labels {
-        [first, second, .., last] => format!("{first}, {second} … {last}"),
+        [first, second, _, .., last] => format!("{first}, {second} … {last}"),
         labels => labels.join(", "),
     }
 }

@@ -137,7 +137,7 @@ impl Texts {
                     .read_to_end(&mut bytes)
                     .context("reading standard input")?;
                 // The extension is the format.
-                let name = Path::new("standard input.csv");
+                let name = Path::new("standard input as .csv");
                 return Ok(of_rows(tasks::custom::parse_unlabeled(name, &bytes, text, text2)?));
             }
             let (sender, receiver) = sync_channel(QUEUED_TEXTS);

@@ -87,7 +87,10 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     };
     let root = directory.root();
     if args.name.is_none() && args.resume.is_none() && !root.ends_with(config.default_name()) {
-        noteln!("note: the run {} exists, so that this one gets a number", config.default_name());
+        noteln!(
+            "note: there is already a run {}; a number is added to the name of this one",
+            config.default_name()
+        );
     }
     noteln!("run {}\n", root.display());
     if let Some(result) = run.train(&directory, &watch)? {
@@ -172,6 +175,16 @@ fn has_room_for_dashboard() -> bool {
     has_room
 }
 
+/// A baseline that is as good as the adapter, unless both are perfect.
+fn baseline_reached(result: &RunResult) -> Option<&'static str> {
+    let baselines = [("bag of words", result.bag_of_words), ("majority class", result.majority)];
+    let is_reached =
+        |baseline: Option<f64>| baseline.is_some_and(|baseline| result.score <= baseline);
+    // 1 is the highest value of every metric that has a baseline.
+    let (name, _) = baselines.into_iter().find(|(_, baseline)| is_reached(*baseline))?;
+    (result.score < 1.0).then_some(name)
+}
+
 fn print_summary(result: &RunResult, directory: &RunDirectory, json: bool) -> Result<()> {
     if json {
         let mut line = serde_json::to_value(result)?;
@@ -201,11 +214,10 @@ fn print_summary(result: &RunResult, directory: &RunDirectory, json: bool) -> Re
     if let Some(majority) = result.majority {
         outln!("for comparison: majority class {}{bag}", terminal::score(majority));
     }
-    let baselines = [("bag of words", result.bag_of_words), ("majority class", result.majority)];
-    let reached = baselines.iter().find(|(_, score)| score.is_some_and(|s| result.score <= s));
-    if let Some((name, _)) = reached {
+    if let Some(name) = baseline_reached(result) {
         noteln!(
-            "not above the {name}: more --epochs, another --learning-rate or more training rows may help"
+            "note: the score is not above that of the {name}; more --epochs, another --learning-rate or more training \
+             rows may help"
         );
     }
     outln!(

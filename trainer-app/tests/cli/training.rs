@@ -38,6 +38,24 @@ fn a_run_ends_with_a_score_and_an_adapter_that_answers() {
 }
 
 #[test]
+fn a_score_that_is_not_above_the_baselines_is_noted() {
+    let desk = Desk::new();
+    let line = TRAIN.replace("--json ", "");
+    let said = |line: &str| {
+        let output = desk.run(line);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let untrained = said(&line.replace("--epochs 3", "--epochs 1").replace("1e-2", "1e-9"));
+    let note = "note: the score is not above that of the bag of words; more --epochs, another --learning-rate or more \
+                training rows may help";
+    assert!(untrained.contains(note), "{untrained}");
+    // Nothing can be above a baseline without an error.
+    let perfect = said(&line.replace("--epochs 3", "--epochs 12"));
+    assert!(perfect.contains("100.0") && !perfect.contains("not above"), "{perfect}");
+}
+
+#[test]
 fn every_kind_of_method_learns_and_tells_what_it_inserts() {
     let desk = Desk::new();
     // Where the rank or the width is the method's own, `--size` is left out; at this rate all of them learn with every
