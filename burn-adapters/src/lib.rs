@@ -26,12 +26,11 @@ pub use methods::{
     Activation, AdapterPlan, Bottleneck, BottleneckConfig, Combine, Dora, DoraFormula, FinalNorm,
     INNER_NORM_EPSILON, Ia3, Ia3Config, Ia3Target, InnerNorm, LayerPrefix, Layers, Lora,
     LoraConfig, MAX_DEPTH, Method, OuterNorm, Placement, PlanError, PrefixConfig, PrefixGate,
-    PrefixSource, Projections, RankScaling, ResidualSource, Scaling, SiteAdapter, Sites,
-    TrainableBase,
+    PrefixSource, Projections, RankScaling, ResidualSource, Scaling, Sites, TrainableBase,
 };
 pub use model::{
     AdaptedBert, ClassifierHead, FusedAdapter, Fusion, Group, Head, HeadConfig, HeadKind,
-    HeadOutput, LayerAdapter, LayerFusion, Pooling, SiteFusion, Targets, TaskAdapter,
+    HeadOutput, LayerAdapter, LayerFusion, Pooling, SiteAdapter, SiteFusion, Targets, TaskAdapter,
     TaskAdapterConfig, TrainableParameter, TrainableRow, TrainableTable, classification_loss,
     first_token, mean_of_tokens, regression_loss, span_loss, task_norm, token_classification_loss,
 };

@@ -21,7 +21,7 @@ pub(crate) mod projections;
 pub use activation::Activation;
 pub use bottleneck::{
     Bottleneck, BottleneckConfig, Combine, FinalNorm, INNER_NORM_EPSILON, InnerNorm, MAX_DEPTH,
-    OuterNorm, Placement, ResidualSource, Scaling, SiteAdapter, Sites,
+    OuterNorm, Placement, ResidualSource, Scaling, Sites,
 };
 pub use error::PlanError;
 pub use ia3::{Ia3, Ia3Config, Ia3Target};

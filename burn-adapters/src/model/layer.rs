@@ -5,10 +5,10 @@ use burn::tensor::Device;
 use burn_bert::{Encoder, Projection, Site};
 
 use super::norm::task_norm;
+use super::site::SiteAdapter;
 use crate::methods::kind::{KindConfig, ProjectionModule};
 use crate::methods::{
-    AdapterPlan, BottleneckConfig, Ia3, Ia3Target, LayerPrefix, Lora, Projections, SiteAdapter,
-    TrainableBase,
+    AdapterPlan, BottleneckConfig, Ia3, Ia3Target, LayerPrefix, Lora, Projections, TrainableBase,
 };
 use crate::named_rng::NamedRng;
 

@@ -9,6 +9,7 @@ pub(crate) mod layer;
 pub(crate) mod losses;
 mod merge;
 pub(crate) mod norm;
+pub(crate) mod site;
 pub(crate) mod task_adapter;
 pub(crate) mod trainable;
 mod trained_paths;
@@ -24,5 +25,6 @@ pub use losses::{
     HeadOutput, Targets, classification_loss, regression_loss, span_loss, token_classification_loss,
 };
 pub use norm::task_norm;
+pub use site::SiteAdapter;
 pub use task_adapter::TaskAdapter;
 pub use trainable::{Group, TrainableParameter, TrainableRow, TrainableTable};

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn_bert::ResidualNorm;
 use burn_fused::LayerNorm;
 
-use super::{
+use crate::methods::{
     Bottleneck, BottleneckConfig, Combine, FinalNorm, OuterNorm, Placement, ResidualSource,
 };
 

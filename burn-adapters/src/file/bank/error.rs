@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::BANK_VERSION;
+use super::index::BANK_VERSION;
 use crate::error::AdapterError;
 use crate::file::native::BaseIdentity;
 

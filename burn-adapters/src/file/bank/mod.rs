@@ -23,6 +23,7 @@
 //! nothing, and a process is killed if a mapped file is truncated.
 
 mod error;
+mod index;
 mod slots;
 
 use std::collections::BTreeMap;
@@ -31,58 +32,24 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use burn_bert::Bert;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use self::error::io;
 pub use self::error::{BankError, BankWarning};
-use self::slots::{SLOT, START, append, change, lock, read_index, read_slots, slot, to_json};
+pub use self::index::{BANK_VERSION, Entry, Index};
+use self::slots::{SLOT, START, State, append, change, lock, read_state, slot, to_json};
 use super::atomic;
 use super::checksum::hexadecimal;
 use super::native::{self, AdapterHeader, AdapterMetadata, BaseIdentity};
 use crate::error::{AdapterError, FileError};
 use crate::model::adapted::AdaptedBert;
 
-/// The version of the layout described above. Version 1, which is read as well, has less information about the base.
-pub const BANK_VERSION: u32 = 2;
-
-/// The content of a bank.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Index {
-    /// The base that all adapters belong to.
-    pub base: BaseIdentity,
-    /// Size of the base's weights in bytes, for comparison with the adapters'.
-    pub base_bytes: u64,
-    /// The adapters by the names of their tasks.
-    pub entries: BTreeMap<String, Entry>,
-}
-
-/// The position of an adapter in the file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Entry {
-    /// Its first byte in the file.
-    pub offset: u64,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// SHA-256 of its bytes, in lower-case hexadecimal digits.
-    pub sha256: String,
-}
-
 /// An open bank. Its index is in memory; adapters are read on demand.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bank {
     path: PathBuf,
-    /// Both slots, as they were when the bank was opened.
-    slots: Vec<u8>,
-    generation: u64,
-    index: Index,
-    index_bytes: u64,
-    file_bytes: u64,
-    /// The end of the data of both slots; unknown if one of the slots is damaged.
-    end: Option<u64>,
-    warnings: Vec<BankWarning>,
+    /// Its slots and its index when it was opened.
+    state: State,
 }
 
 /// An adapter file to add.
@@ -120,7 +87,7 @@ impl Bank {
     /// If the file cannot be read, is no bank or one of another version, or is damaged.
     pub fn open(path: &Path) -> Result<Self, BankError> {
         let mut file = File::open(path).map_err(|source| io(path, "open", source))?;
-        read_index(path, &mut file)
+        Ok(Self { path: path.to_owned(), state: read_state(path, &mut file)? })
     }
 
     /// The file.
@@ -130,12 +97,12 @@ impl Bank {
 
     /// The content when it was opened.
     pub fn index(&self) -> &Index {
-        &self.index
+        &self.state.index
     }
 
     /// The number of changes since the bank was created.
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.state.generation
     }
 
     /// Whether the bank is unchanged since it was opened. Both slots are read.
@@ -143,21 +110,20 @@ impl Bank {
     /// # Errors
     /// If the file cannot be read.
     pub fn is_current(&self) -> Result<bool, BankError> {
-        let read = |source| io(&self.path, "read", source);
-        let slots = read_slots(&mut File::open(&self.path).map_err(read)?).map_err(read)?;
-        Ok(slots == self.slots)
+        self.state.is_current(&self.path)
     }
 
     /// Problems of the bank that do not prevent reading it.
     pub fn warnings(&self) -> &[BankWarning] {
-        &self.warnings
+        &self.state.warnings
     }
 
     /// Bytes of the file that are not in use: removed adapters, old indices, and the remains of an interrupted change.
     pub fn unused(&self) -> u64 {
-        let used = self.index.entries.values().map(|entry| entry.bytes);
-        let used = used.chain([START, self.index_bytes]).fold(0, u64::saturating_add);
-        self.file_bytes.saturating_sub(used)
+        let State { index, index_bytes, file_bytes, .. } = &self.state;
+        let used = index.entries.values().map(|entry| entry.bytes);
+        let used = used.chain([START, *index_bytes]).fold(0, u64::saturating_add);
+        file_bytes.saturating_sub(used)
     }
 
     /// The header of an adapter, without its weights.
@@ -165,7 +131,7 @@ impl Bank {
     /// # Errors
     /// If there is no such task, or it cannot be read.
     pub fn header(&self, task: &str) -> Result<AdapterHeader, BankError> {
-        let now = self.moved_on()?;
+        let now = self.reopened_if_changed()?;
         let bank = now.as_ref().unwrap_or(self);
         let entry = bank.entry(task)?;
         let file = bank.at(entry)?;
@@ -200,7 +166,7 @@ impl Bank {
         if hexadecimal(&Sha256::digest(&bytes)) == entry.sha256 {
             return Ok(bytes);
         }
-        match self.moved_on()? {
+        match self.reopened_if_changed()? {
             Some(now) => now.read(task),
             None => Err(BankError::DamagedEntry { path: self.path.clone(), task: task.to_owned() }),
         }
@@ -235,17 +201,17 @@ impl Bank {
             }
             checked.push((task, header, hexadecimal(&Sha256::digest(&bytes))));
         }
-        change(path, |bank, file| {
+        let state = change(path, |index, file| {
             for (NewTask { file: adapter, .. }, (task, header, _)) in adapters.iter().zip(&checked)
             {
-                let (found, expected) = (&header.metadata.base, &bank.index.base);
+                let (found, expected) = (&header.metadata.base, &index.base);
                 if found.fingerprint != expected.fingerprint {
                     let (found, expected) = (found.clone(), expected.clone());
                     let adapter = (*adapter).to_owned();
                     return Err(BankError::OtherBase { adapter, found, expected });
                 }
                 found.check_tokenizer(adapter, expected.tokenizer.as_deref())?;
-                if bank.index.entries.contains_key(task) {
+                if index.entries.contains_key(task) {
                     let (path, adapter) = (path.to_owned(), (*adapter).to_owned());
                     return Err(BankError::TakenTask { path, adapter, task: task.clone() });
                 }
@@ -258,10 +224,11 @@ impl Bank {
                 }
                 let offset = append(path, file, &bytes)?;
                 let entry = Entry { offset, bytes: bytes.len() as u64, sha256 };
-                bank.index.entries.insert(task, entry);
+                index.entries.insert(task, entry);
             }
             Ok(())
-        })
+        })?;
+        Ok(Self { path: path.to_owned(), state })
     }
 
     /// Removes a task from the index and publishes the change; its bytes stay in the file, [`unused`](Self::unused).
@@ -277,15 +244,16 @@ impl Bank {
     /// # Errors
     /// If there is no such task, or the bank cannot be written.
     pub fn remove_all(path: &Path, tasks: &[impl AsRef<str>]) -> Result<Self, BankError> {
-        change(path, |bank, _| {
+        let state = change(path, |index, _| {
             for task in tasks {
-                bank.entry(task.as_ref())?;
+                entry(path, index, task.as_ref())?;
             }
             for task in tasks {
-                bank.index.entries.remove(task.as_ref());
+                index.entries.remove(task.as_ref());
             }
             Ok(())
-        })
+        })?;
+        Ok(Self { path: path.to_owned(), state })
     }
 
     /// Rewrites the bank without the [`unused`](Self::unused) bytes, under a temporary name that is then renamed.
@@ -295,15 +263,16 @@ impl Bank {
     /// # Errors
     /// If an adapter is damaged (the bank stays as it was), or the bank cannot be read or written.
     pub fn compact(path: &Path) -> Result<Self, BankError> {
-        let (_locked, bank) = lock(path)?;
-        let mut index = bank.index.clone();
+        let (_locked, state) = lock(path)?;
+        let bank = Self { path: path.to_owned(), state };
+        let mut index = bank.state.index.clone();
         let mut offset = START;
         for entry in index.entries.values_mut() {
             entry.offset = offset;
             offset = offset.saturating_add(entry.bytes);
         }
         let json = to_json(&index);
-        let generation = bank.next_generation()?;
+        let generation = bank.state.next_generation(path)?;
         let mut slots = [vec![0; SLOT], vec![0; SLOT]];
         slots[usize::from(generation % 2 == 1)] = slot(generation, offset, &json);
         let mut damaged = None;
@@ -329,23 +298,12 @@ impl Bank {
     }
 
     /// The bank as it is now, if it changed since it was opened: its adapters may have moved.
-    fn moved_on(&self) -> Result<Option<Self>, BankError> {
+    fn reopened_if_changed(&self) -> Result<Option<Self>, BankError> {
         Ok(if self.is_current()? { None } else { Some(Self::open(&self.path)?) })
     }
 
-    fn next_generation(&self) -> Result<u64, BankError> {
-        self.generation.checked_add(1).ok_or_else(|| BankError::Damaged {
-            path: self.path.clone(),
-            reason: "its count of changes is at its end".to_owned(),
-        })
-    }
-
     fn entry(&self, task: &str) -> Result<&Entry, BankError> {
-        self.index.entries.get(task).ok_or_else(|| BankError::UnknownTask {
-            path: self.path.clone(),
-            task: task.to_owned(),
-            known: self.index.entries.keys().cloned().collect(),
-        })
+        entry(&self.path, &self.state.index, task)
     }
 
     /// The file, positioned at the beginning of an adapter.
@@ -362,6 +320,15 @@ impl Bank {
         place.push(format!(" ({task})"));
         place.into()
     }
+}
+
+/// The entry of a task in the index of the bank at `path`.
+fn entry<'a>(path: &Path, index: &'a Index, task: &str) -> Result<&'a Entry, BankError> {
+    index.entries.get(task).ok_or_else(|| BankError::UnknownTask {
+        path: path.to_owned(),
+        task: task.to_owned(),
+        known: index.entries.keys().cloned().collect(),
+    })
 }
 
 fn read_adapter(path: &Path) -> Result<Vec<u8>, AdapterError> {

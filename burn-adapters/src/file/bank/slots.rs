@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::error::{BankError, BankWarning, io};
-use super::{BANK_VERSION, Bank, Index};
+use super::index::{BANK_VERSION, Index};
 use crate::file::atomic;
 
 const MAGIC: &[u8; 8] = b"burnbank";
@@ -17,24 +17,56 @@ const SLOT_CHECKED: usize = 40;
 /// Position of the first adapter or index.
 pub(super) const START: u64 = 2 * SLOT as u64;
 
+/// The content of a bank's slots, and the index that they point to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct State {
+    /// Both slots, byte for byte.
+    slots: Vec<u8>,
+    /// The number of changes since the bank was created.
+    pub(super) generation: u64,
+    pub(super) index: Index,
+    pub(super) index_bytes: u64,
+    pub(super) file_bytes: u64,
+    /// The end of the data of both slots; unknown if one of the slots is damaged.
+    end: Option<u64>,
+    pub(super) warnings: Vec<BankWarning>,
+}
+
+impl State {
+    /// Whether the bank at `path` is unchanged since it was read.
+    pub(super) fn is_current(&self, path: &Path) -> Result<bool, BankError> {
+        let read = |source| io(path, "read", source);
+        let slots = read_slots(&mut File::open(path).map_err(read)?).map_err(read)?;
+        Ok(slots == self.slots)
+    }
+
+    /// The generation of the next change of the bank at `path`.
+    pub(super) fn next_generation(&self, path: &Path) -> Result<u64, BankError> {
+        self.generation.checked_add(1).ok_or_else(|| BankError::Damaged {
+            path: path.to_owned(),
+            reason: "its count of changes is at its end".to_owned(),
+        })
+    }
+}
+
 /// Changes a bank while no other process does: append, flush, publish.
 pub(super) fn change(
     path: &Path,
-    make: impl FnOnce(&mut Bank, &mut File) -> Result<(), BankError>,
-) -> Result<Bank, BankError> {
+    make: impl FnOnce(&mut Index, &mut File) -> Result<(), BankError>,
+) -> Result<State, BankError> {
     let write = |source| io(path, "write", source);
-    let (mut file, mut bank) = lock(path)?;
-    let generation = bank.next_generation()?;
+    let (mut file, mut state) = lock(path)?;
+    let generation = state.next_generation(path)?;
     // The remains of an interrupted change only take space on the disk.
-    if let Some(end) = bank.end
-        && end < bank.file_bytes
+    if let Some(end) = state.end
+        && end < state.file_bytes
     {
         file.set_len(end).map_err(write)?;
     }
     let end = file.metadata().map_err(write)?.len();
     let appended = || {
-        make(&mut bank, &mut file)?;
-        let index = to_json(&bank.index);
+        make(&mut state.index, &mut file)?;
+        let index = to_json(&state.index);
         let offset = append(path, &mut file, &index)?;
         file.sync_all().map_err(write)?;
         Ok((offset, index))
@@ -50,22 +82,22 @@ pub(super) fn change(
     file.seek(SeekFrom::Start(generation % 2 * SLOT as u64)).map_err(write)?;
     file.write_all(&slot(generation, offset, &index)).map_err(write)?;
     file.sync_all().map_err(write)?;
-    read_index(path, &mut file)
+    read_state(path, &mut file)
 }
 
 /// Opens a bank and locks it: two processes that add at once would overwrite each other's slot.
-pub(super) fn lock(path: &Path) -> Result<(File, Bank), BankError> {
+pub(super) fn lock(path: &Path) -> Result<(File, State), BankError> {
     let write = |source| io(path, "write", source);
     loop {
         let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(write)?;
         // The lock is released with the file handle.
         file.lock().map_err(write)?;
-        let bank = read_index(path, &mut file)?;
+        let state = read_state(path, &mut file)?;
         // While waiting for the lock, the file may have been replaced by a compact one.
-        if bank.is_current()? {
+        if state.is_current(path)? {
             // A process that writes such files holds the lock, or is about to be refused.
             atomic::remove_partial_of(path).map_err(write)?;
-            return Ok((file, bank));
+            return Ok((file, state));
         }
     }
 }
@@ -92,7 +124,7 @@ pub(super) fn slot(generation: u64, offset: u64, index: &[u8]) -> Vec<u8> {
     slot
 }
 
-pub(super) fn read_slots(file: &mut File) -> std::io::Result<Vec<u8>> {
+fn read_slots(file: &mut File) -> std::io::Result<Vec<u8>> {
     let mut slots = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     file.take(START).read_to_end(&mut slots)?;
@@ -110,7 +142,7 @@ enum Slot {
 }
 
 /// Reads the slot that is in use.
-pub(super) fn read_index(path: &Path, file: &mut File) -> Result<Bank, BankError> {
+pub(super) fn read_state(path: &Path, file: &mut File) -> Result<State, BankError> {
     let read = |source| io(path, "read", source);
     let damaged = |reason: String| BankError::Damaged { path: path.to_owned(), reason };
     let unknown = |version: u64| u32::try_from(version).ok().filter(|known| !is_known(*known));
@@ -120,7 +152,7 @@ pub(super) fn read_index(path: &Path, file: &mut File) -> Result<Bank, BankError
     if !slots.chunks(SLOT).any(|slot| slot.starts_with(MAGIC)) {
         return Err(BankError::NotABank { path: path.to_owned() });
     }
-    let mut in_force: Option<Bank> = None;
+    let mut in_force: Option<State> = None;
     let mut other_version = None;
     let mut is_damaged = false;
     let mut end = 0;
@@ -147,9 +179,8 @@ pub(super) fn read_index(path: &Path, file: &mut File) -> Result<Bank, BankError
         let ends = index.entries.values().map(|entry| entry.offset.saturating_add(entry.bytes));
         end = ends.chain([offset + index_bytes]).fold(end, u64::max);
         if in_force.as_ref().is_none_or(|other| other.generation < generation) {
-            let (path, slots) = (path.to_owned(), slots.clone());
-            in_force = Some(Bank {
-                path,
+            let slots = slots.clone();
+            in_force = Some(State {
                 slots,
                 generation,
                 index,
@@ -161,14 +192,14 @@ pub(super) fn read_index(path: &Path, file: &mut File) -> Result<Bank, BankError
         }
     }
     match (in_force, other_version) {
-        (Some(mut bank), _) => {
+        (Some(mut state), _) => {
             if is_damaged {
-                let (path, generation) = (path.to_owned(), bank.generation);
-                bank.warnings.push(BankWarning::DamagedIndex { path, generation });
+                let (path, generation) = (path.to_owned(), state.generation);
+                state.warnings.push(BankWarning::DamagedIndex { path, generation });
             } else {
-                bank.end = Some(end);
+                state.end = Some(end);
             }
-            Ok(bank)
+            Ok(state)
         }
         (None, Some(found)) => Err(BankError::Version { path: path.to_owned(), found }),
         (None, None) => Err(damaged("no index has its checksum".to_owned())),

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::FORMAT;
-use super::config::{ACTIVATIONS, activation, unsupported};
+use super::config::{ACTIVATIONS, FORMAT, activation, unsupported};
 use crate::error::{AdapterError, InterchangeError};
 use crate::interchange::base_names::BaseNames;
 use crate::interchange::settings::{Harmless, Settings};

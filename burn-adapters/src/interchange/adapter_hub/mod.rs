@@ -13,7 +13,7 @@ use std::path::Path;
 use burn_bert::{Bert, Encoder, Family};
 use serde_json::{Value, json};
 
-use self::config::Version;
+use self::config::{FORMAT, Version};
 use self::head::HubHead;
 use self::names::{FamilyNames, Names, family_names};
 use super::base_names::BaseNames;
@@ -30,7 +30,6 @@ use crate::model::TaskAdapterConfig;
 use crate::model::adapted::AdaptedBert;
 use crate::model::head::HeadKind;
 
-pub(super) const FORMAT: &str = "AdapterHub";
 /// The version whose format is written.
 const VERSION: &str = "adapters.1.3.0";
 const CONFIG: &str = "adapter_config.json";

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use burn_bert::{Bert, Encoder, Projection};
 use serde_json::{Value, json};
 
-use super::FORMAT;
 use super::targets::{Targets, alike, names};
 use crate::error::{AdapterError, InterchangeError};
 use crate::interchange::base_names::BaseNames;
@@ -16,6 +15,9 @@ use crate::methods::ia3::Ia3Config;
 use crate::methods::layers::Layers;
 use crate::methods::lora::{DoraFormula, LoraConfig, RankScaling};
 use crate::methods::plan::{AdapterPlan, TrainableBase};
+
+/// The name of the format in messages.
+pub(super) const FORMAT: &str = "PEFT";
 
 /// Settings of every class that do not change results, and the reasons.
 const OF_ALL: &[Harmless] = &[

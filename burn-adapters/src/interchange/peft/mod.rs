@@ -13,6 +13,7 @@ use std::path::Path;
 use burn::tensor::TensorData;
 use burn_bert::Bert;
 
+use self::config::FORMAT;
 use self::names::locate;
 use super::base_names::BaseNames;
 use super::directory::{
@@ -26,7 +27,6 @@ use crate::model::TaskAdapterConfig;
 use crate::model::adapted::AdaptedBert;
 use crate::model::head::HeadKind;
 
-const FORMAT: &str = "PEFT";
 const CONFIG: &str = "adapter_config.json";
 const PREFIX: &str = "base_model.model.";
 /// BERT's; files do not have the base's.

@@ -1,12 +1,11 @@
 //! Bottleneck adapters: down to few dimensions, an activation, and up again.
-//! [`Bottleneck`] itself knows nothing of BERT; where a BERT has one is in [`SiteAdapter`].
+//! [`Bottleneck`] itself knows nothing of BERT; where a BERT has one is in [`SiteAdapter`](crate::SiteAdapter).
 //!
 //! Houlsby et al. 2019, section 2.1, and `feedforward_adapter` in the reference code,
 //! <https://github.com/google-research/adapter-bert/blob/69b7c5809eb69437d45747b56040c33ded772186/modeling.py>.
 
 mod config;
 mod inner_norm;
-mod site;
 
 use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear};
@@ -19,7 +18,6 @@ pub use self::config::{
 };
 use self::inner_norm::batch_norm;
 pub use self::inner_norm::{INNER_NORM_EPSILON, InnerNorm};
-pub use self::site::SiteAdapter;
 use super::activation::Activation;
 use super::gate::{gate, gate_layer};
 use crate::named_rng::NamedRng;

@@ -10,7 +10,7 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::fixed::FixedRescaling;
+use super::rescaling::{FixedRescaling, Rescaling};
 use crate::methods::kind::Weights;
 
 /// The formulas of the two packages. `m` is the magnitude, `n` the norm of the updated weights of each output, and `s`
@@ -34,27 +34,6 @@ pub struct Dora {
     /// The formula.
     #[module(skip)]
     pub formula: DoraFormula,
-}
-
-/// What a DoRA does with the updated output `y` of a projection: `y · factor + shift`.
-#[derive(Debug, Clone)]
-pub(crate) struct Rescaling {
-    /// `m / n`, `[d_output]`
-    pub(crate) factor: Tensor<1>,
-    /// What keeps the bias out of it, `[d_output]`.
-    pub(crate) shift: Option<Tensor<1>>,
-}
-
-impl Rescaling {
-    /// # Shapes
-    /// - output, result: `[…, d_output]`
-    pub(crate) fn forward<const D: usize>(&self, output: Tensor<D>) -> Tensor<D> {
-        let output = output * self.factor.clone().unsqueeze();
-        match &self.shift {
-            Some(shift) => output + shift.clone().unsqueeze(),
-            None => output,
-        }
-    }
 }
 
 impl Dora {

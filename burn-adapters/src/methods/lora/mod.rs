@@ -8,16 +8,16 @@
 
 mod config;
 mod dora;
-mod fixed;
+mod rescaling;
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear};
 use burn::tensor::{Device, Tensor, assert_shape};
 
 pub use self::config::{LoraConfig, RankScaling};
-pub(crate) use self::dora::Rescaling;
 pub use self::dora::{Dora, DoraFormula};
-use self::fixed::FixedRescaling;
+use self::rescaling::FixedRescaling;
+pub(crate) use self::rescaling::Rescaling;
 use super::gate::{gate, gate_layer};
 use super::kind::{ProjectionModule, Weights};
 use crate::error::MergeError;

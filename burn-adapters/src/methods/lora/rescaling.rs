@@ -1,11 +1,30 @@
-//! The rescaling of a DoRA whose weights do not change.
+//! The rescaling of a projection's output by a DoRA, and its value for weights that do not change.
 
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
 };
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
-use super::dora::Rescaling;
+/// What a DoRA does with the updated output `y` of a projection: `y · factor + shift`.
+#[derive(Debug, Clone)]
+pub(crate) struct Rescaling {
+    /// `m / n`, `[d_output]`
+    pub(crate) factor: Tensor<1>,
+    /// What keeps the bias out of it, `[d_output]`.
+    pub(crate) shift: Option<Tensor<1>>,
+}
+
+impl Rescaling {
+    /// # Shapes
+    /// - output, result: `[…, d_output]`
+    pub(crate) fn forward<const D: usize>(&self, output: Tensor<D>) -> Tensor<D> {
+        let output = output * self.factor.clone().unsqueeze();
+        match &self.shift {
+            Some(shift) => output + shift.clone().unsqueeze(),
+            None => output,
+        }
+    }
+}
 
 /// A rescaling that was computed once, for any number of forward passes.
 ///

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{ACTIVATIONS, Version, activation, layers, leave_out, unsupported};
+use super::values::{ACTIVATIONS, Version, activation, layers, leave_out, unsupported};
 use crate::error::{AdapterError, BaseShape};
 use crate::interchange::settings::{Harmless, Settings};
 use crate::methods::bottleneck::{

@@ -6,37 +6,14 @@
 mod bottleneck;
 mod lora;
 mod prefix;
+mod values;
 
 use serde_json::{Map, Value, json};
 
-use super::FORMAT;
-use crate::error::{AdapterError, BaseShape, InterchangeError};
+pub(super) use self::values::{ACTIVATIONS, FORMAT, Version, activation, unsupported};
+use crate::error::{AdapterError, BaseShape};
 use crate::interchange::settings::Settings;
-use crate::methods::Activation;
-use crate::methods::layers::Layers;
 use crate::methods::plan::{AdapterPlan, TrainableBase};
-
-/// Differences between the package's versions.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Version {
-    /// `gelu` was the tanh approximation.
-    pub(super) old_activations: bool,
-    /// `alpha` had no effect.
-    pub(super) without_alpha: bool,
-}
-
-impl Version {
-    /// Parses the version that wrote a file.
-    pub(super) fn parse(text: Option<&str>) -> Self {
-        let numbers = text.and_then(|text| text.strip_prefix("adapters."));
-        let number = |part: Option<&str>| part.and_then(|part| part.parse().ok()).unwrap_or(0);
-        let before_alpha = |numbers: &str| {
-            let mut parts = numbers.split('.');
-            (number(parts.next()), number(parts.next())) < (1_u64, 1_u64)
-        };
-        Self { old_activations: text.is_none(), without_alpha: numbers.is_some_and(before_alpha) }
-    }
-}
 
 /// The plan for a `config`; a union combines the plans of its parts.
 pub(super) fn plan(
@@ -91,34 +68,6 @@ pub(super) fn plan(
     Ok(plan)
 }
 
-fn layers(settings: &mut Settings, base: BaseShape) -> Result<Layers, AdapterError> {
-    let left_out = settings.sizes("leave_out")?;
-    if left_out.is_empty() {
-        return Ok(Layers::All);
-    }
-    Ok(Layers::Only((0..base.n_layers).filter(|layer| !left_out.contains(layer)).collect()))
-}
-
-fn leave_out(layers: &Layers, base: BaseShape) -> Value {
-    let out: Vec<usize> = (0..base.n_layers).filter(|layer| !layers.contains(*layer)).collect();
-    json!(out)
-}
-
-/// An activation by name; see [`Version`] for old files.
-pub(super) fn activation(name: &str, old: bool) -> Option<Activation> {
-    Some(match name.to_lowercase().as_str() {
-        "relu" => Activation::Relu,
-        "gelu" if old => Activation::GeluNew,
-        "gelu" | "gelu_orig" => Activation::Gelu,
-        "gelu_new" => Activation::GeluNew,
-        "swish" | "silu" => Activation::Swish,
-        "tanh" => Activation::Tanh,
-        _ => return None,
-    })
-}
-
-pub(super) const ACTIVATIONS: &str = "relu, gelu, gelu_new, swish, silu or tanh";
-
 /// The `config` for a plan.
 pub(super) fn settings(plan: &AdapterPlan, base: BaseShape) -> Result<Value, AdapterError> {
     let mut parts = Vec::new();
@@ -141,14 +90,10 @@ pub(super) fn settings(plan: &AdapterPlan, base: BaseShape) -> Result<Value, Ada
     }
 }
 
-pub(super) fn unsupported(what: &str) -> InterchangeError {
-    let remedy = "use the adapter file itself, or train without it";
-    InterchangeError::Unsupported { format: FORMAT, what: what.to_owned(), remedy }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::InterchangeError;
     use crate::interchange::settings::Harmless;
 
     const BASE: BaseShape = BaseShape { n_layers: 2, d_model: 32 };

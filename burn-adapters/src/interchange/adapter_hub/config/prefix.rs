@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{layers, leave_out};
+use super::values::{layers, leave_out};
 use crate::error::{AdapterError, BaseShape};
 use crate::interchange::settings::{Harmless, Settings};
 use crate::methods::prefix::{PrefixConfig, PrefixGate};
