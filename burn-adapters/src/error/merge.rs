@@ -6,7 +6,7 @@
 pub enum MergeError {
     /// LoRAs with gates, whose effect depends on the text.
     #[error(
-        "the low-rank corrections have gates, which see the text, so that no weights can hold them; keep the adapter beside its base"
+        "LoRA with gates cannot be merged, because the gates depend on the text; use the adapter file with its base"
     )]
     Gated,
 }

@@ -74,7 +74,7 @@ pub fn to_burn(model: &AdaptedBert) -> Result<Bert, AdapterError> {
 /// than a projection or the pooler; or if the task cannot be built.
 pub fn from_burn(mut bert: Bert, config: TaskAdapterConfig) -> Result<AdaptedBert, AdapterError> {
     let refuse = |what: String| InterchangeError::Unsupported {
-        format: "a plan",
+        format: "an adapter with LoRA",
         what,
         remedy: "attach Burn's LoRA with one rank and α to the same projections of each layer, \
                  with `Lora::set_param_group`",
@@ -94,7 +94,11 @@ pub fn from_burn(mut bert: Bert, config: TaskAdapterConfig) -> Result<AdaptedBer
     let pooler = bert.pooler_mut().and_then(|pooler| detach(&mut pooler.weight));
     let found = || layers.values().flat_map(BTreeMap::values).chain(&pooler);
     if found().count() != attached.len() {
-        return Err(refuse(format!("a LoRA among {}", attached.join(", "))).into());
+        return Err(refuse(format!(
+            "LoRA at something other than a projection, among {}",
+            attached.join(", ")
+        ))
+        .into());
     }
     let Some(first) = found().next() else {
         return Err(refuse("a base without attached LoRAs".to_owned()).into());

@@ -41,7 +41,7 @@ pub enum PlanError {
     },
 
     /// Modules at projections, without projections.
-    #[error("the plan has {what} but names no projection to put them on")]
+    #[error("the adapter settings have {what} but name no projection for it")]
     NoProjections {
         /// The modules.
         what: &'static str,
@@ -55,7 +55,7 @@ pub enum PlanError {
 
     /// Both a gate and PEFT's formula of DoRA.
     #[error(
-        "the plan has DoRA with PEFT's formula and gates, which only AdapterHub's formula supports"
+        "the adapter settings combine DoRA by PEFT's formula with gates, which only AdapterHub's formula supports"
     )]
     GatedDora,
 
@@ -78,11 +78,11 @@ pub enum PlanError {
     },
 
     /// An empty list of layers.
-    #[error("the plan has adapters but its list of layers is empty; name layers, or `all`")]
+    #[error("the list of layers with adapters is empty; name layers, or `all`")]
     NoLayers,
 
     /// A layer that the base does not have.
-    #[error("the plan puts an adapter into layer {layer}, but the base has {n_layers} layers (0 to {})", n_layers.saturating_sub(1))]
+    #[error("the adapter settings put an adapter into layer {layer}, but the base has {n_layers} layers (0 to {})", n_layers.saturating_sub(1))]
     LayerOutOfRange {
         /// The highest layer of the plan, from 0.
         layer: usize,
@@ -91,7 +91,7 @@ pub enum PlanError {
     },
 
     /// A number of trained layers outside the range.
-    #[error("the plan trains the top {layers} layers of the base, expected 1 to {n_layers}")]
+    #[error("the method trains the top {layers} layers, expected 1 to {n_layers}")]
     TopLayers {
         /// The value in the plan.
         layers: usize,

@@ -144,17 +144,14 @@ mod tests {
     #[test]
     fn layers_that_the_base_does_not_have_are_an_error() {
         for (layers, sentence) in [
-            (
-                only([]),
-                "the plan has adapters but its list of layers is empty; name layers, or `all`",
-            ),
+            (only([]), "the list of layers with adapters is empty; name layers, or `all`"),
             (
                 only([2, 6]),
-                "the plan puts an adapter into layer 6, but the base has 6 layers (0 to 5)",
+                "the adapter settings put an adapter into layer 6, but the base has 6 layers (0 to 5)",
             ),
             (
                 Layers::From(6),
-                "the plan puts an adapter into layer 6, but the base has 6 layers (0 to 5)",
+                "the adapter settings put an adapter into layer 6, but the base has 6 layers (0 to 5)",
             ),
         ] {
             assert_eq!(layers.check(6).unwrap_err().to_string(), sentence);

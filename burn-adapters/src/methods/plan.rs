@@ -339,31 +339,30 @@ mod tests {
             assert_eq!(plan.check(6).unwrap_err().to_string(), sentence);
         };
         let zero = |what: &str| format!("{what} is 0, expected 1 or more");
-        refused(Method::Lora.plan(0), &zero("the rank of the low-rank corrections"));
+        refused(Method::Lora.plan(0), &zero("the rank of LoRA"));
         refused(Method::Prefix.plan(0), &zero("the length of the prefixes"));
         let mut plan = Method::Prefix.plan(8);
         plan.prefix.as_mut().unwrap().reparameterization = Some(0);
         refused(plan, &zero("the width of the prefixes' network"));
         let mut plan = Method::Lora.plan(8);
         plan.lora.as_mut().unwrap().alpha = f64::NAN;
-        refused(plan, "the low-rank corrections' alpha is NaN, expected a finite number");
+        refused(plan, "the alpha of LoRA is NaN, expected a finite number");
         let mut plan = Method::Lora.plan(8);
         plan.lora.as_mut().unwrap().projections.clear();
         let nothing =
-            |what: &str| format!("the plan has {what} but names no projection to put them on");
-        refused(plan, &nothing("low-rank corrections"));
+            |what: &str| format!("the adapter settings have {what} but name no projection for it");
+        refused(plan, &nothing("LoRA"));
         let mut plan = Method::Dora.plan(8);
         plan.lora.as_mut().unwrap().gate = true;
         refused(
             plan,
-            "the plan has DoRA with PEFT's formula and gates, which only AdapterHub's formula supports",
+            "the adapter settings combine DoRA by PEFT's formula with gates, which only AdapterHub's formula supports",
         );
         let mut plan = Method::Ia3.plan(8);
         plan.ia3.as_mut().unwrap().outputs.clear();
-        refused(plan, &nothing("scales"));
+        refused(plan, &nothing("(IA)³"));
         for method in [Method::Lora, Method::Ia3, Method::Prefix] {
-            let sentence =
-                "the plan puts an adapter into layer 6, but the base has 6 layers (0 to 5)";
+            let sentence = "the adapter settings put an adapter into layer 6, but the base has 6 layers (0 to 5)";
             refused(method.plan(8).in_layers(&Layers::From(6)), sentence);
         }
     }
@@ -399,7 +398,7 @@ mod tests {
         );
         check_refused(
             |plan| plan.sizes = BTreeMap::from([(7, 8)]),
-            "the plan puts an adapter into layer 7, but the base has 6 layers (0 to 5)",
+            "the adapter settings put an adapter into layer 7, but the base has 6 layers (0 to 5)",
         );
         for depth in [0, 65] {
             check_refused(
@@ -409,12 +408,12 @@ mod tests {
         }
         check_refused(
             |plan| plan.layers = Layers::Only([2, 6].into()),
-            "the plan puts an adapter into layer 6, but the base has 6 layers (0 to 5)",
+            "the adapter settings put an adapter into layer 6, but the base has 6 layers (0 to 5)",
         );
         for layers in [0, 7] {
             assert_eq!(
                 Method::TopLayers(layers).plan(64).check(6).unwrap_err().to_string(),
-                format!("the plan trains the top {layers} layers of the base, expected 1 to 6"),
+                format!("the method trains the top {layers} layers, expected 1 to 6"),
             );
         }
     }

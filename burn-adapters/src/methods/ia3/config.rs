@@ -27,7 +27,7 @@ pub struct Ia3Config {
 
 impl KindConfig for Ia3Config {
     fn name(&self) -> &'static str {
-        "scales"
+        "(IA)³"
     }
 
     fn layers(&self) -> &Layers {

@@ -71,7 +71,7 @@ impl RankScaling {
 
 impl KindConfig for LoraConfig {
     fn name(&self) -> &'static str {
-        "low-rank corrections"
+        "LoRA"
     }
 
     fn layers(&self) -> &Layers {
@@ -84,10 +84,10 @@ impl KindConfig for LoraConfig {
 
     fn check(&self) -> Result<(), PlanError> {
         if self.rank == 0 {
-            return Err(PlanError::Zero { what: "the rank of the low-rank corrections" });
+            return Err(PlanError::Zero { what: "the rank of LoRA" });
         }
         if !self.alpha.is_finite() {
-            let what = "the low-rank corrections' alpha";
+            let what = "the alpha of LoRA";
             return Err(PlanError::Factor { what, found: self.alpha });
         }
         if self.gate && self.dora == Some(DoraFormula::Peft) {
@@ -112,7 +112,7 @@ impl KindConfig for LoraConfig {
     }
 
     fn mixing_obstacle(&self) -> Option<&'static str> {
-        self.gate.then_some("low-rank corrections with gates")
+        self.gate.then_some("LoRA with gates")
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn_bert::Projection;
 use serde_json::{Map, Value, json};
 
-use super::{Version, layers, leave_out, unsupported};
+use super::values::{Version, layers, leave_out, unsupported};
 use crate::error::{AdapterError, BaseShape};
 use crate::interchange::settings::{Harmless, Settings};
 use crate::methods::ia3::Ia3Config;
@@ -116,7 +116,7 @@ pub(super) fn write_lora(plan: &LoraConfig, base: BaseShape) -> Result<Value, Ad
 /// The settings for (IA)³.
 pub(super) fn write_ia3(plan: &Ia3Config, base: BaseShape) -> Result<Value, AdapterError> {
     if !plan.inputs.is_empty() {
-        return Err(unsupported("scales of what projections read").into());
+        return Err(unsupported("(IA)³ on the inputs of projections").into());
     }
     let mut settings = projection_settings(&plan.outputs)?;
     settings.extend([
