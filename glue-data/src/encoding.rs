@@ -16,6 +16,19 @@ const MARKS: [(&[u8], &str); 4] = [
 /// Number of bytes that are examined to detect UTF-16 without a mark.
 const PROBED: usize = 512;
 
+/// The bytes of a file. A device may never end, and a pipe may never begin.
+///
+/// # Errors
+/// If it cannot be read, or is not a regular file.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
+    let read = |source| DataError::Read { path: path.to_owned(), source };
+    let metadata = std::fs::metadata(path).map_err(read)?;
+    if !metadata.is_file() && !metadata.is_dir() {
+        return Err(TextError::NotAFile { path: path.to_owned() }.into());
+    }
+    std::fs::read(path).map_err(read)
+}
+
 /// Decodes the text of a file; a byte order mark is skipped.
 ///
 /// # Errors

@@ -61,6 +61,12 @@ pub enum DataError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
+    /// A device or a pipe, which may have no end.
+    #[error("{path} is not a regular file; save its rows in one")]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
     /// Bytes are not UTF-8.
     #[error("{path} line {line}: these bytes are not UTF-8{hint}; save the file as UTF-8")]
     NotUtf8 {

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::encoding::line_ends;
 use crate::error::{DataError, TableError};
+use crate::listed::listed;
 use crate::rows::Row;
 
 /// Reads keys of every object.
@@ -176,7 +177,7 @@ impl Object {
 
     /// The keys, for an error.
     pub(crate) fn keys(&self) -> String {
-        self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+        listed(&self.0.keys().collect::<Vec<_>>())
     }
 }
 

@@ -5,9 +5,10 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::delimited::{Delimited, Record, Records};
-use crate::encoding::decode;
+use crate::encoding::{decode, read_bytes};
 use crate::error::{DataError, TableError};
 use crate::jsonl;
+use crate::listed::listed;
 use crate::rows::Row;
 
 /// The format of a file.
@@ -79,10 +80,6 @@ pub fn parse_columns(path: &Path, bytes: &[u8], columns: &[&str]) -> Result<Vec<
     Ok(rows)
 }
 
-fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
-    std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
-}
-
 /// Reads columns of a delimited text with a header.
 pub(crate) fn read_delimited(
     path: &Path,
@@ -102,7 +99,7 @@ pub(crate) fn read_delimited(
                 line,
                 found: fields.len(),
                 expected: header.fields.len(),
-                columns: header.fields.join(", "),
+                columns: listed(&header.fields),
             }
             .into());
         }
@@ -135,7 +132,7 @@ fn column_index(
         (None, _) => Err(TableError::MissingColumn {
             path: path.to_owned(),
             column: column.to_owned(),
-            found: header.join(", "),
+            found: listed(header),
             hint: closest_column(header, column, how),
         }
         .into()),

@@ -9,6 +9,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::error::{DataError, LabelError};
 use crate::label_forms;
+use crate::listed::{listed, shortened};
 
 /// What a task predicts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +140,7 @@ impl TaskKind {
             DataError::from(LabelError::Unknown {
                 path: path.to_owned(),
                 line,
-                found: text.to_owned(),
+                found: shortened(text),
                 expected,
                 hint,
             })
@@ -149,7 +150,7 @@ impl TaskKind {
                 let hint = label_forms::near(labels, text).map(|(name, difference)| {
                     format!("; it differs from `{name}` in {difference} alone: write it alike")
                 });
-                Err(unknown(labels.join(", "), hint.unwrap_or_default()))
+                Err(unknown(listed(labels), hint.unwrap_or_default()))
             }
             Self::Regression => match text.trim().parse::<f32>() {
                 Ok(score) if score.is_finite() => Ok(Label::Score(score)),
@@ -159,7 +160,7 @@ impl TaskKind {
                     Err(LabelError::NotANumber {
                         path: path.to_owned(),
                         line,
-                        found: text.to_owned(),
+                        found: shortened(text),
                         hint: if has_comma { "; write it with a decimal point" } else { "" },
                     }
                     .into())

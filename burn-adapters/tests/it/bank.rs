@@ -243,7 +243,7 @@ fn what_does_not_belong_is_refused() {
         let refused = Bank::add(&path, &adapters[0].0, Some(name));
         assert!(sentence(refused).contains("is no name for a task"), "{name}");
     }
-    assert!(sentence(Bank::create(&path, identity("1"), 0)).contains("there is a file"));
+    assert!(sentence(Bank::create(&path, identity("1"), 0)).contains("there is already a file"));
     assert!(sentence(Bank::add(&path, &path, None)).contains("is not a whole safetensors file"));
     assert_eq!(tasks(&path), ["one", "two"]);
 }

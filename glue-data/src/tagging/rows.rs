@@ -12,6 +12,7 @@ use super::tag_file::{self, TagFile};
 use crate::error::{DataError, LabelError};
 use crate::label_forms;
 use crate::lines::Lines;
+use crate::listed::{listed, shortened};
 
 /// The texts of a file with tags in the scheme BIO.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,8 +201,8 @@ impl TaggedRows {
                 DataError::from(LabelError::Unknown {
                     path: self.path.clone(),
                     line: *line,
-                    found: tag.clone(),
-                    expected: labels.join(", "),
+                    found: shortened(tag),
+                    expected: listed(labels),
                     hint: hint.unwrap_or_default(),
                 })
             })

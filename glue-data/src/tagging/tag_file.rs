@@ -8,7 +8,7 @@ use super::columns::{TagColumns, TagFormat};
 use super::error::TaggingError;
 use super::scheme::{Scheme, TagFault, parse_tag};
 use super::{TaggedText, conll, json};
-use crate::encoding::decode;
+use crate::encoding::{self, decode};
 use crate::error::DataError;
 use crate::lines::Lines;
 
@@ -140,7 +140,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
             TaggingError::LargeFile { path: path.to_owned(), bytes, at_most: MAX_FILE }.into()
         );
     }
-    std::fs::read(path).map_err(failed)
+    encoding::read_bytes(path)
 }
 
 /// Collects the different tags of a file.

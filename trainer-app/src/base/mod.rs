@@ -31,6 +31,16 @@ pub struct Base {
     directory: PathBuf,
 }
 
+/// Whether a model on the hub can have this name, `NAME` or `OWNER/NAME`, and it is not that of a file here.
+fn can_be_on_hub(name: &str) -> bool {
+    let is_part = |part: &str| {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        !part.is_empty() && !part.starts_with('.') && part.bytes().all(is_allowed)
+    };
+    let is_file = Path::new(name).is_file() && known::repository(name) == name;
+    !is_file && name.matches('/').count() <= 1 && name.split('/').all(is_part)
+}
+
 impl Base {
     /// Finds a base, or downloads it.
     ///
@@ -65,9 +75,9 @@ impl Base {
             }
             return Ok(Some(base(directory)));
         }
-        if name.starts_with(['.', '/']) || name.matches('/').count() > 1 {
+        if !can_be_on_hub(name) {
             bail!(
-                "{name} is not a directory; expected a name of `trainer base list` or of a model on the hub, or a directory with {}",
+                "`{name}` is not a directory; expected a name of `trainer base list` or of a model on the hub, or a directory with {}",
                 needed()
             );
         }
@@ -96,8 +106,8 @@ impl Base {
             let directory = as_directory.canonicalize();
             return directory.map(Some).with_context(|| format!("resolving {name}"));
         }
-        if name.starts_with(['.', '/']) || name.matches('/').count() > 1 {
-            bail!("{name} is not a directory");
+        if !can_be_on_hub(name) {
+            bail!("`{name}` is not a directory");
         }
         let own = own_cache()?.join(name.replace('/', "--"));
         let cached = [known::repository(name), name].into_iter().filter_map(in_hugging_face_cache);

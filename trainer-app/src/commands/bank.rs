@@ -133,10 +133,11 @@ impl Candidate {
 fn split_name(typed: &Path) -> Result<(Option<&str>, PathBuf)> {
     let parts = typed.to_str().and_then(|text| text.split_once('='));
     let Some((name, file)) = parts.filter(|_| !typed.exists()) else {
-        return Ok((None, adapter_path::in_run(typed)));
+        return Ok((None, adapter_path::in_run(typed).map_err(UsageError::new)?));
     };
     if !name.is_empty() && !name.contains(['/', '\\']) {
-        return Ok((Some(name), adapter_path::in_run(Path::new(file))));
+        let file = adapter_path::in_run(Path::new(file)).map_err(UsageError::new)?;
+        return Ok((Some(name), file));
     }
     if !Path::new(file).exists() {
         return Ok((None, typed.to_owned()));

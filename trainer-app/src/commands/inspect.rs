@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::cli::DevicesArgs;
 use crate::system::devices;
 use crate::terminal;
+use crate::terminal::output::visible;
 
 /// Runs `trainer devices`.
 ///
@@ -48,7 +49,7 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
     let head = &metadata.head;
     outln!(
         "labels    {}",
-        head.labels().map_or_else(|| head.to_string(), |names| names.join(", "))
+        visible(&head.labels().map_or_else(|| head.to_string(), |names| names.join(", ")))
     );
     if let Some(score) = &metadata.score {
         let value = terminal::score(score.value);

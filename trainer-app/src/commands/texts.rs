@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use burn_adapters::file::native::TextInput;
 use glue_data::encoding::TextLines;
-use glue_data::{DataError, Example, TableError, tabular, tasks};
+use glue_data::{DataError, Example, TableError, listed, tabular, tasks};
 
 use crate::cli::{ColumnArgs, PredictArgs};
 use crate::exit::UsageError;
@@ -58,7 +58,7 @@ pub(crate) fn check(args: &PredictArgs) -> Result<()> {
         )));
     }
     if tabular::has_columns(path) {
-        let columns = tabular::column_names(path)?.join(", ");
+        let columns = listed(&tabular::column_names(path)?);
         return Err(UsageError::new(format!(
             "{} has named columns: choose the text with --text COL; its columns are {columns}",
             path.display()

@@ -106,7 +106,7 @@ impl ResourceCache {
         };
         ensure!(
             model.max_length <= loaded.config.longest_text(),
-            "max_length is {}, but {} reads {} tokens at most; --max-length sets it",
+            "max_length is {}, but {} reads {} tokens at most; lower it with --max-length, in a grid with `max_length`",
             model.max_length,
             loaded.base.name(),
             loaded.config.longest_text()

@@ -15,6 +15,9 @@ impl RunConfig {
     /// # Errors
     /// The first that is not.
     pub fn check(&self) -> Result<()> {
+        // Runs are in a directory of this name.
+        limits::directory_name(&self.task.name)
+            .map_err(|expected| anyhow!("the task is named `{}`, {expected}", self.task.name))?;
         self.check_numbers()?;
         self.check_columns()?;
         let (model, training) = (&self.model, &self.training);

@@ -177,16 +177,17 @@ impl TypedValueParser for Real {
 /// A name that is not that of a directory there.
 pub fn directory_name(name: &str) -> Result<String, String> {
     const LONGEST: usize = 200;
-    let is_inside = !name.is_empty()
-        && name != "."
-        && name != ".."
-        && !name.contains(['/', '\\', '\0'])
+    // Names that begin with a dot are those of locks and of temporary files, which are removed.
+    let is_inside = !name.trim().is_empty()
+        && !name.starts_with('.')
+        && !name.contains(['/', '\\'])
+        && !name.contains(char::is_control)
         && name.len() <= LONGEST;
     if is_inside {
         Ok(name.to_owned())
     } else {
         Err(format!(
-            "expected the name of a directory, without / or \\, of 1 to {LONGEST} bytes and not . or .."
+            "expected the name of a directory, of 1 to {LONGEST} bytes, without /, \\ and control characters, that does not begin with a dot"
         ))
     }
 }
@@ -243,7 +244,20 @@ mod tests {
     #[test]
     fn a_name_stays_inside_its_directory() {
         assert_eq!(directory_name("houlsby-64 second"), Ok("houlsby-64 second".to_owned()));
-        for name in ["", ".", "..", "../../x", "a/b", "a\\b", "/x", &"x".repeat(201)] {
+        for name in [
+            "",
+            " ",
+            ".",
+            "..",
+            "../../x",
+            ".x.part",
+            "a/b",
+            "a\\b",
+            "/x",
+            "a\nb",
+            "\u{1b}[2J",
+            &"x".repeat(201),
+        ] {
             assert!(directory_name(name).is_err(), "{name}");
         }
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST};
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
@@ -163,6 +163,14 @@ async fn predict(
     {
         let sentence = "the body has a `Content-Encoding`, which is not supported; send plain JSON";
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence));
+    }
+    // RFC 9112, section 6.1; hyper decodes chunks alone.
+    if let Some(encoding) = request.headers().get(TRANSFER_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"chunked")
+    {
+        let sentence =
+            "the `Transfer-Encoding` of the body is not supported; expected `chunked`, or none";
+        return Err(ApiError::new(StatusCode::NOT_IMPLEMENTED, sentence));
     }
     let received = body::receive(request.into_body(), &state.memory, state.time).await?;
     let pending = blocking(move || predict::submit(&state, &received.bytes)).await?;

@@ -4,6 +4,7 @@
 //! the middle of its work, so these macros keep the first error of standard output and print nothing more; [`finish`]
 //! returns it at the end. Errors of standard error are ignored.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
@@ -49,7 +50,20 @@ pub fn write(text: fmt::Arguments) {
 pub fn note(text: fmt::Arguments) {
     let text = hints::as_typed(text.to_string());
     // An error could only be reported on standard error.
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    let _ = io::stderr().lock().write_all(visible(&text).as_bytes());
+}
+
+/// A text without characters that control a terminal, which names in files may have: they are escaped, except for line
+/// ends and tabs.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let controls = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    if !text.contains(controls) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = text.chars().map(|letter| {
+        if controls(letter) { letter.escape_default().to_string() } else { letter.to_string() }
+    });
+    Cow::Owned(escaped.collect())
 }
 
 /// Writes the last line of standard output; whatever is written after it is dropped.
@@ -85,5 +99,16 @@ pub fn finish() -> io::Result<()> {
     match failed.map_or_else(|| io::stdout().lock().flush(), Err) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_controls_a_terminal_is_escaped() {
+        assert_eq!(visible("a\u{1b}[2Jb\u{9b}1m\r"), "a\\u{1b}[2Jb\\u{9b}1m\\r");
+        assert!(matches!(visible("a\tb\n\u{e9}"), Cow::Borrowed(_)));
     }
 }

@@ -7,6 +7,7 @@ mod desk;
 mod errors;
 mod exchange;
 mod extensions;
+mod hostile;
 mod killed;
 mod squad;
 #[path = "../tiny_base/mod.rs"]

@@ -138,6 +138,7 @@ fn requests_that_are_valid_only_in_part_are_refused() {
         ("", &*length, 200),
         ("Content-Encoding: identity\r\n", &*length, 200),
         ("Content-Encoding: gzip\r\n", &*length, 415),
+        ("Transfer-Encoding: gzip, chunked\r\n", &*length, 501),
         ("Host: evil.example\r\n", &*length, 400),
         ("", "10000000000000000000", 413),
     ] {

@@ -41,7 +41,7 @@ pub enum BankError {
     },
 
     /// The file already exists.
-    #[error("there is a file {} already; choose another name, or add to that bank", path.display())]
+    #[error("there is already a file or directory {}; choose another name, or add to that bank", path.display())]
     Exists {
         /// The file.
         path: PathBuf,

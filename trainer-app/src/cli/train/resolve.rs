@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use burn_adapters::{Activation, Method};
 use glue_data::{tabular, tasks};
 
@@ -80,6 +80,11 @@ fn resolve(args: &TrainArgs) -> Result<RunConfig> {
     }
     override_with(file, args)
         .and_then(|config| config.check().map(|()| config))
+        .and_then(|config| {
+            // The run keeps its settings in a file.
+            config.to_text().context("the settings cannot be written to config.toml")?;
+            Ok(config)
+        })
         // Any error here is in the flags: the file was checked when it was read.
         .map_err(|error| match error.downcast::<UsageError>() {
             Ok(usage) => usage.into(),
