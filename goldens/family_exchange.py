@@ -49,6 +49,15 @@ BERT = {
 DEBERTA = {**BERT, "lora": ["query_proj", "value_proj"],
            "everywhere": ["query_proj", "key_proj", "value_proj", *BERT["everywhere"][3:]],
            "ia3": ["key_proj", "value_proj", *BERT["ia3_inputs"]], "norms": None, "save": ["pooler", "classifier"]}
+# Query, key and value are one matrix; the first layer has no norm in front of its attention.
+MODERNBERT = {
+    "lora": ["Wqkv"],
+    "everywhere": ["Wqkv", "Wo", "Wi"],
+    "ia3": ["Wqkv", "mlp.Wo"],
+    "ia3_inputs": ["mlp.Wo"],
+    "norms": ["embeddings.norm", "mlp_norm", "final_norm", *[f"layers.{layer}.attn_norm" for layer in (1, 2, 3)]],
+    "save": ["head", "classifier"],
+}
 PEFT = {
     "roberta": BERT,
     "xlm-roberta": BERT,
@@ -66,6 +75,8 @@ PEFT = {
               "ia3": ["k", "v", *BERT["ia3_inputs"]]},
     "deberta-v2": DEBERTA,
     "deberta-v3": DEBERTA,
+    "modernbert": MODERNBERT,
+    "modernbert-biases": MODERNBERT,
 }
 
 
@@ -143,7 +154,10 @@ def hub_static(name, found):
 
 
 def peft_adapter(name, kind, config, found):
-    model = AutoModelForSequenceClassification.from_pretrained(BASES / name, num_labels=LABELS)
+    # ModernBERT has a softmax in single precision in its own code.
+    attention = "sdpa" if name.startswith("modernbert") else None
+    model = AutoModelForSequenceClassification.from_pretrained(
+        BASES / name, num_labels=LABELS, attn_implementation=attention)
     model = get_peft_model(model, config)
     randomize(model, lambda parameter: any(
         part in parameter for part in ("lora_", "ia3_", "ln_tuning", "modules_to_save")), 3)
@@ -172,6 +186,9 @@ def write(name):
         }
         if modules["norms"]:
             configs["norms"] = LNTuningConfig(**common, target_modules=modules["norms"])
+        if name.startswith("modernbert"):
+            # By default, the classifier alone is saved: the layers in front of it are the base's.
+            configs["last"] = LoraConfig(task_type="SEQ_CLS", r=3, target_modules=["Wqkv", "mlp.Wo"])
         for kind, config in configs.items():
             peft_adapter(name, kind, config, found)
     save_file(found, FIXTURES / name / "outputs.safetensors")

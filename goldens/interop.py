@@ -262,6 +262,10 @@ FAMILIES = {
         share_att_key=True, pos_att_type=["p2c", "c2p"], position_biased_input=False,
     ), ["query_proj", "value_proj", "intermediate.dense"], True),
     "electra": (transformers.ElectraConfig(**SIZE, embedding_size=24), BERT_TARGETS, True),
+    "modernbert": (transformers.ModernBertConfig(
+        **{**SIZE, "bos_token_id": 2, "cls_token_id": 2, "eos_token_id": 3, "sep_token_id": 3}, local_attention=8,
+        global_attn_every_n_layers=2, classifier_pooling="mean", reference_compile=False,
+    ), ["Wqkv", "Wi", "mlp.Wo"], False),
 }
 
 
@@ -372,12 +376,15 @@ class FamilyDesk:
 def families(desk):
     for name, (config, targets, in_hub) in FAMILIES.items():
         own = FamilyDesk(desk, name, config)
-        hidden = {"distilbert": ["pre_classifier"], "deberta-v2": ["pooler"]}.get(name)
+        hidden = {"distilbert": ["pre_classifier"], "deberta-v2": ["pooler"], "modernbert": ["head"]}.get(name)
         common = {"task_type": "SEQ_CLS", "modules_to_save": hidden}
         own.trained(["peft", "merged", "adapter-hub"] if in_hub else ["peft", "merged"])
         own.peft("lora", LoraConfig(**common, target_modules=targets))
         own.peft("dora", LoraConfig(**common, target_modules=targets, use_dora=True))
-        norms = ["LayerNorm", "sa_layer_norm", "output_layer_norm"] if name == "distilbert" else ["LayerNorm"]
+        norms = {
+            "distilbert": ["LayerNorm", "sa_layer_norm", "output_layer_norm"],
+            "modernbert": ["embeddings.norm", "mlp_norm", "final_norm", "layers.1.attn_norm"],
+        }.get(name, ["LayerNorm"])
         if name != "deberta-v2":  # `encoder.LayerNorm`, of the embeddings of distances, would be adapted too.
             own.peft("norms", LNTuningConfig(**common, target_modules=norms))
         own.peft("ia3", IA3Config(**common, target_modules=targets, feedforward_modules=targets[2:]))

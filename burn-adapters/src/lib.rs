@@ -29,7 +29,7 @@ pub use methods::{
     PrefixSource, Projections, RankScaling, ResidualSource, Scaling, Sites, TrainableBase,
 };
 pub use model::{
-    AdaptedBert, ClassifierHead, FusedAdapter, Fusion, Group, Head, HeadConfig, HeadKind,
+    AdaptedBert, ClassifierHead, FusedAdapter, Fusion, Group, Head, HeadConfig, HeadKind, HeadNorm,
     HeadOutput, LayerAdapter, LayerFusion, Pooling, SiteAdapter, SiteFusion, Targets, TaskAdapter,
     TaskAdapterConfig, TrainableParameter, TrainableRow, TrainableTable, classification_loss,
     first_token, mean_of_tokens, regression_loss, span_loss, task_norm, token_classification_loss,

@@ -1,6 +1,7 @@
 //! The encoder: embeddings, layers and pooler. Heads and losses are those of a task.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
@@ -11,7 +12,7 @@ use crate::attention::AttentionContext;
 use crate::config::HiddenActivation;
 use crate::embeddings::Embeddings;
 use crate::encoder::{EmbeddingSizes, Encoder};
-use crate::families::Family;
+use crate::families::{Family, PretrainedHead, SequenceClassifier};
 use crate::input::BertInput;
 use crate::insertion::{Insertions, Projection, Site};
 use crate::layer::LayerStack;
@@ -29,6 +30,11 @@ pub struct Bert {
     /// Decides the names in files.
     #[module(skip)]
     pub(crate) family: Family,
+    #[module(skip)]
+    pub(crate) classifier: SequenceClassifier,
+    /// In checkpoints of families that pretrain it.
+    #[module(skip)]
+    pub(crate) pretrained_head: Option<Arc<PretrainedHead>>,
 }
 
 impl Bert {
@@ -145,6 +151,14 @@ impl Encoder for Bert {
 
     fn checkpoint_prefix(&self) -> &'static str {
         self.family.checkpoint_prefix()
+    }
+
+    fn sequence_classifier(&self) -> SequenceClassifier {
+        self.classifier
+    }
+
+    fn pretrained_head(&self) -> Option<&PretrainedHead> {
+        self.pretrained_head.as_deref()
     }
 
     fn embed(&self, input: &BertInput, insertions: &dyn Insertions) -> Tensor<3> {

@@ -4,7 +4,7 @@ use burn_fused::Activation;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ConfigError, InputError};
-use crate::families::Family;
+use crate::families::{ClassifierConfig, Family};
 use crate::relative_bias::BUCKETS;
 use crate::variations::{ConvolutionConfig, LocalAttention, OutputDropout, RelativeAttention};
 
@@ -169,6 +169,10 @@ pub struct BertConfig {
     /// Whether there is a pooler; a checkpoint may leave it out.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub has_pooler: bool,
+    /// The settings of the classifier of the family's class in transformers, if it has any; see
+    /// [`sequence_classifier`](Self::sequence_classifier).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub classifier: Option<ClassifierConfig>,
     /// Keys of the file that neither transformers nor this crate knows; they have no effect.
     #[serde(skip)]
     pub unknown_keys: Vec<String>,
@@ -235,6 +239,7 @@ impl BertConfig {
             convolution: None,
             norm_position: NormPosition::Post,
             has_pooler: true,
+            classifier: None,
             unknown_keys: Vec::new(),
         }
     }

@@ -70,7 +70,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<BertConfig, BertError> {
     let unknown_keys = check_keys(path, &json, family)?;
     let files = family.files();
     // Another key may have the name of a field.
-    json.retain(|key, _| matches!(rule(files.keys, key), Some(Rule::Used)));
+    json.retain(|key, _| matches!(rule(files.keys, key), Some(Rule::Used | Rule::UsedIf(..))));
     (files.read)(&mut json);
     let config = BertConfig::deserialize(Value::Object(json)).map_err(malformed)?;
     let config = BertConfig { family, unknown_keys, ..config };
@@ -117,7 +117,9 @@ fn check_keys(
     let mut unknown = Vec::new();
     for (key, value) in json {
         match rule(family.files().keys, key) {
-            Some(Rule::Only(is_supported, expected)) if !is_supported(value) => {
+            Some(Rule::Only(is_supported, expected) | Rule::UsedIf(is_supported, expected))
+                if !is_supported(value) =>
+            {
                 return Err(wrong(path, key, value, expected));
             }
             Some(_) => {}

@@ -6,6 +6,7 @@ use burn::nn::Linear;
 use burn::tensor::{Bool, Device, Tensor};
 use burn_fused::LayerNorm;
 
+use crate::families::{PretrainedHead, SequenceClassifier};
 use crate::input::BertInput;
 use crate::insertion::{Insertions, Projection, Site};
 use crate::paths::ModulePaths;
@@ -70,6 +71,12 @@ pub trait Encoder {
 
     /// The prefix of the encoder's names in the checkpoint of a model with a head: `bert.`.
     fn checkpoint_prefix(&self) -> &'static str;
+
+    /// The sequence classifier of the base's class in transformers.
+    fn sequence_classifier(&self) -> SequenceClassifier;
+
+    /// The trained values of that classifier's hidden layer, if the checkpoint has them and transformers starts with them.
+    fn pretrained_head(&self) -> Option<&PretrainedHead>;
 
     /// Hidden states below the first layer.
     ///

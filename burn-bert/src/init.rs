@@ -51,6 +51,8 @@ impl BertConfig {
             },
             pooler: self.has_pooler.then(|| Pooler { dense: init.linear(d_model, d_model, true) }),
             family: self.family,
+            classifier: self.sequence_classifier(),
+            pretrained_head: None,
         }
     }
 }

@@ -29,7 +29,10 @@ pub use checkpoint::{load, load_weights};
 pub use config::{BertConfig, HiddenActivation, NormPosition, Positions};
 pub use encoder::{EmbeddingSizes, Encoder};
 pub use error::{BertError, ConfigError, InputError, TensorProblem, WeightsError};
-pub use families::{ClassifierHidden, ClassifierNames, Family};
+pub use families::{
+    ClassifierConfig, ClassifierHidden, ClassifierLayer, ClassifierNames, ClassifierNorm,
+    ClassifierPooling, Family, PretrainedHead, SequenceClassifier,
+};
 pub use input::BertInput;
 pub use insertion::{EncoderPart, Insertions, Prefix, Projection, ResidualNorm, Site};
 pub use paths::ModulePaths;

@@ -33,8 +33,8 @@ pub fn average_weights(models: &[(AdaptedBert, f64)]) -> Result<AdaptedBert, Ada
     };
     let same_shape = |model: &AdaptedBert| {
         let (model, first) = (model.task.config(), first.task.config());
-        (&model.plan, &model.fused, model.pooling, model.head.outputs(), model.head_hidden)
-            == (&first.plan, &first.fused, first.pooling, first.head.outputs(), first.head_hidden)
+        (&model.plan, &model.fused, model.classifier(), model.head.outputs())
+            == (&first.plan, &first.fused, first.classifier(), first.head.outputs())
     };
     if let Some(index) = models.iter().position(|(model, _)| !same_shape(model)) {
         return Err(ComposeError::AverageOfUnlike { index }.into());

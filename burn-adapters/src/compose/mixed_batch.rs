@@ -24,7 +24,7 @@ use crate::methods::{
 };
 use crate::model::layer::site_of;
 use crate::model::losses::mask_padding;
-use crate::model::{Pooling, TaskAdapter, TaskAdapterConfig, first_token, mean_of_tokens};
+use crate::model::{Head, Pooling, TaskAdapter, TaskAdapterConfig, first_token, mean_of_tokens};
 
 /// Tasks of one base, ready to share batches.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ struct HeadLayout {
     input: HeadInput,
     /// Activation of its hidden layer.
     hidden: Option<Activation>,
+    /// ε of the LayerNorm before the last layer.
+    norm_epsilon: Option<f64>,
     outputs: usize,
 }
 
@@ -174,7 +176,7 @@ impl StackedTasks {
             head_hidden: Matrices::new(
                 tasks.iter().map(|task| task.head.hidden.as_ref().map(values)),
             ),
-            head: Matrices::new(tasks.iter().map(|task| Some(values(&task.head.linear)))),
+            head: Matrices::new(tasks.iter().map(|task| Some(last_layer(&task.head)))),
             heads: tasks
                 .iter()
                 .map(|task| HeadLayout {
@@ -183,6 +185,7 @@ impl StackedTasks {
                         config => HeadInput::Text(config.pooling),
                     },
                     hidden: task.config().head_hidden,
+                    norm_epsilon: task.head.norm.as_ref().map(|norm| norm.epsilon),
                     outputs: task.config().head.outputs(),
                 })
                 .collect(),
@@ -303,14 +306,36 @@ fn down(bottleneck: &Bottleneck) -> (Tensor<2>, Option<Tensor<1>>) {
         let shift = norm.beta.val() - norm.running_mean.value() * scale.clone();
         (scale, shift)
     });
-    layer.into_iter().chain(batch).fold((weight, bias), |(weight, bias), (scale, shift)| {
-        let shift = shift.unsqueeze_dim::<2>(0).matmul(weight.clone()).squeeze_dim::<1>(0);
-        let bias = match bias {
-            Some(bias) => bias + shift,
-            None => shift,
-        };
-        (weight * scale.unsqueeze_dim(1), Some(bias))
-    })
+    layer.into_iter().chain(batch).fold((weight, bias), fold_norm)
+}
+
+/// The last layer of a head with the norm's scale and shift folded in.
+fn last_layer(head: &Head) -> (Tensor<2>, Option<Tensor<1>>) {
+    let norm = head.norm.as_ref().map(|norm| (norm.gamma.val(), norm.beta_or_zeros()));
+    norm.into_iter().fold(values(&head.linear), fold_norm)
+}
+
+/// A linear layer after a norm, with its scale and shift folded in.
+fn fold_norm(
+    (weight, bias): (Tensor<2>, Option<Tensor<1>>),
+    (scale, shift): (Tensor<1>, Tensor<1>),
+) -> (Tensor<2>, Option<Tensor<1>>) {
+    let shift = shift.unsqueeze_dim::<2>(0).matmul(weight.clone()).squeeze_dim::<1>(0);
+    let bias = match bias {
+        Some(bias) => bias + shift,
+        None => shift,
+    };
+    (weight * scale.unsqueeze_dim(1), Some(bias))
+}
+
+/// A LayerNorm with this ε, whose scale and shift are folded into the next layer; unchanged without one.
+fn standardize(input: &Tensor<3>, epsilon: Option<f64>) -> Tensor<3> {
+    match epsilon {
+        Some(epsilon) => {
+            LayerNorm::new(input.dims()[2], epsilon, &input.device()).forward(input.clone())
+        }
+        None => input.clone(),
+    }
 }
 
 /// The up-projection with every factor folded in.
@@ -452,7 +477,12 @@ impl<'a> MixedBatch<'a> {
                 },
             )
         });
-        head.forward(input.unwrap_or(x), &self.index)
+        let input = input.unwrap_or(x);
+        let normed = self.select(
+            |slot| Some(self.set.heads.get(slot)?.norm_epsilon),
+            |epsilon| standardize(&input, epsilon),
+        );
+        head.forward(normed.unwrap_or(input), &self.index)
     }
 
     /// The logits of each row, output by output; none for a row without a task.
@@ -539,16 +569,8 @@ impl Insertions for MixedBatch<'_> {
         let Some((input, weights)) = input.zip(own.bottlenecks.as_ref()) else {
             return self.norm_after_delta(norms, [output, residual], norm);
         };
-        let normed = self.select(
-            |slot| Some(kind(slot)?.norm_epsilon),
-            |epsilon| match epsilon {
-                // γ and β are folded into the down-projection.
-                Some(epsilon) => {
-                    LayerNorm::new(input.dims()[2], epsilon, &input.device()).forward(input.clone())
-                }
-                None => input.clone(),
-            },
-        );
+        let normed = self
+            .select(|slot| Some(kind(slot)?.norm_epsilon), |epsilon| standardize(&input, epsilon));
         let low = weights.down.forward(normed.unwrap_or(input), &self.index); // [batch, sequence, bottleneck]
         let active = self.select(
             |slot| Some(kind(slot)?.activation),

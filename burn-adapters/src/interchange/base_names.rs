@@ -1,6 +1,6 @@
 //! The names of the parts of a base, and of its family's classifier, in Hugging Face's checkpoints.
 
-use burn_bert::{ClassifierNames, Family, ModulePaths, Projection, Site};
+use burn_bert::{Bert, ClassifierNames, Encoder, ModulePaths, Projection, Site};
 
 use super::tensor_mapping::{Axes, TensorLocation};
 use crate::model::{ClassifierHead, Pooling, TaskAdapterConfig};
@@ -19,12 +19,13 @@ pub(super) struct BaseNames {
 }
 
 impl BaseNames {
-    pub(super) fn new(family: Family) -> Self {
+    pub(super) fn new(bert: &Bert) -> Self {
+        let family = bert.family();
         Self {
             paths: family.checkpoint_paths(),
             prefix: family.checkpoint_prefix(),
             classifier: family.classifier(),
-            head: ClassifierHead::of(family),
+            head: bert.sequence_classifier().into(),
         }
     }
 
@@ -34,6 +35,12 @@ impl BaseNames {
         let projection =
             projections.find(|projection| projection.name().replace('-', "_") == field)?;
         Some(self.paths.projection_in_layer(projection))
+    }
+
+    /// The linear layer that is query, key and value together, inside of its layer, if the family has one.
+    pub(super) fn joined(&self) -> Option<&'static str> {
+        let [query, key, ..] = self.paths.projections;
+        (query == key).then_some(query)
     }
 
     /// A parameter of one of a task's own norms, by its path in the task: the module, and `weight` or `bias`.
@@ -62,6 +69,10 @@ impl BaseNames {
         let module = match layer {
             "linear" => self.classifier.output,
             "hidden" => self.classifier.hidden?.name,
+            "norm" => {
+                let kind = norm_parameter(kind)?;
+                return Some(norm_location(self.classifier.hidden?.norm?, kind));
+            }
             _ => return None,
         };
         Some(TensorLocation::linear(format!("{module}.{kind}")))
@@ -69,32 +80,34 @@ impl BaseNames {
 
     /// Whether a tensor belongs to the classifier.
     pub(super) fn is_of_classifier(&self, name: &str) -> bool {
-        let module = name.rsplit_once('.').map_or(name, |(module, _)| module);
-        let hidden = self.classifier.hidden.map(|hidden| hidden.name);
-        module == self.classifier.output || Some(module) == hidden
+        self.is_hidden(name) || module_of(name) == self.classifier.output
+    }
+
+    /// Whether a tensor belongs to the layers of the classifier before the last.
+    pub(super) fn is_hidden(&self, name: &str) -> bool {
+        let module = module_of(name);
+        let hidden = self.classifier.hidden;
+        hidden.is_some_and(|hidden| module == hidden.name || Some(module) == hidden.norm)
     }
 
     /// Whether a task's head is the family's classifier.
     pub(super) fn has_classifier(&self, task: &TaskAdapterConfig) -> bool {
-        let head = ClassifierHead { pooling: task.pooling, hidden: task.head_hidden };
-        !self.has_head_norm() && self.head == head
-    }
-
-    /// Whether the classifier has a LayerNorm, which no head of this crate has.
-    pub(super) fn has_head_norm(&self) -> bool {
-        self.classifier.hidden.is_some_and(|hidden| hidden.norm.is_some())
+        task.classifier() == self.head
     }
 
     /// How to train a head that is the classifier.
     pub(super) fn remedy(&self) -> &'static str {
         match self.head.pooling {
-            _ if self.has_head_norm() => {
-                "that class has a LayerNorm in its head, which is not supported; keep our own file"
-            }
             Pooling::Pooler => "train with the pooling `pooler`",
-            _ => "train with the family's own head, on the pooling `first-token`",
+            Pooling::FirstToken => "train with the family's own head, on the pooling `first-token`",
+            Pooling::Mean => "train with the family's own head, on the pooling `mean`",
         }
     }
+}
+
+/// The module of a tensor.
+fn module_of(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(module, _)| module)
 }
 
 /// The name of a norm's parameter, which is `gamma` or `beta`.

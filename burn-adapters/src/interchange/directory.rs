@@ -163,14 +163,14 @@ pub(super) fn check_sizes(
 
 /// Builds the model of a configuration and loads every saved parameter; all tensors must be used.
 ///
-/// Parameters whose path in the task starts with `fresh` keep their initial values.
+/// Parameters whose path in the task starts with one of `fresh` keep their initial values.
 pub(super) fn fill(
     path: &Path,
     bert: Bert,
     config: &TaskAdapterConfig,
     mut tensors: Tensors,
     locate: impl Fn(&str) -> Option<TensorLocation>,
-    fresh: Option<&str>,
+    fresh: &[&str],
 ) -> Result<AdaptedBert, AdapterError> {
     let unbuildable =
         |source| FileError::Unbuildable { path: path.to_owned(), source: Box::new(source) };
@@ -182,7 +182,7 @@ pub(super) fn fill(
     let mut used = Vec::new();
     for parameter in model.saved_parameters() {
         let name = name_in_file(&parameter.path);
-        if fresh.is_some_and(|fresh| name.starts_with(fresh)) {
+        if fresh.iter().any(|fresh| name.starts_with(fresh)) {
             continue;
         }
         let Some(location) = locate(name) else {

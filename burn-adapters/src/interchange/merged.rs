@@ -6,14 +6,15 @@
 use std::path::Path;
 
 use burn::nn::Linear;
-use burn_bert::BertConfig;
 use burn_bert::checkpoint::hugging_face;
+use burn_bert::{BertConfig, ClassifierConfig, ClassifierNames, ClassifierPooling};
 use serde_json::{Map, Value, json};
 
 use super::base_names::BaseNames;
 use super::directory::{Tensors, make_directory, write_json, write_safetensors};
 use crate::error::{AdapterError, FileError, InterchangeError};
 use crate::methods::kind::KindConfig;
+use crate::model::ClassifierHead;
 use crate::model::adapted::AdaptedBert;
 use crate::model::head::{HeadKind, Pooling};
 use crate::model::weights::is_finite;
@@ -45,15 +46,19 @@ pub fn write_directory(
     }
     let merged = model.merged()?;
     let encoder = hugging_face::tensors(&merged.bert);
-    let names = BaseNames::new(merged.bert.family());
-    let class = class_of(&merged, head, names);
-    let (tensors, warnings) = if class.is_some() {
+    let names = BaseNames::new(&merged.bert);
+    let of_class = class_of(&merged, head, config, names);
+    let (tensors, warnings) = if of_class.is_some() {
         (with_head(encoder, &merged, head, names), Vec::new())
     } else {
+        let (class, remedy) = match head {
+            HeadKind::Span => (names.classifier.question_answering, "train without --head-hidden"),
+            HeadKind::Classification { .. } | HeadKind::Regression => {
+                (names.classifier.architecture, names.remedy())
+            }
+        };
         let warning = format!(
-            "the encoder is written without its head, for which {} has no place; to have both, {}",
-            names.classifier.architecture,
-            names.remedy()
+            "the encoder is written without its head, for which {class} has no place; to have both, {remedy}"
         );
         (encoder, vec![warning])
     };
@@ -63,19 +68,49 @@ pub fn write_directory(
     }
     make_directory(directory)?;
     write_safetensors(&directory.join("model.safetensors"), &tensors)?;
-    write_json(&directory.join("config.json"), &settings(config, class, head, names))?;
+    let settings = match &of_class {
+        Some((class, config)) => with_labels(settings(config, class), head),
+        None => settings(config, names.classifier.encoder),
+    };
+    write_json(&directory.join("config.json"), &settings)?;
     Ok(warnings)
 }
 
-/// The class that stores the model's head; `None` if there is none.
-fn class_of(model: &AdaptedBert, head: &HeadKind, names: BaseNames) -> Option<&'static str> {
-    let task = model.task.config();
+/// The class that stores the model's head, and the configuration with which it computes it; `None` if there is none.
+fn class_of(
+    model: &AdaptedBert,
+    head: &HeadKind,
+    config: &BertConfig,
+    names: BaseNames,
+) -> Option<(&'static str, BertConfig)> {
+    let own = model.task.config().classifier();
+    let config =
+        BertConfig { classifier: config.classifier.map(|it| fitted(it, own)), ..config.clone() };
+    let of_class = ClassifierHead::from(config.sequence_classifier());
     match head {
-        HeadKind::Span => task.head_hidden.is_none().then_some(names.classifier.question_answering),
         HeadKind::TokenClassification { .. } => None,
-        HeadKind::Classification { .. } | HeadKind::Regression => {
-            names.has_classifier(task).then_some(names.classifier.architecture)
+        HeadKind::Span => {
+            let layers = ClassifierHead::linear(Pooling::FirstToken);
+            let expected = if of_class.norm.is_some() { of_class } else { layers };
+            let class = names.classifier.question_answering;
+            own.has_layers_of(&expected).then_some((class, config))
         }
+        HeadKind::Classification { .. } | HeadKind::Regression => {
+            (own == of_class).then_some((names.classifier.architecture, config))
+        }
+    }
+}
+
+/// The settings of a class with those of a head, as far as the class has them.
+fn fitted(settings: ClassifierConfig, head: ClassifierHead) -> ClassifierConfig {
+    let pooling = match head.pooling {
+        Pooling::Mean => ClassifierPooling::Mean,
+        Pooling::FirstToken | Pooling::Pooler => ClassifierPooling::Cls,
+    };
+    ClassifierConfig {
+        activation: head.hidden.map_or(settings.activation, Into::into),
+        pooling: settings.pooling.map(|_| pooling),
+        has_bias: settings.has_bias.map(|_| head.hidden_bias),
     }
 }
 
@@ -94,25 +129,29 @@ fn with_head(encoder: Tensors, model: &AdaptedBert, head: &HeadKind, names: Base
         }
     };
     let own = &model.task.head;
-    insert(if is_span { "qa_outputs" } else { names.classifier.output }, &own.linear);
-    if let Some((layer, names)) = own.hidden.as_ref().zip(names.classifier.hidden) {
+    let ClassifierNames { output, span_output, hidden, .. } = names.classifier;
+    insert(if is_span { span_output } else { output }, &own.linear);
+    if let Some((layer, names)) = own.hidden.as_ref().zip(*hidden) {
         insert(names.name, layer);
+    }
+    if let Some((norm, name)) = own.norm.as_ref().zip(hidden.and_then(|hidden| hidden.norm)) {
+        tensors.insert(format!("{name}.weight"), norm.gamma.val().into_data());
+        if let Some(beta) = &norm.beta {
+            tensors.insert(format!("{name}.bias"), beta.val().into_data());
+        }
     }
     tensors
 }
 
-fn settings(
-    config: &BertConfig,
-    class: Option<&'static str>,
-    head: &HeadKind,
-    names: BaseNames,
-) -> Value {
+fn settings(config: &BertConfig, class: &str) -> Value {
     let mut settings = Value::Object(config.to_config_json());
-    settings["architectures"] = json!([class.unwrap_or(names.classifier.encoder)]);
+    settings["architectures"] = json!([class]);
     settings["torch_dtype"] = json!("float32");
-    if class.is_none() {
-        return settings;
-    }
+    settings
+}
+
+/// The settings with what the head predicts.
+fn with_labels(mut settings: Value, head: &HeadKind) -> Value {
     match head {
         HeadKind::Classification { labels } => {
             let numbered = labels.iter().enumerate();

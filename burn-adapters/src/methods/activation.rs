@@ -60,6 +60,18 @@ impl From<HiddenActivation> for Activation {
     }
 }
 
+impl From<Activation> for HiddenActivation {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::Relu => Self::Relu,
+            Activation::Gelu => Self::Gelu,
+            Activation::GeluNew => Self::GeluNew,
+            Activation::Swish => Self::Silu,
+            Activation::Tanh => Self::Tanh,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, TensorData, Tolerance};

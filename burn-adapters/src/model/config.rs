@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::head::{HeadKind, Pooling};
+use super::head::{HeadKind, HeadNorm, Pooling};
 use crate::methods::{Activation, AdapterPlan};
 
 /// Configuration of a [`TaskAdapter`](crate::TaskAdapter): with the base, enough to build it again.
@@ -24,6 +24,12 @@ pub struct TaskAdapterConfig {
     /// Activation of a hidden layer of the head. The paper's head has none; `AdapterHub`'s has one, with tanh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_hidden: Option<Activation>,
+    /// Whether the hidden layer has a bias, as all have but `ModernBERT`'s.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub head_hidden_bias: bool,
+    /// The LayerNorm after the hidden layer, which `ModernBERT`'s head has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_norm: Option<HeadNorm>,
     /// Seed of every weight that starts at random.
     pub seed: u64,
     /// Plans of the trained adapters that are fused, in their order; empty for a task with adapters of its own.
@@ -31,6 +37,10 @@ pub struct TaskAdapterConfig {
     /// Files omit it if it is empty, as files from before it existed do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fused: Vec<AdapterPlan>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A head in a file: its number of outputs.
@@ -68,6 +78,8 @@ impl TaskAdapterConfig {
             pooling,
             head_dropout: 0.1,
             head_hidden: None,
+            head_hidden_bias: true,
+            head_norm: None,
             seed: 0,
             fused: Vec::new(),
         }

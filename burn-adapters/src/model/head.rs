@@ -10,9 +10,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use burn::config::Config;
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Initializer, Linear};
-use burn::tensor::{Bool, Device, Int, Tensor, assert_shape};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData, assert_shape};
+use burn_bert::PretrainedHead;
+use burn_fused::LayerNorm;
 use serde::{Deserialize, Serialize};
 
 use crate::error::HeadError;
@@ -76,6 +78,16 @@ pub fn mean_of_tokens(hidden: Tensor<3>, mask: Tensor<2, Bool>) -> Tensor<2> {
     ((hidden * weight).sum_dim(1) / count).squeeze_dim(1)
 }
 
+/// The LayerNorm of a head.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadNorm {
+    /// ε, added to the variance.
+    pub epsilon: f64,
+    /// Whether it has a shift.
+    pub bias: bool,
+}
+
 /// Configuration of a [`Head`].
 #[derive(Config, Debug)]
 pub struct HeadConfig {
@@ -88,17 +100,25 @@ pub struct HeadConfig {
     pub dropout: f64,
     /// Activation of a hidden layer, if there is one.
     pub hidden: Option<Activation>,
+    /// Whether the hidden layer has a bias.
+    #[config(default = true)]
+    pub hidden_bias: bool,
+    /// A LayerNorm before the last layer, if there is one.
+    pub norm: Option<HeadNorm>,
 }
 
 /// Dropout and a linear layer: logits for a classification, the number itself for a regression.
 ///
-/// `AdapterHub`'s head has a hidden layer in front: dropout, linear, tanh, dropout, linear.
+/// `AdapterHub`'s head has a hidden layer in front: dropout, linear, tanh, dropout, linear. That of `ModernBERT` has a
+/// LayerNorm after it.
 #[derive(Module, Debug)]
 pub struct Head {
     /// Before each linear layer, in training only.
     pub dropout: Dropout,
     /// `[d_model, d_model]`, if there is a hidden layer.
     pub hidden: Option<Linear>,
+    /// `[d_model]`, before the last layer, if there is one.
+    pub norm: Option<LayerNorm>,
     /// `[d_model, outputs]`
     pub linear: Linear,
     /// Activation after the hidden layer.
@@ -112,14 +132,21 @@ impl HeadConfig {
     /// # Panics
     /// If `dropout` is not a rate: at least 0 and below 1.
     pub fn init(&self, rng: &NamedRng, device: &Device) -> Head {
-        let linear = |rng: &NamedRng, d_output| Linear {
+        let linear = |rng: &NamedRng, d_output, has_bias: bool| Linear {
             weight: rng.truncated_normal([self.d_model, d_output], INIT_STD, device),
-            bias: Some(Initializer::Zeros.init([d_output], device)),
+            bias: has_bias.then(|| Initializer::Zeros.init([d_output], device)),
+        };
+        let norm = |config: HeadNorm| {
+            let norm = LayerNorm::new(self.d_model, config.epsilon, device);
+            if config.bias { norm } else { norm.without_beta() }
         };
         Head {
             dropout: DropoutConfig::new(self.dropout).init(),
-            hidden: self.hidden.map(|_| linear(&rng.child("hidden"), self.d_model)),
-            linear: linear(rng, self.outputs),
+            hidden: self
+                .hidden
+                .map(|_| linear(&rng.child("hidden"), self.d_model, self.hidden_bias)),
+            norm: self.norm.map(norm),
+            linear: linear(rng, self.outputs, true),
             activation: self.hidden,
         }
     }
@@ -163,8 +190,40 @@ impl Head {
         let dense = |layer: &Linear, x| layer.forward(self.dropout.forward(x));
         let hidden = self.hidden.iter().zip(self.activation);
         let x = hidden.fold(x, |x, (layer, activation)| activation.forward(dense(layer, x)));
+        let x = self.norm.iter().fold(x, |x, norm| {
+            let shape = x.dims();
+            let d_model = shape[D - 1];
+            let rows = shape.iter().product::<usize>() / d_model.max(1);
+            norm.forward(x.reshape([rows, 1, d_model])).reshape(shape)
+        });
         dense(&self.linear, x)
     }
+
+    /// The head whose layers before the last have the values of a checkpoint.
+    ///
+    /// # Panics
+    /// If their shapes differ from those of this head.
+    #[must_use]
+    pub(crate) fn with_pretrained(mut self, pretrained: &PretrainedHead) -> Self {
+        let PretrainedHead { weight, bias, gamma, beta } = pretrained;
+        self.hidden = self.hidden.map(|hidden| Linear {
+            weight: with_values(hidden.weight, weight),
+            bias: hidden.bias.zip(bias.as_ref()).map(|(param, data)| with_values(param, data)),
+        });
+        self.norm = self.norm.map(|norm| LayerNorm {
+            gamma: with_values(norm.gamma, gamma),
+            beta: norm.beta.zip(beta.as_ref()).map(|(param, data)| with_values(param, data)),
+            ..norm
+        });
+        self
+    }
+}
+
+/// A parameter with other values.
+fn with_values<const D: usize>(param: Param<Tensor<D>>, data: &TensorData) -> Param<Tensor<D>> {
+    assert_eq!(param.lazy_shape().to_vec(), data.shape().to_vec(), "the shapes are equal");
+    let (id, tensor) = (param.id, Tensor::from_data(data.clone(), &param.lazy_device()));
+    param.transform_for_load(tensor, id)
 }
 
 /// What a head predicts.
@@ -302,7 +361,7 @@ fn numbered_label(id: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{TensorData, Tolerance};
+    use burn::tensor::Tolerance;
 
     use super::*;
 

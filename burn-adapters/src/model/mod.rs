@@ -19,7 +19,7 @@ pub use adapted::AdaptedBert;
 pub use classifier::ClassifierHead;
 pub use config::TaskAdapterConfig;
 pub use fusion::{FusedAdapter, Fusion, LayerFusion, SiteFusion};
-pub use head::{Head, HeadConfig, HeadKind, Pooling, first_token, mean_of_tokens};
+pub use head::{Head, HeadConfig, HeadKind, HeadNorm, Pooling, first_token, mean_of_tokens};
 pub use layer::LayerAdapter;
 pub use losses::{
     HeadOutput, Targets, classification_loss, regression_loss, span_loss, token_classification_loss,

@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use burn_bert::{Encoder, EncoderPart, Insertions, Prefix, Projection, ResidualNorm, Site};
 use burn_fused::LayerNorm;
 
+use super::classifier::ClassifierHead;
 use super::config::TaskAdapterConfig;
 use super::fusion::Fusion;
 use super::head::{Head, HeadConfig, HeadKind, Pooling};
@@ -85,10 +86,7 @@ impl TaskAdapterConfig {
             pooler: pooler
                 .map(|(config, pooler)| config.init(pooler, &rng.child("pooler"), &device)),
             fusion: self.init_fusion(bert, &rng)?,
-            head: HeadConfig::new(d_model, self.head.outputs())
-                .with_dropout(self.head_rate())
-                .with_hidden(self.head_hidden)
-                .init(&rng.child("head"), &device),
+            head: self.init_head(bert, &rng),
             config: self.clone(),
         })
     }
@@ -97,6 +95,22 @@ impl TaskAdapterConfig {
     /// read the encoder's states as they are; `BertForTokenClassification` has dropout.
     fn head_rate(&self) -> f64 {
         if self.head == HeadKind::Span { 0.0 } else { self.head_dropout }
+    }
+
+    /// The head. If its layers are those of the family's classifier and the checkpoint has them, they start with its
+    /// values, as in transformers.
+    fn init_head(&self, bert: &dyn Encoder, rng: &NamedRng) -> Head {
+        let head = HeadConfig::new(bert.d_model(), self.head.outputs())
+            .with_dropout(self.head_rate())
+            .with_hidden(self.head_hidden)
+            .with_hidden_bias(self.head_hidden_bias)
+            .with_norm(self.head_norm)
+            .init(&rng.child("head"), &bert.device());
+        let of_base = ClassifierHead::from(bert.sequence_classifier());
+        match bert.pretrained_head().filter(|_| self.classifier().has_layers_of(&of_base)) {
+            Some(pretrained) => head.with_pretrained(pretrained),
+            None => head,
+        }
     }
 
     fn init_fusion(

@@ -8,16 +8,18 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_adapters::file::native::{load, save};
 use burn_adapters::{
-    AblatedLayers, AdaptedBert, AdapterDrop, AdapterPlan, Average, HeadKind, Layers, Method,
-    MixedBatch, Stack, StackedTasks, TaskAdapterConfig, ablate_spans, average_weights,
+    AblatedLayers, Activation, AdaptedBert, AdapterDrop, AdapterPlan, Average, HeadKind, Layers,
+    Method, MixedBatch, Stack, StackedTasks, TaskAdapterConfig, ablate_spans, average_weights,
     classification_loss, fuse, span_loss,
 };
-use burn_bert::{Bert, BertConfig, BertInput, Encoder, Family, Insertions, Precision};
+use burn_bert::{
+    Bert, BertConfig, BertInput, Encoder, Family, Insertions, Precision, SequenceClassifier,
+};
 
 use crate::files::{FINGERPRINT, metadata};
 use crate::fixtures::{
-    adapted, all_tensors, config, from_torch, input, max_abs_difference, path, read, with_noise,
-    with_tensors,
+    Tensors, adapted, all_tensors, config, from_torch, input, max_abs_difference, path, read,
+    with_noise, with_tensors,
 };
 use crate::samples::METHODS;
 
@@ -34,6 +36,11 @@ fn base(family: Family, device: &Device) -> Bert {
     burn_bert::load_weights(&config, &directory, device).unwrap()
 }
 
+/// The classifier of the family's small model in transformers.
+fn classifier(family: Family) -> SequenceClassifier {
+    BertConfig::from_directory(&directory(family)).unwrap().sequence_classifier()
+}
+
 /// Four texts with padding at the end, and the id of padding inside.
 fn texts(family: Family, device: &Device) -> BertInput {
     input(&read(directory(family).join("outputs.safetensors")), "", device)
@@ -41,7 +48,7 @@ fn texts(family: Family, device: &Device) -> BertInput {
 
 /// A task with the head of the family's classifier, whose every trained number differs from what `init` makes.
 fn task(family: Family, plan: AdapterPlan, seed: u64) -> AdaptedBert {
-    let config = config(plan).with_classifier_of(family).with_seed(seed);
+    let config = config(plan).with_classifier(classifier(family)).with_seed(seed);
     with_noise(adapted(base(family, &Device::flex()), &config))
 }
 
@@ -58,7 +65,7 @@ fn every_method_trains_on_every_family_and_comes_back_from_its_file() {
         let classes = Tensor::<1, Int>::from_data([2, 0, 1, 1], &device);
         for method in METHODS {
             let name = format!("{family:?} {method}");
-            let config = config(method.plan(4)).with_classifier_of(family);
+            let config = config(method.plan(4)).with_classifier(classifier(family));
             let mut model = with_noise(adapted(base(family, &device), &config));
             let before = all_tensors(&model);
             let mut optimizer = AdamConfig::new().init();
@@ -89,30 +96,64 @@ fn every_method_trains_on_every_family_and_comes_back_from_its_file() {
 }
 
 #[test]
-fn the_classifier_of_every_family_gives_the_logits_of_transformers() {
-    for family in Family::all() {
-        let expected = read(directory(family).join("outputs.safetensors"));
-        // A model that was saved without a head has no logits.
-        let Some(logits) = expected.get("logits") else { continue };
-        let stored = read(directory(family).join("model.safetensors"));
-        let config = config(Method::LayerNorm.plan(1)).with_classifier_of(family);
-        let model = adapted(base(family, &Device::flex()), &config);
-        let names = family.classifier();
-        if names.hidden.is_some_and(|hidden| hidden.norm.is_some()) {
-            continue; // a head has no norm
+fn the_classifier_of_every_model_gives_the_logits_of_transformers() {
+    let models = path("../../../burn-bert/tests/fixtures/families");
+    let mut compared = 0;
+    for entry in std::fs::read_dir(models).unwrap() {
+        let directory = entry.unwrap().path();
+        if !directory.is_dir() {
+            continue;
         }
-        let layers = [("linear", Some(names.output)), ("hidden", names.hidden.map(|it| it.name))];
-        let tensors = layers.into_iter().filter_map(|(own, name)| Some((own, name?)));
-        let tensors = tensors.flat_map(|(own, name)| {
-            ["weight", "bias"].map(|kind| {
+        let outputs = read(directory.join("outputs.safetensors"));
+        // A model that was saved without a head has no logits.
+        let Some(logits) = outputs.get("logits") else { continue };
+        let stored = read(directory.join("model.safetensors"));
+        let base_config = BertConfig::from_directory(&directory).unwrap();
+        let config =
+            config(Method::LayerNorm.plan(1)).with_classifier(base_config.sequence_classifier());
+        let bert = burn_bert::load(&directory, &Device::flex()).unwrap();
+        let model = adapted(bert, &config);
+        let names = base_config.family.classifier();
+        let hidden = names.hidden;
+        let modules = [
+            ("linear", Some(names.output)),
+            ("hidden", hidden.map(|it| it.name)),
+            ("norm", hidden.and_then(|it| it.norm)),
+        ];
+        let mut tensors = Tensors::new();
+        for (own, module) in modules {
+            let kinds = if own == "norm" { ["gamma", "beta"] } else { ["weight", "bias"] };
+            for (kind, stored_kind) in kinds.into_iter().zip(["weight", "bias"]) {
                 let path = format!("task.head.{own}.{kind}");
-                let data = from_torch(&path, &stored[&format!("{name}.{kind}")]);
-                (path, data)
-            })
-        });
-        let model = with_tensors(model, tensors.collect());
-        let found = model.forward(&texts(family, &Device::flex())).into_data();
-        check_near(&found, logits, family.name());
+                let data = module.and_then(|module| stored.get(&format!("{module}.{stored_kind}")));
+                tensors.extend(data.map(|data| (path.clone(), from_torch(&path, data))));
+            }
+        }
+        let model = with_tensors(model, tensors);
+        let found = model.forward(&input(&outputs, "", &Device::flex())).into_data();
+        check_near(&found, logits, &directory.display().to_string());
+        compared += 1;
+    }
+    assert!(compared >= 10, "{compared}");
+}
+
+#[test]
+fn a_head_that_the_checkpoint_has_starts_with_its_values() {
+    for name in ["modernbert", "modernbert-biases"] {
+        let directory = path("../../../burn-bert/tests/fixtures/families").join(name);
+        let bert = burn_bert::load(&directory, &Device::flex()).unwrap();
+        let stored = read(directory.join("model.safetensors"));
+        let whole = config(Method::Lora.plan(1)).with_classifier(bert.sequence_classifier());
+        let head = all_tensors(&adapted(bert.clone(), &whole).task.head);
+        let weight = from_torch("hidden.weight", &stored["head.dense.weight"]);
+        assert_eq!(head["hidden.weight"], weight, "{name}");
+        assert_eq!(head.get("hidden.bias"), stored.get("head.dense.bias"), "{name}");
+        assert_eq!(head["norm.gamma"], stored["head.norm.weight"], "{name}");
+        assert_eq!(head.get("norm.beta"), stored.get("head.norm.bias"), "{name}");
+        // Another layer starts with random values.
+        let other = TaskAdapterConfig { head_hidden: Some(Activation::Tanh), ..whole };
+        let other = all_tensors(&adapted(bert, &other).task.head);
+        assert_ne!(other["hidden.weight"], weight, "{name}");
     }
 }
 
@@ -151,7 +192,7 @@ fn adapters_of_every_family_compose() {
         assert_eq!(logits, expected, "{family:?}");
 
         let tasks = vec![one.task.clone(), two.task.clone()];
-        let fused = config(Method::Fusion.plan(0)).with_classifier_of(family);
+        let fused = config(Method::Fusion.plan(0)).with_classifier(classifier(family));
         let bert = base(family, &device);
         let fused = AdaptedBert::new(bert.clone(), fuse(&fused, tasks, &bert).unwrap()).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -201,7 +242,7 @@ fn answers_are_learned_on_every_family_with_a_base_in_half_precision() {
     for family in Family::all() {
         let bert = base(family, &device).with_precision(Precision::Bf16);
         let config = TaskAdapterConfig::new(Method::Houlsby.plan(4), HeadKind::Span);
-        let mut model = adapted(bert, &config.with_classifier_of(family));
+        let mut model = adapted(bert, &config.with_classifier(classifier(family)));
         let spans = Tensor::<2, Int>::from_data([[1, 2], [3, 3], [0, 0], [4, 9]], &device);
         let mut optimizer = AdamConfig::new().init();
         let mut losses = Vec::new();

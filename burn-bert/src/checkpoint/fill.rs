@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -11,12 +12,15 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use crate::bert::Bert;
 use crate::config::{BertConfig, Positions};
 use crate::error::{BertError, TensorProblem, WeightsError};
+use crate::families::PretrainedHead;
 use crate::insertion::EncoderPart;
 
 /// The tensors of a checkpoint, with the names and the layout of its format.
 pub(super) struct Checkpoint {
     /// The encoder's tensors, without those of heads.
     pub(super) tensors: Vec<Stored>,
+    /// Those of the hidden layer of the family's classifier; a path is a field of [`PretrainedHead`].
+    pub(super) head: Vec<Stored>,
     /// Bytes of the files.
     pub(super) bytes: u64,
     /// The name of the parameter at a path.
@@ -80,7 +84,7 @@ pub(super) fn fill(
     checkpoint: Checkpoint,
     device: &Device,
 ) -> Result<Bert, BertError> {
-    let Checkpoint { tensors, bytes, name_of, is_transposed } = checkpoint;
+    let Checkpoint { tensors, head, bytes, name_of, is_transposed } = checkpoint;
     check_expansion(directory, &tensors, bytes)?;
     check_layers(directory, &tensors, config)?;
     let mut problems = Vec::new();
@@ -130,7 +134,7 @@ pub(super) fn fill(
 
     let mut filler =
         Filler { stored, is_transposed, path: Vec::new(), error: None, problems: Vec::new() };
-    let bert = bert.map(&mut filler);
+    let mut bert = bert.map(&mut filler);
     if let Some(error) = filler.error {
         return Err(error);
     }
@@ -138,7 +142,46 @@ pub(super) fn fill(
         let (directory, problems) = (directory.to_owned(), filler.problems);
         return Err(WeightsError::Tensors { directory, problems }.into());
     }
+    bert.pretrained_head = pretrained_head(config, directory, &head)?.map(Arc::new);
     Ok(bert)
+}
+
+/// The hidden layer of the family's classifier, if transformers starts with that of a checkpoint and all of it is there.
+fn pretrained_head(
+    config: &BertConfig,
+    directory: &Path,
+    stored: &[Stored],
+) -> Result<Option<PretrainedHead>, BertError> {
+    let Some(layer) = config.sequence_classifier().hidden else { return Ok(None) };
+    let Some(norm) = layer.norm else { return Ok(None) };
+    let width = config.hidden_size;
+    let read = |path: &str, shape: &[usize]| -> Result<Option<TensorData>, BertError> {
+        let is_it = |stored: &&Stored| {
+            stored.path == path && stored.shape == shape && stored.not_floats.is_none()
+        };
+        let Some(stored) = stored.iter().find(is_it) else { return Ok(None) };
+        let data = (stored.read)()?.convert_dtype(DType::F32);
+        if is_finite(&data) {
+            return Ok(Some(data));
+        }
+        let problems = vec![TensorProblem::NotFinite { name: stored.name.clone() }];
+        Err(WeightsError::Tensors { directory: directory.to_owned(), problems }.into())
+    };
+    let (weight, gamma) = (read("weight", &[width, width])?, read("gamma", &[width])?);
+    let (bias, beta) = (read("bias", &[width])?, read("beta", &[width])?);
+    let (bias, beta) = (bias.filter(|_| layer.has_bias), beta.filter(|_| norm.has_bias));
+    let is_whole = bias.is_some() == layer.has_bias && beta.is_some() == norm.has_bias;
+    let head = weight.zip(gamma).filter(|_| is_whole);
+    Ok(head.map(|(weight, gamma)| PretrainedHead {
+        weight: transposed(&weight),
+        bias,
+        gamma,
+        beta,
+    }))
+}
+
+fn is_finite(data: &TensorData) -> bool {
+    data.as_slice::<f32>().is_ok_and(|numbers| numbers.iter().all(|x| x.is_finite()))
 }
 
 /// Refuses tensors that need far more memory than their files have bytes: a view in a pickle, or overlapping tensors of
@@ -273,7 +316,7 @@ impl ModuleMapper for Filler {
                 return param;
             }
         };
-        if !data.as_slice::<f32>().is_ok_and(|numbers| numbers.iter().all(|x| x.is_finite())) {
+        if !is_finite(&data) {
             self.problems.push(TensorProblem::NotFinite { name: stored.name });
             return param;
         }

@@ -52,13 +52,19 @@ pub(super) fn read(directory: &Path, family: Family) -> Result<Checkpoint, BertE
         }
     }
     let prefix = prefix(directory, &tensors, family)?;
+    let root = prefix.strip_suffix(family.checkpoint_prefix()).unwrap_or(&prefix);
+    let head = tensors.iter().filter_map(|stored| {
+        let path = head_path(family, stored.name.strip_prefix(root)?)?.to_owned();
+        Some(Stored { path, ..stored.clone() })
+    });
+    let head = head.collect();
     let tensors = tensors.into_iter().filter_map(|stored| {
         let paths = paths_of(family, stored.name.strip_prefix(&prefix)?)?;
         Some(stored.split(paths))
     });
     let tensors = tensors.flatten().collect();
     let name_of = Box::new(move |path: &str| name_of(family, path));
-    Ok(Checkpoint { tensors, bytes, name_of, is_transposed })
+    Ok(Checkpoint { tensors, head, bytes, name_of, is_transposed })
 }
 
 const WHOLE: &str = "model.safetensors";
@@ -218,6 +224,20 @@ fn path_of(family: Family, name: &str) -> Option<String> {
         Some((site, "bias")) => format!("{site}.layer_norm.beta"),
         _ => path,
     })
+}
+
+/// The field of a [`PretrainedHead`](crate::PretrainedHead) that a tensor is, by its name without the prefix of a model
+/// around.
+fn head_path(family: Family, name: &str) -> Option<&'static str> {
+    let hidden = family.classifier().hidden?;
+    let (module, kind) = name.rsplit_once('.')?;
+    match kind {
+        "weight" if module == hidden.name => Some("weight"),
+        "bias" if module == hidden.name => Some("bias"),
+        "weight" if module == hidden.norm? => Some("gamma"),
+        "bias" if module == hidden.norm? => Some("beta"),
+        _ => None,
+    }
 }
 
 /// The name of a parameter in the checkpoint.

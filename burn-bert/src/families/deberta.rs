@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::Rule::Used;
-use super::keys::{COMMON, HEAD, Keys, SIZES, TOKEN_ID, default};
+use super::keys::Rule::{Used, UsedIf};
+use super::keys::{ACTIVATIONS, COMMON, HEAD, Keys, SIZES, TOKEN_ID, default, is_activation};
 use super::{CheckpointNames, ClassifierHidden, ClassifierNames, FamilyFiles};
 use crate::bert::Bert;
 use crate::config::HiddenActivation;
@@ -27,7 +27,7 @@ const KEYS: Keys = &[
     ("conv_groups", Used),
     ("conv_act", Used),
     ("pooler_hidden_size", HEAD),
-    ("pooler_hidden_act", HEAD),
+    ("pooler_hidden_act", UsedIf(is_activation, ACTIVATIONS)),
     ("pooler_dropout", HEAD),
     ("legacy", HEAD),
     ("summary_type", HEAD),
@@ -79,6 +79,7 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
         }),
         output: "classifier",
         question_answering: "DebertaV2ForQuestionAnswering",
+        span_output: "qa_outputs",
         encoder: "DebertaV2Model",
     },
 };
@@ -139,6 +140,8 @@ fn read(json: &mut Map<String, Value>) {
     let positions = if is_biased { "absolute" } else { "none" };
     json.insert("position_embedding_type".to_owned(), positions.into());
     json.insert("projects_embeddings_before_norm".to_owned(), true.into());
+    let activation = json.remove("pooler_hidden_act").unwrap_or_else(|| "gelu".into());
+    json.insert("classifier".to_owned(), json!({ "activation": activation }));
     json.insert("has_pooler".to_owned(), false.into());
 }
 
@@ -164,6 +167,7 @@ fn write(json: &mut Map<String, Value>) {
     let relative = take("relative_attention");
     let terms = take("score_terms").as_u64().unwrap_or(1);
     let convolution = take("convolution");
+    let activation = take("classifier")["activation"].clone();
     json.insert("position_biased_input".to_owned(), is_biased.into());
     json.insert("relative_attention".to_owned(), relative.is_object().into());
     let has = |term: &str| relative[term] == json!(true);
@@ -182,6 +186,7 @@ fn write(json: &mut Map<String, Value>) {
             json.insert(key.to_owned(), value);
         }
     };
+    set("pooler_hidden_act", activation, "gelu".into());
     if relative.is_object() {
         let span = relative["span"].clone();
         let (buckets, largest) = match relative["max_distance"].clone() {

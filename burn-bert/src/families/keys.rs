@@ -2,13 +2,18 @@
 //!
 //! <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/configuration_utils.py>
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
+
+use crate::config::HiddenActivation;
 
 /// How a key is handled.
 #[derive(Clone, Copy)]
 pub(crate) enum Rule {
     /// It is used.
     Used,
+    /// It is used; only values that pass the test are supported, which the text describes.
+    UsedIf(fn(&Value) -> bool, &'static str),
     /// It does not change the encoder's result, for this reason.
     #[expect(dead_code, reason = "documents the table")]
     NoEffect(&'static str),
@@ -24,6 +29,8 @@ pub(crate) type Keys = &'static [(&'static str, Rule)];
 pub(super) const HEAD: Rule = NoEffect("a setting of the head, which belongs to a task");
 pub(super) const TOKEN_ID: Rule =
     NoEffect("the tokenizer has the ids of special tokens, and padding is masked");
+/// The activations of [`is_activation`].
+pub(super) const ACTIVATIONS: &str = "gelu, gelu_new, relu, silu or tanh";
 pub(super) const ABSOLUTE: Rule = Only(is_absolute, "absolute");
 const GENERATION: Rule = NoEffect("a setting of text generation");
 const OUTPUT: Rule = NoEffect("which values transformers returns");
@@ -163,4 +170,8 @@ pub(super) fn is_empty(value: &Value) -> bool {
 
 fn is_absolute(value: &Value) -> bool {
     value == "absolute"
+}
+
+pub(super) fn is_activation(value: &Value) -> bool {
+    HiddenActivation::deserialize(value).is_ok()
 }

@@ -5,11 +5,17 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::config::{BertConfig, HiddenActivation};
+use crate::config::BertConfig;
 use crate::paths::ModulePaths;
 use keys::Keys;
 
+pub use classifier::{
+    ClassifierConfig, ClassifierHidden, ClassifierLayer, ClassifierNames, ClassifierNorm,
+    ClassifierPooling, PretrainedHead, SequenceClassifier,
+};
+
 mod bert;
+mod classifier;
 mod deberta;
 mod distilbert;
 mod electra;
@@ -92,32 +98,6 @@ pub(crate) struct Joined {
     pub(crate) name: &'static str,
     /// The pieces of the parameters' paths.
     pub(crate) parts: [&'static str; 3],
-}
-
-/// The head of the class for sequence classification in transformers.
-#[derive(Debug, Clone, Copy)]
-pub struct ClassifierNames {
-    /// Name of the class: `RobertaForSequenceClassification`.
-    pub architecture: &'static str,
-    /// Its hidden layer on the first token; without one, it reads the pooler.
-    pub hidden: Option<ClassifierHidden>,
-    /// Name of the last layer: `classifier.out_proj`.
-    pub output: &'static str,
-    /// Name of the class for question answering, whose head is `qa_outputs`.
-    pub question_answering: &'static str,
-    /// Name of the class without a head.
-    pub encoder: &'static str,
-}
-
-/// The hidden layer of a sequence classifier: a square matrix and an activation, on the first token.
-#[derive(Debug, Clone, Copy)]
-pub struct ClassifierHidden {
-    /// Its name in the checkpoint: `classifier.dense`.
-    pub name: &'static str,
-    /// After it.
-    pub activation: HiddenActivation,
-    /// The name of a LayerNorm after the activation: `head.norm`.
-    pub norm: Option<&'static str>,
 }
 
 impl Family {

@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::Rule::{NoEffect, Only, Used};
-use super::keys::{COMMON, HEAD, Keys, TOKEN_ID, default, rename};
+use super::keys::Rule::{NoEffect, Only, Used, UsedIf};
+use super::keys::{ACTIVATIONS, COMMON, HEAD, Keys, TOKEN_ID, default, is_activation, rename};
 use super::{CheckpointNames, ClassifierHidden, ClassifierNames, FamilyFiles, Joined};
 use crate::bert::Bert;
 use crate::config::HiddenActivation;
@@ -41,10 +41,10 @@ const KEYS: Keys = &[
     ("position_embedding_type", NoEffect("unused by transformers, but in published files")),
     ("layer_norm_eps", NoEffect("unused by transformers, but in published files")),
     ("decoder_bias", HEAD),
-    ("classifier_pooling", HEAD),
+    ("classifier_pooling", UsedIf(is_pooling, "cls or mean")),
     ("classifier_dropout", HEAD),
-    ("classifier_bias", HEAD),
-    ("classifier_activation", HEAD),
+    ("classifier_bias", Used),
+    ("classifier_activation", UsedIf(is_activation, ACTIVATIONS)),
     ("sparse_prediction", HEAD),
     ("sparse_pred_ignore_index", HEAD),
     ("pad_token_id", TOKEN_ID),
@@ -104,6 +104,7 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
         }),
         output: "classifier",
         question_answering: "ModernBertForQuestionAnswering",
+        span_output: "classifier",
         encoder: "ModernBertModel",
     },
 };
@@ -122,6 +123,9 @@ fn read(json: &mut Map<String, Value>) {
     default(json, "local_rope_theta", 10_000.0);
     default(json, "local_attention", 128);
     default(json, "global_attn_every_n_layers", 3);
+    default(json, "classifier_pooling", "cls");
+    default(json, "classifier_activation", "gelu");
+    default(json, "classifier_bias", false);
     for (name, own) in NAMES {
         rename(json, name, own);
     }
@@ -136,10 +140,16 @@ fn read(json: &mut Map<String, Value>) {
     let width = take("local_attention");
     let window = width.as_u64().map_or(width, |width| (width / 2).into());
     let global_every = take("global_attn_every_n_layers");
+    let classifier = json!({
+        "pooling": take("classifier_pooling"),
+        "activation": take("classifier_activation"),
+        "has_bias": take("classifier_bias"),
+    });
     let rotary = json!({ "rotary": { "global_theta": global_theta, "local_theta": local_theta } });
     for (key, value) in [
         ("position_embedding_type", rotary),
         ("local_attention", json!({ "window": window, "global_every": global_every })),
+        ("classifier", classifier),
         ("norm_position", "pre".into()),
         ("output_dropout", "before-projection".into()),
         ("gated_feed_forward", true.into()),
@@ -162,6 +172,7 @@ fn write(json: &mut Map<String, Value>) {
         ["global_theta", "local_theta"].map(|theta| rotary["rotary"][theta].clone());
     // Without a value, that of the other layers.
     let local_theta = if local_theta == global_theta { Value::Null } else { local_theta };
+    let classifier = take("classifier");
     let local = take("local_attention");
     let width = local["window"].as_u64().map(|window| 2 * window);
     for (key, value) in [
@@ -169,6 +180,9 @@ fn write(json: &mut Map<String, Value>) {
         ("local_rope_theta", local_theta),
         ("local_attention", width.into()),
         ("global_attn_every_n_layers", local["global_every"].clone()),
+        ("classifier_pooling", classifier["pooling"].clone()),
+        ("classifier_activation", classifier["activation"].clone()),
+        ("classifier_bias", classifier["has_bias"].clone()),
     ] {
         json.insert(key.to_owned(), value);
     }
@@ -181,4 +195,8 @@ fn write(json: &mut Map<String, Value>) {
     for (name, own) in NAMES {
         rename(json, own, name);
     }
+}
+
+fn is_pooling(value: &Value) -> bool {
+    value == "cls" || value == "mean"
 }

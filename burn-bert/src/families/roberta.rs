@@ -34,6 +34,7 @@ pub(super) const ROBERTA: FamilyFiles = FamilyFiles {
         }),
         output: "classifier.out_proj",
         question_answering: "RobertaForQuestionAnswering",
+        span_output: "qa_outputs",
         encoder: "RobertaModel",
     },
 };

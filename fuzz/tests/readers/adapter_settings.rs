@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use burn_adapters::interchange::{adapter_hub, peft};
-use burn_bert::Family;
 use fuzz::Harness;
 
 use crate::files::{JSON, adapter_fixtures, base};
@@ -22,9 +21,10 @@ fn adapter_hub_settings() {
 #[test]
 fn adapter_hub_head() {
     let path = Path::new("head_config.json");
+    let bert = base("burn-adapters/tests/fixtures/base");
     let seeds = adapter_fixtures("adapters", "head_config.json");
     Harness { name: "adapter_hub_head", seeds: &seeds, memory: JSON }
-        .run(|bytes| adapter_hub::parse_head(path, bytes, Family::Bert).is_ok());
+        .run(|bytes| adapter_hub::parse_head(path, bytes, &bert).is_ok());
 }
 
 #[test]

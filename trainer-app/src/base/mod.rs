@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use burn_adapters::file::native::BaseIdentity;
-use burn_bert::{BertConfig, Family};
+use burn_bert::BertConfig;
 use glue_data::TextEncoder;
 use sha2::{Digest, Sha256};
 
@@ -250,10 +250,10 @@ impl Base {
         Ok(Some(config.longest_text()))
     }
 
-    /// The family of a base on this machine; `None` for others, and for those that cannot be read.
-    pub fn family_of(name: &str) -> Option<Family> {
+    /// The configuration of a base on this machine; `None` for others, and for those that cannot be read.
+    pub fn config_of(name: &str) -> Option<BertConfig> {
         let base = Self::find(name).ok()??;
-        Some(BertConfig::from_directory(base.directory()).ok()?.family)
+        BertConfig::from_directory(base.directory()).ok()
     }
 
     /// Prints a warning once, however often the base is read.

@@ -58,7 +58,8 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
     outln!("method    {}", metadata.method);
     print_plan(&header.config.plan)?;
     if let Some(activation) = header.config.head_hidden {
-        outln!("head      a hidden layer with {}", activation.name());
+        let norm = if header.config.head_norm.is_some() { " and a LayerNorm" } else { "" };
+        outln!("head      a hidden layer with {}{norm}", activation.name());
     }
     if !header.config.fused.is_empty() {
         outln!("fuses     {} adapters, included in the file", header.config.fused.len());

@@ -62,7 +62,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     let base = shared.base(&config.model)?;
     let has_default_classifier = resumed.is_none()
         && args.config.is_none()
-        && !["pooling", "head_hidden"].iter().any(|field| args.model.has(field));
+        && !["pooling", "head_hidden", "head_norm"].iter().any(|field| args.model.has(field));
     if has_default_classifier && base.bert().pooler().is_none() {
         config.model.replace_pooler();
     }

@@ -39,8 +39,7 @@ impl Run {
         let bert = base.bert();
         insertion_cost::check(&config.plan(), &base.config)?;
         let task_config = TaskAdapterConfig::new(config.plan(), head_kind(&data.source.kind()))
-            .with_pooling(config.model.pooling)
-            .with_head_hidden(config.model.head_hidden)
+            .with_head_layers(config.model.classifier_on(&base.config))
             .with_head_dropout(base.config.hidden_dropout_prob)
             .with_seed(glue_data::derive_seed(config.seed, "task"));
         let adapter = if config.model.fuse.is_empty() {

@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow, bail, ensure};
 use burn_adapters::{InnerNorm, Method};
 use burn_bert::Precision;
 
+use super::model::HeadNormKind;
 use super::run::RunConfig;
 use crate::run_config::limits;
 
@@ -42,6 +43,11 @@ impl RunConfig {
                 path.display()
             );
         }
+        ensure!(
+            model.head_norm == HeadNormKind::None || model.head_hidden.is_some(),
+            "the norm of the classifier follows its hidden layer, and there is none; leave out --head-norm, or give \
+             --head-hidden"
+        );
         self.check_insertions()?;
         ensure!(
             model.precision == Precision::F32 || !self.plan().trains_base(),

@@ -3,7 +3,7 @@
 use burn_adapters::{ClassifierHead, Method, Pooling};
 use burn_bert::Precision;
 
-use super::model::ModelConfig;
+use super::model::{HeadNormKind, ModelConfig};
 use super::run::{RunConfig, VERSION};
 use super::task::TaskConfig;
 use super::training::{ActivationCacheMode, Decay, OptimizerKind, TrainingConfig};
@@ -65,6 +65,7 @@ impl RunConfig {
                 combine: None,
                 pooling: default_head(MINILM).pooling,
                 head_hidden: None,
+                head_norm: HeadNormKind::None,
                 max_length: 128,
                 dropout: None,
                 precision: Precision::F32,
@@ -88,15 +89,17 @@ impl RunConfig {
 
     /// Sets the classifier to the base's default.
     pub(crate) fn fit_to_base(&mut self) {
-        let ClassifierHead { pooling, hidden } = default_head(&self.model.base);
-        (self.model.pooling, self.model.head_hidden) = (pooling, hidden);
+        self.model.set_classifier(default_head(&self.model.base));
     }
 
     /// Sets what the task decides: question answering uses longer windows, unless the length was chosen, and no pooling.
     pub(crate) fn fit_to_task(&mut self, keeps_length: bool) {
         if self.task.is_question_answering() {
             self.model.pooling = QUESTION_POOLING;
-            self.model.head_hidden = None;
+            // A family whose layers end in a LayerNorm has them in its class for question answering too.
+            if self.model.head_norm == HeadNormKind::None {
+                self.model.head_hidden = None;
+            }
             if !keeps_length {
                 self.model.max_length = QUESTION_LENGTH;
             }
@@ -116,7 +119,10 @@ pub(crate) fn needs_base(base: &str) -> bool {
 /// that cannot be read, counts as BERT.
 fn default_head(base: &str) -> ClassifierHead {
     if base == MINILM {
-        return ClassifierHead { pooling: Pooling::Mean, hidden: None };
+        return ClassifierHead::linear(Pooling::Mean);
     }
-    ClassifierHead::of(Base::family_of(base).unwrap_or_default())
+    let config = Base::config_of(base);
+    config.map_or(ClassifierHead::linear(Pooling::Pooler), |config| {
+        config.sequence_classifier().into()
+    })
 }

@@ -16,7 +16,7 @@ mod training;
 
 pub(crate) use defaults::{QUESTION_POOLING, needs_base};
 pub(crate) use fields::fields;
-pub use model::ModelConfig;
+pub use model::{HeadNormKind, ModelConfig};
 pub use run::RunConfig;
 pub use task::{CustomTaskConfig, TaskConfig};
 pub use training::{ActivationCacheMode, Decay, OptimizerKind, TrainingConfig};

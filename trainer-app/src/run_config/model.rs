@@ -5,10 +5,10 @@
 use std::path::PathBuf;
 
 use burn_adapters::{
-    Activation, AdapterPlan, BottleneckConfig, Combine, InnerNorm, Layers, Method, Pooling, Sites,
-    TrainableBase,
+    Activation, AdapterPlan, BottleneckConfig, ClassifierHead, Combine, HeadNorm, InnerNorm,
+    Layers, Method, Pooling, Sites, TrainableBase,
 };
-use burn_bert::Precision;
+use burn_bert::{BertConfig, Precision};
 use clap::Args;
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
@@ -101,6 +101,11 @@ pub struct ModelConfig {
     )]
     // The whole path keeps clap from taking the option for a flag that may be absent: `none` is a value.
     pub head_hidden: std::option::Option<Activation>,
+    /// Norm after the hidden layer of the classifier: none or layer
+    /// [default: layer for ModernBERT, else none]
+    #[arg(long, value_name = "NORM", value_parser = by_name::<HeadNormKind>)]
+    #[serde(default, skip_serializing_if = "HeadNormKind::is_none")]
+    pub head_norm: HeadNormKind,
     /// Maximum length of a text in tokens; longer texts are truncated
     /// [default: 128; squad: windows of 384]
     #[arg(long, value_name = "TOKENS", value_parser = limits::MAX_LENGTH)]
@@ -115,6 +120,32 @@ pub struct ModelConfig {
     #[arg(long, value_name = "NAME")]
     #[serde(default, skip_serializing_if = "is_single")]
     pub precision: Precision,
+}
+
+/// The norm after the hidden layer of a classifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadNormKind {
+    /// No norm.
+    #[default]
+    None,
+    /// A LayerNorm with the base's ε.
+    Layer,
+}
+
+impl HeadNormKind {
+    /// The name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Layer => "layer",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 impl ModelConfig {
@@ -135,9 +166,13 @@ impl ModelConfig {
             Pooling::FirstToken => "the first token",
             Pooling::Mean => "the mean of the tokens",
         };
+        let norm = match self.head_norm {
+            HeadNormKind::None => "",
+            HeadNormKind::Layer => ", a LayerNorm",
+        };
         let hidden = self
             .head_hidden
-            .map(|activation| format!("a hidden layer with {} and ", activation.name()));
+            .map(|activation| format!("a hidden layer with {}{norm} and ", activation.name()));
         format!("{}a linear layer on {input}", hidden.unwrap_or_default())
     }
 
@@ -148,10 +183,39 @@ impl ModelConfig {
         }
     }
 
-    /// Sets the pooling. A hidden layer that is the default of another is left out.
+    /// Sets what the classifier reads, and its layers.
+    pub(crate) fn set_classifier(&mut self, classifier: ClassifierHead) {
+        self.pooling = classifier.pooling;
+        self.head_hidden = classifier.hidden;
+        self.head_norm =
+            if classifier.norm.is_some() { HeadNormKind::Layer } else { HeadNormKind::None };
+    }
+
+    /// What the classifier reads, and its layers, on a base of this configuration, from which the numbers of a LayerNorm
+    /// are.
+    pub(crate) fn classifier_on(&self, base: &BertConfig) -> ClassifierHead {
+        let linear = ClassifierHead::linear(self.pooling);
+        let layers = ClassifierHead { hidden: self.head_hidden, ..linear };
+        if self.head_norm == HeadNormKind::None {
+            return layers;
+        }
+        let of_base = ClassifierHead::from(base.sequence_classifier());
+        let norm = HeadNorm { epsilon: base.layer_norm_eps, bias: base.norm_bias };
+        ClassifierHead { norm: Some(norm), hidden_bias: of_base.hidden_bias, ..layers }
+    }
+
+    /// Sets the pooling; layers that are the default of another are left out.
     pub(crate) fn set_pooling(&mut self, pooling: Pooling) {
         if pooling != self.pooling {
-            (self.pooling, self.head_hidden) = (pooling, None);
+            self.pooling = pooling;
+            self.leave_layers_out();
+        }
+    }
+
+    /// Leaves out layers that were the default of another pooling. Those that end in a LayerNorm are that of any text.
+    pub(crate) fn leave_layers_out(&mut self) {
+        if self.head_norm == HeadNormKind::None || self.pooling == Pooling::Pooler {
+            self.set_classifier(ClassifierHead::linear(self.pooling));
         }
     }
 

@@ -243,7 +243,7 @@ impl Grid {
         for config in &mut configs {
             // A hidden layer that is the default belongs to the default pooling.
             if config.model.pooling != pooling && !self.settings.contains_key("head_hidden") {
-                config.model.head_hidden = None;
+                config.model.leave_layers_out();
             }
             config.fit_to_task(self.settings.contains_key("max_length"));
             // All layers are the default.

@@ -113,11 +113,15 @@ fn a_run_of_every_family_goes_on_after_a_kill_to_the_same_bits() {
 }
 
 /// The settings of a run's classifier, as its `config.toml` has them.
-fn classifier(desk: &Desk, run: &str) -> [Option<String>; 2] {
+fn classifier(desk: &Desk, run: &str) -> [Option<String>; 3] {
     let config = std::fs::read_to_string(desk.path(run).join("config.toml")).unwrap();
     let config: toml::Table = config.parse().unwrap();
-    ["pooling", "head_hidden"]
+    ["pooling", "head_hidden", "head_norm"]
         .map(|key| Some(config["model"].get(key)?.as_str().unwrap().to_owned()))
+}
+
+fn settings(values: [Option<&str>; 3]) -> [Option<String>; 3] {
+    values.map(|value| value.map(str::to_owned))
 }
 
 #[test]
@@ -127,10 +131,10 @@ fn the_default_classifier_of_every_family_is_that_of_its_class_in_transformers()
         let desk = desk(family);
         desk.says(&format!("{TRAIN} --method lora --name own"));
         let base = BertConfig::from_directory(&desk.path("base")).unwrap();
-        let names = base.family.classifier();
-        let layer = names.hidden.unwrap();
-        let hidden = Activation::from(layer.activation).name();
-        let expected = ["first-token", hidden].map(|value| Some(value.to_owned()));
+        let layer = base.sequence_classifier().hidden.unwrap();
+        let hidden = Some(Activation::from(layer.activation).name());
+        let norm = layer.norm.map(|_| "layer");
+        let expected = settings([Some("first-token"), hidden, norm]);
         assert_eq!(classifier(&desk, "runs/rows/own"), expected, "{name}");
 
         desk.says(
@@ -138,12 +142,14 @@ fn the_default_classifier_of_every_family_is_that_of_its_class_in_transformers()
         );
         let written = std::fs::read(desk.path("merged/config.json")).unwrap();
         let written: Value = serde_json::from_slice(&written).unwrap();
-        // No head here has a norm.
-        let class = if layer.norm.is_some() { names.encoder } else { names.architecture };
+        let class = base.family.classifier().architecture;
         assert_eq!(written["architectures"][0], class, "{name}");
 
         desk.says(&format!("{TRAIN} --pooling mean --method lora --name mean"));
-        assert_eq!(classifier(&desk, "runs/rows/mean"), [Some("mean".to_owned()), None], "{name}");
+        // Layers that end in a LayerNorm are those of ModernBERT's class for either pooling.
+        let hidden = hidden.filter(|_| norm.is_some());
+        let expected = settings([Some("mean"), hidden, norm]);
+        assert_eq!(classifier(&desk, "runs/rows/mean"), expected, "{name}");
     }
 }
 
@@ -151,14 +157,14 @@ fn the_default_classifier_of_every_family_is_that_of_its_class_in_transformers()
 fn a_bert_without_a_pooler_gets_one_that_trains() {
     let desk = Desk::new();
     desk.says(&format!("{TRAIN} --name with"));
-    assert_eq!(classifier(&desk, "runs/rows/with"), [Some("pooler".to_owned()), None]);
+    assert_eq!(classifier(&desk, "runs/rows/with"), settings([Some("pooler"), None, None]));
     let weights = desk.path("base").join("model.safetensors");
     let bytes = std::fs::read(&weights).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
     let kept = tensors.into_iter().filter(|(name, _)| !name.contains("pooler"));
     safetensors::serialize_to_file(kept, None, &weights).unwrap();
     desk.says(&format!("{TRAIN} --name without"));
-    let expected = ["first-token", "tanh"].map(|value| Some(value.to_owned()));
+    let expected = settings([Some("first-token"), Some("tanh"), None]);
     assert_eq!(classifier(&desk, "runs/rows/without"), expected);
 }
 

@@ -111,6 +111,11 @@ fn label_ids(kind: &HeadKind) -> Map<String, Value> {
 /// The `config` for a model's head.
 pub(super) fn settings(model: &AdaptedBert, kind: &HeadKind) -> Result<Value, AdapterError> {
     let config = model.task.config();
+    if config.head_norm.is_some() || !config.head_hidden_bias {
+        return Err(
+            unsupported("a head with a LayerNorm, or with a hidden layer without bias").into()
+        );
+    }
     let pooler = match (config.pooling, kind) {
         (_, HeadKind::Span) => {
             return Err(unsupported("a head that finds answers in texts").into());

@@ -51,7 +51,7 @@ pub fn read(
     labels: Option<Vec<String>>,
 ) -> Result<Imported, AdapterError> {
     let base = shape(&bert);
-    let base_names = BaseNames::new(bert.family());
+    let base_names = BaseNames::new(&bert);
     let config_path = directory.join(CONFIG);
     let fusion = directory.join(FUSION_CONFIG);
     if fusion.is_file() && !config_path.is_file() {
@@ -72,7 +72,7 @@ pub fn read(
     } else {
         None
     };
-    let fresh = head.is_none().then_some("head.");
+    let fresh: &[&str] = if head.is_none() { &["head."] } else { &[] };
     let head = match (head, labels) {
         (Some(mut head), Some(labels)) => {
             head.kind = head.kind.relabeled(labels)?;
@@ -94,7 +94,7 @@ pub fn read(
         }
     };
 
-    if fresh.is_none() {
+    if fresh.is_empty() {
         check_sizes(&path, &plan, head.kind.outputs(), &tensors)?;
     } else {
         check_sizes(&path, &plan, 1, &tensors)?;
@@ -125,13 +125,13 @@ pub fn parse_settings(
     plan_of(Settings::parse(path, bytes)?, bert.family(), shape(bert))
 }
 
-/// What a head predicts, from the bytes of a `head_config.json` for a base of a family.
+/// What a head predicts, from the bytes of a `head_config.json` for a base.
 ///
 /// # Errors
 /// If they are not JSON, or a setting is not supported.
-pub fn parse_head(path: &Path, bytes: &[u8], family: Family) -> Result<HeadKind, AdapterError> {
+pub fn parse_head(path: &Path, bytes: &[u8], bert: &Bert) -> Result<HeadKind, AdapterError> {
     let settings = Settings::parse(path, bytes)?;
-    HubHead::from_settings(settings, BaseNames::new(family)).map(|head| head.kind)
+    HubHead::from_settings(settings, BaseNames::new(bert)).map(|head| head.kind)
 }
 
 fn shape(bert: &Bert) -> BaseShape {
@@ -260,7 +260,7 @@ pub fn write_directory(
     }
     let base = shape(&model.bert);
     let family = model.bert.family();
-    let (base_names, family_names) = (BaseNames::new(family), supported(family)?);
+    let (base_names, family_names) = (BaseNames::new(&model.bert), supported(family)?);
     let task = model.task.config();
     let adapter_settings = config::settings(&task.plan, base)?;
     let head_settings = head::settings(model, head)?;

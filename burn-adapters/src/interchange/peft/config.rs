@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use burn_bert::{Bert, Encoder, Projection};
 use serde_json::{Value, json};
 
+use super::joined::{JoinedLora, PARTS, of_joined};
 use super::targets::{Targets, alike, names};
 use crate::error::{AdapterError, InterchangeError};
 use crate::interchange::base_names::BaseNames;
@@ -44,20 +45,27 @@ const OF_IA3: &[Harmless] = &[("init_ia3_weights", "how weights start that are i
 /// from the base's weights, and again when the adapter is loaded.
 const KEPT_BASE_INITS: [&str; 3] = ["gaussian", "orthogonal", "eva"];
 
-/// The plan for settings.
-pub(super) fn plan(mut settings: Settings, base: &Bert) -> Result<AdapterPlan, AdapterError> {
+/// The plan for settings, and what they say about joined matrices.
+pub(super) fn plan(
+    mut settings: Settings,
+    base: &Bert,
+) -> Result<(AdapterPlan, Option<JoinedLora>), AdapterError> {
     let task_type = settings.text("task_type", SEQUENCE)?;
     if task_type != SEQUENCE {
         return Err(settings.refuse("task_type", &json!(task_type), SEQUENCE));
     }
     let mut plan = AdapterPlan::new(TrainableBase::Nothing);
+    let mut joined = None;
     let kind = settings.text("peft_type", "")?;
     settings.skip(OF_ALL);
-    let names = BaseNames::new(base.family());
+    let names = BaseNames::new(base);
     check_model(&mut settings, names)?;
     check_modules_to_save(&mut settings, names)?;
     match kind.as_str() {
-        "LORA" => plan.lora = Some(read_lora(&mut settings, base)?),
+        "LORA" => {
+            let (lora, of_joined) = read_lora(&mut settings, base)?;
+            (plan.lora, joined) = (Some(lora), Some(of_joined));
+        }
         "IA3" => plan.ia3 = Some(read_ia3(&mut settings, base)?),
         "LN_TUNING" => {
             settings.must_be_off(&["exclude_modules"])?;
@@ -73,7 +81,7 @@ pub(super) fn plan(mut settings: Settings, base: &Bert) -> Result<AdapterPlan, A
         }
     }
     settings.finish()?;
-    Ok(plan)
+    Ok((plan, joined))
 }
 
 const SEQUENCE: &str = "SEQ_CLS";
@@ -125,7 +133,10 @@ fn target_modules(
     Ok((modules, targets))
 }
 
-fn read_lora(settings: &mut Settings, base: &Bert) -> Result<LoraConfig, AdapterError> {
+fn read_lora(
+    settings: &mut Settings,
+    base: &Bert,
+) -> Result<(LoraConfig, JoinedLora), AdapterError> {
     let (rank, alpha) = (settings.size("r", 8)?, settings.number("lora_alpha", 8.0)?);
     check_init(settings)?;
     let only = layers_to_transform(settings, base)?;
@@ -146,11 +157,13 @@ fn read_lora(settings: &mut Settings, base: &Bert) -> Result<LoraConfig, Adapter
         plan.scaling = RankScaling::RankStabilized;
     }
     plan.dora = settings.flag("use_dora", false)?.then_some(DoraFormula::Peft);
+    let joined = JoinedLora {
+        rank: of_joined(settings, "rank_pattern", base)?.unwrap_or(rank),
+        alpha: of_joined(settings, "alpha_pattern", base)?.unwrap_or(alpha),
+    };
     settings.skip(OF_LORA);
     settings.must_be_off(&[
         "bias",
-        "rank_pattern",
-        "alpha_pattern",
         "fan_in_fan_out",
         "exclude_modules",
         "lora_bias",
@@ -164,7 +177,7 @@ fn read_lora(settings: &mut Settings, base: &Bert) -> Result<LoraConfig, Adapter
         // Of releases 0.1 and 0.2.
         "enable_lora",
     ])?;
-    Ok(plan)
+    Ok((plan, joined))
 }
 
 /// Rejects initializations that change the base.
@@ -239,8 +252,9 @@ pub(super) fn settings(
     plan: &AdapterPlan,
     base_name: &str,
     base: &Bert,
+    joined: Option<JoinedLora>,
 ) -> Result<Value, AdapterError> {
-    let names = BaseNames::new(base.family());
+    let names = BaseNames::new(base);
     let (BaseNames { prefix, paths, .. }, n_layers) = (names, base.n_layers());
     let unsupported = |what: &str| InterchangeError::Unsupported {
         format: FORMAT,
@@ -253,7 +267,11 @@ pub(super) fn settings(
             let all = Projection::ALL.into_iter().filter(|at| projections.contains(at));
             all.map(move |projection| format!("{prefix}{}", paths.projection(layer, projection)))
         };
-        (0..n_layers).filter(|layer| layers.contains(*layer)).flat_map(of_layer).collect()
+        let layers = (0..n_layers).filter(|layer| layers.contains(*layer));
+        let mut modules: Vec<String> = layers.flat_map(of_layer).collect();
+        // Query, key and value may be one.
+        modules.dedup();
+        modules
     };
     let common = json!({
         "task_type": "SEQ_CLS",
@@ -285,6 +303,16 @@ pub(super) fn settings(
             });
             if lora.dora.is_some() {
                 settings["use_dora"] = json!(true);
+            }
+            if let Some((joined, name)) = joined.zip(names.joined()) {
+                let has_others = lora.projections.iter().any(|at| !PARTS.contains(at));
+                if !has_others {
+                    (settings["r"], settings["lora_alpha"]) =
+                        (json!(joined.rank), json!(joined.alpha));
+                } else if joined.rank != lora.rank {
+                    settings["rank_pattern"] = json!({ name: joined.rank });
+                    settings["alpha_pattern"] = json!({ name: joined.alpha });
+                }
             }
             settings
         }
@@ -337,6 +365,7 @@ mod tests {
     fn read(settings: &Map<String, Value>) -> Result<AdapterPlan, AdapterError> {
         let config = BertConfig { num_hidden_layers: 2, ..BertConfig::bert_base() };
         plan(Settings::from_map(settings.clone()), &config.init(&Device::flex()))
+            .map(|(plan, _)| plan)
     }
 
     fn harmless(class: &str) -> impl Iterator<Item = &'static str> {

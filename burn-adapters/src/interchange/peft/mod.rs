@@ -5,13 +5,14 @@
 //! <https://github.com/huggingface/peft/tree/v0.18.1/src/peft/tuners>
 
 mod config;
+mod joined;
 mod names;
 mod targets;
 
 use std::path::Path;
 
 use burn::tensor::TensorData;
-use burn_bert::Bert;
+use burn_bert::{Bert, Encoder};
 
 use self::config::FORMAT;
 use self::names::locate;
@@ -43,16 +44,8 @@ pub fn read(
     labels: Option<Vec<String>>,
 ) -> Result<Imported, AdapterError> {
     let settings = Settings::read(&directory.join(CONFIG))?;
-    let names = BaseNames::new(bert.family());
-    if names.has_head_norm() {
-        return Err(InterchangeError::Unsupported {
-            format: "a task",
-            what: format!("the head of {}", names.classifier.architecture),
-            remedy: "its LayerNorm is not supported",
-        }
-        .into());
-    }
-    let plan = config::plan(settings, &bert)?;
+    let names = BaseNames::new(&bert);
+    let (mut plan, joined) = config::plan(settings, &bert)?;
     let path = find(directory, &["adapter_model.safetensors", "adapter_model.bin"])?;
     let mut tensors = Tensors::new();
     for (name, data) in read_tensors(&path)? {
@@ -71,11 +64,23 @@ pub fn read(
         None => HeadKind::unnamed(outputs),
     };
     check_sizes(&path, &plan, outputs, &tensors)?;
+    let tensors = joined::split(tensors, names, &bert, &mut plan, joined).map_err(|joined| {
+        InterchangeError::Setting {
+            path: directory.join(CONFIG),
+            key: "rank_pattern".to_owned(),
+            found: format!("a rank of {} and an α of {}", joined.rank, joined.alpha),
+            expected: "those of the other modules, or a `B` of blocks for query, key and value"
+                .to_owned(),
+        }
+    })?;
     let config = TaskAdapterConfig::new(plan, head.clone())
-        .with_pooling(names.head.pooling)
-        .with_head_hidden(names.head.hidden)
+        .with_classifier(names.head)
         .with_head_dropout(HEAD_DROPOUT);
-    let model = fill(&path, bert, &config, tensors, |path| locate(names, path), None)?;
+    // PEFT saves the last layer alone by default: the layers before it are then those of the base.
+    let keeps_layers =
+        bert.pretrained_head().is_some() && !tensors.keys().any(|name| names.is_hidden(name));
+    let fresh: &[&str] = if keeps_layers { &["head.hidden.", "head.norm."] } else { &[] };
+    let model = fill(&path, bert, &config, tensors, |path| locate(names, path), fresh)?;
     Ok(Imported { model, name: "default".to_owned(), head, warnings: Vec::new() })
 }
 
@@ -84,7 +89,7 @@ pub fn read(
 /// # Errors
 /// If they are not JSON, or a setting is not supported.
 pub fn parse_settings(path: &Path, bytes: &[u8], bert: &Bert) -> Result<AdapterPlan, AdapterError> {
-    config::plan(Settings::parse(path, bytes)?, bert)
+    config::plan(Settings::parse(path, bytes)?, bert).map(|(plan, _)| plan)
 }
 
 /// Writes a model as a directory that `PeftModel.from_pretrained` reads on a sequence classifier of the base's family,
@@ -109,13 +114,15 @@ pub fn write_directory(
             unsupported("a head that reads every token", "use the adapter file itself").into()
         );
     }
-    let names = BaseNames::new(model.bert.family());
+    let names = BaseNames::new(&model.bert);
     if !names.has_classifier(task) {
         let what = format!("a head that is not that of {}", names.classifier.architecture);
         return Err(unsupported(&what, names.remedy()).into());
     }
-    let settings = config::settings(&task.plan, base, &model.bert)?;
-    let tensors: Tensors = tensors_of(directory, FORMAT, model, |path| locate(names, path))?
+    let tensors = tensors_of(directory, FORMAT, model, |path| locate(names, path))?;
+    let (tensors, joined) = joined::join(tensors, names, &model.bert, &task.plan)?;
+    let settings = config::settings(&task.plan, base, &model.bert, joined)?;
+    let tensors: Tensors = tensors
         .into_iter()
         .map(|(name, data)| {
             let encoder = if names.is_of_classifier(&name) { "" } else { names.prefix };

@@ -1,5 +1,6 @@
-//! The names of parameters in `PEFT`, without prefixes.
+//! The names of parameters in `PEFT`, without prefixes; those of joined matrices are the names of their parts.
 
+use super::joined;
 use crate::interchange::base_names::BaseNames;
 use crate::interchange::tensor_mapping::{Axes, TensorLocation};
 
@@ -32,7 +33,9 @@ pub(super) fn locate(base: BaseNames, path: &str) -> Option<TensorLocation> {
     let (projection, name) = rest.split_once('.')?;
     let dense = || {
         let layer = base.linear_layer(projection)?;
-        Some(format!("{}.{index}.{layer}", base.paths.layers))
+        let module = format!("{}.{index}.{layer}", base.paths.layers);
+        let is_joined = base.joined() == Some(layer);
+        Some(if is_joined { joined::part(&module, projection) } else { module })
     };
     match part {
         "low_rank" => factor(name, &dense()?),

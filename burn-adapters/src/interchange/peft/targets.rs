@@ -41,7 +41,7 @@ pub(super) struct Targets {
 impl Targets {
     /// The modules whose full names satisfy `matches`.
     pub(super) fn find(matches: impl Fn(&str) -> bool, bert: &Bert) -> Self {
-        let base = BaseNames::new(bert.family());
+        let base = BaseNames::new(bert);
         let (prefix, paths) = (base.prefix, base.paths);
         let matches = |module: &str| matches(&format!("{prefix}{module}"));
         let of_layer = |layer: usize| -> BTreeSet<Projection> {

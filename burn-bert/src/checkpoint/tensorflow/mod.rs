@@ -45,7 +45,8 @@ pub(super) fn read(directory: &Path) -> Result<Checkpoint, BertError> {
     });
     let tensors = stored.collect();
     // A kernel is `[d_input, d_output]`, as in Burn.
-    Ok(Checkpoint { tensors, bytes, name_of: Box::new(name_of), is_transposed: |_| false })
+    let head = Vec::new();
+    Ok(Checkpoint { tensors, head, bytes, name_of: Box::new(name_of), is_transposed: |_| false })
 }
 
 /// Whether a tensor is part of the training state, not of a model: the optimizer's moments and the step counter.

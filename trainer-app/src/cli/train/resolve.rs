@@ -11,8 +11,8 @@ use super::args::{TaskArgs, TrainArgs};
 use crate::exit::UsageError;
 use crate::run_config::limits;
 use crate::run_config::{
-    ActivationCacheMode, CustomTaskConfig, ModelConfig, OptimizerKind, QUESTION_POOLING, RunConfig,
-    TaskConfig,
+    ActivationCacheMode, CustomTaskConfig, HeadNormKind, ModelConfig, OptimizerKind,
+    QUESTION_POOLING, RunConfig, TaskConfig,
 };
 
 /// What `trainer train` is to do.
@@ -60,14 +60,20 @@ impl TrainJob {
 impl TrainArgs {
     /// Sets what the base and the task decide, except for what the flags set.
     pub(crate) fn fit_to_base(&self, config: &mut RunConfig) {
-        let (pooling, hidden) = (config.model.pooling, config.model.head_hidden);
+        let given = config.model.clone();
         config.fit_to_base();
         config.fit_to_task(self.model.has("max_length"));
         if self.model.has("pooling") {
-            config.model.set_pooling(pooling);
+            config.model.set_pooling(given.pooling);
         }
         if self.model.has("head_hidden") {
-            config.model.head_hidden = hidden;
+            config.model.head_hidden = given.head_hidden;
+            if given.head_hidden.is_none() {
+                config.model.head_norm = HeadNormKind::None;
+            }
+        }
+        if self.model.has("head_norm") {
+            config.model.head_norm = given.head_norm;
         }
     }
 }
@@ -178,7 +184,7 @@ fn derived(config: &RunConfig) -> Vec<(&'static str, String)> {
     fitted.fit_to_base();
     fitted.model.max_length = defaults.model.max_length;
     fitted.fit_to_task(false);
-    let ModelConfig { pooling, head_hidden, max_length, .. } = fitted.model;
+    let ModelConfig { pooling, head_hidden, head_norm, max_length, .. } = fitted.model;
     let training = &defaults.training;
     let mut derived = vec![
         ("epochs", training.epochs.to_string()),
@@ -186,6 +192,7 @@ fn derived(config: &RunConfig) -> Vec<(&'static str, String)> {
         ("decay", format!("{:?}", training.decay)),
         ("pooling", pooling.name().to_owned()),
         ("head_hidden", head_hidden.map_or("none", Activation::name).to_owned()),
+        ("head_norm", head_norm.name().to_owned()),
         ("max_length", max_length.to_string()),
     ];
     if config.model.method.has_size() {
