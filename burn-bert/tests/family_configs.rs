@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use burn_bert::{
-    BertConfig, ConvolutionConfig, Family, HiddenActivation, LocalAttention, Positions,
-    RelativeAttention,
+    BertConfig, ClassifierLayer, ClassifierNorm, ClassifierPooling, ConvolutionConfig, Family,
+    HiddenActivation, LocalAttention, Positions, RelativeAttention, SequenceClassifier,
 };
 use serde_json::{Value, json};
 
@@ -96,6 +96,29 @@ fn modernbert_alternates_local_and_global_attention() {
 }
 
 #[test]
+fn the_settings_of_a_classifier_are_read_and_written() {
+    let changes = json!({
+        "classifier_pooling": "mean", "classifier_activation": "silu", "classifier_bias": true,
+        "norm_bias": true, "norm_eps": 1e-3, "pad_token_id": 0,
+    });
+    let config = read("ModernBertConfig", &changes).unwrap();
+    let norm = Some(ClassifierNorm { epsilon: 1e-3, has_bias: true });
+    let hidden = ClassifierLayer { activation: HiddenActivation::Silu, has_bias: true, norm };
+    let expected = SequenceClassifier { pooling: ClassifierPooling::Mean, hidden: Some(hidden) };
+    assert_eq!(config.sequence_classifier(), expected);
+    // Without its own id of padding, transformers needs a table with the row of the default one.
+    let written = config.to_config_json();
+    for (key, value) in changes.as_object().unwrap() {
+        assert_eq!(written.get(key), Some(value), "{key}");
+    }
+
+    let config = read("DebertaV2Config", &json!({ "pooler_hidden_act": "tanh" })).unwrap();
+    let hidden = config.sequence_classifier().hidden.unwrap();
+    assert_eq!((hidden.activation, hidden.norm), (HiddenActivation::Tanh, None));
+    assert_eq!(config.to_config_json()["pooler_hidden_act"], "tanh");
+}
+
+#[test]
 fn settings_that_are_not_supported_are_refused_by_name() {
     for (class, changes, expected) in [
         ("ModernBertConfig", json!({ "rope_scaling": { "factor": 2.0 } }), "rope_scaling"),
@@ -109,6 +132,13 @@ fn settings_that_are_not_supported_are_refused_by_name() {
         ("ModernBertConfig", json!({ "local_rope_theta": -1.0 }), "local_rope_theta -1"),
         ("ModernBertConfig", json!({ "embedding_dropout": 1.5 }), "embedding_dropout 1.5"),
         ("ModernBertConfig", json!({ "num_attention_heads": 256 }), "expected even heads"),
+        (
+            "ModernBertConfig",
+            json!({ "classifier_pooling": "max" }),
+            "classifier_pooling max, expected cls or mean",
+        ),
+        ("ModernBertConfig", json!({ "classifier_activation": "mish" }), "expected gelu, gelu_new"),
+        ("DebertaV2Config", json!({ "pooler_hidden_act": "mish" }), "pooler_hidden_act mish"),
         (
             "ModernBertConfig",
             json!({ "hidden_activation": "laplace" }),

@@ -51,11 +51,10 @@ pub fn write_directory(
     let (tensors, warnings) = if of_class.is_some() {
         (with_head(encoder, &merged, head, names), Vec::new())
     } else {
-        let (class, remedy) = match head {
-            HeadKind::Span => (names.classifier.question_answering, "train without --head-hidden"),
-            HeadKind::Classification { .. } | HeadKind::Regression => {
-                (names.classifier.architecture, names.remedy())
-            }
+        let (class, remedy) = if *head == HeadKind::Span {
+            (names.classifier.question_answering, "train without --head-hidden")
+        } else {
+            (names.classifier.architecture, names.remedy())
         };
         let warning = format!(
             "the encoder is written without its head, for which {class} has no place; to have both, {remedy}"

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::Rule::{NoEffect, Only, Used, UsedIf};
-use super::keys::{ACTIVATIONS, COMMON, HEAD, Keys, TOKEN_ID, default, is_activation, rename};
+use super::keys::{ACTIVATIONS, COMMON, HEAD, Keys, default, is_activation, rename};
 use super::{CheckpointNames, ClassifierHidden, ClassifierNames, FamilyFiles, Joined};
 use crate::bert::Bert;
 use crate::config::HiddenActivation;
@@ -47,8 +47,12 @@ const KEYS: Keys = &[
     ("classifier_activation", UsedIf(is_activation, ACTIVATIONS)),
     ("sparse_prediction", HEAD),
     ("sparse_pred_ignore_index", HEAD),
-    ("pad_token_id", TOKEN_ID),
+    // The table of words of transformers must have such a row, and its default is a large one.
+    ("pad_token_id", Used),
 ];
+
+/// The id of padding by default.
+const PADDING: usize = 50283;
 
 /// ModernBERT's names and BERT's.
 const NAMES: [(&str, &str); 5] = [
@@ -111,6 +115,10 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
 
 fn read(json: &mut Map<String, Value>) {
     default(json, "hidden_activation", "gelu");
+    default(json, "pad_token_id", PADDING);
+    if json["pad_token_id"].is_null() {
+        json.remove("pad_token_id");
+    }
     default(json, "max_position_embeddings", 8192);
     default(json, "norm_eps", 1e-5);
     for rate in ["attention_dropout", "embedding_dropout", "mlp_dropout"] {
@@ -187,6 +195,7 @@ fn write(json: &mut Map<String, Value>) {
         json.insert(key.to_owned(), value);
     }
     // These are left out where they have BERT's value.
+    default(json, "pad_token_id", 0);
     for has_bias in ["norm_bias", "attention_bias", "feed_forward_bias"] {
         default(json, has_bias, true);
     }

@@ -264,16 +264,14 @@ pub(super) fn of_joined<T: DeserializeOwned>(
         let rest = names.joined()?.strip_suffix(module.as_str())?;
         T::deserialize(value).ok().filter(|_| rest.is_empty() || rest.ends_with('.'))
     });
-    match own {
-        Some(value) => Ok(Some(value)),
-        None => {
-            let expected = match names.joined() {
-                Some(joined) => format!("a value for `{joined}` alone"),
-                None => "it to be off: it is not supported".to_owned(),
-            };
-            Err(settings.refuse(key, &found, &expected))
-        }
+    if own.is_some() {
+        return Ok(own);
     }
+    let expected = match names.joined() {
+        Some(joined) => format!("a value for `{joined}` alone"),
+        None => "it to be off: it is not supported".to_owned(),
+    };
+    Err(settings.refuse(key, &found, &expected))
 }
 
 /// Joins the adapters of the parts of each matrix; the result also has the rank and the scale of the joined LoRAs.
