@@ -17,8 +17,7 @@ use burn_bert::{Bert, Encoder, Projection};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::FORMAT;
-use crate::error::{AdapterError, InterchangeError};
+use crate::error::AdapterError;
 use crate::interchange::base_names::BaseNames;
 use crate::interchange::directory::Tensors;
 use crate::interchange::settings::Settings;
@@ -274,24 +273,22 @@ pub(super) fn of_joined<T: DeserializeOwned>(
     Err(settings.refuse(key, &found, &expected))
 }
 
-/// Joins the adapters of the parts of each matrix; the result also has the rank and the scale of the joined LoRAs.
-///
-/// # Errors
-/// If the parts' inputs are scaled differently.
+/// Joins the adapters of the parts of each matrix; the result also has the rank and the scale of the joined LoRAs. `None`
+/// if the inputs of the parts are scaled differently.
 pub(super) fn join(
     tensors: Tensors,
     names: BaseNames,
     bert: &Bert,
     plan: &AdapterPlan,
-) -> Result<(Tensors, Option<JoinedLora>), InterchangeError> {
+) -> Option<(Tensors, Option<JoinedLora>)> {
     let matrices = matrices(&tensors, names, bert.n_layers());
     if matrices.is_empty() {
-        return Ok((tensors, None));
+        return Some((tensors, None));
     }
     if let Some(ia3) = &plan.ia3 {
         let scaled = PARTS.iter().filter(|at| ia3.inputs.contains(at)).count();
         if scaled > 0 && (scaled < PARTS.len() || PARTS.iter().any(|at| ia3.outputs.contains(at))) {
-            return Err(different_inputs());
+            return None;
         }
     }
     let mut tensors = tensors;
@@ -330,7 +327,7 @@ pub(super) fn join(
         let Some(first) = factors[index].iter().flatten().next() else { continue };
         if first.shape().first() == Some(&1) {
             if factors[index].iter().any(|own| own.as_ref() != Some(first)) {
-                return Err(different_inputs());
+                return None;
             }
             put(FACTORS, Some(first.clone()));
         } else {
@@ -339,16 +336,7 @@ pub(super) fn join(
             put(FACTORS, stack(&whole.collect::<Vec<_>>()));
         }
     }
-    Ok((tensors, lora))
-}
-
-fn different_inputs() -> InterchangeError {
-    InterchangeError::Unsupported {
-        format: FORMAT,
-        what: "scaling the inputs of query, key and value differently, which are one matrix there"
-            .to_owned(),
-        remedy: "use the adapter file itself",
-    }
+    Some((tensors, lora))
 }
 
 /// Tensors one after the other in their rows.

@@ -120,7 +120,13 @@ pub fn write_directory(
         return Err(unsupported(&what, names.remedy()).into());
     }
     let tensors = tensors_of(directory, FORMAT, model, |path| locate(names, path))?;
-    let (tensors, joined) = joined::join(tensors, names, &model.bert, &task.plan)?;
+    let (tensors, joined) =
+        joined::join(tensors, names, &model.bert, &task.plan).ok_or_else(|| {
+            unsupported(
+                "different scales for what query, key and value read, which are one matrix there",
+                "use the adapter file itself",
+            )
+        })?;
     let settings = config::settings(&task.plan, base, &model.bert, joined)?;
     let tensors: Tensors = tensors
         .into_iter()
