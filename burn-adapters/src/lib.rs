@@ -30,9 +30,10 @@ pub use methods::{
 };
 pub use model::{
     AdaptedBert, ClassifierHead, FusedAdapter, Fusion, Group, Head, HeadConfig, HeadKind, HeadNorm,
-    HeadOutput, LayerAdapter, LayerFusion, Pooling, SiteAdapter, SiteFusion, Targets, TaskAdapter,
-    TaskAdapterConfig, TrainableParameter, TrainableRow, TrainableTable, classification_loss,
-    first_token, mean_of_tokens, regression_loss, span_loss, task_norm, token_classification_loss,
+    HeadOutput, LayerAdapter, LayerFusion, LossConfig, Pooling, SiteAdapter, SiteFusion, Targets,
+    TaskAdapter, TaskAdapterConfig, TrainableParameter, TrainableRow, TrainableTable,
+    classification_loss, first_token, mean_of_tokens, multi_label_loss, regression_loss, span_loss,
+    task_norm, token_classification_loss, weighted_classification_loss,
 };
 pub use named_rng::NamedRng;
 #[cfg(feature = "train")]

@@ -245,6 +245,94 @@ pub enum LabelError {
         /// The label that looks alike, if there is one.
         hint: String,
     },
+    /// A row has a label twice.
+    #[error(
+        "{path} line {line}: the label `{label}` is there twice; write each label of a row once"
+    )]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The label.
+        label: String,
+    },
+    /// No row has a label.
+    #[error(
+        "{path} line {line}: none of the {rows} rows from here on has a label; nothing can be learned or scored without"
+    )]
+    NoLabels {
+        /// The file.
+        path: PathBuf,
+        /// The line of the first row, counted from 1.
+        line: usize,
+        /// The number of rows.
+        rows: usize,
+    },
+    /// Between two separators there is no label.
+    #[error(
+        "{path} line {line}: a label between the separators `{separator}` is empty; a row without labels has an empty field"
+    )]
+    EmptyItem {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The separator.
+        separator: String,
+    },
+    /// The column of a label has another value than 0 or 1.
+    #[error("{path} line {line}: the column `{column}` has `{found}`, expected 0 or 1")]
+    Indicator {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The column.
+        column: String,
+        /// The value.
+        found: String,
+    },
+    /// Some rows have a list of labels, and others one label.
+    #[error(
+        "{path} line {line}: `{key}` is {found}, but {expected} in line {first}; write all alike: [\"a\"] is a list of one label"
+    )]
+    MixedLists {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The key.
+        key: String,
+        /// What it is there.
+        found: &'static str,
+        /// What it is in the first line.
+        expected: &'static str,
+        /// The first line.
+        first: usize,
+    },
+    /// A row has several labels where the task has one, or the reverse.
+    #[error("{path} line {line}: {found}; {remedy}")]
+    OtherForm {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What the row has, and what the task has.
+        found: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Some labels of the task have no column.
+    #[error(
+        "{path}: the task's labels {missing} are none of the columns of --labels; name one for each label"
+    )]
+    MissingColumns {
+        /// The file.
+        path: PathBuf,
+        /// The labels without a column.
+        missing: String,
+    },
     /// The score is not a finite number.
     #[error("{path} line {line}: the score `{found}` is not a finite number{hint}")]
     NotANumber {

@@ -22,6 +22,31 @@ pub(crate) fn read(path: &Path, text: &str, keys: &[&str]) -> Result<Vec<Row>, D
     rows.collect()
 }
 
+/// A row whose first field may be a list: its items, or else the field.
+type ListedRow = (Result<Vec<String>, String>, Row);
+
+/// Reads keys of every object, and before them a key whose value may be a list.
+pub(crate) fn read_with_list(
+    path: &Path,
+    text: &str,
+    list: &str,
+    keys: &[&str],
+) -> Result<Vec<ListedRow>, DataError> {
+    let rows = objects(path, text).map(|object| {
+        let (line, object) = object?;
+        let listed = match object.0.get(list) {
+            Some(Value::Array(items)) => {
+                let items = items.iter().map(|item| scalar(path, line, list, item));
+                Ok(items.collect::<Result<_, _>>()?)
+            }
+            _ => Err(field(path, line, &object, list)?),
+        };
+        let fields = keys.iter().map(|key| field(path, line, &object, key));
+        Ok((listed, Row { fields: fields.collect::<Result<_, _>>()?, line }))
+    });
+    rows.collect()
+}
+
 /// The keys of the first object.
 pub(crate) fn keys(path: &Path, text: &str) -> Result<Vec<String>, DataError> {
     match objects(path, text).next() {
@@ -137,22 +162,29 @@ fn in_line(error: &serde_json::Error) -> String {
 
 fn field(path: &Path, line: usize, object: &Object, key: &str) -> Result<String, DataError> {
     match object.0.get(key) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(value.to_string()),
-        Some(other) => Err(TableError::JsonLine {
+        Some(value) => scalar(path, line, key, value),
+        None => Err(TableError::MissingKey {
+            path: path.to_owned(),
+            line,
+            key: key.to_owned(),
+            found: object.keys(),
+        }
+        .into()),
+    }
+}
+
+/// A text, a number or a truth value; `key` is where it is.
+fn scalar(path: &Path, line: usize, key: &str, value: &Value) -> Result<String, DataError> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
+        other => Err(TableError::JsonLine {
             path: path.to_owned(),
             line,
             reason: format!(
                 "`{key}` is {}, expected a text, a number or a truth value",
                 kind(other)
             ),
-        }
-        .into()),
-        None => Err(TableError::MissingKey {
-            path: path.to_owned(),
-            line,
-            key: key.to_owned(),
-            found: object.keys(),
         }
         .into()),
     }

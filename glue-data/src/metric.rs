@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::label_scores;
 use crate::task_kind::{Label, TaskKind};
 
 /// A metric of predictions; higher is better for all of them.
@@ -12,8 +13,14 @@ pub enum Metric {
     Accuracy,
     /// F1 of class 1.
     F1,
-    /// F1 of each class, averaged.
+    /// F1 of each class or label, averaged.
     MacroF1,
+    /// F1 over all labels of all rows, for tasks with several labels a row.
+    MicroF1,
+    /// Share of the rows whose labels are predicted exactly, for tasks with several labels a row.
+    SubsetAccuracy,
+    /// Recall of each class, averaged.
+    BalancedAccuracy,
     /// Matthews correlation coefficient, for any number of classes.
     Matthews,
     /// Pearson correlation.
@@ -29,6 +36,9 @@ impl Metric {
             Self::Accuracy => "accuracy",
             Self::F1 => "f1",
             Self::MacroF1 => "macro-f1",
+            Self::MicroF1 => "micro-f1",
+            Self::SubsetAccuracy => "subset-accuracy",
+            Self::BalancedAccuracy => "balanced-accuracy",
             Self::Matthews => "matthews",
             Self::Pearson => "pearson",
             Self::Spearman => "spearman",
@@ -38,7 +48,11 @@ impl Metric {
     /// The metrics of a user's own task of a kind; the first is the main one.
     pub fn defaults_of(kind: &TaskKind) -> &'static [Self] {
         match kind {
-            TaskKind::Classification { .. } => &[Self::Accuracy, Self::MacroF1],
+            TaskKind::Classification { .. } => {
+                &[Self::Accuracy, Self::MacroF1, Self::BalancedAccuracy]
+            }
+            // A label without a validation row counts as 0 in the macro average, whatever the model predicts.
+            TaskKind::MultiLabel { .. } => &[Self::MicroF1, Self::MacroF1, Self::SubsetAccuracy],
             TaskKind::Regression => &[Self::Spearman, Self::Pearson],
             // The answers to a question are scored together, by `tasks::squad::score`, and the entities of a text by
             // `tagging`.
@@ -55,12 +69,51 @@ impl Metric {
         match self {
             Self::Accuracy => accuracy(&classes(predictions), &classes(labels)),
             Self::F1 => f1(&classes(predictions), &classes(labels), 1),
+            Self::MacroF1 | Self::MicroF1 | Self::SubsetAccuracy if has_sets(labels) => {
+                self.of_sets(predictions, labels)
+            }
             Self::MacroF1 => macro_f1(&classes(predictions), &classes(labels)),
+            // With one class a row, each is a set of one.
+            Self::MicroF1 | Self::SubsetAccuracy => {
+                accuracy(&classes(predictions), &classes(labels))
+            }
+            Self::BalancedAccuracy => {
+                label_scores::balanced_accuracy(&classes(predictions), &classes(labels))
+            }
             Self::Matthews => matthews(&classes(predictions), &classes(labels)),
             Self::Pearson => pearson(&scores(predictions), &scores(labels)),
             Self::Spearman => spearman(&scores(predictions), &scores(labels)),
         }
     }
+}
+
+impl Metric {
+    /// The score of sets of labels.
+    fn of_sets(self, predictions: &[Label], labels: &[Label]) -> f64 {
+        let of = labels.iter().find_map(|label| match label {
+            Label::Set { of, .. } => Some(*of),
+            _ => None,
+        });
+        let of = of.unwrap_or_default();
+        let (predicted, expected) = (sets(predictions), sets(labels));
+        match self {
+            Self::MicroF1 => label_scores::micro_f1(&predicted, &expected, of),
+            Self::SubsetAccuracy => label_scores::subset_accuracy(&predicted, &expected),
+            _ => label_scores::macro_f1(&predicted, &expected, of),
+        }
+    }
+}
+
+fn has_sets(labels: &[Label]) -> bool {
+    labels.iter().any(|label| label.set().is_some())
+}
+
+/// The indices of the labels of each row.
+///
+/// # Panics
+/// If a label is not a set.
+pub fn sets(labels: &[Label]) -> Vec<&[usize]> {
+    labels.iter().map(|label| label.set().expect("a metric of sets needs sets")).collect()
 }
 
 fn classes(labels: &[Label]) -> Vec<usize> {
@@ -153,6 +206,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-fn ratio(part: f64, whole: f64) -> f64 {
+/// A quotient; 0 if there is nothing to divide by.
+pub(crate) fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }

@@ -35,6 +35,17 @@ pub fn has_columns(path: &Path) -> bool {
     Format::of(path).is_ok()
 }
 
+/// Whether a file is JSON Lines, by its extension.
+pub(crate) fn is_jsonl(path: &Path) -> bool {
+    matches!(Format::of(path), Ok(Format::Jsonl))
+}
+
+/// The text of a file.
+pub(crate) fn read_text(path: &Path) -> Result<String, DataError> {
+    let bytes = read_bytes(path)?;
+    Ok(decode(path, &bytes)?.to_owned())
+}
+
 /// The names of the columns of a file; of JSONL, the keys of the first object.
 ///
 /// # Errors

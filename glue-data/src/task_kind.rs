@@ -19,6 +19,11 @@ pub enum TaskKind {
         /// The names of the classes, in the order of the logits.
         labels: Vec<String>,
     },
+    /// Any number of labels for each row, also none.
+    MultiLabel {
+        /// The names of the labels, in the order of the logits.
+        labels: Vec<String>,
+    },
     /// A number for each row.
     Regression,
     /// The first and the last token of an answer in the row.
@@ -35,6 +40,13 @@ pub enum TaskKind {
 pub enum Label {
     /// The index of a class.
     Class(usize),
+    /// Which of the task's labels the row has.
+    Set {
+        /// The indices of its labels, in ascending order; there may be none.
+        classes: Vec<usize>,
+        /// The number of labels of the task.
+        of: usize,
+    },
     /// A number.
     Score(f32),
     /// The tokens of an answer; both positions are 0, the first token, if the answer is not in the row.
@@ -54,6 +66,8 @@ pub enum Label {
 pub enum Targets {
     /// `[batch]`, the index of each row's class.
     Classes(Tensor<1, Int>),
+    /// `[batch, labels]`, 1 for a label that the row has, otherwise 0.
+    Sets(Tensor<2>),
     /// `[batch]`
     Scores(Tensor<1>),
     /// `[batch, 2]`, the first and the last token of each answer.
@@ -63,30 +77,50 @@ pub enum Targets {
 }
 
 impl TaskKind {
+    /// The name in answers of the server and in messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Classification { .. } => "classification",
+            Self::MultiLabel { .. } => "multi-label",
+            Self::Regression => "regression",
+            Self::Span => "span",
+            Self::TokenClassification { .. } => "token-classification",
+        }
+    }
+
     /// How many outputs the head of a model needs.
     pub fn outputs(&self) -> usize {
         match self {
-            Self::Classification { labels } | Self::TokenClassification { labels } => labels.len(),
+            Self::Classification { labels }
+            | Self::MultiLabel { labels }
+            | Self::TokenClassification { labels } => labels.len(),
             Self::Regression => 1,
             Self::Span => 2,
         }
     }
 
-    /// The names of the classes or tags, if there are such.
+    /// The names of the classes, labels or tags, if the outputs have names.
     pub fn labels(&self) -> Option<&[String]> {
         match self {
-            Self::Classification { labels } | Self::TokenClassification { labels } => Some(labels),
+            Self::Classification { labels }
+            | Self::MultiLabel { labels }
+            | Self::TokenClassification { labels } => Some(labels),
             Self::Regression | Self::Span => None,
         }
     }
 
-    /// The name of a predicted label: that of its class, the number with three decimals, or the names of the tags.
+    /// The name of a predicted label: that of its class, those of its labels between semicolons, the number with three
+    /// decimals, or the names of the tags.
     ///
     /// # Panics
     /// If the label is not of this kind.
     pub fn label_name(&self, label: &Label) -> String {
         match (self, label) {
             (Self::Classification { labels }, Label::Class(class)) => labels[*class].clone(),
+            (Self::MultiLabel { labels }, Label::Set { classes, .. }) => {
+                let names = classes.iter().map(|class| labels[*class].as_str());
+                names.collect::<Vec<_>>().join(";")
+            }
             (Self::Regression, Label::Score(score)) => format!("{score:.3}"),
             (Self::Span, Label::Span { start, end }) => format!("{start}-{end}"),
             (Self::TokenClassification { labels }, Label::Tags(tags)) => {
@@ -103,6 +137,7 @@ impl TaskKind {
     pub fn permutation_to(&self, other: &Self) -> Option<Vec<usize>> {
         match (self, other) {
             (Self::Classification { labels }, Self::Classification { labels: others })
+            | (Self::MultiLabel { labels }, Self::MultiLabel { labels: others })
             | (
                 Self::TokenClassification { labels },
                 Self::TokenClassification { labels: others },
@@ -114,24 +149,32 @@ impl TaskKind {
                 // A duplicate name would hide a missing one.
                 indices.filter(|indices| (0..others.len()).all(|index| indices.contains(&index)))
             }
-            (Self::Classification { .. } | Self::TokenClassification { .. }, _) => None,
+            (
+                Self::Classification { .. }
+                | Self::MultiLabel { .. }
+                | Self::TokenClassification { .. },
+                _,
+            ) => None,
             (Self::Regression | Self::Span, _) => {
                 (self == other).then(|| (0..self.outputs()).collect())
             }
         }
     }
 
-    /// Parses a label as it is written in a file.
+    /// Parses a label as it is written in a file; of several labels a row, one of them is written.
     pub(crate) fn parse_label(
         &self,
         text: &str,
         path: &Path,
         line: usize,
     ) -> Result<Label, DataError> {
-        if let Self::Classification { labels } = self
-            && let Some(class) = labels.iter().position(|name| name == text)
-        {
-            return Ok(Label::Class(class));
+        if let Some(class) = self.labels().and_then(|labels| position(labels, text)) {
+            return Ok(match self {
+                Self::MultiLabel { labels } => {
+                    Label::Set { classes: vec![class], of: labels.len() }
+                }
+                _ => Label::Class(class),
+            });
         }
         if text.trim().is_empty() {
             return Err(LabelError::Empty { path: path.to_owned(), line }.into());
@@ -146,7 +189,7 @@ impl TaskKind {
             })
         };
         match self {
-            Self::Classification { labels } => {
+            Self::Classification { labels } | Self::MultiLabel { labels } => {
                 let hint = label_forms::near(labels, text).map(|(name, difference)| {
                     format!("; it differs from `{name}` in {difference} alone: write it alike")
                 });
@@ -173,15 +216,59 @@ impl TaskKind {
         }
     }
 
+    /// Parses the labels of a row, each written as it is in the list of labels; there may be none.
+    pub(crate) fn parse_set(
+        &self,
+        texts: &[impl AsRef<str>],
+        path: &Path,
+        line: usize,
+    ) -> Result<Label, DataError> {
+        let mut classes = Vec::with_capacity(texts.len());
+        for text in texts {
+            let Label::Set { classes: one, .. } = self.parse_label(text.as_ref(), path, line)?
+            else {
+                unreachable!("a row has several labels only if the task has")
+            };
+            if one.iter().any(|class| classes.contains(class)) {
+                return Err(LabelError::Twice {
+                    path: path.to_owned(),
+                    line,
+                    label: text.as_ref().to_owned(),
+                }
+                .into());
+            }
+            classes.extend(one);
+        }
+        classes.sort_unstable();
+        Ok(Label::Set { classes, of: self.outputs() })
+    }
+
     /// The label that a row's logits predict; those of a span are the starts of all positions and then the ends, and those
-    /// of tags the first tag at all positions, then the second, and so on.
+    /// of tags the first tag at all positions, then the second, and so on. Of several labels a row, those whose probability
+    /// is at least 0.5.
     ///
     /// # Panics
     /// If there are no logits.
     pub fn predict(&self, logits: &[f32]) -> Label {
+        self.predict_with(logits, &[])
+    }
+
+    /// As [`predict`](Self::predict), where each of several labels a row has a threshold for its probability; without
+    /// thresholds they are 0.5.
+    ///
+    /// # Panics
+    /// If there are no logits.
+    pub fn predict_with(&self, logits: &[f32], thresholds: &[f64]) -> Label {
         const HAS_LOGITS: &str = "a model has at least one output";
         match self {
             Self::Classification { .. } => Label::Class(argmax(logits).expect(HAS_LOGITS)),
+            Self::MultiLabel { labels } => {
+                let threshold = |class: usize| thresholds.get(class).copied().unwrap_or(0.5);
+                let is_predicted =
+                    |class: &usize| sigmoid(f64::from(logits[*class])) >= threshold(*class);
+                let classes = (0..logits.len()).filter(is_predicted).collect();
+                Label::Set { classes, of: labels.len() }
+            }
             Self::Regression => Label::Score(logits[0]),
             Self::Span => {
                 let (starts, ends) = logits.split_at(logits.len() / 2);
@@ -203,7 +290,24 @@ impl Label {
     pub fn class(&self) -> Option<usize> {
         match self {
             Self::Class(class) => Some(*class),
-            Self::Score(_) | Self::Span { .. } | Self::Tags(_) => None,
+            Self::Set { .. } | Self::Score(_) | Self::Span { .. } | Self::Tags(_) => None,
+        }
+    }
+
+    /// The indices of the row's labels, if it may have several.
+    pub fn set(&self) -> Option<&[usize]> {
+        match self {
+            Self::Set { classes, .. } => Some(classes),
+            Self::Class(_) | Self::Score(_) | Self::Span { .. } | Self::Tags(_) => None,
+        }
+    }
+
+    /// The index of the class, or those of the row's labels; none for labels of other kinds.
+    pub fn classes(&self) -> &[usize] {
+        match self {
+            Self::Class(class) => std::slice::from_ref(class),
+            Self::Set { classes, .. } => classes,
+            Self::Score(_) | Self::Span { .. } | Self::Tags(_) => &[],
         }
     }
 
@@ -211,7 +315,7 @@ impl Label {
     pub fn score(&self) -> Option<f32> {
         match self {
             Self::Score(score) => Some(*score),
-            Self::Class(_) | Self::Span { .. } | Self::Tags(_) => None,
+            Self::Class(_) | Self::Set { .. } | Self::Span { .. } | Self::Tags(_) => None,
         }
     }
 
@@ -225,6 +329,11 @@ impl Label {
             Self::Class(class) => Self::Class(indices[class]),
             Self::Tags(tags) => {
                 Self::Tags(tags.into_iter().map(|tag| tag.map(|tag| indices[tag])).collect())
+            }
+            Self::Set { classes, of } => {
+                let mut classes: Vec<usize> = classes.iter().map(|class| indices[*class]).collect();
+                classes.sort_unstable();
+                Self::Set { classes, of }
             }
             Self::Score(_) | Self::Span { .. } => self,
         }
@@ -242,6 +351,11 @@ impl Label {
                 let tags = tags.iter().map(|tag| tag.map_or(0, |tag| tag + 1));
                 let numbers = std::iter::once(tags.len()).chain(tags);
                 std::iter::once(5).chain(numbers.flat_map(number)).collect()
+            }
+            Some(Self::Set { classes, of }) => {
+                let mut bytes = [&[4][..], &number(*of), &number(classes.len())].concat();
+                bytes.extend(classes.iter().flat_map(|class| number(*class)));
+                bytes
             }
         }
     }
@@ -262,6 +376,18 @@ impl Targets {
                 let classes = classes.map(|class| i64::try_from(class?).ok());
                 let classes: Vec<i64> = classes.collect::<Option<_>>()?;
                 Self::Classes(Tensor::from_data(TensorData::new(classes, [rows]), device))
+            }
+            Label::Set { of, .. } => {
+                let of = *of;
+                let mut sets = vec![0.0_f32; rows * of];
+                for (row, label) in labels.iter().enumerate() {
+                    let Some(Label::Set { classes, of: found }) = label else { return None };
+                    if *found != of {
+                        return None;
+                    }
+                    classes.iter().for_each(|class| sets[row * of + class] = 1.0);
+                }
+                Self::Sets(Tensor::from_data(TensorData::new(sets, [rows, of]), device))
             }
             Label::Score(_) => {
                 let scores: Vec<f32> =
@@ -294,6 +420,15 @@ pub(crate) fn token_logits(logits: &[f32], outputs: usize) -> impl Iterator<Item
     let sequence = logits.len() / outputs.max(1);
     (0..sequence)
         .map(move |position| logits.iter().skip(position).step_by(sequence).copied().collect())
+}
+
+fn position(labels: &[String], text: &str) -> Option<usize> {
+    labels.iter().position(|name| name == text)
+}
+
+/// The probability of a logit.
+pub fn sigmoid(logit: f64) -> f64 {
+    1.0 / (1.0 + (-logit).exp())
 }
 
 /// The index of the largest value, the first of equal ones, as numpy's `argmax`; `None` if there are no values.
@@ -372,6 +507,35 @@ mod tests {
         let tags: Vec<i64> = tags.into_data().iter().collect();
         let ignored = Targets::IGNORED;
         assert_eq!(tags, [ignored, 2, 0, ignored, 1, ignored, ignored, ignored]);
+    }
+
+    #[test]
+    fn every_label_with_a_probability_of_its_threshold_is_predicted() {
+        let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let kind = TaskKind::MultiLabel { labels };
+        let set = |classes: &[usize]| Label::Set { classes: classes.to_vec(), of: 3 };
+        assert_eq!(kind.predict(&[0.0, -0.1, 5.0]), set(&[0, 2]));
+        assert_eq!(kind.predict(&[-1.0, -1.0, -1.0]), set(&[]));
+        let logits = [0.0, -0.1, 5.0];
+        assert_eq!(kind.predict_with(&logits, &[0.6, 0.4, 1.0]), set(&[1]));
+        assert_eq!(kind.label_name(&set(&[0, 2])), "a;c");
+        assert_eq!(kind.label_name(&set(&[])), "");
+        assert_eq!(set(&[0, 2]).permuted(&[2, 0, 1]), set(&[1, 2]));
+    }
+
+    #[test]
+    fn the_targets_of_sets_are_zeros_and_ones() {
+        let device = Device::flex();
+        let set = |classes: &[usize]| Some(Label::Set { classes: classes.to_vec(), of: 3 });
+        let Some(Targets::Sets(sets)) =
+            Targets::of(&[set(&[2]), set(&[]), set(&[0, 1])], 4, &device)
+        else {
+            panic!("sets were given")
+        };
+        assert_eq!(sets.dims(), [3, 3]);
+        let expected = [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0];
+        assert_eq!(sets.into_data().try_to_vec::<f32>().unwrap(), expected);
+        assert!(Targets::of(&[set(&[2]), None], 4, &device).is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::error::{DataError, PublishedError};
 use crate::metric::Metric;
 use crate::rows::{Example, Split};
 use crate::task::Task;
-use crate::task_kind::TaskKind;
+use crate::task_kind::{Label, TaskKind};
 
 /// A published task.
 #[derive(Debug)]
@@ -49,6 +49,8 @@ pub struct Part {
     pub text2: Option<&'static str>,
     /// The column of the label.
     pub label: Option<&'static str>,
+    /// Whether that column has any number of labels: their numbers, counted from 0 and separated by commas.
+    pub label_numbers: bool,
     /// How many rows were published.
     pub rows: usize,
     /// Whether rows with too few columns are skipped: some published files contain truncated rows.
@@ -132,11 +134,13 @@ impl Part {
 impl TaskSpec {
     /// The task; without the names of classes that only the file has ([`TaskSpec::task_in`] reads them).
     pub fn task(&self) -> Task {
+        let labels = || self.classes.iter().map(|class| (*class).to_owned()).collect();
         let kind = match self.classes {
             [] if self.corpus().is_none() => TaskKind::Regression,
-            classes => TaskKind::Classification {
-                labels: classes.iter().map(|class| (*class).to_owned()).collect(),
-            },
+            _ if self.parts.iter().any(|part| part.label_numbers) => {
+                TaskKind::MultiLabel { labels: labels() }
+            }
+            _ => TaskKind::Classification { labels: labels() },
         };
         Task { name: self.name.to_owned(), kind, metrics: self.metrics.to_vec() }
     }
@@ -178,11 +182,12 @@ impl TaskSpec {
         self.parts.iter().any(|part| part.split == split)
     }
 
-    /// How many rows have each class, in the order of the classes. Rows without a class are not counted.
+    /// How many rows have each class or label, in their order. Rows without one are not counted.
     pub fn count_labels(&self, examples: &[Example]) -> Vec<(String, usize)> {
         let mut counts = BTreeMap::new();
-        for class in examples.iter().filter_map(|example| example.label.as_ref()?.class()) {
-            *counts.entry(class).or_insert(0) += 1;
+        let labels = examples.iter().filter_map(|example| example.label.as_ref());
+        for class in labels.flat_map(Label::classes) {
+            *counts.entry(*class).or_insert(0) += 1;
         }
         // Classes that the table does not list are named by their index.
         let name = |class: usize| {

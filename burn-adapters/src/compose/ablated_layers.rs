@@ -66,7 +66,7 @@ pub fn ablate_spans(
     input: &BertInput,
     mut report: impl FnMut(Range<usize>, Tensor<2>),
 ) {
-    let AdaptedBert { bert, task } = model;
+    let AdaptedBert { bert, task, .. } = model;
     let mask = &input.attention_mask;
     let run = |layer: usize, hidden, insertions: &dyn Insertions| {
         bert.run_layers(layer..layer + 1, hidden, mask, insertions)

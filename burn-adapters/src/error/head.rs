@@ -44,6 +44,17 @@ pub enum HeadError {
         outputs: usize,
     },
 
+    /// A calibration that is not of the head.
+    #[error("the metadata has {found} for a head that predicts {head}; expected {expected}")]
+    Calibration {
+        /// What is there.
+        found: String,
+        /// What the head predicts.
+        head: String,
+        /// What can be there.
+        expected: &'static str,
+    },
+
     /// Labels for a regression.
     #[error(
         "the head has one output, which is a score and no class, but the labels {} were given; leave them out",

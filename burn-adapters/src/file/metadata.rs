@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{AdapterError, FileError};
+use crate::error::{AdapterError, FileError, HeadError};
 use crate::model::head::HeadKind;
 
 /// The metadata of an adapter.
@@ -26,6 +26,9 @@ pub struct AdapterMetadata {
     pub head: HeadKind,
     /// Its score on validation data, if it was evaluated.
     pub score: Option<Score>,
+    /// How its outputs become probabilities and labels, if that was chosen on validation rows.
+    #[serde(default, skip_serializing_if = "Calibration::is_default")]
+    pub calibration: Calibration,
     /// The longest text it was trained on, in tokens.
     pub max_length: usize,
     /// The base it belongs to.
@@ -58,6 +61,53 @@ impl fmt::Display for TextInput {
             Self::Single => "single texts",
             Self::Pair => "pairs of texts",
         })
+    }
+}
+
+/// How the outputs of a head become probabilities and labels. It is chosen on validation rows after training; the logits are
+/// not changed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// The number by which the logits of classes are divided before the softmax, above 0 (Guo et al. 2017).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// For each label of a multi-label head the probability from which it is predicted, at least 0 and at most 1; all are
+    /// 0.5 if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<f64>,
+}
+
+impl Calibration {
+    /// Whether nothing was chosen.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Checks that it is of a head.
+    ///
+    /// # Errors
+    /// If it has something that the head does not use, another number of thresholds than labels, or a number out of its
+    /// range.
+    pub fn check(&self, head: &HeadKind) -> Result<(), HeadError> {
+        let refuse = |found: String, expected: &'static str| {
+            Err(HeadError::Calibration { found, head: head.to_string(), expected })
+        };
+        if let Some(temperature) = self.temperature {
+            let is_used = matches!(head, HeadKind::Classification { .. });
+            if !is_used || !temperature.is_finite() || temperature <= 0.0 {
+                let expected = "a number above 0, for a head with one class a text";
+                return refuse(format!("the temperature {temperature}"), expected);
+            }
+        }
+        if !self.thresholds.is_empty() {
+            let is_used = matches!(head, HeadKind::MultiLabel { labels } if labels.len() == self.thresholds.len());
+            if !is_used || !self.thresholds.iter().all(|share| (0.0..=1.0).contains(share)) {
+                let expected = "one from 0 to 1 for each label of a multi-label head";
+                return refuse(format!("{} thresholds", self.thresholds.len()), expected);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -21,7 +21,9 @@ use serde::{Deserialize, Serialize};
 use super::atomic;
 pub use super::checksum::Checksums;
 use super::checksum::{PREFIX, seal};
-pub use super::metadata::{AdapterMetadata, BaseIdentity, DataSource, Score, TextInput};
+pub use super::metadata::{
+    AdapterMetadata, BaseIdentity, Calibration, DataSource, Score, TextInput,
+};
 pub use super::probe::Probe;
 use crate::error::{AdapterError, FileError, HeadError, TensorProblems};
 use crate::model::AdaptedBert;
@@ -274,7 +276,8 @@ fn check_head(metadata: &AdapterMetadata, config: &TaskAdapterConfig) -> Result<
     if described != found {
         return Err(HeadError::Outputs { described, found });
     }
-    metadata.head.check()
+    metadata.head.check()?;
+    metadata.calibration.check(&metadata.head)
 }
 
 /// The file's tensors by name, if they are exactly those that `model` saves.

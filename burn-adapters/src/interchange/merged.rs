@@ -94,7 +94,7 @@ fn class_of(
             let class = names.classifier.question_answering;
             own.has_layers_of(&expected).then_some((class, config))
         }
-        HeadKind::Classification { .. } | HeadKind::Regression => {
+        HeadKind::Classification { .. } | HeadKind::MultiLabel { .. } | HeadKind::Regression => {
             (own == of_class).then_some((names.classifier.architecture, config))
         }
     }
@@ -152,7 +152,7 @@ fn settings(config: &BertConfig, class: &str) -> Value {
 /// The settings with what the head predicts.
 fn with_labels(mut settings: Value, head: &HeadKind) -> Value {
     match head {
-        HeadKind::Classification { labels } => {
+        HeadKind::Classification { labels } | HeadKind::MultiLabel { labels } => {
             let numbered = labels.iter().enumerate();
             let id_to_label: Map<String, Value> =
                 numbered.clone().map(|(id, label)| (id.to_string(), json!(label))).collect();
@@ -160,7 +160,10 @@ fn with_labels(mut settings: Value, head: &HeadKind) -> Value {
                 numbered.map(|(id, label)| (label.clone(), json!(id))).collect();
             settings["id2label"] = Value::Object(id_to_label);
             settings["label2id"] = Value::Object(label_to_id);
-            settings["problem_type"] = json!("single_label_classification");
+            settings["problem_type"] = json!(match head {
+                HeadKind::MultiLabel { .. } => "multi_label_classification",
+                _ => "single_label_classification",
+            });
         }
         HeadKind::Regression => {
             settings["id2label"] = json!({ "0": "LABEL_0" });

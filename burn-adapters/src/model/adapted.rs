@@ -8,7 +8,7 @@ use burn_bert::{Bert, BertInput, Encoder, Insertions, ModulePaths};
 use crate::error::AdapterError;
 use crate::methods::TrainableBase;
 use crate::model::head::{Pooling, first_token, mean_of_tokens};
-use crate::model::losses::{HeadOutput, Targets, by_output, mask_padding};
+use crate::model::losses::{HeadOutput, LossConfig, Targets, by_output, mask_padding};
 use crate::model::task_adapter::TaskAdapter;
 use crate::model::trained_paths::{is_fused, is_running_statistic, trains};
 
@@ -22,6 +22,9 @@ pub struct AdaptedBert {
     pub bert: Bert,
     /// The modules inserted into it, and the head.
     pub task: TaskAdapter,
+    /// How the loss weights classes and labels; adapter files do not have it.
+    #[module(skip)]
+    pub loss: LossConfig,
 }
 
 impl AdaptedBert {
@@ -31,7 +34,13 @@ impl AdaptedBert {
     /// If the task was built for a base of another shape, or pools with a pooler this base does not have.
     pub fn new(bert: Bert, task: TaskAdapter) -> Result<Self, AdapterError> {
         task.check_base(&bert)?;
-        Ok(Self { bert, task }.set_requires_grad())
+        Ok(Self { bert, task, loss: LossConfig::default() }.set_requires_grad())
+    }
+
+    /// Sets how the loss weights classes and labels.
+    #[must_use]
+    pub fn with_loss(self, loss: LossConfig) -> Self {
+        Self { loss, ..self }
     }
 
     /// Logits of a batch of texts; for a regression, the predicted number.
@@ -139,7 +148,8 @@ impl AdaptedBert {
             HeadOutput { loss, logits: by_output(logits) }
         } else {
             let logits = self.classify_hidden(hidden, attention_mask);
-            let loss = targets.map_or(no_loss, |targets| targets.text_loss(logits.clone()));
+            let loss =
+                targets.map_or(no_loss, |targets| targets.text_loss(logits.clone(), &self.loss));
             HeadOutput { loss, logits }
         }
     }

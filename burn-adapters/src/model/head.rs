@@ -93,7 +93,7 @@ pub struct HeadNorm {
 pub struct HeadConfig {
     /// Width of the hidden states.
     pub d_model: usize,
-    /// One per class or tag, 1 for a regression, or 2 for a span.
+    /// One per class, label or tag, 1 for a regression, or 2 for a span.
     pub outputs: usize,
     /// Rate of the dropout before each linear layer, at least 0 and below 1.
     #[config(default = 0.1)]
@@ -235,6 +235,11 @@ pub enum HeadKind {
         /// Names of the classes, in the order of the logits.
         labels: Vec<String>,
     },
+    /// One logit per label; a text has each of the labels or not, whatever the others.
+    MultiLabel {
+        /// Names of the labels, in the order of the logits.
+        labels: Vec<String>,
+    },
     /// One number.
     Regression,
     /// Two logits of each token: that the answer starts there, and that it ends there. Such a task pools with
@@ -268,6 +273,20 @@ impl HeadKind {
         Ok(kind)
     }
 
+    /// The same outputs, each of which is a label that a text has or not.
+    ///
+    /// A head with one output has no name for it; its label is `LABEL_0`, as in `transformers`.
+    #[must_use]
+    pub fn into_multi_label(self) -> Self {
+        match self {
+            Self::Classification { labels } | Self::MultiLabel { labels } => {
+                Self::MultiLabel { labels }
+            }
+            Self::Regression => Self::MultiLabel { labels: vec![numbered_label(0)] },
+            other @ (Self::Span | Self::TokenClassification { .. }) => other,
+        }
+    }
+
     /// The head of a file that gives only the number of outputs: a regression for one, and otherwise a classification
     /// whose labels are numbered as in `transformers`: `LABEL_0`, `LABEL_1` and so on.
     pub fn unnamed(outputs: usize) -> Self {
@@ -285,9 +304,12 @@ impl HeadKind {
         let outputs = self.outputs();
         let kind = match self {
             Self::Classification { .. } => return Self::with_labels(labels, outputs),
-            Self::TokenClassification { .. } if labels.len() != outputs => {
+            Self::MultiLabel { .. } | Self::TokenClassification { .. }
+                if labels.len() != outputs =>
+            {
                 return Err(HeadError::LabelCount { labels, outputs });
             }
+            Self::MultiLabel { .. } => Self::MultiLabel { labels },
             Self::TokenClassification { .. } => Self::TokenClassification { labels },
             Self::Regression => return Err(HeadError::LabelsOfScore { labels }),
             Self::Span => return Err(HeadError::LabelsOfSpan { labels }),
@@ -305,7 +327,7 @@ impl HeadKind {
     /// Whether the head reads every token, and not one vector per text.
     pub fn reads_tokens(&self) -> bool {
         match self {
-            Self::Classification { .. } | Self::Regression => false,
+            Self::Classification { .. } | Self::MultiLabel { .. } | Self::Regression => false,
             Self::Span | Self::TokenClassification { .. } => true,
         }
     }
@@ -324,10 +346,12 @@ impl HeadKind {
         }
     }
 
-    /// The names of the classes, if the outputs are classes.
+    /// The names of the classes or labels, if the outputs have names.
     pub fn labels(&self) -> Option<&[String]> {
         match self {
-            Self::Classification { labels } | Self::TokenClassification { labels } => Some(labels),
+            Self::Classification { labels }
+            | Self::MultiLabel { labels }
+            | Self::TokenClassification { labels } => Some(labels),
             Self::Regression | Self::Span => None,
         }
     }
@@ -335,7 +359,9 @@ impl HeadKind {
     /// The number of outputs.
     pub fn outputs(&self) -> usize {
         match self {
-            Self::Classification { labels } | Self::TokenClassification { labels } => labels.len(),
+            Self::Classification { labels }
+            | Self::MultiLabel { labels }
+            | Self::TokenClassification { labels } => labels.len(),
             Self::Regression => 1,
             Self::Span => 2,
         }
@@ -346,6 +372,9 @@ impl fmt::Display for HeadKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Classification { labels } => write!(formatter, "{} labels", labels.len()),
+            Self::MultiLabel { labels } => {
+                write!(formatter, "any of {} labels", labels.len())
+            }
             Self::Regression => formatter.write_str("a score"),
             Self::Span => formatter.write_str("answer spans"),
             Self::TokenClassification { labels } => {

@@ -1,8 +1,8 @@
 //! The targets and losses of the heads.
 
 use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Bool, Int, Tensor, assert_shape};
+use burn::tensor::activation::{log_sigmoid, log_softmax};
+use burn::tensor::{Bool, Device, Int, Tensor, assert_shape};
 
 /// The logit of a padding position: far below any other, and finite.
 const MASKED_LOGIT: f32 = -1e9;
@@ -12,12 +12,25 @@ const MASKED_LOGIT: f32 = -1e9;
 pub enum Targets {
     /// `[batch]`, the index of each text's class.
     Classes(Tensor<1, Int>),
+    /// `[batch, labels]`, 1 for a label that the text has, otherwise 0.
+    Sets(Tensor<2>),
     /// `[batch]`
     Scores(Tensor<1>),
     /// `[batch, 2]`, the first and the last token of each answer.
     Spans(Tensor<2, Int>),
     /// `[batch, sequence]`, the index of each token's tag, or [`IGNORED`](Self::IGNORED).
     Tags(Tensor<2, Int>),
+}
+
+/// How the loss weights classes and labels; by default all alike, without smoothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LossConfig {
+    /// The weight of each class: the loss of a classification is the weighted mean over the texts.
+    pub class_weights: Option<Vec<f32>>,
+    /// The share of the target that all classes of a classification have alike, at least 0 and below 1.
+    pub label_smoothing: f64,
+    /// The weight of each label of a multi-label task for the texts that have it.
+    pub positive_weights: Option<Vec<f32>>,
 }
 
 /// The loss of a batch, and its logits.
@@ -38,6 +51,7 @@ impl Targets {
     pub fn without_autodiff(self) -> Self {
         match self {
             Self::Classes(classes) => Self::Classes(classes.without_autodiff()),
+            Self::Sets(sets) => Self::Sets(sets.without_autodiff()),
             Self::Scores(scores) => Self::Scores(scores.without_autodiff()),
             Self::Spans(spans) => Self::Spans(spans.without_autodiff()),
             Self::Tags(tags) => Self::Tags(tags.without_autodiff()),
@@ -52,9 +66,10 @@ impl Targets {
     ///
     /// # Panics
     /// If the targets are of tokens.
-    pub(crate) fn text_loss(&self, logits: Tensor<2>) -> Tensor<1> {
+    pub(crate) fn text_loss(&self, logits: Tensor<2>, config: &LossConfig) -> Tensor<1> {
         match self {
-            Self::Classes(classes) => classification_loss(logits, classes.clone()),
+            Self::Classes(classes) => config.classification(logits, classes.clone()),
+            Self::Sets(sets) => config.multi_label(logits, sets.clone()),
             Self::Scores(scores) => regression_loss(logits, scores.clone()),
             Self::Spans(_) | Self::Tags(_) => {
                 panic!("the targets are of tokens, and the head reads one vector per text")
@@ -74,7 +89,7 @@ impl Targets {
         match self {
             Self::Spans(spans) => span_loss(logits, spans.clone()),
             Self::Tags(tags) => token_classification_loss(logits, tags.clone()),
-            Self::Classes(_) | Self::Scores(_) => {
+            Self::Classes(_) | Self::Sets(_) | Self::Scores(_) => {
                 panic!("the targets are of texts, and the head reads every token")
             }
         }
@@ -103,6 +118,83 @@ pub(crate) fn mask_padding(logits: Tensor<3>, attention_mask: &Tensor<2, Bool>) 
 pub(crate) fn by_output(logits: Tensor<3>) -> Tensor<2> {
     let [batch, sequence, outputs] = logits.dims();
     logits.swap_dims(1, 2).reshape([batch, outputs * sequence])
+}
+
+impl LossConfig {
+    fn classification(&self, logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+        if self.class_weights.is_none() && self.label_smoothing == 0.0 {
+            return classification_loss(logits, labels);
+        }
+        let weights = tensor(self.class_weights.as_deref(), &logits.device());
+        weighted_classification_loss(logits, labels, weights, self.label_smoothing)
+    }
+
+    fn multi_label(&self, logits: Tensor<2>, sets: Tensor<2>) -> Tensor<1> {
+        let weights = tensor(self.positive_weights.as_deref(), &logits.device());
+        multi_label_loss(logits, sets, weights)
+    }
+}
+
+fn tensor(weights: Option<&[f32]>, device: &Device) -> Option<Tensor<1>> {
+    weights.map(|weights| Tensor::from_data(weights, device))
+}
+
+/// Softmax cross-entropy with a weight for each class, and with smoothed targets: each has `1 - smoothing` of the target
+/// and shares the rest among all classes. The mean over the batch is weighted by the weight of each text's class.
+///
+/// `torch.nn.CrossEntropyLoss(weight, label_smoothing=smoothing)`, smoothing and weights together as well.
+///
+/// # Shapes
+/// - logits: `[batch, outputs]`
+/// - labels: `[batch]`, each in `0..outputs`
+/// - weights: `[outputs]`
+/// - result: `[1]`
+pub fn weighted_classification_loss(
+    logits: Tensor<2>,
+    labels: Tensor<1, Int>,
+    weights: Option<Tensor<1>>,
+    smoothing: f64,
+) -> Tensor<1> {
+    let [batch, outputs] = logits.dims();
+    let weights = weights.unwrap_or_else(|| Tensor::ones([outputs], &logits.device()));
+    let of_label = weights.clone().select(0, labels.clone()); // [batch]
+    let losses = -log_softmax(logits, 1); // [batch, outputs]
+    let index = labels.reshape([batch, 1]);
+    let of_target = losses.clone().gather(1, index).squeeze_dim::<1>(1) * of_label.clone();
+    let target = of_target.sum() / of_label.clone().sum();
+    if smoothing == 0.0 {
+        return target;
+    }
+    let uniform = (losses * weights.unsqueeze_dim(0)).sum() / of_label.sum();
+    target * (1.0 - smoothing) + uniform * (smoothing / outputs as f64)
+}
+
+/// Binary cross-entropy of each label, the mean over the batch and the labels. The loss of a text that has a label counts
+/// as often as the label's weight.
+///
+/// `torch.nn.BCEWithLogitsLoss(pos_weight=positive_weights)`.
+///
+/// # Shapes
+/// - logits, sets: `[batch, labels]`; sets are 1 for a label that the text has, otherwise 0
+/// - positive_weights: `[labels]`
+/// - result: `[1]`
+///
+/// # Panics
+/// If the shapes do not match.
+pub fn multi_label_loss(
+    logits: Tensor<2>,
+    sets: Tensor<2>,
+    positive_weights: Option<Tensor<1>>,
+) -> Tensor<1> {
+    let [batch, labels] = logits.dims();
+    assert_shape!(sets, [batch, labels]);
+    let has = log_sigmoid(logits.clone()) * sets.clone();
+    let has = match positive_weights {
+        Some(weights) => has * weights.unsqueeze_dim(0),
+        None => has,
+    };
+    let has_not = log_sigmoid(-logits) * (-sets + 1.0);
+    -(has + has_not).mean()
 }
 
 /// Softmax cross-entropy, the mean over the batch.

@@ -22,7 +22,8 @@ pub use fusion::{FusedAdapter, Fusion, LayerFusion, SiteFusion};
 pub use head::{Head, HeadConfig, HeadKind, HeadNorm, Pooling, first_token, mean_of_tokens};
 pub use layer::LayerAdapter;
 pub use losses::{
-    HeadOutput, Targets, classification_loss, regression_loss, span_loss, token_classification_loss,
+    HeadOutput, LossConfig, Targets, classification_loss, multi_label_loss, regression_loss,
+    span_loss, token_classification_loss, weighted_classification_loss,
 };
 pub use norm::task_norm;
 pub use site::SiteAdapter;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use burn_adapters::file::bank::{BANK_VERSION, Bank, BankError, BankWarning, NewTask};
-use burn_adapters::file::native::{AdapterMetadata, BaseIdentity, read_header, save};
+use burn_adapters::file::native::{AdapterMetadata, BaseIdentity, Calibration, read_header, save};
 use burn_adapters::{AdaptedBert, HeadKind, Method, TaskAdapterConfig};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -43,6 +43,7 @@ fn adapter(
             labels: (0..labels).map(|label| label.to_string()).collect(),
         },
         score: None,
+        calibration: Calibration::default(),
         max_length: 16,
         base: identity(fingerprint),
     };

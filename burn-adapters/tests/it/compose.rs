@@ -3,7 +3,7 @@
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::tanh;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
+use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity, Calibration};
 use burn_adapters::first_token;
 use burn_adapters::{
     AblatedLayers, AdaptedBert, AdapterDrop, AdapterError, AdapterPlan, Average, BottleneckConfig,
@@ -337,6 +337,7 @@ fn a_fusion_is_one_file() {
         input: None,
         head: HeadKind::Classification { labels: ["a", "b", "c"].map(str::to_owned).to_vec() },
         score: None,
+        calibration: Calibration::default(),
         max_length: 16,
         base: BaseIdentity::new("tiny", "5f0c"),
     };

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Int, Tensor};
-use burn_adapters::file::native::{AdapterMetadata, BaseIdentity, load, save};
+use burn_adapters::file::native::{AdapterMetadata, BaseIdentity, Calibration, load, save};
 use burn_adapters::{
     Activation, AdaptedBert, AdapterPlan, BottleneckConfig, Combine, Group, HeadKind, InnerNorm,
     LoraConfig, Method, OuterNorm, Placement, Scaling, Sites, classification_loss,
@@ -259,6 +259,7 @@ fn running_statistics_are_saved_up_to_the_last_step() {
         input: None,
         head: HeadKind::Classification { labels: ["a", "b", "c"].map(str::to_owned).to_vec() },
         score: None,
+        calibration: Calibration::default(),
         max_length: 8,
         base: BaseIdentity::new("tiny", "5f0c"),
     };

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_adapters::file::native::{
-    AdapterMetadata, BaseIdentity, FORMAT_VERSION, Score, check, load, read_header, save,
+    AdapterMetadata, BaseIdentity, Calibration, FORMAT_VERSION, Score, check, load, read_header,
+    save,
 };
 use burn_adapters::{
     AdaptedBert, AdapterError, AdapterPlan, FileError, HeadError, HeadKind, Method, Pooling,
@@ -30,6 +31,7 @@ pub(crate) fn metadata(method: Method) -> AdapterMetadata {
         input: None,
         head: head(),
         score: Some(Score { metric: "accuracy".to_owned(), value: 0.875 }),
+        calibration: Calibration::default(),
         max_length: 128,
         base: BaseIdentity::new("tiny", FINGERPRINT),
     }

@@ -18,6 +18,7 @@ mod files;
 mod fixtures;
 mod gradients;
 mod invariants;
+mod losses;
 mod merging;
 mod mixed_batch;
 mod precision;

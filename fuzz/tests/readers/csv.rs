@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use fuzz::Harness;
+use glue_data::LabelColumns;
 use glue_data::tasks::custom::CustomFiles;
 use glue_data::{Split, encoding, tabular, tasks};
 
@@ -61,7 +62,7 @@ fn own_files() {
         test: None,
         text: "text".to_owned(),
         text2: None,
-        label: "label".to_owned(),
+        labels: LabelColumns::One { column: "label".to_owned() },
         score: false,
     };
     let scores = CustomFiles { score: true, ..classes.clone() };

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, RefUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
+use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity, Calibration};
 use burn_adapters::{AdaptedBert, HeadKind, Method, TaskAdapterConfig};
 use burn_bert::checkpoint::hugging_face;
 use burn_bert::{Bert, BertConfig};
@@ -121,6 +121,7 @@ pub(crate) fn adapter_file(method: Method, bert: &Bert, path: &Path) -> Vec<u8> 
         input: None,
         head: HeadKind::Classification { labels: vec!["red".to_owned(), "blue".to_owned()] },
         score: None,
+        calibration: Calibration::default(),
         max_length: 16,
         base: BaseIdentity::new("tiny", FINGERPRINT),
     };

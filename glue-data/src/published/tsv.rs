@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::encoding;
-use crate::error::{DataError, PublishedError, TableError, TextError};
+use crate::error::{DataError, LabelError, PublishedError, TableError, TextError};
 use crate::rows::{Example, Row};
-use crate::task_kind::TaskKind;
+use crate::task_kind::{Label, TaskKind};
 use crate::task_spec::Part;
 
 /// Reads the rows of a part, with their labels.
@@ -27,7 +27,11 @@ pub(crate) fn read_examples(
             text: fields[text].to_owned(),
             text2: text2.map(|column| fields[column].to_owned()),
             label: label
-                .map(|column| kind.parse_label(fields[column], path, number))
+                .map(|column| {
+                    let parse =
+                        if part.label_numbers { numbered_labels } else { TaskKind::parse_label };
+                    parse(kind, fields[column], path, number)
+                })
                 .transpose()?,
         });
     }
@@ -35,6 +39,29 @@ pub(crate) fn read_examples(
         return Err(DataError::Empty { path: path.to_owned() });
     }
     Ok(examples)
+}
+
+/// The labels of a row by their numbers, counted from 0 and separated by commas.
+fn numbered_labels(
+    kind: &TaskKind,
+    field: &str,
+    path: &Path,
+    line: usize,
+) -> Result<Label, DataError> {
+    let labels = kind.labels().unwrap_or_default();
+    let name = |number: &str| {
+        number.parse().ok().and_then(|number: usize| labels.get(number)).ok_or_else(|| {
+            DataError::from(LabelError::Unknown {
+                path: path.to_owned(),
+                line,
+                found: number.to_owned(),
+                expected: format!("the numbers from 0 to {}", labels.len().saturating_sub(1)),
+                hint: String::new(),
+            })
+        })
+    };
+    let numbers = field.split(',').filter(|_| !field.is_empty());
+    kind.parse_set(&numbers.map(name).collect::<Result<Vec<_>, _>>()?, path, line)
 }
 
 /// Checks that the rows of a split with a submission file, whose first column is the index, are numbered from 0.

@@ -52,6 +52,7 @@ const fn drawn(
             text,
             text2: None,
             label: Some(label),
+            label_numbers: false,
             rows: unsplit_corpus::share(rows, split),
             skip_short_rows: false,
             submission: None,

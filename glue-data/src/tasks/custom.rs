@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{DataError, LabelError};
-use crate::label_forms;
+use crate::error::DataError;
+use crate::label_columns::{LabelColumns, LabeledRow};
 use crate::rows::{Example, Row};
 use crate::tabular::{parse_columns, read_columns};
 use crate::task::Task;
-use crate::task_kind::TaskKind;
+use crate::task_kind::{Label, TaskKind};
 use crate::tasks::hold_out::hold_out;
 use crate::tasks::notes::{self, Note};
 
@@ -27,8 +27,8 @@ pub struct CustomFiles {
     pub text: String,
     /// Column of the second text of a pair.
     pub text2: Option<String>,
-    /// Column of the label.
-    pub label: String,
+    /// Columns of the label, or of the labels.
+    pub labels: LabelColumns,
     /// Whether labels are numbers and not classes.
     pub score: bool,
 }
@@ -36,7 +36,7 @@ pub struct CustomFiles {
 /// A user's own task with its rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CustomTask {
-    /// The classes are those of the training rows, sorted.
+    /// The classes are those of the training rows, sorted; columns of labels keep their order.
     pub task: Task,
     /// Training rows.
     pub train: Vec<Example>,
@@ -53,21 +53,23 @@ impl CustomFiles {
     ///
     /// # Errors
     /// If a file is missing, malformed or empty, a column is missing, labels differ in their form alone, a label does not
-    /// occur in the training rows, there is only one class, or no row can be held out.
+    /// occur in the training rows, there is only one class, no row of a file has one of several labels, or no row can be
+    /// held out.
     pub fn read(&self, seed: u64) -> Result<CustomTask, DataError> {
         let columns =
-            LabeledColumns { text: &self.text, text2: self.text2.as_deref(), label: &self.label };
+            RowColumns { text: &self.text, text2: self.text2.as_deref(), labels: &self.labels };
         let rows = columns.read(&self.train)?;
-        let (kind, note) = if self.score {
-            (TaskKind::Regression, None)
-        } else {
-            let labels = classes(&self.train, &rows)?;
-            let note = notes::look_like_scores(&self.train, &labels, rows.len());
-            (TaskKind::Classification { labels }, note)
+        let kind =
+            if self.score { TaskKind::Regression } else { self.labels.kind(&self.train, &rows)? };
+        let note = match &kind {
+            TaskKind::Classification { labels } => {
+                notes::look_like_scores(&self.train, labels, rows.len())
+            }
+            _ => None,
         };
         let mut notes: Vec<Note> = note.into_iter().collect();
-        let mut examples = |rows: Vec<Row>, path: &Path| {
-            let rows = LabeledColumns::parse_labels(rows, path, &kind)?;
+        let mut examples = |rows: Vec<LabeledRow>, path: &Path| {
+            let rows = columns.parse(rows, path, &kind)?;
             notes.extend(notes::blank_texts(path, &rows));
             Ok::<Vec<Example>, DataError>(rows.into_iter().map(|(_, example)| example).collect())
         };
@@ -88,49 +90,36 @@ impl CustomFiles {
     }
 }
 
-/// The names of the columns.
-struct LabeledColumns<'a> {
+/// The columns of rows with labels.
+struct RowColumns<'a> {
     text: &'a str,
     text2: Option<&'a str>,
-    label: &'a str,
+    labels: &'a LabelColumns,
 }
 
-impl LabeledColumns<'_> {
-    /// Reads rows whose fields are the label, the text and the second text of a pair.
-    fn read(&self, path: &Path) -> Result<Vec<Row>, DataError> {
-        let columns: Vec<&str> = [self.label, self.text].into_iter().chain(self.text2).collect();
-        read_columns(path, &columns)
+impl RowColumns<'_> {
+    fn read(&self, path: &Path) -> Result<Vec<LabeledRow>, DataError> {
+        let texts: Vec<&str> = [self.text].into_iter().chain(self.text2).collect();
+        self.labels.read(path, &texts)
     }
 
     /// Parses the labels of rows; each comes with the line on which it begins.
-    fn parse_labels(
-        rows: Vec<Row>,
+    fn parse(
+        &self,
+        rows: Vec<LabeledRow>,
         path: &Path,
         kind: &TaskKind,
     ) -> Result<Vec<(usize, Example)>, DataError> {
-        let rows = rows.into_iter().map(|Row { fields, line }| {
-            let mut fields = fields.into_iter();
-            let label = kind.parse_label(&fields.next().unwrap_or_default(), path, line)?;
-            let text = fields.next().unwrap_or_default();
-            Ok((line, Example { text, text2: fields.next(), label: Some(label) }))
-        });
-        rows.collect()
+        let rows = self.labels.parse(rows, path, kind)?;
+        Ok(rows.into_iter().map(|(label, texts)| example(texts, Some(label))).collect())
     }
 }
 
-/// The different labels of training rows, sorted.
-fn classes(path: &Path, rows: &[Row]) -> Result<Vec<String>, DataError> {
-    let labels = rows.iter().map(|row| (row.fields[0].as_str(), row.line));
-    if let Some((_, line)) = labels.clone().find(|(label, _)| label.trim().is_empty()) {
-        return Err(LabelError::Empty { path: path.to_owned(), line }.into());
-    }
-    let counts = label_forms::count(labels);
-    label_forms::check_confusable(path, &counts)?;
-    let classes: Vec<String> = counts.into_keys().map(str::to_owned).collect();
-    match classes.as_slice() {
-        [label] => Err(LabelError::OneClass { path: path.to_owned(), label: label.clone() }.into()),
-        _ => Ok(classes),
-    }
+/// A row of texts with its label, and the line on which it begins.
+fn example(Row { fields, line }: Row, label: Option<Label>) -> (usize, Example) {
+    let mut fields = fields.into_iter();
+    let text = fields.next().unwrap_or_default();
+    (line, Example { text, text2: fields.next(), label })
 }
 
 /// Reads labeled rows of a file, with a note if texts are blank.
@@ -141,11 +130,11 @@ pub fn read_labeled(
     path: &Path,
     text: &str,
     text2: Option<&str>,
-    label: &str,
+    labels: &LabelColumns,
     kind: &TaskKind,
 ) -> Result<(Vec<Example>, Option<Note>), DataError> {
-    let columns = LabeledColumns { text, text2, label };
-    let rows = LabeledColumns::parse_labels(columns.read(path)?, path, kind)?;
+    let columns = RowColumns { text, text2, labels };
+    let rows = columns.parse(columns.read(path)?, path, kind)?;
     let note = notes::blank_texts(path, &rows);
     Ok((rows.into_iter().map(|(_, example)| example).collect(), note))
 }
@@ -178,12 +167,7 @@ pub fn parse_unlabeled(
 }
 
 fn unlabeled(rows: Vec<Row>) -> Vec<(usize, Example)> {
-    let rows = rows.into_iter().map(|Row { fields, line }| {
-        let mut fields = fields.into_iter();
-        let text = fields.next().unwrap_or_default();
-        (line, Example { text, text2: fields.next(), label: None })
-    });
-    rows.collect()
+    rows.into_iter().map(|row| example(row, None)).collect()
 }
 
 #[cfg(test)]
@@ -191,7 +175,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::task_kind::Label;
+
+    fn one(column: &str) -> LabelColumns {
+        LabelColumns::One { column: column.to_owned() }
+    }
 
     fn files(directory: &Path, name: &str, content: &str) -> CustomFiles {
         let train = directory.join(name);
@@ -203,7 +190,7 @@ mod tests {
             test: None,
             text: "body".to_owned(),
             text2: None,
-            label: "team".to_owned(),
+            labels: one("team"),
             score: false,
         }
     }
@@ -253,7 +240,7 @@ mod tests {
         let [note] = notes.as_slice() else { panic!("{notes:?}") };
         assert!(note.to_string().ends_with("a.csv: 2 of 4 texts are blank: lines 3, 5"), "{note}");
         let kind = TaskKind::Classification { labels: ["x", "y"].map(str::to_owned).to_vec() };
-        let (rows, again) = read_labeled(&found.train, "body", None, "team", &kind).unwrap();
+        let (rows, again) = read_labeled(&found.train, "body", None, &one("team"), &kind).unwrap();
         assert_eq!((rows.len(), again.as_ref()), (4, Some(note)));
     }
 
@@ -345,7 +332,8 @@ mod tests {
         let error = files.read(1).unwrap_err().to_string();
         assert!(error.ends_with(sentence), "{error}");
         let kind = TaskKind::Classification { labels: ["x", "y"].map(str::to_owned).to_vec() };
-        let error = read_labeled(&other, "body", None, "team", &kind).unwrap_err().to_string();
+        let error =
+            read_labeled(&other, "body", None, &one("team"), &kind).unwrap_err().to_string();
         assert!(error.ends_with(sentence), "{error}");
     }
 

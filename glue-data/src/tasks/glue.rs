@@ -25,6 +25,7 @@ const fn part(
         text: texts.0,
         text2: texts.1,
         label,
+        label_numbers: false,
         rows,
         skip_short_rows: false,
         submission: None,

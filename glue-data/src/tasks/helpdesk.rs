@@ -16,6 +16,7 @@ const fn part(split: Split, file: &'static str, embedded: &'static str, rows: us
         text: "text",
         text2: None,
         label: Some("team"),
+        label_numbers: false,
         rows,
         skip_short_rows: false,
         submission: None,

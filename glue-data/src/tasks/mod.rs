@@ -5,6 +5,7 @@ use crate::task_spec::TaskSpec;
 
 pub mod classification;
 pub mod custom;
+pub mod emotions;
 pub mod glue;
 pub mod helpdesk;
 mod hold_out;
@@ -16,6 +17,7 @@ pub fn all() -> impl Iterator<Item = &'static TaskSpec> {
     std::iter::once(&helpdesk::HELPDESK)
         .chain(glue::GLUE.iter())
         .chain(classification::CLASSIFICATION.iter())
+        .chain([&emotions::GO_EMOTIONS])
 }
 
 /// The published task of the table with a name.

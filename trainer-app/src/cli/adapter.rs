@@ -74,6 +74,10 @@ pub struct ImportArgs {
     /// the directory]
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     pub labels: Vec<String>,
+    /// A text may have several of the labels [default: as in the directory, or
+    /// the problem_type of the base for peft]
+    #[arg(long)]
+    pub multi_label: bool,
     /// Name of the task [default: the adapter's name in the directory]
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,

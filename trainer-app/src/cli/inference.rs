@@ -134,14 +134,14 @@ pub struct AblateArgs {
 #[derive(Debug, Clone, Args)]
 pub struct LabeledRowsArgs {
     /// Directory with the published files of the adapter's task
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "text", "text2", "label"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "text", "text2", "label", "label_separator", "labels"])]
     pub data: Option<PathBuf>,
     /// The published task whose rows are used; labels are matched by name
     /// [default: the task of the adapter]
     #[arg(
         long,
         value_name = "NAME",
-        conflicts_with_all = ["input", "text", "text2", "label"]
+        conflicts_with_all = ["input", "text", "text2", "label", "label_separator", "labels"]
     )]
     pub task: Option<String>,
     /// Split of the published task: train, validation,
@@ -150,18 +150,53 @@ pub struct LabeledRowsArgs {
         long,
         value_name = "SPLIT",
         default_value = "validation",
-        conflicts_with_all = ["input", "text", "text2", "label"]
+        conflicts_with_all = ["input", "text", "text2", "label", "label_separator", "labels"]
     )]
     pub split: String,
     /// Your own labeled rows: a .csv, .tsv or .jsonl file
-    #[arg(long, value_name = "FILE", requires_all = ["text", "label"])]
+    #[arg(long, value_name = "FILE", requires = "text")]
     pub input: Option<PathBuf>,
     /// Columns of the input.
     #[command(flatten)]
     pub columns: ColumnArgs,
-    /// Column of the label
+    /// Column of the label; in a .jsonl file it may be a list of labels
     #[arg(long, value_name = "COL", requires = "input")]
     pub label: Option<String>,
+    /// A row has any number of labels, with this text between them in the
+    /// column of --label; an empty field is a row without labels
+    #[arg(long, value_name = "TEXT", requires = "label")]
+    pub label_separator: Option<String>,
+    /// A row has any number of labels, in columns of 0 and 1 with their names,
+    /// separated by commas, instead of --label
+    #[arg(
+        long,
+        value_name = "COLS",
+        value_delimiter = ',',
+        requires = "input",
+        conflicts_with_all = ["label", "label_separator"]
+    )]
+    pub labels: Vec<String>,
+}
+
+impl LabeledRowsArgs {
+    /// Checks that the columns are different ones, and that those of the labels are named.
+    ///
+    /// # Errors
+    /// A [`UsageError`].
+    pub fn check(&self) -> anyhow::Result<()> {
+        if self.input.is_some() && self.label.is_none() && self.labels.is_empty() {
+            return Err(UsageError::new(
+                "--input needs the column of the label with --label COL, or the columns of the labels with --labels",
+            ));
+        }
+        if self.label_separator.as_ref().is_some_and(|separator| separator.trim().is_empty()) {
+            return Err(UsageError::new(
+                "the --label-separator is empty or white space; expected a text such as ;",
+            ));
+        }
+        let labels: Vec<&str> = self.label.iter().chain(&self.labels).map(String::as_str).collect();
+        self.columns.check(&labels)
+    }
 }
 
 /// Adapters below a trained adapter, and layers without it.
@@ -190,13 +225,13 @@ pub struct ColumnArgs {
 }
 
 impl ColumnArgs {
-    /// Checks that the columns are different ones; `label` is the column of the label.
+    /// Checks that the columns are different ones; `labels` are those of the labels.
     ///
     /// # Errors
     /// A [`UsageError`] for a column that is named twice.
-    pub fn check(&self, label: Option<&str>) -> anyhow::Result<()> {
-        let columns: Vec<&str> =
-            self.text.iter().chain(&self.text2).map(String::as_str).chain(label).collect();
+    pub fn check(&self, labels: &[&str]) -> anyhow::Result<()> {
+        let texts = self.text.iter().chain(&self.text2).map(String::as_str);
+        let columns: Vec<&str> = texts.chain(labels.iter().copied()).collect();
         limits::distinct_columns(&columns).map_err(UsageError::new)
     }
 }

@@ -107,9 +107,9 @@ impl Command {
     pub fn check(&self) -> anyhow::Result<()> {
         match self {
             Self::Train(args) => TrainJob::of(args).map(|_| ()),
-            Self::Predict(args) => args.columns.check(None),
+            Self::Predict(args) => args.columns.check(&[]),
             Self::Evaluate(EvaluateArgs { rows, .. }) | Self::Ablate(AblateArgs { rows, .. }) => {
-                rows.columns.check(rows.label.as_deref())
+                rows.check()
             }
             Self::Bank { command } => command.check(),
             Self::Adapter { command: AdapterCommand::Export(args) } => args.check(),

@@ -65,7 +65,7 @@ fn ablate(predictor: &Predictor, examples: &[Example]) -> Result<Ablation> {
     let score = |scored: &[RowOutput]| -> Result<f64> {
         let scores = predictor
             .task
-            .scores(scored)
+            .scores(scored, &predictor.metadata.calibration)
             .context("these rows have no labels to evaluate against")?;
         scores.get(metric).and_then(Value::as_f64).context("the score is not a number")
     };

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use burn_adapters::file::atomic;
-use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity};
+use burn_adapters::file::native::{self, AdapterMetadata, BaseIdentity, Calibration};
 use burn_adapters::interchange::{adapter_hub, merged, peft, tensorflow};
 use burn_adapters::{AdaptedBert, HeadKind, TaskAdapterConfig, TrainableBase, average_weights};
 use burn_bert::{Bert, BertConfig, Encoder, HiddenActivation};
@@ -37,8 +37,10 @@ pub fn average(args: &AverageArgs) -> Result<()> {
     let (bert, base) = load_base(args.base.as_deref().unwrap_or(&name))?;
     let mut models = Vec::new();
     let mut mean: Option<AdapterMetadata> = None;
+    let mut has_calibration = false;
     for (path, weight) in args.adapters.iter().zip(weights) {
         let (model, metadata) = load(path, &bert, &base)?;
+        has_calibration |= !metadata.calibration.is_default();
         let mean = mean.get_or_insert_with(|| metadata.clone());
         adapter_task::check_same_input(
             (first.display(), mean.input),
@@ -63,7 +65,11 @@ pub fn average(args: &AverageArgs) -> Result<()> {
     }
     let model = average_weights(&models)?;
     let metadata = mean.context("there is no adapter to average")?;
-    write(&args.out, &model, &AdapterMetadata { score: None, base, ..metadata })
+    if has_calibration {
+        warn(&["the mean has no thresholds and no temperature: those of the adapters were chosen for each of them".to_owned()]);
+    }
+    let calibration = Calibration::default();
+    write(&args.out, &model, &AdapterMetadata { score: None, calibration, base, ..metadata })
 }
 
 /// The weight of each adapter in the mean.
@@ -121,10 +127,20 @@ pub fn import(args: &ImportArgs) -> Result<()> {
         }
         DirectoryFormat::Peft => ("peft", peft::read(&args.directory, bert, labels.clone())?),
     };
+    let base_kind =
+        (format == DirectoryFormat::Peft).then(|| base_problem(&directory)).transpose()?;
+    if args.multi_label || base_kind == Some(true) {
+        imported.head = imported.head.into_multi_label();
+    }
     if labels.is_none() && imported.head.is_unnamed() {
         // A directory of PEFT has no names of labels; the base's configuration may have those of the task.
         let named = base_labels(&directory, imported.head.outputs())?;
-        imported.head = named.unwrap_or(imported.head);
+        if let Some(named) = named {
+            imported.head = match imported.head {
+                HeadKind::MultiLabel { .. } => named.into_multi_label(),
+                _ => named,
+            };
+        }
         if let Some(labels) = imported.head.labels().filter(|_| imported.head.is_unnamed()) {
             imported.warnings.push(format!(
                 "the directory has no names of the labels, so that they are {}; --labels A,B names them, in the order of \
@@ -144,6 +160,7 @@ pub fn import(args: &ImportArgs) -> Result<()> {
         input: None,
         head: imported.head,
         score: None,
+        calibration: Calibration::default(),
         max_length,
         base,
     };
@@ -254,6 +271,12 @@ pub fn export(args: &ExportArgs) -> Result<()> {
         }
         Ok(())
     })?;
+    if !metadata.calibration.is_default() {
+        lost.push(
+            "the thresholds or the temperature that were chosen on the validation rows are not in the directory"
+                .to_owned(),
+        );
+    }
     warn(&lost);
     outln!("{}", args.out.display());
     noteln!("\nnext, in Python:");
@@ -300,6 +323,13 @@ fn lost_in_peft(metadata: &AdapterMetadata) -> Vec<String> {
         metadata.task,
         hints::quoted(&metadata.task)
     )];
+    if let HeadKind::MultiLabel { .. } = metadata.head {
+        lost.push(
+            "that a text may have several labels is not in the directory: pass problem_type=\"multi_label_classification\" \
+             where the base is loaded; `adapter import --multi-label` restores it"
+                .to_owned(),
+        );
+    }
     if let Some(labels) = metadata.head.labels().filter(|_| !metadata.head.is_unnamed()) {
         let labels = labels.join(",");
         lost.push(format!(
@@ -373,10 +403,28 @@ pub fn import_tensorflow(args: &ImportTensorflowArgs) -> Result<()> {
         input: None,
         head,
         score: None,
+        calibration: Calibration::default(),
         max_length,
         base,
     };
     write(&args.target.out, &model, &metadata)
+}
+
+/// Whether a base's `config.json` is of a model of several labels a text.
+fn base_problem(directory: &Path) -> Result<bool> {
+    #[derive(Deserialize)]
+    struct Config {
+        problem_type: Option<String>,
+    }
+
+    let path = directory.join("config.json");
+    if !path.is_file() {
+        return Ok(false);
+    }
+    let text = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let config: Config = serde_json::from_slice(&text)
+        .with_context(|| format!("reading the problem_type in {}", path.display()))?;
+    Ok(config.problem_type.as_deref() == Some("multi_label_classification"))
 }
 
 /// The labels in a base's `config.json`, if there is one for each output.

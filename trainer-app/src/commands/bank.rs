@@ -296,7 +296,7 @@ fn verify(path: &Path, base: Option<&str>, device: &str, as_json: bool) -> Resul
 #[cfg(test)]
 mod tests {
     use burn_adapters::HeadKind;
-    use burn_adapters::file::native::{BaseIdentity, Score};
+    use burn_adapters::file::native::{BaseIdentity, Calibration, Score};
 
     use super::*;
 
@@ -311,6 +311,7 @@ mod tests {
                 input: None,
                 head: HeadKind::Regression,
                 score: score.map(|value| Score { metric: "pearson".to_owned(), value }),
+                calibration: Calibration::default(),
                 max_length: 16,
                 base: BaseIdentity::new("tiny", "5f0c"),
             },

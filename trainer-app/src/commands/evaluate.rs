@@ -8,16 +8,21 @@ use serde_json::{Map, Value, json};
 use crate::cli::EvaluateArgs;
 use crate::commands::labeled_rows;
 use crate::inference::predictor::Predictor;
+use crate::report::score_tables;
 use crate::task_data::evaluator::Evaluator;
 use crate::task_data::rows;
+use crate::task_data::score_details::ScoreDetails;
 use crate::terminal;
 
+/// The name of the last line of scores.
+const TIME: &str = "ms per text";
 /// The value of `--drop-layers` for a table of every number of layers.
 const EACH: &str = "each";
 
 /// Scores of some rows, and their speed.
 struct SplitScores {
     scores: Map<String, Value>,
+    details: Option<ScoreDetails>,
     seconds_per_text: f64,
     cut: usize,
 }
@@ -40,25 +45,30 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         predictor.check_dropped(&format!("--drop-layers {EACH}"), &Layers::All)?;
         return print_each(&mut predictor, &examples, &what, args.inference.json);
     }
-    let SplitScores { scores, seconds_per_text, cut } = score_rows(&predictor, &examples)?;
+    let SplitScores { scores, details, seconds_per_text, cut } = score_rows(&predictor, &examples)?;
     rows::report_truncation(cut, examples.len(), predictor.metadata.max_length);
     if args.inference.json {
-        outln!(
-            "{}",
-            json!({
-                "task": predictor.metadata.task,
-                "rows": examples.len(),
-                "on": what,
-                "scores": scores,
-                "seconds_per_text": seconds_per_text,
-            })
-        );
+        let mut line = json!({
+            "task": predictor.metadata.task,
+            "rows": examples.len(),
+            "on": what,
+            "scores": scores,
+            "seconds_per_text": seconds_per_text,
+        });
+        if let Some(details) = details {
+            line["details"] = serde_json::to_value(details)?;
+        }
+        outln!("{line}");
     } else {
         outln!("{}: {} rows ({what})", predictor.metadata.task, examples.len());
+        let width = scores.keys().map(String::len).fold(TIME.len(), usize::max);
         for (metric, score) in &scores {
-            outln!("  {metric:<11} {}", terminal::score(score.as_f64().unwrap_or(f64::NAN)));
+            outln!("  {metric:<width$} {}", terminal::score(score.as_f64().unwrap_or(f64::NAN)));
         }
-        outln!("  {:<11} {:.2}", "ms per text", 1e3 * seconds_per_text);
+        outln!("  {TIME:<width$} {:.2}", 1e3 * seconds_per_text);
+        if let Some(details) = details {
+            out!("{}", score_tables::text(&details));
+        }
     }
     Ok(())
 }
@@ -96,9 +106,10 @@ fn print_each(
     }
     outln!("{}: {} rows ({what})", predictor.metadata.task, examples.len());
     let metrics: Vec<_> = by_layers[0].1.scores.keys().collect();
+    let width = |metric: &str| metric.len().max(10);
     out!("  {:<15}", "layers dropped");
     for metric in &metrics {
-        out!(" {metric:>10}");
+        out!(" {metric:>0$}", width(metric));
     }
     outln!(" {:>11}", "ms per text");
     for (layers, scored) in &by_layers {
@@ -106,7 +117,7 @@ fn print_each(
         out!("  {dropped:<15}");
         for metric in &metrics {
             let score = scored.scores[*metric].as_f64().unwrap_or(f64::NAN);
-            out!(" {:>10}", terminal::score(score));
+            out!(" {:>1$}", terminal::score(score), width(metric));
         }
         outln!(" {:>11.2}", 1e3 * scored.seconds_per_text);
     }
@@ -115,10 +126,11 @@ fn print_each(
 
 fn score_rows(predictor: &Predictor, examples: &[Example]) -> Result<SplitScores> {
     let answers = predictor.predict(examples)?;
-    let scores = predictor
-        .task
-        .scores(&answers.rows)
+    let Predictor { task, metadata, .. } = predictor;
+    let scores = task
+        .scores(&answers.rows, &metadata.calibration)
         .context("these rows have no labels to evaluate against")?;
     let seconds_per_text = answers.time.as_secs_f64() / examples.len().max(1) as f64;
-    Ok(SplitScores { scores, seconds_per_text, cut: answers.cut })
+    let details = task.details(&answers.rows, &metadata.calibration);
+    Ok(SplitScores { scores, details, seconds_per_text, cut: answers.cut })
 }

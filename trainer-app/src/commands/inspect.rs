@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
-use burn_adapters::file::native::{self, DataSource};
-use burn_adapters::{AdapterPlan, BottleneckConfig};
+use burn_adapters::file::native::{self, Calibration, DataSource};
+use burn_adapters::{AdapterPlan, BottleneckConfig, HeadKind};
 use burn_bert::Projection;
 use serde_json::Value;
 
@@ -47,10 +47,24 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
         None => {}
     }
     let head = &metadata.head;
+    let names = head.labels().map(|names| names.join(", "));
     outln!(
         "labels    {}",
-        visible(&head.labels().map_or_else(|| head.to_string(), |names| names.join(", ")))
+        visible(&match (names, head) {
+            (Some(names), HeadKind::MultiLabel { .. }) => format!("any of {names}"),
+            (Some(names), _) => names,
+            (None, head) => head.to_string(),
+        })
     );
+    let Calibration { temperature, thresholds } = &metadata.calibration;
+    if let Some(temperature) = temperature {
+        outln!("          temperature {temperature:.3}");
+    }
+    if !thresholds.is_empty() {
+        let thresholds: Vec<_> =
+            thresholds.iter().map(|threshold| format!("{threshold:.3}")).collect();
+        outln!("          thresholds {}", thresholds.join(", "));
+    }
     if let Some(score) = &metadata.score {
         let value = terminal::score(score.value);
         outln!("score     {} {value} on the validation rows", score.metric);

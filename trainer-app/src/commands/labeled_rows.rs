@@ -10,6 +10,7 @@ use glue_data::tasks::custom;
 use crate::cli::LabeledRowsArgs;
 use crate::commands::texts;
 use crate::inference::adapter_task::AdapterTask;
+use crate::run_config::label_columns;
 
 /// Reads the rows, and returns them with the task that the adapter is evaluated on and the name of the rows.
 ///
@@ -20,11 +21,13 @@ pub(super) fn read(
     adapter: &Path,
 ) -> Result<(AdapterTask, Vec<Example>, String)> {
     let metadata = native::read_header(adapter)?.metadata;
-    if let (Some(path), Some(text), Some(label)) = (&args.input, &args.columns.text, &args.label) {
+    if let (Some(path), Some(text)) = (&args.input, &args.columns.text) {
         texts::input_of_columns(&args.columns, metadata.input)?;
         let task = AdapterTask::of(&metadata)?;
         let text2 = args.columns.text2.as_deref();
-        let (rows, note) = custom::read_labeled(path, text, text2, label, &task.task.kind)?;
+        let labels =
+            label_columns(args.label.as_deref(), args.label_separator.as_deref(), &args.labels);
+        let (rows, note) = custom::read_labeled(path, text, text2, &labels, &task.task.kind)?;
         if let Some(note) = note {
             noteln!("note: {note}");
         }

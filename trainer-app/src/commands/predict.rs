@@ -120,7 +120,8 @@ impl Notes {
 }
 
 fn plain_line(predictor: &Predictor, example: &Example, row: &RowOutput) -> String {
-    let columns = prediction_columns(&predictor.task.task.kind, &row.logits).into_iter();
+    let AdapterTask { task, calibration, .. } = &predictor.task;
+    let columns = prediction_columns(&task.kind, calibration, &row.logits).into_iter();
     columns
         .chain([example.text.clone()])
         .chain(example.text2.clone())
@@ -151,7 +152,8 @@ fn json_line(predictor: &Predictor, example: &Example, row: Option<&RowOutput>) 
         line.insert("text2".to_owned(), json!(text2));
     }
     let logits = row.map(|row| row.logits.as_slice());
-    line.extend(prediction_fields(&predictor.task.task.kind, logits));
+    let AdapterTask { task, calibration, .. } = &predictor.task;
+    line.extend(prediction_fields(&task.kind, calibration, logits));
     if let Some(logits) = logits {
         line.insert("logits".to_owned(), json!(logits));
     }

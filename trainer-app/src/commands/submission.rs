@@ -46,10 +46,9 @@ pub fn write(predictor: &Predictor, data: Option<&Path>, directory: &Path) -> Re
         .with_context(|| format!("creating {}", directory.display()))?;
     for (file, examples) in read {
         let outputs = predictor.predict(&examples)?.rows;
-        let kind = &task.task.kind;
-        let predictions: Vec<_> = outputs.iter().map(|row| kind.predict(&row.logits)).collect();
+        let predictions: Vec<_> = outputs.iter().map(|row| task.predict(&row.logits)).collect();
         let path = directory.join(file);
-        write_atomically(&path, submission(kind, &predictions).as_bytes())?;
+        write_atomically(&path, submission(&task.task.kind, &predictions).as_bytes())?;
         noteln!("{} ({} rows)", path.display(), predictions.len());
     }
     Ok(())

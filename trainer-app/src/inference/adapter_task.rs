@@ -5,13 +5,14 @@ use std::fmt::Display;
 use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
-use burn_adapters::file::native::{AdapterMetadata, DataSource, TextInput};
+use burn_adapters::file::native::{AdapterMetadata, Calibration, DataSource, TextInput};
 use glue_data::{Example, Label, Split, Task, TaskKind, TaskSpec, tasks};
 use serde_json::{Map, Value};
 
 use crate::exit::UsageError;
 use crate::task_data::evaluator::{self, Evaluator, RowOutput};
-use crate::task_data::kind::{head_kind, labels_texts, task_kind};
+use crate::task_data::kind::{self, head_kind, labels_texts, task_kind};
+use crate::task_data::score_details::ScoreDetails;
 
 /// The flags that score an adapter on a user's own rows, which works for every adapter.
 const OWN_ROWS: &str = "--input FILE --text COL --label COL";
@@ -25,6 +26,8 @@ pub struct AdapterTask {
     pub task: Task,
     /// The published task on whose rows the adapter can be scored.
     published: Option<Published>,
+    /// How the adapter's outputs become labels.
+    pub calibration: Calibration,
 }
 
 /// A published task whose labels are those of an adapter.
@@ -104,7 +107,7 @@ impl AdapterTask {
         if let Some(published) = &published {
             task.metrics = published.spec.metrics.to_vec();
         }
-        Self { task, published }
+        Self { task, published, calibration: metadata.calibration.clone() }
     }
 
     /// The published task, if there is one.
@@ -155,6 +158,11 @@ impl AdapterTask {
         }
         Ok(examples)
     }
+
+    /// The label that a row's logits predict.
+    pub fn predict(&self, logits: &[f32]) -> Label {
+        kind::predict(&self.task.kind, &self.calibration, logits)
+    }
 }
 
 /// Scores each row by its label.
@@ -163,7 +171,11 @@ impl Evaluator for AdapterTask {
         self.task.metric().name()
     }
 
-    fn scores(&self, rows: &[RowOutput]) -> Option<Map<String, Value>> {
+    fn scores(&self, rows: &[RowOutput], calibration: &Calibration) -> Option<Map<String, Value>> {
+        if let TaskKind::MultiLabel { .. } = self.task.kind {
+            // No score of several labels depends on their order.
+            return Evaluator::scores(&self.task, rows, calibration);
+        }
         // The metric F1 is that of the second class in the table's order.
         let permutation = self.published.as_ref().and_then(|task| task.permutation.as_deref());
         let permuted = |label: Label| match permutation {
@@ -171,9 +183,14 @@ impl Evaluator for AdapterTask {
             None => label,
         };
         let predicted = rows.iter().map(|row| {
-            (permuted(self.task.kind.predict(&row.logits)), row.label.clone().map(permuted))
+            let predicted = kind::predict(&self.task.kind, calibration, &row.logits);
+            (permuted(predicted), row.label.clone().map(permuted))
         });
         evaluator::scores(&self.task, predicted)
+    }
+
+    fn details(&self, rows: &[RowOutput], calibration: &Calibration) -> Option<ScoreDetails> {
+        ScoreDetails::of(&self.task.kind, rows, calibration)
     }
 }
 
@@ -183,7 +200,8 @@ impl Published {
         let table = spec.task().kind;
         if table.outputs() == 0 {
             // The classes are those of the file.
-            return kind.labels().is_some().then_some(Self { spec, permutation: None });
+            let has_classes = matches!(kind, TaskKind::Classification { .. });
+            return has_classes.then_some(Self { spec, permutation: None });
         }
         let permutation = kind.permutation_to(&table)?;
         Some(Self { spec, permutation: Some(permutation) })
@@ -238,9 +256,13 @@ pub(crate) fn check_same_input(
 /// The labels of a kind of task for a message, or what is predicted instead of labels.
 pub(crate) fn listed(kind: &TaskKind) -> String {
     let Some(names) = kind.labels() else { return head_kind(kind).to_string() };
+    let what = match kind {
+        TaskKind::MultiLabel { .. } => "any of the labels",
+        _ => "the labels",
+    };
     match names.len().saturating_sub(MAX_NAMES) {
-        0 => format!("the labels {}", names.join(", ")),
-        more => format!("the labels {} and {more} more", names[..MAX_NAMES].join(", ")),
+        0 => format!("{what} {}", names.join(", ")),
+        more => format!("{what} {} and {more} more", names[..MAX_NAMES].join(", ")),
     }
 }
 
@@ -262,7 +284,7 @@ pub(crate) fn check_finite(rows: &[RowOutput]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use burn_adapters::HeadKind;
-    use burn_adapters::file::native::BaseIdentity;
+    use burn_adapters::file::native::{BaseIdentity, Calibration};
 
     use super::*;
 
@@ -275,6 +297,7 @@ mod tests {
             input: None,
             head: HeadKind::Classification { labels },
             score: None,
+            calibration: Calibration::default(),
             max_length: 16,
             base: BaseIdentity::new("tiny", "5f0c"),
         }
@@ -312,7 +335,7 @@ mod tests {
                     label: Some(Label::Class(class)),
                 })
                 .collect();
-            task.scores(&rows).unwrap()
+            task.scores(&rows, &Calibration::default()).unwrap()
         };
         let logits = [[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]];
         let truth = [1, 1, 1, 0];

@@ -48,7 +48,7 @@ fn layer_by_layer(
     share: f64,
     seed: u64,
 ) -> (HeadOutput, GradientsParams) {
-    let AdaptedBert { bert, task } = &trainable.model;
+    let AdaptedBert { bert, task, .. } = &trainable.model;
     let (input, mask) = (bert_input(batch), &batch.attention_mask);
     let device = mask.device();
     let reseed = |part: &str| device.seed(derive_seed(seed, part));
@@ -155,7 +155,7 @@ mod tests {
         batch: &Batch,
         share: f64,
     ) -> (HeadOutput, GradientsParams) {
-        let AdaptedBert { bert, task } = &trainable.model;
+        let AdaptedBert { bert, task, .. } = &trainable.model;
         let reseed = |part: &str| batch.input_ids.device().seed(derive_seed(SEED, part));
         reseed("embeddings");
         let mut hidden = bert.embed(&bert_input(batch), task);

@@ -12,6 +12,7 @@ use burn::train::metric::{
     NumericAttributes, NumericEntry, SerializedEntry,
 };
 
+use burn_adapters::file::native::Calibration;
 use glue_data::{Task, TaskKind};
 
 use super::step::StepOutput;
@@ -232,7 +233,7 @@ impl Metric for ScoreMetric {
     }
 
     fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
-        let scores = Evaluator::scores(&*self.task, &self.rows);
+        let scores = Evaluator::scores(&*self.task, &self.rows, &Calibration::default());
         let main = scores.and_then(|scores| scores.get(self.task.metric().name())?.as_f64());
         self.score = 100.0 * main.unwrap_or_default();
         Ok(self.entry())

@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod clip;
 pub mod error;
 pub mod log_renderer;
+pub mod loss;
 pub mod loss_scale;
 pub mod memory;
 pub mod metrics;

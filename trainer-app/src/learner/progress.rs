@@ -4,7 +4,10 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
+use burn_adapters::file::native::Calibration;
+
 use super::loss_scale::LossScale;
+use crate::task_data::score_details::ScoreDetails;
 
 /// The progress of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +56,12 @@ pub struct EpochReport {
     pub score: f64,
     /// Every score on the validation rows, by name.
     pub scores: serde_json::Map<String, serde_json::Value>,
+    /// The thresholds or the temperature that were chosen on the validation rows.
+    #[serde(default, skip_serializing_if = "Calibration::is_default")]
+    pub calibration: Calibration,
+    /// What the scores consist of; only of the best epoch so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<ScoreDetails>,
     /// Whether the predicted class was the same for every validation row: the run has collapsed, or has not started to
     /// learn.
     #[serde(default, rename = "one_answer")]
@@ -89,6 +98,15 @@ impl Progress {
                 order => order == Some(Ordering::Greater),
             };
         self.epochs.iter().reduce(|best, epoch| if is_better(epoch, best) { epoch } else { best })
+    }
+
+    /// Adds a completed epoch; the details of all epochs but the best are dropped.
+    pub fn push(&mut self, epoch: EpochReport) {
+        self.epochs.push(epoch);
+        let best = self.best().map(|best| best.epoch);
+        for epoch in self.epochs.iter_mut().filter(|epoch| Some(epoch.epoch) != best) {
+            epoch.details = None;
+        }
     }
 
     /// Number of epochs, up to the last, with the same prediction for every row.
@@ -143,6 +161,8 @@ mod tests {
             validation_loss: 0.1,
             score: 0.5,
             scores: serde_json::Map::new(),
+            calibration: Calibration::default(),
+            details: None,
             single_class: false,
             seconds_per_step: 0.1,
         };

@@ -6,3 +6,4 @@ pub mod heat_map;
 pub mod page;
 pub mod paper;
 pub mod plot;
+pub mod score_tables;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn_adapters::TrainableTable;
-use burn_adapters::file::native;
+use burn_adapters::file::native::{self, Calibration};
 use glue_data::TokenizedDataset;
 use serde_json::{Map, Value};
 
@@ -31,7 +31,7 @@ impl Run {
         directory: &RunDirectory,
     ) -> Result<RunResult> {
         let progress = &trained.progress;
-        let EpochReport { epoch: best_epoch, score, scores, .. } =
+        let EpochReport { epoch: best_epoch, score, scores, calibration, details, .. } =
             progress.best().context("no epoch was trained")?.clone();
         ensure_saved_is_best(directory, score)?;
         let baselines = self.data.source.baselines();
@@ -45,7 +45,8 @@ impl Run {
             metric: self.data.prepared.evaluator.metric().to_owned(),
             score,
             scores,
-            eval_scores: self.evaluate_splits(directory)?,
+            eval_scores: self.evaluate_splits(directory, &calibration)?,
+            details,
             majority: baselines.majority,
             bag_of_words: baselines.bag_of_words,
             word_tags: baselines.word_tags,
@@ -72,6 +73,7 @@ impl Run {
     fn evaluate_splits(
         &self,
         directory: &RunDirectory,
+        calibration: &Calibration,
     ) -> Result<BTreeMap<String, Map<String, Value>>> {
         let splits = self.data.source.prepare_eval_splits(&self.data.encoder, &self.base.config)?;
         if splits.is_empty() {
@@ -81,7 +83,7 @@ impl Run {
         let mut by_split = BTreeMap::new();
         for (split, PreparedSplit { rows, evaluator }) in splits {
             let outputs = self.outputs(&trainable, &rows, split.name())?;
-            if let Some(scores) = evaluator.scores(&outputs) {
+            if let Some(scores) = evaluator.scores(&outputs, calibration) {
                 by_split.insert(split.name().to_owned(), scores);
             }
         }

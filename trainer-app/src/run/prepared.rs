@@ -10,10 +10,11 @@ use glue_data::TokenizedDataset;
 
 use crate::activation_cache::SplitActivations;
 use crate::exit::UsageError;
+use crate::learner::loss::loss_config;
 use crate::learner::step::TrainableModel;
 use crate::run::insertion_cost;
 use crate::run::resource_cache::{LoadedBase, LoadedData, ResourceCache};
-use crate::run_config::{RunConfig, TrainingConfig};
+use crate::run_config::{Prediction, RunConfig, TrainingConfig};
 use crate::task_data::kind::head_kind;
 
 /// A run that is ready to train.
@@ -35,10 +36,14 @@ impl Run {
     /// If the data, the base or the adapter plan cannot be used.
     pub fn prepare(config: RunConfig, resources: &mut ResourceCache) -> Result<Self> {
         let data = resources.data(&config)?;
+        let kind = data.source.kind();
+        config
+            .check_objective(Prediction::of(&kind))
+            .map_err(|error| UsageError::new(format!("{error:#}")))?;
         let base = resources.base(&config.model)?;
         let bert = base.bert();
         insertion_cost::check(&config.plan(), &base.config)?;
-        let task_config = TaskAdapterConfig::new(config.plan(), head_kind(&data.source.kind()))
+        let task_config = TaskAdapterConfig::new(config.plan(), head_kind(&kind))
             .with_head_layers(config.model.classifier_on(&base.config))
             .with_head_dropout(base.config.hidden_dropout_prob)
             .with_seed(glue_data::derive_seed(config.seed, "task"));
@@ -54,7 +59,8 @@ impl Run {
             });
             fuse(&task_config, adapters.collect::<Result<_>>()?, &bert)?
         };
-        let trainable = TrainableModel { model: AdaptedBert::new(bert, adapter)? };
+        let loss = loss_config(&config.training, &kind, &data.prepared.train);
+        let trainable = TrainableModel { model: AdaptedBert::new(bert, adapter)?.with_loss(loss) };
         let (device, replicas) = (resources.device().clone(), resources.replicas().to_vec());
         // Each device would have statistics of its share of a batch, and only those of the first would be saved.
         if !replicas.is_empty() && has_batch_norm(trainable.model.task.config()) {

@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::task_data::score_details::ScoreDetails;
+
 /// The result of a run: `result.json`, and the line that `--json` prints.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunResult {
@@ -23,6 +25,9 @@ pub struct RunResult {
     /// Every score of the best epoch on each other labeled split, by the name of the split.
     #[serde(default, rename = "judged", skip_serializing_if = "BTreeMap::is_empty")]
     pub eval_scores: BTreeMap<String, Map<String, Value>>,
+    /// What the validation scores of the best epoch consist of; none for a regression, for questions, and in older results.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<ScoreDetails>,
     /// The validation score of the majority class, or of the most frequent tag for every word; none for a regression or
     /// for questions.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -129,6 +129,7 @@ impl Run {
             validation: data.validation.clone(),
             activations: self.activations.clone(),
             evaluator: Arc::clone(&data.evaluator),
+            tuning: training.tuning(),
             optimizer: optimizer.clone(),
             progress,
             schedule: Schedule::new(training, steps_per_epoch * training.epochs),
@@ -220,6 +221,7 @@ impl Run {
                 input,
                 head: head.clone(),
                 score: Some(Score { metric: metric.clone(), value: report.score }),
+                calibration: report.calibration.clone(),
                 max_length,
                 // The fingerprint is computed during the first epoch.
                 base: base.base.identity_with(base.fingerprint()?, tokenizer.clone())?,

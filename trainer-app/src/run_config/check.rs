@@ -8,6 +8,8 @@ use burn_bert::Precision;
 
 use super::model::HeadNormKind;
 use super::run::RunConfig;
+use super::task::Prediction;
+use super::training::{Thresholds, Weighting};
 use crate::run_config::limits;
 
 impl RunConfig {
@@ -21,6 +23,7 @@ impl RunConfig {
             .map_err(|expected| anyhow!("the task is named `{}`, {expected}", self.task.name))?;
         self.check_numbers()?;
         self.check_columns()?;
+        self.check_objective(self.task.prediction())?;
         let (model, training) = (&self.model, &self.training);
         let fuses = model.method == Method::Fusion;
         ensure!(
@@ -69,9 +72,65 @@ impl RunConfig {
 
     fn check_columns(&self) -> Result<()> {
         let Some(custom) = &self.task.custom else { return Ok(()) };
-        let columns = [Some(&custom.text), custom.text2.as_ref(), Some(&custom.label)];
-        let columns: Vec<&str> = columns.into_iter().flatten().map(String::as_str).collect();
+        ensure!(
+            custom.label.is_some() == custom.labels.is_empty(),
+            "the labels are in one column (label) or in a column for each (labels); expected one of the two settings"
+        );
+        ensure!(
+            custom.label_separator.is_none() || custom.labels.is_empty(),
+            "label_separator is for several labels in one column (label), and labels names a column for each; leave out \
+             one of the two"
+        );
+        ensure!(
+            custom.label_separator.as_ref().is_none_or(|separator| !separator.trim().is_empty()),
+            "the --label-separator is empty or white space; expected a text such as ;"
+        );
+        ensure!(
+            !custom.score || !custom.label_columns().are_several(),
+            "--score reads one number a row, and {} several labels; leave out one of the two",
+            self.task.deciding_flag()
+        );
+        let columns = [Some(&custom.text), custom.text2.as_ref(), custom.label.as_ref()];
+        let columns = columns.into_iter().flatten().chain(&custom.labels);
+        let columns: Vec<&str> = columns.map(String::as_str).collect();
         limits::distinct_columns(&columns).map_err(|error| anyhow!(error))
+    }
+
+    /// Checks that settings of the loss and of the predictions are used with what the task predicts.
+    ///
+    /// # Errors
+    /// A setting for another kind of task.
+    pub fn check_objective(&self, prediction: Prediction) -> Result<()> {
+        let training = &self.training;
+        let balanced = |weighting| weighting == Weighting::Balanced;
+        let settings = [
+            ("--class-weights", balanced(training.class_weights), Prediction::Class),
+            ("--label-smoothing", training.label_smoothing > 0.0, Prediction::Class),
+            ("--calibrate", training.calibrate, Prediction::Class),
+            ("--positive-weight", balanced(training.positive_weight), Prediction::Set),
+            ("--thresholds", training.thresholds == Thresholds::Tuned, Prediction::Set),
+        ];
+        let set = settings.into_iter().filter(|(_, is_set, _)| *is_set);
+        let first_for = |kind| set.clone().find(|(.., is_for)| *is_for == kind);
+        if let (Some((one, ..)), Some((other, ..))) =
+            (first_for(Prediction::Class), first_for(Prediction::Set))
+        {
+            bail!(
+                "{one} is for tasks with {}, and {other} for tasks with {}; leave out one of the two",
+                Prediction::Class.name(),
+                Prediction::Set.name()
+            );
+        }
+        for (flag, _, is_for) in set {
+            ensure!(
+                prediction == is_for || prediction == Prediction::ClassOrSet,
+                "{flag} is for tasks with {}, and {} predicts {}; leave out {flag}",
+                is_for.name(),
+                self.task.deciding_flag(),
+                prediction.name()
+            );
+        }
+        Ok(())
     }
 
     fn check_numbers(&self) -> Result<()> {
@@ -95,6 +154,7 @@ impl RunConfig {
             ("warmup", Some(training.warmup), limits::WARMUP),
             ("clip", Some(training.clip), limits::CLIP),
             ("weight_decay", Some(training.weight_decay), limits::WEIGHT_DECAY),
+            ("label_smoothing", Some(training.label_smoothing), limits::LABEL_SMOOTHING),
             ("dropout", model.dropout, limits::DROPOUT),
             ("init_std", model.init_std, limits::INIT_STD),
         ] {

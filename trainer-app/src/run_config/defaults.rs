@@ -6,7 +6,9 @@ use burn_bert::Precision;
 use super::model::{HeadNormKind, ModelConfig};
 use super::run::{RunConfig, VERSION};
 use super::task::TaskConfig;
-use super::training::{ActivationCacheMode, Decay, OptimizerKind, TrainingConfig};
+use super::training::{
+    ActivationCacheMode, Decay, OptimizerKind, Thresholds, TrainingConfig, Weighting,
+};
 use crate::base::Base;
 
 /// The base by default.
@@ -81,6 +83,11 @@ impl RunConfig {
                 decay,
                 clip: 1.0,
                 patience: None,
+                class_weights: Weighting::None,
+                label_smoothing: 0.0,
+                positive_weight: Weighting::None,
+                thresholds: Thresholds::Half,
+                calibrate: false,
                 cache: ActivationCacheMode::Auto,
                 gradient_checkpointing: false,
             },

@@ -16,7 +16,7 @@ use clap::{Arg, Command, Error};
 pub fn distinct_columns(columns: &[&str]) -> Result<(), String> {
     match (0..columns.len()).find(|index| columns[..*index].contains(&columns[*index])) {
         Some(index) => Err(format!(
-            "the column `{}` is named twice; expected different columns for the text, the second text and the label",
+            "the column `{}` is named twice; expected different columns for the text, the second text and the label or labels",
             columns[index]
         )),
         None => Ok(()),
@@ -76,6 +76,11 @@ pub const WEIGHT_DECAY: Real = Real {
 pub const WARMUP: Real = Real {
     range: (Bound::Included(0.0), Bound::Included(1.0)),
     expected: "a fraction from 0 to 1",
+};
+/// The share of smoothed labels.
+pub const LABEL_SMOOTHING: Real = Real {
+    range: (Bound::Included(0.0), Bound::Excluded(1.0)),
+    expected: "a share from 0 to below 1",
 };
 /// The dropout rate.
 pub const DROPOUT: Real = Real {

@@ -18,5 +18,8 @@ pub(crate) use defaults::{QUESTION_POOLING, needs_base};
 pub(crate) use fields::fields;
 pub use model::{HeadNormKind, ModelConfig};
 pub use run::RunConfig;
-pub use task::{CustomTaskConfig, TaskConfig};
-pub use training::{ActivationCacheMode, Decay, OptimizerKind, TrainingConfig};
+pub(crate) use task::label_columns;
+pub use task::{CustomTaskConfig, Prediction, TaskConfig};
+pub use training::{
+    ActivationCacheMode, Decay, OptimizerKind, Thresholds, TrainingConfig, Weighting,
+};

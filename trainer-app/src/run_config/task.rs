@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use glue_data::tasks::squad;
+use glue_data::tasks::{self, squad};
+use glue_data::{LabelColumns, TaskKind};
 use serde::{Deserialize, Serialize};
 
 /// Where the rows come from.
@@ -27,6 +28,70 @@ impl TaskConfig {
     pub fn is_question_answering(&self) -> bool {
         self.custom.is_none() && self.name == squad::NAME
     }
+
+    /// What the task predicts.
+    pub fn prediction(&self) -> Prediction {
+        match &self.custom {
+            Some(custom) => custom.prediction(),
+            None if self.is_question_answering() => Prediction::Span,
+            // An unknown task is an error when its rows are read.
+            None => tasks::lookup(&self.name)
+                .map_or(Prediction::Class, |spec| Prediction::of(&spec.task().kind)),
+        }
+    }
+
+    /// The flag that decides what the task predicts.
+    pub(super) fn deciding_flag(&self) -> String {
+        match &self.custom {
+            Some(custom) if custom.score => "--score".to_owned(),
+            Some(custom) if custom.label_separator.is_some() => "--label-separator".to_owned(),
+            Some(custom) if !custom.labels.is_empty() => "--labels".to_owned(),
+            Some(_) => "--label".to_owned(),
+            None => format!("--task {}", self.name),
+        }
+    }
+}
+
+/// What a task predicts for a row, as far as its settings say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prediction {
+    /// One class.
+    Class,
+    /// Any number of labels.
+    Set,
+    /// One class, or any number of labels if the file has lists of labels.
+    ClassOrSet,
+    /// A number.
+    Score,
+    /// The answer to a question.
+    Span,
+    /// A tag for each word.
+    Tags,
+}
+
+impl Prediction {
+    /// What a kind of task predicts.
+    pub fn of(kind: &TaskKind) -> Self {
+        match kind {
+            TaskKind::Classification { .. } => Self::Class,
+            TaskKind::MultiLabel { .. } => Self::Set,
+            TaskKind::Regression => Self::Score,
+            TaskKind::Span => Self::Span,
+            TaskKind::TokenClassification { .. } => Self::Tags,
+        }
+    }
+
+    /// What is predicted, in words.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Class => "one class a row",
+            Self::Set => "several labels a row",
+            Self::ClassOrSet => "one class or several labels a row",
+            Self::Score => "a number",
+            Self::Span => "the answers to questions",
+            Self::Tags => "a tag for each word",
+        }
+    }
 }
 
 /// Your own files and their columns.
@@ -46,8 +111,48 @@ pub struct CustomTaskConfig {
     /// Column of the second text of a pair.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text2: Option<String>,
-    /// Column of the label.
-    pub label: String,
+    /// Column of the label, or of the labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The text between two labels of a row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_separator: Option<String>,
+    /// Columns of 0 and 1, one for each label, instead of the column of the label.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// The label is a number (regression).
     pub score: bool,
+}
+
+impl CustomTaskConfig {
+    /// Where the labels are.
+    pub fn label_columns(&self) -> LabelColumns {
+        label_columns(self.label.as_deref(), self.label_separator.as_deref(), &self.labels)
+    }
+
+    fn prediction(&self) -> Prediction {
+        // As the file is read: by its extension.
+        let is_jsonl =
+            self.train.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl"));
+        match self.label_columns() {
+            _ if self.score => Prediction::Score,
+            LabelColumns::One { .. } if is_jsonl => Prediction::ClassOrSet,
+            LabelColumns::One { .. } => Prediction::Class,
+            LabelColumns::Separated { .. } | LabelColumns::Indicators { .. } => Prediction::Set,
+        }
+    }
+}
+
+/// Where labels are, by the values of `--label`, `--label-separator` and `--labels`.
+pub(crate) fn label_columns(
+    label: Option<&str>,
+    separator: Option<&str>,
+    labels: &[String],
+) -> LabelColumns {
+    let column = label.unwrap_or_default().to_owned();
+    match separator {
+        _ if !labels.is_empty() => LabelColumns::Indicators { columns: labels.to_vec() },
+        Some(separator) => LabelColumns::Separated { column, separator: separator.to_owned() },
+        None => LabelColumns::One { column },
+    }
 }

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::run_config::limits;
+use crate::task_data::tuning::Tuning;
 
 /// How it is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Args)]
@@ -48,6 +49,33 @@ pub struct TrainingConfig {
     #[arg(long, value_name = "EPOCHS", value_parser = limits::PATIENCE)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
+    /// Weights of the classes in the loss, for one class a row: none, or
+    /// balanced, so that each class counts alike [default: none]
+    #[arg(long, value_enum, value_name = "HOW")]
+    #[serde(default, skip_serializing_if = "Weighting::is_none")]
+    pub class_weights: Weighting,
+    /// Share of the target that all classes have alike, from 0 to below 1, for
+    /// one class a row [default: 0]
+    #[arg(long, value_name = "SHARE", value_parser = limits::LABEL_SMOOTHING)]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
+    /// Weight of each label in the loss of the rows that have it, for several
+    /// labels a row: none, or balanced, the rows without the label by those
+    /// with it [default: none]
+    #[arg(long, value_enum, value_name = "HOW")]
+    #[serde(default, skip_serializing_if = "Weighting::is_none")]
+    pub positive_weight: Weighting,
+    /// Probability from which a label is predicted, for several labels a row:
+    /// 0.5, or tuned, chosen for each label on the validation rows [default:
+    /// 0.5]
+    #[arg(long, value_enum, value_name = "HOW")]
+    #[serde(default, skip_serializing_if = "Thresholds::are_half")]
+    pub thresholds: Thresholds,
+    /// Choose a temperature for the probabilities on the validation rows, for
+    /// one class a row
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub calibrate: bool,
     /// Where to cache the hidden states that enter the lowest trainable layer,
     /// so that later epochs skip the layers below [default: auto]
     #[arg(long, value_enum, value_name = "WHERE")]
@@ -58,6 +86,73 @@ pub struct TrainingConfig {
     #[arg(long)]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gradient_checkpointing: bool,
+}
+
+impl TrainingConfig {
+    /// What is chosen on the validation rows.
+    pub fn tuning(&self) -> Tuning {
+        Tuning { thresholds: self.thresholds == Thresholds::Tuned, temperature: self.calibrate }
+    }
+
+    /// What the loss and the predictions differ in from the plain ones, in words; empty if they do not.
+    pub fn objective(&self) -> String {
+        let balanced = |name: &str, weighting| {
+            (weighting == Weighting::Balanced).then(|| format!(" {name} balanced"))
+        };
+        let smoothing = self.label_smoothing;
+        let parts = [
+            balanced("class weights", self.class_weights),
+            (smoothing > 0.0).then(|| format!(" label smoothing {smoothing}")),
+            balanced("positive weight", self.positive_weight),
+            (self.thresholds == Thresholds::Tuned).then(|| " thresholds tuned".to_owned()),
+            self.calibrate.then(|| " calibrated".to_owned()),
+        ];
+        parts.into_iter().flatten().collect()
+    }
+}
+
+/// The weights of classes or labels in the loss.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weighting {
+    /// Every row counts alike
+    #[default]
+    None,
+    /// The fewer rows there are, the more each counts
+    Balanced,
+}
+
+impl Weighting {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+/// The probabilities from which labels are predicted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+pub enum Thresholds {
+    /// The same for every label
+    #[default]
+    #[value(name = "0.5")]
+    #[serde(rename = "0.5")]
+    Half,
+    /// For each label the one with the highest F1 on the validation rows
+    #[value(name = "tuned")]
+    #[serde(rename = "tuned")]
+    Tuned,
+}
+
+impl Thresholds {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn are_half(&self) -> bool {
+        *self == Self::Half
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// Where the hidden states that enter the lowest trainable layer are cached between epochs.

@@ -158,8 +158,11 @@ fn encode(
 }
 
 fn prediction(task: &str, loaded: &LoadedTask, logits: Option<&[f32]>) -> Value {
-    let mut prediction = Map::from_iter([("task".to_owned(), json!(task))]);
-    prediction.extend(prediction_fields(&task_kind(&loaded.metadata.head), logits));
+    let kind = task_kind(&loaded.metadata.head);
+    let mut prediction = Map::new();
+    prediction.insert("task".to_owned(), json!(task));
+    prediction.insert("kind".to_owned(), json!(kind.name()));
+    prediction.extend(prediction_fields(&kind, &loaded.metadata.calibration, logits));
     Value::Object(prediction)
 }
 

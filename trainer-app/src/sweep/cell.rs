@@ -48,9 +48,10 @@ impl Cell {
             .map(|layers| format!(" layers {layers}"))
             .unwrap_or_default();
         format!(
-            "{} {}{layers}{init} {:e} {} epochs seed {seed}",
+            "{} {}{layers}{init}{} {:e} {} epochs seed {seed}",
             task.name,
             model.label(),
+            training.objective(),
             training.learning_rate,
             training.epochs
         )

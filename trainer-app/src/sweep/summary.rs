@@ -19,7 +19,8 @@ pub struct Setting {
     /// Name of the base; with its precision if that is not f32, and with the beginning of its fingerprint if several
     /// bases have the name.
     pub base: String,
-    /// Method and size, and the adapted layers if they are not all: `houlsby-64`, `houlsby-64 3..`, `full`.
+    /// Method and size, and the adapted layers if they are not all, and what the loss differs in from the plain one:
+    /// `houlsby-64`, `houlsby-64 3..`, `full`, `houlsby-64 class weights balanced`.
     pub method: String,
     /// Peak learning rate.
     pub learning_rate: f64,
@@ -160,7 +161,7 @@ fn setting(group: &[&FinishedCell], origins: &Origins) -> Setting {
     Setting {
         task: origins.task(first),
         base: origins.base(first),
-        method: format!("{}{layers}", model.label()),
+        method: format!("{}{layers}{}", model.label(), training.objective()),
         learning_rate: training.learning_rate,
         epochs: training.epochs,
         init_std: model.init_std,

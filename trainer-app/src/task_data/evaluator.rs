@@ -2,13 +2,22 @@
 
 use std::fmt::Debug;
 
-use glue_data::{Label, Task};
+use burn_adapters::file::native::Calibration;
+use glue_data::label_scores::label_ranking_average_precision;
+use glue_data::{Label, Task, TaskKind};
 use serde_json::{Map, Value};
+
+use super::kind;
+use super::score_details::ScoreDetails;
+use super::tuning::Tuning;
+
+/// The name of the label-ranking average precision, which depends on the logits and not only on the predicted labels.
+const LABEL_RANKING: &str = "label-ranking-average-precision";
 
 /// The logits of a row, and its label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowOutput {
-    /// One per class, the score alone, or for a span one per position as a start and then one per position as an end.
+    /// One per class or label, the score alone, or for a span one per position as a start and then one per position as an end.
     pub logits: Vec<f32>,
     /// The label, if it is known.
     pub label: Option<Label>,
@@ -19,8 +28,19 @@ pub trait Evaluator: Debug + Send + Sync {
     /// The name of the main score.
     fn metric(&self) -> &'static str;
 
-    /// All scores, by name; `None` if no label is known. `rows` are all validation rows, in their order.
-    fn scores(&self, rows: &[RowOutput]) -> Option<Map<String, Value>>;
+    /// All scores, by name, of labels that are predicted with a calibration; `None` if no label is known. `rows` are all
+    /// validation rows, in their order.
+    fn scores(&self, rows: &[RowOutput], calibration: &Calibration) -> Option<Map<String, Value>>;
+
+    /// The thresholds or the temperature that suit the rows best.
+    fn calibration(&self, _rows: &[RowOutput], _tuning: Tuning) -> Calibration {
+        Calibration::default()
+    }
+
+    /// The scores of each label, and what else they consist of.
+    fn details(&self, _rows: &[RowOutput], _calibration: &Calibration) -> Option<ScoreDetails> {
+        None
+    }
 
     /// The task whose main score is shown during an epoch; without one, the share of exactly predicted rows is shown.
     fn running_task(&self) -> Option<&Task> {
@@ -54,9 +74,28 @@ impl Evaluator for Task {
         self.metric().name()
     }
 
-    fn scores(&self, rows: &[RowOutput]) -> Option<Map<String, Value>> {
-        let predicted = rows.iter().map(|row| (self.kind.predict(&row.logits), row.label.clone()));
-        scores(self, predicted)
+    fn scores(&self, rows: &[RowOutput], calibration: &Calibration) -> Option<Map<String, Value>> {
+        let predicted = rows
+            .iter()
+            .map(|row| (kind::predict(&self.kind, calibration, &row.logits), row.label.clone()));
+        let mut scores = scores(self, predicted)?;
+        if let TaskKind::MultiLabel { .. } = self.kind {
+            let labeled = rows
+                .iter()
+                .filter_map(|row| Some((row.logits.as_slice(), row.label.as_ref()?.set()?)));
+            let (logits, expected): (Vec<&[f32]>, Vec<&[usize]>) = labeled.unzip();
+            let precision = label_ranking_average_precision(&logits, &expected);
+            scores.insert(LABEL_RANKING.to_owned(), Value::from(precision));
+        }
+        Some(scores)
+    }
+
+    fn calibration(&self, rows: &[RowOutput], tuning: Tuning) -> Calibration {
+        tuning.choose(&self.kind, rows)
+    }
+
+    fn details(&self, rows: &[RowOutput], calibration: &Calibration) -> Option<ScoreDetails> {
+        ScoreDetails::of(&self.kind, rows, calibration)
     }
 
     fn running_task(&self) -> Option<&Task> {
@@ -64,7 +103,12 @@ impl Evaluator for Task {
     }
 
     fn predicts_single_class(&self, rows: &[RowOutput]) -> bool {
-        let mut classes = rows.iter().map(|row| self.kind.predict(&row.logits).class());
+        // An untrained model of many labels predicts none; only one that always predicts the same labels has collapsed.
+        let mut classes = rows.iter().map(|row| match self.kind.predict(&row.logits) {
+            Label::Set { classes, .. } if classes.is_empty() => None,
+            label @ (Label::Class(_) | Label::Set { .. }) => Some(label),
+            _ => None,
+        });
         let first = classes.next().flatten();
         first.is_some() && classes.all(|class| class == first)
     }

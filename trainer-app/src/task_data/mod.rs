@@ -5,8 +5,10 @@ pub mod evaluator;
 mod fingerprint;
 pub mod kind;
 pub mod rows;
+pub mod score_details;
 mod squad_data;
 mod text_data;
+pub mod tuning;
 
 use anyhow::Result;
 

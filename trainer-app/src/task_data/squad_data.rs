@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use burn_adapters::file::native::TextInput;
+use burn_adapters::file::native::{Calibration, TextInput};
 use burn_bert::BertConfig;
 use glue_data::tasks::squad::{
     self, AnswerSearch, Candidate, SpanLogits, Squad, SquadScores, WindowConfig, Windows,
@@ -112,7 +112,7 @@ impl Evaluator for SquadEvaluator {
         squad::METRICS[0]
     }
 
-    fn scores(&self, rows: &[RowOutput]) -> Option<Map<String, Value>> {
+    fn scores(&self, rows: &[RowOutput], _calibration: &Calibration) -> Option<Map<String, Value>> {
         let predictions = squad::predictions(&self.questions, &self.answers(rows));
         let SquadScores { exact_match, f1, .. } = squad::score(&self.questions, &predictions);
         // Shares and not percentages, as every other score of this program.

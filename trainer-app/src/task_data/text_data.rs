@@ -77,7 +77,7 @@ impl TextData {
             test: custom.test.clone(),
             text: custom.text.clone(),
             text2: custom.text2.clone(),
-            label: custom.label.clone(),
+            labels: custom.label_columns(),
             score: custom.score,
         };
         let read = files.read(seed)?;
@@ -103,8 +103,12 @@ impl TextData {
     /// Classes without a training row; --limit may have left them out.
     fn classes_without_rows(&self) -> Vec<&str> {
         let labels = self.task.kind.labels().unwrap_or_default();
-        let seen: HashSet<usize> =
-            self.train.iter().filter_map(|row| row.label.as_ref()?.class()).collect();
+        let seen: HashSet<usize> = self
+            .train
+            .iter()
+            .filter_map(|row| row.label.as_ref())
+            .flat_map(|label| label.classes().iter().copied())
+            .collect();
         let unseen = labels.iter().enumerate().filter(|(class, _)| !seen.contains(class));
         unseen.map(|(_, name)| name.as_str()).collect()
     }
@@ -112,9 +116,10 @@ impl TextData {
 
 impl TaskData for TextData {
     fn describe(&self) -> String {
-        let kind = match self.task.kind.labels() {
-            Some(labels) => format!("{} classes", labels.len()),
-            None => "a score".to_owned(),
+        let kind = match &self.task.kind {
+            TaskKind::Classification { labels } => format!("{} classes", labels.len()),
+            TaskKind::MultiLabel { labels } => format!("any of {} labels a row", labels.len()),
+            _ => "a score".to_owned(),
         };
         let mut splits =
             vec![(Split::Train, self.train.len()), (Split::Validation, self.validation.len())];

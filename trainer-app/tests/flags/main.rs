@@ -21,7 +21,12 @@ struct Flag {
 }
 
 impl Flag {
-    fn new((typed, needs): (&'static str, &'static str)) -> Self {
+    /// The flag of a row, once for each of the ways to give it what it needs, which are separated by `|`.
+    fn ways((typed, needs): (&'static str, &'static str)) -> Vec<Self> {
+        needs.split('|').map(|needs| Self::new(typed, needs)).collect()
+    }
+
+    fn new(typed: &'static str, needs: &'static str) -> Self {
         let words: Vec<_> = typed.split(' ').collect();
         let words = if words == ["FILE"] { vec!["mine.toml"] } else { words };
         let name = typed.split(' ').next().unwrap();
@@ -105,7 +110,8 @@ fn table_of(words: &str) -> &'static Table {
 fn every_command_and_every_flag_is_in_a_table() {
     for (words, command) in leaves(&Cli::command(), "") {
         let table = table_of(&words);
-        let known: BTreeSet<&str> = table.flags.iter().map(|flag| Flag::new(*flag).name).collect();
+        let known: BTreeSet<&str> =
+            table.flags.iter().map(|flag| Flag::ways(*flag)[0].name).collect();
         let flags: BTreeSet<String> = command
             .get_arguments()
             .filter(|argument| !argument.is_hide_set())
@@ -124,55 +130,71 @@ fn every_command_and_every_flag_is_in_a_table() {
     }
 }
 
+/// The outcomes of command lines that were tried.
+type Seen = BTreeMap<Vec<String>, Result<String, String>>;
+
+/// What is wrong with a pair of flags.
+fn wrong_with(
+    table: &Table,
+    (first, second): (&Flag, &Flag),
+    directory: &Path,
+    seen: &mut Seen,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let both = command_line(table.command, &[first, second], &[first, second]);
+    let outcome = resolved(&both, directory);
+    let typed = both.join(" ");
+    if is_listed(table.refused, first.name, second.name) {
+        match outcome {
+            Ok(_) => wrong.push(format!("`{typed}` is not refused")),
+            Err(message) => {
+                for flag in [first, second] {
+                    let name = if flag.name == "FILE" { "[FILE]" } else { flag.name };
+                    if !message.contains(name) {
+                        wrong.push(format!("`{typed}` names no {name}: {message}"));
+                    }
+                }
+            }
+        }
+        return wrong;
+    }
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(message) => return vec![format!("`{typed}` is refused: {message}")],
+    };
+    if is_listed(table.included, first.name, second.name) {
+        return wrong;
+    }
+    // Each of the two has an effect beside the other.
+    for (left_out, kept) in [(first, second), (second, first)] {
+        if kept.needs.iter().any(|need| need[0] == left_out.name) {
+            continue;
+        }
+        let one = command_line(table.command, &[kept], &[first, second]);
+        let needed = one.iter().any(|word| word == left_out.name);
+        let alone = seen.entry(one).or_insert_with_key(|words| resolved(words, directory));
+        if !needed && alone.as_ref() == Ok(&outcome) {
+            wrong.push(format!("`{typed}`: {} changes nothing", left_out.name));
+        }
+    }
+    wrong
+}
+
 #[test]
 fn every_pair_of_flags_is_used_or_refused_by_name() {
     let directory = directory_with_a_config();
     let mut wrong = Vec::new();
-    let mut seen = BTreeMap::new();
+    let mut seen = Seen::new();
     for table in TABLES {
-        let flags: Vec<Flag> = table.flags.iter().map(|flag| Flag::new(*flag)).collect();
+        let flags: Vec<Vec<Flag>> = table.flags.iter().map(|flag| Flag::ways(*flag)).collect();
         for (index, first) in flags.iter().enumerate() {
             for second in &flags[index + 1..] {
-                let both = command_line(table.command, &[first, second], &[first, second]);
-                let outcome = resolved(&both, directory.path());
-                let typed = both.join(" ");
-                if is_listed(table.refused, first.name, second.name) {
-                    match outcome {
-                        Ok(_) => wrong.push(format!("`{typed}` is not refused")),
-                        Err(message) => {
-                            for flag in [first, second] {
-                                let name = if flag.name == "FILE" { "[FILE]" } else { flag.name };
-                                if !message.contains(name) {
-                                    wrong.push(format!("`{typed}` names no {name}: {message}"));
-                                }
-                            }
-                        }
-                    }
-                    continue;
-                }
-                let outcome = match outcome {
-                    Ok(outcome) => outcome,
-                    Err(message) => {
-                        wrong.push(format!("`{typed}` is refused: {message}"));
-                        continue;
-                    }
-                };
-                if is_listed(table.included, first.name, second.name) {
-                    continue;
-                }
-                // Each of the two has an effect beside the other.
-                for (left_out, kept) in [(first, second), (second, first)] {
-                    if kept.needs.iter().any(|need| need[0] == left_out.name) {
-                        continue;
-                    }
-                    let one = command_line(table.command, &[kept], &[first, second]);
-                    let needed = one.iter().any(|word| word == left_out.name);
-                    let alone = seen
-                        .entry(one)
-                        .or_insert_with_key(|words| resolved(words, directory.path()));
-                    if !needed && alone.as_ref() == Ok(&outcome) {
-                        wrong.push(format!("`{typed}`: {} changes nothing", left_out.name));
-                    }
+                let ways = first.iter().flat_map(|one| second.iter().map(move |two| (one, two)));
+                let of_ways: Vec<Vec<String>> =
+                    ways.map(|pair| wrong_with(table, pair, directory.path(), &mut seen)).collect();
+                // One way in which nothing is wrong is enough.
+                if !of_ways.iter().any(Vec::is_empty) {
+                    wrong.extend(of_ways.into_iter().next().unwrap());
                 }
             }
         }
@@ -241,6 +263,16 @@ fn what_depends_on_a_value_is_refused_by_name() {
         ("train --config size.toml", &["size = 8 in", "size.toml", "ia3", "size = 64"]),
         ("train --config decay.toml", &["weight_decay = 0.1 in", "adam has no weight decay"]),
         ("train --config cache.toml", &["cache in", "cache.toml", "full trains the lowest layer"]),
+        ("train --positive-weight balanced", &["--positive-weight", "--task helpdesk"]),
+        ("train --thresholds tuned", &["--thresholds", "--task helpdesk", "one class a row"]),
+        ("train --task stsb --data d --class-weights balanced", &["--class-weights", "stsb"]),
+        ("train --task squad --data d --calibrate", &["--calibrate", "--task squad"]),
+        (
+            "train --train a.csv --text a --label b --label-separator=",
+            &["--label-separator", "such as ;"],
+        ),
+        ("train --train a.csv --text a --labels b,c,b", &["`b` is named twice"]),
+        ("evaluate a --input a.csv --text a", &["--label COL", "--labels"]),
         ("train --fuse a,b,a", &["--fuse", "the file a twice"]),
         ("train --train ...csv --text a --label b", &["--train", "`..`"]),
         ("adapter export a --format peft --out d --name x", &["--name", "--format"]),
@@ -264,6 +296,9 @@ fn what_depends_on_a_value_is_refused_by_name() {
         "train --config config.toml --method houlsby",
         "train --task squad --data d --pooling first-token",
         "train --method top-2 --cache memory",
+        "train --train a.jsonl --text a --label b --positive-weight balanced",
+        "train --train a.jsonl --text a --label b --class-weights balanced",
+        "train --train a.csv --text a --labels b,c --thresholds tuned",
     ] {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         assert_eq!(resolved(&words, directory.path()).err(), None, "{line}");
@@ -290,6 +325,7 @@ fn a_value_out_of_its_range_is_refused_with_flag_value_and_range() {
         ("train --init-std 0", "a number above 0"),
         ("train --weight-decay inf", "a number from 0"),
         ("train --warmup 2", "from 0 to 1"),
+        ("train --label-smoothing 1", "from 0 to below 1"),
         ("train --dropout 1.5", "from 0 to below 1"),
         ("train --name ../../x", "the name of a directory"),
         ("train --name .", "the name of a directory"),

@@ -4,7 +4,7 @@
 pub(crate) struct Table {
     /// The command with its positional arguments.
     pub(crate) command: &'static str,
-    /// A flag with a value that is not its default, and the flags that it needs.
+    /// A flag with a value that is not its default, and the flags that it needs, in each of the ways that `|` separates.
     pub(crate) flags: &'static [(&'static str, &'static str)],
     /// A flag, and those that are refused beside it.
     pub(crate) refused: &'static [(&'static str, &'static str)],
@@ -12,21 +12,28 @@ pub(crate) struct Table {
     pub(crate) included: &'static [(&'static str, &'static str)],
 }
 
-const OWN: &str = "--train rows.csv --text body --label team";
+/// Rows of one's own, with a column of labels or a column for each.
+const OWN: &str =
+    "--train rows.csv --text body --label team | --train rows.csv --text body --labels red,blue";
+/// Rows with several labels, in a column, in columns of their own or published, and rows with one label.
+const SETS: &str = "--train rows.csv --text body --label team --label-separator ; \
+    | --train rows.csv --text body --labels red,blue | --train rows.csv --text body --label team | --task goemotions";
 
 pub(crate) const TABLES: &[Table] = &[
     Table {
         command: "train",
         flags: &[
             ("--task cola", ""),
-            ("--data glue", "--task cola"),
-            ("--train rows.csv", "--text body --label team"),
+            ("--data glue", "--task cola | --task goemotions"),
+            ("--train rows.csv", "--text body --label team | --text body --labels red,blue"),
             ("--validation valid.csv", OWN),
             ("--test test.csv", OWN),
-            ("--text body", "--train rows.csv --label team"),
+            ("--text body", "--train rows.csv --label team | --train rows.csv --labels red,blue"),
             ("--text2 reply", OWN),
             ("--label team", "--train rows.csv --text body"),
             ("--score", OWN),
+            ("--label-separator ;", OWN),
+            ("--labels red,blue", "--train rows.csv --text body"),
             ("--base bert-base-uncased", ""),
             ("--method pfeiffer", ""),
             ("--fuse a.safetensors,b.safetensors", ""),
@@ -54,6 +61,11 @@ pub(crate) const TABLES: &[Table] = &[
             ("--decay from-start", ""),
             ("--clip 2", ""),
             ("--patience 2", ""),
+            ("--class-weights balanced", ""),
+            ("--label-smoothing 0.1", ""),
+            ("--positive-weight balanced", SETS),
+            ("--thresholds tuned", SETS),
+            ("--calibrate", ""),
             ("--cache memory", "--adapt-layers 1.."),
             ("--gradient-checkpointing", ""),
             ("--limit 20", ""),
@@ -71,6 +83,15 @@ pub(crate) const TABLES: &[Table] = &[
         refused: &[
             ("--task", "--train --validation --test --text --text2 --label --score"),
             ("--data", "--train --validation --test --text --text2 --label --score"),
+            ("--task", "--label-separator --labels --positive-weight --thresholds"),
+            ("--data", "--label-separator --labels"),
+            ("--score", "--label-separator --labels --positive-weight --thresholds"),
+            ("--score", "--class-weights --label-smoothing --calibrate"),
+            ("--labels", "--label --label-separator"),
+            ("--labels", "--class-weights --label-smoothing --calibrate"),
+            ("--label-separator", "--class-weights --label-smoothing --calibrate"),
+            ("--positive-weight", "--class-weights --label-smoothing --calibrate"),
+            ("--thresholds", "--class-weights --label-smoothing --calibrate"),
             ("--fuse", "--method --size --activation --init-std --sites --adapt-layers --depth"),
             ("--fuse", "--inner-norm --combine --cache"),
             ("--device", "--devices"),
@@ -80,6 +101,8 @@ pub(crate) const TABLES: &[Table] = &[
                 "--resume",
                 "--task --data --train --validation --test --text --text2 --label --score",
             ),
+            ("--resume", "--label-separator --labels --class-weights --label-smoothing"),
+            ("--resume", "--positive-weight --thresholds --calibrate"),
             ("--resume", "--base --method --fuse --size --activation --init-std --sites --depth"),
             ("--resume", "--adapt-layers --inner-norm --combine --pooling --max-length --dropout"),
             ("--resume", "--precision --epochs --learning-rate --batch-size --accumulate --clip"),
@@ -133,10 +156,15 @@ pub(crate) const TABLES: &[Table] = &[
             ("--data glue", ""),
             ("--task cola", ""),
             ("--split test", ""),
-            ("--input new.csv", "--text body --label team"),
-            ("--text body", "--input new.csv --label team"),
-            ("--text2 reply", "--input new.csv --text body --label team"),
+            ("--input new.csv", "--text body --label team | --text body --labels red,blue"),
+            ("--text body", "--input new.csv --label team | --input new.csv --labels red,blue"),
+            (
+                "--text2 reply",
+                "--input new.csv --text body --label team | --input new.csv --text body --labels red,blue",
+            ),
             ("--label team", "--input new.csv --text body"),
+            ("--label-separator ;", "--input new.csv --text body --label team"),
+            ("--labels red,blue", "--input new.csv --text body"),
             ("--stack-on b.safetensors", ""),
             ("--drop-layers 0..2", ""),
             ("--base bert-base-uncased", ""),
@@ -146,9 +174,10 @@ pub(crate) const TABLES: &[Table] = &[
             ("--json", ""),
         ],
         refused: &[
-            ("--data", "--input --text --text2 --label"),
-            ("--split", "--input --text --text2 --label"),
-            ("--task", "--input --text --text2 --label"),
+            ("--data", "--input --text --text2 --label --label-separator --labels"),
+            ("--split", "--input --text --text2 --label --label-separator --labels"),
+            ("--task", "--input --text --text2 --label --label-separator --labels"),
+            ("--labels", "--label --label-separator"),
         ],
         included: &[],
     },
@@ -184,10 +213,15 @@ pub(crate) const TABLES: &[Table] = &[
             ("--data glue", ""),
             ("--task cola", ""),
             ("--split test", ""),
-            ("--input rows.csv", "--text body --label team"),
-            ("--text body", "--input rows.csv --label team"),
-            ("--text2 reply", "--input rows.csv --text body --label team"),
+            ("--input rows.csv", "--text body --label team | --text body --labels red,blue"),
+            ("--text body", "--input rows.csv --label team | --input rows.csv --labels red,blue"),
+            (
+                "--text2 reply",
+                "--input rows.csv --text body --label team | --input rows.csv --text body --labels red,blue",
+            ),
             ("--label team", "--input rows.csv --text body"),
+            ("--label-separator ;", "--input rows.csv --text body --label team"),
+            ("--labels red,blue", "--input rows.csv --text body"),
             ("--limit 20", ""),
             ("--out here", ""),
             ("--base bert-base-uncased", ""),
@@ -201,6 +235,8 @@ pub(crate) const TABLES: &[Table] = &[
             ("--text", "--data --split --task"),
             ("--text2", "--data --split --task"),
             ("--label", "--data --split --task"),
+            ("--label-separator", "--data --split --task"),
+            ("--labels", "--data --split --task --label --label-separator"),
         ],
         included: &[],
     },
@@ -308,6 +344,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("--format peft", "--base minilm --out c.safetensors"),
             ("--base minilm", "--out c.safetensors"),
             ("--labels no,yes", "--base minilm --out c.safetensors"),
+            ("--multi-label", "--base minilm --out c.safetensors"),
             ("--task mine", "--base minilm --out c.safetensors"),
             ("--max-length 64", "--base minilm --out c.safetensors"),
             ("--out c.safetensors", "--base minilm"),

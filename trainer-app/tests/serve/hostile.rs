@@ -79,7 +79,12 @@ fn bodies_that_cannot_be_read_are_refused() {
     // As in `predict`, there is no label for these.
     for blank in ["", " \n", "\u{200b}"] {
         let answer = server.answer(&post(&text(blank)));
-        assert!(answer.contains(r#"{"predictions":[{"task":"one","label":null}]}"#), "{answer}");
+        assert!(
+            answer.contains(
+                r#"{"predictions":[{"task":"one","kind":"classification","label":null}]}"#
+            ),
+            "{answer}"
+        );
     }
     // These are texts.
     for good in ["\u{202e}\u{0301}", "🙂", &"a".repeat(65_536), &". ".repeat(32_000)] {

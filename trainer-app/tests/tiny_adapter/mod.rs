@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use burn_adapters::file::native::{AdapterMetadata, BaseIdentity, save};
+use burn_adapters::file::native::{AdapterMetadata, BaseIdentity, Calibration, save};
 use burn_adapters::{AdaptedBert, HeadKind, Method, Pooling, TaskAdapterConfig};
 
 /// Writes a fresh adapter for the tiny base with so many labels (1 is a score); the result is the file's name.
@@ -35,6 +35,7 @@ pub(crate) fn write_adapter(
             _ => HeadKind::Classification { labels },
         },
         score: None,
+        calibration: Calibration::default(),
         max_length: 16,
         base,
     };

@@ -14,6 +14,10 @@ use crate::methods::Activation;
 use crate::model::adapted::AdaptedBert;
 use crate::model::head::{HeadKind, Pooling};
 
+/// The types of heads in files.
+const CLASSIFICATION: &str = "classification";
+const MULTI_LABEL: &str = "multilabel_classification";
+
 const HARMLESS: &[Harmless] = &[("dropout_prob", "of training")];
 
 /// A head as described by its settings.
@@ -40,17 +44,20 @@ impl HubHead {
                 return Err(file.refuse("model_class", &json!(class), expected));
             }
             let outputs = file.size("num_labels", 2)?;
-            let kind = kind(&mut file, outputs)?;
+            // Whether labels exclude each other is not written for such a head.
+            let kind = kind(&mut file, outputs, false)?;
             let (pooling, hidden) = (base.head.pooling, base.head.hidden);
             return Ok(Self { name: None, kind, pooling, hidden });
         };
         let name = file.text("name", "default")?;
         let head_type = config.text("head_type", "classification")?;
-        if head_type != "classification" {
-            return Err(config.refuse("head_type", &json!(head_type), "classification"));
+        let is_multi_label = head_type == MULTI_LABEL;
+        if head_type != CLASSIFICATION && !is_multi_label {
+            let expected = format!("{CLASSIFICATION} or {MULTI_LABEL}");
+            return Err(config.refuse("head_type", &json!(head_type), &expected));
         }
         let outputs = config.size("num_labels", 2)?;
-        let kind = kind(&mut config, outputs)?;
+        let kind = kind(&mut config, outputs, is_multi_label)?;
         let activation_name = config.take("activation_function").unwrap_or(Value::Null);
         let hidden = match config.size("layers", 2)? {
             1 => None,
@@ -72,11 +79,24 @@ impl HubHead {
     }
 }
 
-/// The labels in the order of their ids; one output is a regression.
-fn kind(settings: &mut Settings, outputs: usize) -> Result<HeadKind, AdapterError> {
+/// The labels in the order of their ids; one output is a regression, unless a text may have several labels.
+fn kind(
+    settings: &mut Settings,
+    outputs: usize,
+    is_multi_label: bool,
+) -> Result<HeadKind, AdapterError> {
+    let kind = classes(settings, outputs, is_multi_label)?;
+    Ok(if is_multi_label { kind.into_multi_label() } else { kind })
+}
+
+fn classes(
+    settings: &mut Settings,
+    outputs: usize,
+    is_multi_label: bool,
+) -> Result<HeadKind, AdapterError> {
     const LABELS: &str = "label2id";
     let label_ids = settings.take(LABELS).unwrap_or(json!({}));
-    if outputs == 1 {
+    if outputs == 1 && !is_multi_label {
         return Ok(HeadKind::Regression);
     }
     let refuse = || {
@@ -102,7 +122,7 @@ fn kind(settings: &mut Settings, outputs: usize) -> Result<HeadKind, AdapterErro
 
 /// `label2id` of a head.
 fn label_ids(kind: &HeadKind) -> Map<String, Value> {
-    let HeadKind::Classification { labels } = kind else {
+    let Some(labels) = kind.labels() else {
         return [("LABEL_0".to_owned(), json!(0))].into_iter().collect();
     };
     labels.iter().enumerate().map(|(id, label)| (label.clone(), json!(id))).collect()
@@ -135,7 +155,10 @@ pub(super) fn settings(model: &AdaptedBert, kind: &HeadKind) -> Result<Value, Ad
         }
     };
     Ok(json!({
-        "head_type": "classification",
+        "head_type": match kind {
+            HeadKind::MultiLabel { .. } => MULTI_LABEL,
+            _ => CLASSIFICATION,
+        },
         "num_labels": config.head.outputs(),
         "layers": if config.head_hidden.is_some() { 2 } else { 1 },
         "activation_function": config.head_hidden.map(Activation::name),

@@ -17,7 +17,10 @@ pub struct TaskArgs {
     #[arg(
         long,
         value_name = "NAME",
-        conflicts_with_all = ["train", "validation", "test", "text", "text2", "label", "score"]
+        conflicts_with_all = [
+            "train", "validation", "test", "text", "text2", "label", "score", "label_separator",
+            "labels",
+        ]
     )]
     pub task: Option<String>,
     /// Directory with the published files of --task, such as `trainer data
@@ -25,11 +28,14 @@ pub struct TaskArgs {
     #[arg(
         long,
         value_name = "DIR",
-        conflicts_with_all = ["train", "validation", "test", "text", "text2", "label", "score"]
+        conflicts_with_all = [
+            "train", "validation", "test", "text", "text2", "label", "score", "label_separator",
+            "labels",
+        ]
     )]
     pub data: Option<PathBuf>,
     /// Your own training rows: a .csv, .tsv or .jsonl file with named columns,
-    /// which --text and --label choose
+    /// which --text and --label (or --labels) choose
     #[arg(long, value_name = "FILE")]
     pub train: Option<PathBuf>,
     /// Your own validation rows [default: a tenth of the training rows]
@@ -44,12 +50,26 @@ pub struct TaskArgs {
     /// Column of the second text, for pairs of texts
     #[arg(long, value_name = "COL", requires = "train")]
     pub text2: Option<String>,
-    /// Column of the label
+    /// Column of the label; in a .jsonl file it may be a list of labels
     #[arg(long, value_name = "COL", requires = "train")]
     pub label: Option<String>,
     /// The label is a number to predict (regression), not a class
-    #[arg(long, requires = "train")]
+    #[arg(long, requires = "train", conflicts_with_all = ["label_separator", "labels"])]
     pub score: bool,
+    /// A row has any number of labels, with this text between them in the
+    /// column of --label; an empty field is a row without labels
+    #[arg(long, value_name = "TEXT", requires = "train", conflicts_with = "labels")]
+    pub label_separator: Option<String>,
+    /// A row has any number of labels, in columns of 0 and 1 with their names,
+    /// separated by commas, instead of --label
+    #[arg(
+        long,
+        value_name = "COLS",
+        value_delimiter = ',',
+        requires = "train",
+        conflicts_with = "label"
+    )]
+    pub labels: Vec<String>,
     /// Maximum number of training rows, drawn by the seed
     #[arg(
         long,
@@ -119,7 +139,7 @@ pub struct TrainArgs {
         // The other settings are refused in `TrainJob::of`.
         conflicts_with_all = [
             "task", "data", "train", "validation", "test", "text", "text2", "label", "score",
-            "limit", "seed", "name", "config",
+            "label_separator", "labels", "limit", "seed", "name", "config",
         ],
         help_heading = "Run"
     )]

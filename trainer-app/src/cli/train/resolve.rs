@@ -326,10 +326,11 @@ fn refuse_without_effect_in(path: &Path, file: &RunConfig) -> Result<()> {
 /// The task of custom files, if `--train` was given.
 fn own_task(args: &TaskArgs) -> Result<Option<TaskConfig>> {
     let Some(train) = &args.train else { return Ok(None) };
-    let (Some(text), Some(label)) = (args.text.clone(), args.label.clone()) else {
-        let missing = [("--text COL", &args.text), ("--label COL", &args.label)];
+    let has_label = args.label.is_some() || !args.labels.is_empty();
+    let Some(text) = args.text.clone().filter(|_| has_label) else {
+        let missing = [("--text COL", args.text.is_some()), ("--label COL", has_label)];
         let missing: Vec<&str> =
-            missing.iter().filter(|(_, given)| given.is_none()).map(|(flag, _)| *flag).collect();
+            missing.iter().filter(|(_, given)| !given).map(|(flag, _)| *flag).collect();
         let columns = tabular::column_names(train)?.join(", ");
         bail!(
             "--train needs {} too; the columns of {} are {columns}",
@@ -352,7 +353,9 @@ fn own_task(args: &TaskArgs) -> Result<Option<TaskConfig>> {
         test: args.test.clone(),
         text,
         text2: args.text2.clone(),
-        label,
+        label: args.label.clone(),
+        label_separator: args.label_separator.clone(),
+        labels: args.labels.clone(),
         score: args.score,
     };
     Ok(Some(TaskConfig { name, data: None, limit: None, custom: Some(custom) }))

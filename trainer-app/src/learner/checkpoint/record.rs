@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The checksum is that of everything before it as compact JSON. Floating-point numbers are written as strings, because
-//! JSON readers may round numbers, and a run has to resume bit for bit.
+//! JSON readers may round numbers, and a run has to resume bit for bit. The texts of the progress, which are labels, begin
+//! with an apostrophe.
 
 use std::collections::BTreeMap;
 
@@ -97,6 +98,9 @@ impl Record {
     }
 }
 
+/// Before a text, which may look like a number.
+const TEXT: char = '\'';
+
 /// Replaces floating-point numbers by strings.
 fn with_text(value: Value) -> Value {
     match value {
@@ -104,6 +108,7 @@ fn with_text(value: Value) -> Value {
             // Rust writes enough digits to identify the number.
             number.as_f64().map_or(Value::Null, |number| Value::String(format!("{number:?}")))
         }
+        Value::String(text) => Value::String(format!("{TEXT}{text}")),
         Value::Array(items) => items.into_iter().map(with_text).collect(),
         Value::Object(entries) => {
             entries.into_iter().map(|(key, value)| (key, with_text(value))).collect()
@@ -112,12 +117,13 @@ fn with_text(value: Value) -> Value {
     }
 }
 
-/// The inverse of [`with_text`], for values without other strings.
+/// The inverse of [`with_text`].
 fn with_numbers(value: Value) -> Value {
     match value {
-        Value::String(text) => {
-            text.parse().map_or(Value::String(text), |number: f64| number.into())
-        }
+        Value::String(text) => match text.strip_prefix(TEXT) {
+            Some(text) => Value::String(text.to_owned()),
+            None => text.parse().map_or(Value::String(text), |number: f64| number.into()),
+        },
         Value::Array(items) => items.into_iter().map(with_numbers).collect(),
         Value::Object(entries) => {
             entries.into_iter().map(|(key, value)| (key, with_numbers(value))).collect()
@@ -129,12 +135,14 @@ fn with_numbers(value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use burn_adapters::Method;
+    use burn_adapters::file::native::Calibration;
     use serde_json::json;
 
     use super::*;
     use crate::learner::checkpoint::identity::tests::identity;
     use crate::learner::progress::EpochReport;
     use crate::run_config::RunConfig;
+    use crate::task_data::score_details::{NamedScore, ScoreDetails};
 
     fn record(epochs: u32) -> (Progress, Checked) {
         // Numbers of which an imprecise JSON reader changes the last bit.
@@ -145,6 +153,8 @@ mod tests {
             validation_loss: odd(11 * epoch + 3),
             score: odd(13 * epoch + 5),
             scores: [("accuracy".to_owned(), json!(odd(13 * epoch + 5)))].into_iter().collect(),
+            calibration: Calibration { temperature: Some(odd(epoch)), ..Calibration::default() },
+            details: (epoch == 7).then(|| details(odd(epoch))),
             single_class: false,
             seconds_per_step: odd(17 * epoch + 6),
         };
@@ -159,6 +169,20 @@ mod tests {
         let run = identity(&RunConfig::defaults(Method::Houlsby), 3);
         let files = [("trained.bpk".to_owned(), checksum(b"bytes"))].into_iter().collect();
         (progress, Checked { run, files })
+    }
+
+    fn details(score: f64) -> ScoreDetails {
+        // Labels that look like numbers, or like their texts here.
+        let of = |label: &str| NamedScore {
+            label: label.to_owned(),
+            precision: score,
+            recall: score / 3.0,
+            f1: 0.0,
+            support: 3,
+            threshold: None,
+        };
+        let by_label = ["1", "2.50", "nan", "'1", ""].map(of).to_vec();
+        ScoreDetails { by_label, confusion: vec![vec![1, 2]], calibration: None }
     }
 
     #[test]

@@ -54,9 +54,10 @@ impl LoopState<'_> {
                 return self.stop();
             };
             self.progress.loss_sum = 0.0;
-            self.progress.epochs.push(report.clone());
+            self.progress.push(report.clone());
             done = self.steps_into_epoch()?;
-            self.metrics()?.epoch(&report)?;
+            // The details are in the result of the run.
+            self.metrics()?.epoch(&EpochReport { details: None, ..report })?;
             // The checkpoint is first: it records the epoch of which the adapter has to be.
             self.save()?;
             self.save_if_best()?;
@@ -167,7 +168,9 @@ impl LoopState<'_> {
         if let Some(logit) = logits.find(|logit| !logit.is_finite()) {
             self.ensure_finite(Quantity::ValidationLogit, f64::from(*logit))?;
         }
-        let scores = setup.evaluator.scores(&outputs).context("no validation row has a label")?;
+        let calibration = setup.evaluator.calibration(&outputs, setup.tuning);
+        let scores = setup.evaluator.scores(&outputs, &calibration);
+        let scores = scores.context("no validation row has a label")?;
         let main = scores.get(setup.evaluator.metric()).and_then(serde_json::Value::as_f64);
         // JSON has no NaN: a score that is not finite is `null`.
         let score = main.unwrap_or(f64::NAN);
@@ -178,6 +181,8 @@ impl LoopState<'_> {
             validation_loss,
             score,
             scores,
+            details: setup.evaluator.details(&outputs, &calibration),
+            calibration,
             single_class: setup.evaluator.predicts_single_class(&outputs),
             seconds_per_step,
         }))

@@ -15,6 +15,7 @@ use crate::learner::run_directory::RunDirectory;
 use crate::learner::schedule::Schedule;
 use crate::learner::step::TrainableModel;
 use crate::task_data::evaluator::Evaluator;
+use crate::task_data::tuning::Tuning;
 
 /// Saves a model whose validation score is the best so far.
 pub type SaveBest = Box<dyn Fn(&TrainableModel, &EpochReport) -> Result<()> + Send + Sync>;
@@ -39,6 +40,8 @@ pub struct ResumableLoop {
     pub activations: Option<Arc<SplitActivations>>,
     /// Scores the validation rows.
     pub evaluator: Arc<dyn Evaluator>,
+    /// What is chosen on the validation rows.
+    pub tuning: Tuning,
     /// The optimizer at the start.
     pub optimizer: ModuleOptimizer,
     /// The progress of the run at the start.
