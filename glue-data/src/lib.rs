@@ -16,6 +16,7 @@ mod lines;
 mod listed;
 pub mod metric;
 mod published;
+mod published_task;
 mod rows;
 mod seed;
 mod submission;
@@ -35,6 +36,7 @@ pub use error::{DataError, LabelError, PublishedError, SquadError, TableError, T
 pub use label_columns::LabelColumns;
 pub use lines::Lines;
 pub use listed::listed;
+pub use published_task::{PublishedFile, PublishedTask, RowCounts};
 pub use rows::{Example, Row, Split};
 pub use seed::derive_seed;
 pub use submission::submission;

@@ -101,6 +101,11 @@ pub enum Source {
         /// The URL.
         url: &'static str,
     },
+    /// The files themselves, each for itself.
+    Files {
+        /// The URL of the directory in which they are, without a `/` at its end.
+        url: &'static str,
+    },
     /// Not available as files that can be used as they are.
     ByHand {
         /// Instructions for the user.

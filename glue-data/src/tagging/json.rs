@@ -281,3 +281,163 @@ pub(super) fn kind(value: &Value) -> &'static str {
         Value::Object(_) => "an object",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_with(text: &str, columns: &TagColumns) -> Result<Vec<String>, String> {
+        let file =
+            parse(Path::new("a.jsonl"), text, columns, true).map_err(|error| error.to_string())?;
+        let texts = (0..file.len()).map(|text| {
+            let words = file.words(text).zip(file.tags(text)).enumerate();
+            let words =
+                words.map(|(word, (name, tag))| format!("{}:{name}/{tag}", file.line(text, word)));
+            words.collect::<Vec<_>>().join(" ")
+        });
+        Ok(texts.collect())
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &[&str]) {
+        let expected = expected.iter().map(ToString::to_string).collect();
+        assert_eq!(read_with(text, &TagColumns::default()), Ok(expected));
+    }
+
+    #[track_caller]
+    fn check_refused(second: &str, sentence: &str) {
+        let text = format!("{{\"tokens\": [\"a\"], \"tags\": [\"O\"]}}\n{second}\n");
+        let refused = read_with(&text, &TagColumns::default());
+        assert_eq!(refused, Err(format!("a.jsonl line 2: {sentence}")));
+    }
+
+    #[test]
+    fn lists_of_words_and_tags_are_read() {
+        check(
+            "{\"tokens\": [\"a b\", \"c\"], \"tags\": [\"B-x\", \"O\"]}\n\n{\"tags\": [], \"tokens\": []}\n",
+            &["1:a b/B-x 1:c/O", ""],
+        );
+        check("{\"tokens\": [\"a\"], \"ner_tags\": [\"O\"], \"id\": 7}", &["1:a/O"]);
+        let columns = TagColumns {
+            tokens: Some("w".to_owned()),
+            tags: Some("t".to_owned()),
+            ..TagColumns::default()
+        };
+        let read = read_with("{\"w\": [\"a\"], \"t\": [\"O\"], \"tokens\": 1}", &columns);
+        assert_eq!(read, Ok(vec!["1:a/O".to_owned()]));
+    }
+
+    #[test]
+    fn malformed_lists_are_refused_with_their_lines() {
+        check_refused(
+            r#"{"tokens": ["a", "b"], "tags": ["O"]}"#,
+            "2 words and 1 tags, expected a tag for each word",
+        );
+        check_refused(
+            r#"{"tokens": ["a"], "tags": [3]}"#,
+            "`tags` has the number 3 for a tag, whose name is not in this file; write names, such as `B-person`",
+        );
+        check_refused(
+            r#"{"tokens": "a", "tags": ["O"]}"#,
+            "`tokens` is a text, expected a list of texts",
+        );
+        check_refused(
+            r#"{"tokens": [["a"]], "tags": ["O"]}"#,
+            "`tokens` contains a list, expected a list of texts",
+        );
+        check_refused(
+            r#"{"tokens": ["a"]}"#,
+            "the key `tags` is missing; the keys there are tokens",
+        );
+        check_refused(
+            r#"{"tokens": ["a"], "tags": ["per"]}"#,
+            "the tag `per`: expected `O`, or a prefix (B-, I-, E-, S-, L-, U-) and a type, such as `B-person`",
+        );
+    }
+
+    #[test]
+    fn exports_of_programs_for_annotation_are_recognized() {
+        let expected = ["1:Ana/B-per 1:is/O 1:in/O 1:Rome/B-loc", "2:Hi/O"];
+        let spacy = r#"{"text": "Ana is in Rome", "entities": [[0, 3, "per"], [10, 14, "loc"]]}"#;
+        check(&format!("{spacy}\n{{\"text\": \"Hi\", \"entities\": []}}"), &expected);
+        let doccano = r#"{"id": 1, "text": "Ana is in Rome", "label": [[10, 14, "loc"], [0, 3, "per"]], "Comments": []}"#;
+        check(&format!("{doccano}\n{{\"text\": \"Hi\", \"label\": []}}"), &expected);
+        let prodigy = r#"{"text": "Ana is in Rome", "tokens": [{"text": "Ana", "start": 0, "end": 3, "id": 0}],
+            "spans": [{"start": 0, "end": 3, "label": "per"}, {"start": 10, "end": 14, "label": "loc"}], "answer": "accept"}"#
+            .replace('\n', " ");
+        check(
+            &format!("{prodigy}\n{{\"text\": \"Hi\", \"spans\": null, \"answer\": \"accept\"}}"),
+            &expected,
+        );
+        let studio = r#"[{"id": 1, "data": {"text": "Ana is in Rome"}, "annotations": [{"was_cancelled": true, "result": []},
+            {"was_cancelled": false, "result": [
+                {"value": {"start": 0, "end": 3, "text": "Ana", "labels": ["per"]}, "from_name": "label", "type": "labels"},
+                {"value": {"start": 10, "end": 14, "text": "Rome", "labels": ["loc"]}, "from_name": "label", "type": "labels"},
+                {"value": {"choices": ["fine"]}, "from_name": "c", "type": "choices"}]}]}]"#;
+        check(studio, &expected[..1]);
+        let minimal = r#"[{"text": "Ana is in Rome", "id": 1, "label": [{"start": 0, "end": 3, "text": "Ana", "labels": ["per"]},
+            {"start": 10, "end": 14, "text": "Rome", "labels": ["loc"]}]},
+            {"text": "Hi", "id": 2, "label": []}]"#;
+        check(minimal, &[expected[0], "3:Hi/O"]);
+    }
+
+    #[test]
+    fn texts_that_were_not_accepted_are_left_out() {
+        let text = "{\"text\": \"a\", \"spans\": [], \"answer\": \"reject\"}\n{\"text\": \"b\", \"spans\": []}\n";
+        let file = parse(Path::new("a.jsonl"), text, &TagColumns::default(), true).unwrap();
+        assert_eq!((file.len(), file.rejected.to_string()), (1, "line 1".to_owned()));
+        let two = r#"{"text": "a", "annotations": [{"result": []}, {"result": []}]}"#;
+        let refused = read_with(two, &TagColumns::default()).unwrap_err();
+        assert!(refused.contains("has 2 annotations of one text; keep one of them"), "{refused}");
+    }
+
+    #[test]
+    fn malformed_spans_are_refused_with_their_lines() {
+        let refused = |second: &str| {
+            let text = format!("{{\"text\": \"a\", \"entities\": []}}\n{second}");
+            read_with(&text, &TagColumns::default()).unwrap_err()
+        };
+        let cut = refused(r#"{"text": "abc", "entities": [[0, 2, "x"]]}"#);
+        assert!(
+            cut.starts_with("a.jsonl line 2: the span 0-2 (x) cuts the word `abc` in two"),
+            "{cut}"
+        );
+        let odd = refused(r#"{"text": "abc", "entities": [["x"]]}"#);
+        assert!(odd.starts_with("a.jsonl line 2: the span [\"x\"] is not understood"), "{odd}");
+        assert!(
+            refused(r#"{"text": 3, "entities": []}"#)
+                .ends_with("`text` is a number, expected a text")
+        );
+        assert!(refused(r#"{"body": "", "entities": []}"#).contains("the key `text` is missing"));
+        assert!(
+            refused(r#"{"text": "", "entities": "x"}"#)
+                .ends_with("`entities` is a text, expected a list of spans")
+        );
+    }
+
+    #[test]
+    fn settings_of_another_kind_of_file_are_refused() {
+        let spans = TagColumns {
+            entities: Some("e".to_owned()),
+            tags: Some("t".to_owned()),
+            ..TagColumns::default()
+        };
+        let refused = read_with("{\"t\": []}", &spans).unwrap_err();
+        assert_eq!(
+            refused,
+            "a.jsonl: --entities is for texts with spans, and this file has words with tags; leave it out"
+        );
+    }
+
+    #[test]
+    fn a_text_without_tags_is_split_into_words() {
+        let read = |text: &str| {
+            let file = parse(Path::new("a.jsonl"), text, &TagColumns::default(), false).unwrap();
+            (0..file.len())
+                .map(|text| file.words(text).collect::<Vec<_>>().join("|"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(read("{\"text\": \"It's me\", \"id\": 1}"), ["It|'|s|me"]);
+        assert_eq!(read("{\"tokens\": [\"It's\", \"me\"]}"), ["It's|me"]);
+    }
+}

@@ -225,3 +225,71 @@ pub(super) fn bioes_letters(tags: &[&str]) -> Vec<String> {
     };
     tags.iter().map(letter).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tagging::parse;
+
+    fn rows(text: &str) -> Result<TaggedRows, String> {
+        let file = parse(Path::new("a.conll"), text.as_bytes(), &TagColumns::default());
+        file.and_then(TaggedRows::of).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_scheme_has_the_labels_of_bio() {
+        for (text, scheme) in [
+            ("a B-x\nb I-x\nc O\nd B-y\n", Scheme::Bio),
+            ("a I-x\nb I-x\nc O\nd I-y\n", Scheme::Io),
+            ("a B-x\nb E-x\nc O\nd S-y\n", Scheme::Bioes),
+            ("a B-x\nb L-x\nc O\nd U-y\n", Scheme::Bioes),
+        ] {
+            let rows = rows(text).unwrap();
+            assert_eq!((rows.scheme, rows.notes.as_slice()), (scheme, [].as_slice()));
+            let labels = rows.labels().unwrap();
+            assert_eq!(labels, ["B-x", "B-y", "I-x", "I-y", "O"]);
+            let texts = rows.with_labels(&labels).unwrap();
+            assert_eq!(texts[0].tags.as_deref(), Some([0, 2, 4, 1].as_slice()), "{text}");
+        }
+    }
+
+    #[test]
+    fn illegal_tags_are_noted_and_read_as_seqeval_reads_them() {
+        let rows = rows("# a\na O\nb I-x\n\nc B-x\nd I-y\n").unwrap();
+        let [note] = rows.notes.as_slice() else { panic!("{:?}", rows.notes) };
+        assert_eq!(
+            note.to_string(),
+            "a.conll: 2 tags are not legal in BIO after the tag before them, and are read as seqeval does: lines 3, 6"
+        );
+        let labels = rows.labels().unwrap();
+        let texts = rows.with_labels(&labels).unwrap();
+        let tags = texts.iter().flat_map(|text| text.tags.iter().flatten());
+        let tags: Vec<&str> = tags.map(|tag| labels[*tag].as_str()).collect();
+        assert_eq!(tags, ["O", "B-x", "B-x", "B-y"]);
+    }
+
+    #[test]
+    fn labels_that_cannot_be_used_are_refused_with_their_lines() {
+        let empty = rows("a O\n\nb O\n").unwrap().labels().unwrap_err().to_string();
+        let sentence = "no word is in an entity; check the columns of the file, or name them";
+        assert_eq!(empty, format!("a.conll lines 1 to 3: {sentence}"));
+        let alike = rows("a B-per\nb B-Per\n").unwrap().labels().unwrap_err().to_string();
+        assert!(alike.contains("differ in upper and lower case alone"), "{alike}");
+        let labels = rows("a B-x\n").unwrap().labels().unwrap();
+        let unknown =
+            |text: &str| rows(text).unwrap().with_labels(&labels).unwrap_err().to_string();
+        assert_eq!(
+            unknown("a O\nb B-y\n"),
+            "a.conll line 2: the label `B-y` is none of B-x, I-x, O"
+        );
+        assert!(
+            unknown("a O\nb B-X\n")
+                .ends_with("it differs from `B-x` in upper and lower case alone: write it alike")
+        );
+        let mixed = rows("a B-x\nb E-x\nc U-x\n").unwrap_err();
+        assert!(
+            mixed.starts_with("a.conll: its tags have the prefixes B-, E-, U-, which no scheme"),
+            "{mixed}"
+        );
+    }
+}

@@ -194,3 +194,115 @@ pub(super) fn tags(
     }
     Ok((tags, misaligned))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::words;
+    use super::*;
+
+    fn span(characters: Range<usize>, label: &str) -> Span {
+        Span { characters, label: label.to_owned(), text: None }
+    }
+
+    fn tagged(text: &str, spans: Vec<Span>, skip: bool) -> Result<(String, usize), String> {
+        let tagged = tags(text, &words(text), spans, skip);
+        let tagged = tagged.map_err(|(span, fault)| format!("{span} {fault}"))?;
+        Ok((tagged.0.join(" "), tagged.1))
+    }
+
+    #[test]
+    fn spans_of_characters_become_tags_of_words() {
+        let text = "Zoë Å. naïve in Málaga";
+        let spans = vec![span(16..22, "city"), span(0..6, "person")];
+        let tags = "B-person I-person I-person O O B-city".to_owned();
+        assert_eq!(tagged(text, spans.clone(), false), Ok((tags, 0)));
+        // White space at the ends does not count.
+        let spans = vec![span(15..22, "city"), span(0..4, "person")];
+        let tags = "B-person O O O O B-city".to_owned();
+        assert_eq!(tagged(text, spans, false), Ok((tags, 0)));
+    }
+
+    #[test]
+    fn spans_that_are_not_of_words_are_refused() {
+        let text = "Zoë in Málaga 😀";
+        let refused = |spans: Vec<Span>| tagged(text, spans, true).unwrap_err();
+        assert_eq!(
+            refused(vec![span(7..16, "x")]),
+            "7-16 (x) is outside of the text, which has 15 characters"
+        );
+        assert_eq!(
+            refused(vec![span(900..901, "x")]),
+            "900-901 (x) is outside of the text, which has 15 characters"
+        );
+        for (start, end) in [(3, 3), (3, 4), (7, 4)] {
+            let sentence = format!("{start}-{end} (x) is empty: it contains no word");
+            assert_eq!(refused(vec![span(start..end, "x")]), sentence);
+        }
+        assert_eq!(
+            refused(vec![span(0..3, "x"), span(4..13, "y"), span(0..6, "z")]),
+            "0-6 (z) overlaps the span 0-3 (x); a word has one tag, so keep one of the two"
+        );
+        let with_text = Span { text: Some("Malaga".to_owned()), ..span(7..13, "x") };
+        assert_eq!(
+            refused(vec![with_text]),
+            "7-13 (x) is `Málaga`, but the file says `Malaga`; its offsets have to count Unicode characters from 0"
+        );
+        assert_eq!(
+            tagged(text, vec![span(4..9, "x")], false).unwrap_err(),
+            "4-9 (x) cuts the word `Málaga` in two; move its border to that of the word, or skip such spans with \
+             --skip-misaligned"
+        );
+        // A span that is left out overlaps nothing.
+        let spans = vec![span(4..9, "x"), span(4..13, "y"), span(1..6, "x")];
+        assert_eq!(tagged(text, spans, true), Ok(("O B-y I-y O".to_owned(), 2)));
+    }
+
+    #[test]
+    fn spans_of_every_program_are_understood() {
+        let parse = |json: &str| Span::parse(&serde_json::from_str(json).unwrap());
+        let expected = Ok(Some(span(2..5, "per")));
+        for json in [
+            r#"[2, 5, "per"]"#,
+            r#"{"start": 2, "end": 5, "label": "per", "token_start": 0}"#,
+            r#"{"id": 7, "start_offset": 2, "end_offset": 5, "label": "per"}"#,
+            r#"{"start": 2, "end": 5, "labels": ["per"]}"#,
+            r#"{"value": {"start": 2, "end": 5, "labels": ["per"]}, "from_name": "l", "type": "labels"}"#,
+        ] {
+            assert_eq!(parse(json), expected, "{json}");
+        }
+        let choice = r#"{"value": {"choices": ["a"]}, "from_name": "c", "type": "choices"}"#;
+        assert_eq!(parse(choice), Ok(None));
+        for json in [
+            "[2, 5]",
+            "[2, -5, \"per\"]",
+            "[2, 5.0, \"per\"]",
+            "\"per\"",
+            r#"{"start": 2, "end": 5}"#,
+            r#"{"start": 2, "end": 5, "labels": ["per", "loc"]}"#,
+        ] {
+            assert!(parse(json).unwrap_err().contains("is not understood"), "{json}");
+        }
+        assert_eq!(
+            parse("[2, 5, \" \"]"),
+            Err("the span [2,5,\" \"] has an empty label".to_owned())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_spans_give_a_tag_for_each_word_or_an_error(
+            text in "[ab é,\u{301}]{0,12}",
+            spans in prop::collection::vec((0_usize..14, 0_usize..14), 0..4),
+            skip: bool,
+        ) {
+            let words = words(&text);
+            let spans = spans.into_iter().map(|(start, end)| span(start..end, "x")).collect();
+            if let Ok((tags, misaligned)) = tags(&text, &words, spans, skip) {
+                prop_assert_eq!(tags.len(), words.len());
+                prop_assert!(skip || misaligned == 0);
+            }
+        }
+    }
+}

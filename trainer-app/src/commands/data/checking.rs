@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use glue_data::tasks::squad::{self, Squad};
-use glue_data::{DataError, PublishedError, SquadError, TaskSpec};
+use glue_data::{DataError, PublishedError, PublishedTask, RowCounts, SquadError};
 
 /// Reads every file of some tasks and compares the number of rows with the published one.
-pub(super) fn check(specs: &[&TaskSpec], data: &Path) -> Result<()> {
-    report(wrong_files(specs, data))
+pub(super) fn check(tasks: &[&dyn PublishedTask], data: &Path) -> Result<()> {
+    report(wrong_files(tasks, data))
 }
 
 pub(super) fn report(wrong: usize) -> Result<()> {
@@ -20,23 +20,20 @@ pub(super) fn report(wrong: usize) -> Result<()> {
 }
 
 /// The number of files that differ from the published ones; a line is printed for each file.
-pub(super) fn wrong_files(specs: &[&TaskSpec], data: &Path) -> usize {
+pub(super) fn wrong_files(tasks: &[&dyn PublishedTask], data: &Path) -> usize {
     let mut wrong = 0;
-    for spec in specs {
-        for part in spec.parts {
-            let file = format!("{}/{}", spec.directory, part.file);
-            match spec.read(Some(data), part.split) {
-                Ok(rows) if rows.len() == part.rows => {
-                    let labels: Vec<_> = spec
-                        .count_labels(&rows)
-                        .into_iter()
-                        .map(|(label, count)| format!("{label} {count}"))
-                        .collect();
-                    outln!("ok     {file}: {} rows  {}", rows.len(), labels.join(", "));
+    for task in tasks {
+        for part in task.files() {
+            let file = format!("{}/{}", task.directory(), part.file);
+            match task.count(Some(data), part.split) {
+                Ok(RowCounts { rows, by_label }) if rows == part.rows => {
+                    let labels =
+                        by_label.into_iter().map(|(label, count)| format!("{label} {count}"));
+                    outln!("ok     {file}: {rows} rows  {}", labels.collect::<Vec<_>>().join(", "));
                 }
-                Ok(rows) => {
+                Ok(RowCounts { rows, .. }) => {
                     wrong += 1;
-                    outln!("WRONG  {file}: {} rows, expected {}", rows.len(), part.rows);
+                    outln!("WRONG  {file}: {rows} rows, expected {}", part.rows);
                 }
                 Err(error) => {
                     wrong += 1;

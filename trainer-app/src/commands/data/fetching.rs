@@ -1,12 +1,12 @@
-//! `trainer data fetch`: archives are downloaded and unpacked into a temporary directory, checked, and only then moved to
-//! their final location.
+//! `trainer data fetch`: files or archives of them are downloaded, unpacked into a temporary directory, checked, and only
+//! then moved to their final location.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use burn_adapters::file::atomic;
-use glue_data::{Source, TaskSpec};
+use glue_data::{PublishedTask, Source};
 
 use super::checking::check;
 use crate::download::archive;
@@ -27,41 +27,41 @@ pub(super) struct Locations<'a> {
 
 /// Downloads the tasks; one that fails does not stop the others. `all` is whether `all` was given instead of names.
 pub(super) fn run(
-    specs: &[&TaskSpec],
+    tasks: &[&dyn PublishedTask],
     all: bool,
     locations: Locations<'_>,
     downloader: &Downloader,
 ) -> Result<()> {
     let mut failed = Vec::new();
     let mut by_hand = Vec::new();
-    for spec in specs {
-        let fetched = match spec.source {
+    for task in tasks {
+        let fetched = match task.source() {
             None => {
-                noteln!("{}: included in the program", spec.name);
+                noteln!("{}: included in the program", task.name());
                 continue;
             }
-            Some(_) if is_complete(spec, locations.data) => {
-                noteln!("{}: already downloaded", spec.name);
-                check(&[spec], locations.data)
+            Some(_) if is_complete(*task, locations.data) => {
+                noteln!("{}: already downloaded", task.name());
+                check(&[*task], locations.data)
             }
             Some(Source::ByHand { how }) if all => {
-                by_hand.push((spec.name, how));
+                by_hand.push((task.name(), how));
                 continue;
             }
             Some(Source::ByHand { how }) => {
-                Err(anyhow::anyhow!("{} cannot be downloaded: {how}", spec.name))
+                Err(anyhow::anyhow!("{} cannot be downloaded: {how}", task.name()))
             }
-            Some(Source::Zip { url } | Source::ZipOfFiles { url }) => {
-                let fetched = fetch(spec, url, locations, downloader);
-                fetched.map_err(|error| by_hand_instead(error, spec, url, locations.data))
+            Some(source) => {
+                let fetched = fetch(*task, source, locations, downloader);
+                fetched.map_err(|error| by_hand_instead(error, *task, source, locations.data))
             }
         };
         match fetched {
             Ok(()) => {}
-            Err(error) if specs.len() == 1 => return Err(error),
+            Err(error) if tasks.len() == 1 => return Err(error),
             Err(error) => {
-                noteln!("{}: {error:#}", spec.name);
-                failed.push(spec.name);
+                noteln!("{}: {error:#}", task.name());
+                failed.push(task.name());
             }
         }
     }
@@ -72,32 +72,43 @@ pub(super) fn run(
         bail!(
             "{} of {} tasks could not be downloaded: {}",
             failed.len(),
-            specs.len(),
+            tasks.len(),
             failed.join(", ")
         );
     }
-    if let Some(spec) = specs.iter().find(|spec| spec.source.is_some()) {
+    if let Some(task) = tasks.iter().find(|task| task.source().is_some()) {
         let data = hints::path(locations.data);
-        let train = format!("train --task {} --data {data}", spec.name);
+        let train = format!("train --task {} --data {data}", task.name());
         hints::next(&[(train, "train an adapter for the task")]);
     }
     Ok(())
 }
 
 /// The error of a download, with how to go on without it; as it is if the disk caused it.
-fn by_hand_instead(error: anyhow::Error, spec: &TaskSpec, url: &str, data: &Path) -> anyhow::Error {
+fn by_hand_instead(
+    error: anyhow::Error,
+    task: &dyn PublishedTask,
+    source: Source,
+    data: &Path,
+) -> anyhow::Error {
     if is_of_disk(&error) {
         return error;
     }
-    let into = match spec.source {
-        Some(Source::ZipOfFiles { .. }) => data.join(spec.directory),
-        _ => data.to_owned(),
+    let directory = data.join(task.directory());
+    let what = match source {
+        Source::Zip { url } => format!("download {url} and unpack it in {}", data.display()),
+        Source::ZipOfFiles { url } => {
+            format!("download {url} and unpack it in {}", directory.display())
+        }
+        Source::Files { url } => {
+            let files: Vec<_> = task.files().iter().map(|part| part.file).collect();
+            format!("download {} of {url} into {}", files.join(", "), directory.display())
+        }
+        Source::ByHand { how } => how.to_owned(),
     };
     anyhow::anyhow!(
-        "{error:#}; to do it by hand, download {url} and unpack it in {}; then compare the files with `trainer data check \
-         {} --data {}`",
-        into.display(),
-        spec.name,
+        "{error:#}; to do it by hand, {what}; then compare the files with `trainer data check {} --data {}`",
+        task.name(),
         data.display()
     )
 }
@@ -112,67 +123,112 @@ fn is_of_disk(error: &anyhow::Error) -> bool {
 }
 
 /// Whether every file of a task exists with the published number of rows.
-fn is_complete(spec: &TaskSpec, data: &Path) -> bool {
-    let read = |part: &glue_data::Part| spec.read(Some(data), part.split);
-    spec.parts.iter().all(|part| read(part).is_ok_and(|rows| rows.len() == part.rows))
+fn is_complete(task: &dyn PublishedTask, data: &Path) -> bool {
+    task.files()
+        .iter()
+        .all(|part| task.count(Some(data), part.split).is_ok_and(|counts| counts.rows == part.rows))
+}
+
+/// The URLs of the files of a source, or of its archive.
+fn urls(task: &dyn PublishedTask, source: Source, mirror: Option<&str>) -> Vec<String> {
+    let mirrored = |url: &str| {
+        let file = url.rsplit('/').next().unwrap_or(url);
+        mirror.map_or_else(
+            || url.to_owned(),
+            |mirror| format!("{}/{file}", mirror.trim_end_matches('/')),
+        )
+    };
+    match source {
+        Source::Zip { url } | Source::ZipOfFiles { url } => vec![mirrored(url)],
+        Source::Files { url } => {
+            let files = task.files().into_iter();
+            files.map(|part| mirrored(&format!("{url}/{}", part.file))).collect()
+        }
+        Source::ByHand { .. } => Vec::new(),
+    }
 }
 
 fn fetch(
-    spec: &TaskSpec,
-    url: &str,
+    task: &dyn PublishedTask,
+    source: Source,
     locations: Locations<'_>,
     downloader: &Downloader,
 ) -> Result<()> {
     let data = locations.data;
-    let file = url.rsplit('/').next().unwrap_or(url);
-    let url = match locations.mirror {
-        Some(mirror) => format!("{}/{file}", mirror.trim_end_matches('/')),
-        None => url.to_owned(),
+    let urls = urls(task, source, locations.mirror);
+    let download = |url: &String| Download {
+        url: url.clone(),
+        at_most: Some(MAX_ARCHIVE),
+        ..Download::default()
     };
-    noteln!("{}: {url}", spec.name);
-    let download = Download { url, at_most: Some(MAX_ARCHIVE), ..Download::default() };
-    if !data.exists() {
+    if !data.exists()
+        && let Some(first) = urls.first()
+    {
         // If the server cannot be reached, no directory is created.
-        downloader.probe(&download)?;
+        downloader.probe(&download(first))?;
     }
-    let directory = data.join(spec.directory);
+    let directory = data.join(task.directory());
     let _lock = Lock::wait_beside(&directory, || {
-        noteln!("another process is downloading {}; waiting for it to finish", spec.name);
+        noteln!("another process is downloading {}; waiting for it to finish", task.name());
     })?;
-    if is_complete(spec, data) {
-        return check(&[spec], data);
+    if is_complete(task, data) {
+        return check(&[task], data);
     }
     // Files of a process that was killed while it unpacked.
-    atomic::remove_partial_of(&data.join(temporary_prefix(spec)))?;
-    let part = data.join(format!(".{file}.part"));
-    downloader.receive(&download, &part)?;
-    let unpacked = unpack_and_move(spec, &part, data);
-    // The archive is not needed again, except after a full disk: then it is complete and can be unpacked later.
-    if !unpacked.as_ref().is_err_and(is_of_disk) {
-        Downloader::discard(&part)?;
+    atomic::remove_partial_of(&data.join(temporary_prefix(task)))?;
+    let mut parts = Vec::new();
+    for url in &urls {
+        noteln!("{}: {url}", task.name());
+        let part = data.join(format!(".{}.part", file_name(url)));
+        downloader.receive(&download(url), &part)?;
+        parts.push(part);
     }
-    unpacked.with_context(|| format!("the archive {}", download.url))
+    let unpacked = unpack_and_move(task, source, &urls, &parts, data);
+    // What was downloaded is not needed again, except after a full disk: then it is complete and can be unpacked later.
+    if !unpacked.as_ref().is_err_and(is_of_disk) {
+        for part in &parts {
+            Downloader::discard(part)?;
+        }
+    }
+    unpacked.with_context(|| format!("what was downloaded from {}", urls.join(", ")))
+}
+
+fn file_name(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
 }
 
 /// Prefix of the temporary directory into which a task's archive is unpacked; a dot before it hides it.
-fn temporary_prefix(spec: &TaskSpec) -> String {
-    format!("unpacked-{}", spec.directory)
+fn temporary_prefix(task: &dyn PublishedTask) -> String {
+    format!("unpacked-{}", task.directory())
 }
 
-/// Unpacks an archive into a temporary directory, checks the rows, and moves the files to the task's directory.
-fn unpack_and_move(spec: &TaskSpec, archive: &Path, data: &Path) -> Result<()> {
+/// Puts the files of a task into a temporary directory, checks the rows, and moves the files to the task's directory.
+fn unpack_and_move(
+    task: &dyn PublishedTask,
+    source: Source,
+    urls: &[String],
+    parts: &[PathBuf],
+    data: &Path,
+) -> Result<()> {
     let temporary = tempfile::Builder::new()
-        .prefix(&format!(".{}.", temporary_prefix(spec)))
+        .prefix(&format!(".{}.", temporary_prefix(task)))
         .suffix(".part")
         .tempdir_in(data)
         .with_context(|| format!("writing into {}", data.display()))?;
-    let into = match spec.source {
-        Some(Source::ZipOfFiles { .. }) => temporary.path().join(spec.directory),
-        _ => temporary.path().to_owned(),
-    };
-    archive::unpack(archive, &into)?;
-    check(&[spec], temporary.path())?;
-    let (from, to) = (temporary.path().join(spec.directory), data.join(spec.directory));
+    let from = temporary.path().join(task.directory());
+    for (url, part) in urls.iter().zip(parts) {
+        match source {
+            Source::ZipOfFiles { .. } => archive::unpack(part, &from)?,
+            Source::Files { .. } => {
+                fs::create_dir_all(&from)
+                    .and_then(|()| fs::copy(part, from.join(file_name(url))))
+                    .with_context(|| format!("writing into {}", from.display()))?;
+            }
+            Source::Zip { .. } | Source::ByHand { .. } => archive::unpack(part, temporary.path())?,
+        }
+    }
+    check(&[task], temporary.path())?;
+    let to = data.join(task.directory());
     let moved = if to.exists() { replace_files(&from, &to) } else { atomic::rename(&from, &to) };
     moved.with_context(|| format!("writing {}", to.display()))
 }
@@ -220,7 +276,7 @@ mod tests {
     }
 
     fn fetch(names: &[&str], all: bool, server: &TestServer, data: &Path) -> Result<()> {
-        let specs: Vec<_> = names.iter().map(|name| tasks::lookup(name).unwrap()).collect();
+        let specs: Vec<_> = names.iter().map(|name| tasks::find(name).unwrap()).collect();
         let locations = Locations { data, mirror: Some(&server.address) };
         run(&specs, all, locations, &impatient())
     }
@@ -278,7 +334,30 @@ mod tests {
         server.put("/WNLI.zip", &wnli(635), "good");
         fetch(&["wnli"], false, &server, data).unwrap();
         assert_eq!(fs::read(data.join("WNLI/notes.txt")).unwrap(), b"mine");
-        assert!(is_complete(tasks::lookup("wnli").unwrap(), data));
+        assert!(is_complete(tasks::find("wnli").unwrap(), data));
+    }
+
+    #[test]
+    fn files_without_an_archive_are_downloaded_one_by_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let server = TestServer::start();
+        let texts = |texts: usize| "a\tO\nb\tB-person\n\n".repeat(texts);
+        for (file, rows) in [
+            ("wnut17train.conll", 3394),
+            ("emerging.dev.conll", 1009),
+            ("emerging.test.annotated", 1286),
+        ] {
+            server.put(&format!("/{file}"), texts(rows).as_bytes(), file);
+        }
+        let error = format!("{:#}", fetch(&["wnut17"], false, &server, &data).unwrap_err());
+        assert!(error.contains("different from the published one"), "{error}");
+        assert!(error.contains("download wnut17train.conll, emerging.dev.conll"), "{error}");
+        assert_eq!(names(&data), [".wnut17.lock"]);
+        server.put("/emerging.test.annotated", texts(1287).as_bytes(), "good");
+        fetch(&["wnut17"], false, &server, &data).unwrap();
+        assert_eq!(names(&data), [".wnut17.lock", "wnut17"]);
+        assert!(is_complete(tasks::find("wnut17").unwrap(), &data));
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod checking;
 mod fetching;
 
 use anyhow::{Result, bail};
-use glue_data::TaskSpec;
+use glue_data::PublishedTask;
 use glue_data::tasks::squad;
 use glue_data::{Split, tasks};
 use serde_json::json;
@@ -45,27 +45,30 @@ pub fn run(command: &DataCommand) -> Result<()> {
     }
 }
 
-fn chosen(names: &[String]) -> Result<Vec<&'static TaskSpec>> {
+fn chosen(names: &[String]) -> Result<Vec<&'static dyn PublishedTask>> {
     if names.iter().any(|name| name == "all") {
-        return Ok(tasks::all().filter(|spec| spec.source.is_some()).collect());
+        return Ok(tasks::published().filter(|task| task.source().is_some()).collect());
     }
-    let lookup =
-        |name: &String| tasks::lookup(name).map_err(|error| UsageError::new(error.to_string()));
-    names.iter().map(lookup).collect()
+    let find =
+        |name: &String| tasks::find(name).map_err(|error| UsageError::new(error.to_string()));
+    names.iter().map(find).collect()
 }
 
 fn list(as_json: bool) {
     if as_json {
-        for spec in tasks::all() {
-            let rows: serde_json::Map<_, _> = spec
-                .parts
-                .iter()
-                .map(|part| (part.split.name().to_owned(), json!(part.rows)))
-                .collect();
-            let metrics: Vec<_> = spec.metrics.iter().map(|metric| metric.name()).collect();
+        for task in tasks::published() {
+            let rows = task.files().into_iter();
+            let rows: serde_json::Map<_, _> =
+                rows.map(|part| (part.split.name().to_owned(), json!(part.rows))).collect();
             outln!(
                 "{}",
-                json!({ "task": spec.name, "title": spec.title, "labels": spec.classes, "metrics": metrics, "rows": rows })
+                json!({
+                    "task": task.name(),
+                    "title": task.title(),
+                    "labels": task.labels(),
+                    "metrics": task.metrics(),
+                    "rows": rows,
+                })
             );
         }
         let rows = squad::FILES.map(|(split, _, rows)| (split.name().to_owned(), json!(rows)));
@@ -77,15 +80,14 @@ fn list(as_json: bool) {
         return;
     }
     line("task", &["training", "validation", "test"].map(str::to_owned), "labels", "metric");
-    for spec in tasks::all() {
-        let rows =
-            |split| spec.part(split).map_or_else(|_| "-".to_owned(), |part| part.rows.to_string());
-        let labels = match spec.n_classes() {
+    for task in tasks::published() {
+        let rows = |split| task.rows(split).map_or_else(|| "-".to_owned(), |rows| rows.to_string());
+        let labels = match task.n_labels() {
             0 => "score".to_owned(),
-            classes => classes.to_string(),
+            labels => labels.to_string(),
         };
         let rows = [Split::Train, Split::Validation, Split::Test].map(rows);
-        line(spec.name, &rows, &labels, spec.metrics[0].name());
+        line(task.name(), &rows, &labels, task.metrics()[0]);
     }
     let rows = |split| {
         let file = squad::FILES.iter().find(|(of, ..)| *of == split);
