@@ -34,6 +34,8 @@ mod safetensors;
 mod squad;
 #[path = "readers/sweeps.rs"]
 mod sweeps;
+#[path = "readers/tagging.rs"]
+mod tagging;
 #[path = "readers/tensorflow.rs"]
 mod tensorflow;
 #[path = "readers/tokenizers.rs"]

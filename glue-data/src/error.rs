@@ -189,6 +189,18 @@ pub enum TableError {
         /// The names of the columns.
         columns: String,
     },
+    /// There are not as many predictions as rows.
+    #[error(
+        "{path} has {predictions} predictions for {rows} rows; expected one for each, in order"
+    )]
+    Predictions {
+        /// The file of predictions.
+        path: PathBuf,
+        /// How many it has.
+        predictions: usize,
+        /// The number of rows.
+        rows: usize,
+    },
     /// A requested column does not exist.
     #[error("{path} has no column `{column}`; its columns are {found}{hint}")]
     MissingColumn {

@@ -39,7 +39,7 @@ pub use listed::listed;
 pub use published_task::{PublishedFile, PublishedTask, RowCounts};
 pub use rows::{Example, Row, Split};
 pub use seed::derive_seed;
-pub use submission::submission;
+pub use submission::{check_prediction_count, read_predictions, submission};
 pub use task::Task;
 pub use task_kind::{Label, Targets, TaskKind, argmax, sigmoid};
 pub use task_spec::{Layout, Part, Source, TaskSpec, UnsplitCorpus};

@@ -91,6 +91,12 @@ pub fn parse_columns(path: &Path, bytes: &[u8], columns: &[&str]) -> Result<Vec<
     Ok(rows)
 }
 
+/// Reads columns of a file of fields that are separated by tabs, whatever its extension.
+pub(crate) fn read_tabs(path: &Path, columns: &[&str]) -> Result<Vec<Row>, DataError> {
+    let bytes = read_bytes(path)?;
+    read_delimited(path, decode(path, &bytes)?, columns, Delimited::Tabs)
+}
+
 /// Reads columns of a delimited text with a header.
 pub(crate) fn read_delimited(
     path: &Path,

@@ -7,7 +7,7 @@ use clap::Parser;
 use trainer_app::cli::{AdapterCommand, Cli, Command};
 use trainer_app::commands::{
     ablate, adapter, bank, base, bench, completions, data, evaluate, inspect, predict, report,
-    sweep, train,
+    score, sweep, train,
 };
 use trainer_app::exit::{ExitStatus, error_as_json, exit_code, exit_interrupted};
 use trainer_app::system::process;
@@ -67,6 +67,7 @@ fn run(command: Command) -> anyhow::Result<ExitStatus> {
         Command::Ablate(args) => ablate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Score(args) => score::run(&args),
         Command::Bank { command } => bank::run(&command),
         Command::Serve(args) => trainer_app::serve::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -40,8 +40,8 @@ enum Command {
         arguments: Vec<String>,
     },
     /// Build the trainer and run any of its commands: train, sweep, report, ablate,
-    /// evaluate, predict, bank, serve, bench, devices, data, base, adapter,
-    /// completions (see its --help)
+    /// evaluate, predict, score, bank, serve, bench, devices, data, base,
+    /// adapter, completions (see its --help)
     #[command(disable_help_flag = true)]
     Trainer {
         /// Arguments of `trainer`

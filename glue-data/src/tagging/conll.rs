@@ -66,7 +66,14 @@ pub(super) fn parse(
         }
     }
     let (rejected, misaligned) = (Lines::default(), Lines::default());
-    Ok(TagFile { path: path.to_owned(), tags: tags.into_tags(), texts, rejected, misaligned })
+    Ok(TagFile {
+        path: path.to_owned(),
+        tags: tags.into_tags(),
+        texts,
+        columns: Some(layout.columns),
+        rejected,
+        misaligned,
+    })
 }
 
 /// The lines of a text, counted from 1; they end with `\n`, `\r\n` or `\r`.

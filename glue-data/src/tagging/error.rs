@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::entities::UnknownPrefix;
 use super::scheme::{TagFault, UnknownScheme};
 
 /// A file of tagged words cannot be used.
@@ -145,6 +146,56 @@ pub enum TaggingError {
         path: PathBuf,
         /// The reason.
         source: UnknownScheme,
+    },
+    /// A predicted tag is not of the scheme of the reference.
+    #[error("{path} line {line}: {source}")]
+    Prefix {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The tag and the scheme.
+        source: UnknownPrefix,
+    },
+    /// A file of predictions has other words than the reference.
+    #[error("{path} line {line}: {found}, expected {expected} as in {gold} line {gold_line}")]
+    OtherWord {
+        /// The file of predictions.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is there.
+        found: String,
+        /// The reference file.
+        gold: PathBuf,
+        /// Its line.
+        gold_line: usize,
+        /// What is there.
+        expected: String,
+    },
+    /// A file of predictions has another text than the reference.
+    #[error(
+        "{path} line {line}: another text than {gold} line {gold_line}; expected a prediction for each text, in order"
+    )]
+    OtherText {
+        /// The file of predictions.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The reference file.
+        gold: PathBuf,
+        /// Its line.
+        gold_line: usize,
+    },
+    /// A file of predictions has no tags to compare with.
+    #[error(
+        "{path} line {line}: expected a word, its tag and its predicted tag in three or more columns; or name the file with          the tags with --gold"
+    )]
+    NoGold {
+        /// The file.
+        path: PathBuf,
+        /// The line of the first row.
+        line: usize,
     },
     /// There is nothing to learn or to score.
     #[error(

@@ -3,6 +3,7 @@
 //! An object has a list of words and a list of their tags, or a text and a list of spans of its characters
 //! ([`spans`](super::spans)); the first object decides for the file.
 
+use std::ops::Range;
 use std::path::Path;
 
 use serde_json::Value;
@@ -28,16 +29,29 @@ pub(super) fn parse(
     columns: &TagColumns,
     is_tagged: bool,
 ) -> Result<TagFile, DataError> {
+    parse_like(path, text, columns, is_tagged, None)
+}
+
+/// As [`parse`], where a text with spans has the words of the same text in another file.
+pub(super) fn parse_like(
+    path: &Path,
+    text: &str,
+    columns: &TagColumns,
+    is_tagged: bool,
+    gold: Option<&TagFile>,
+) -> Result<TagFile, DataError> {
     let mut reader = Reader {
         path,
         columns,
         is_tagged,
+        gold,
         layout: None,
         tags: FileTags::default(),
         file: TagFile {
             path: path.to_owned(),
             tags: Vec::new(),
             texts: Vec::new(),
+            columns: None,
             rejected: Lines::default(),
             misaligned: Lines::default(),
         },
@@ -97,6 +111,8 @@ struct Reader<'a> {
     path: &'a Path,
     columns: &'a TagColumns,
     is_tagged: bool,
+    /// The file whose words the texts have.
+    gold: Option<&'a TagFile>,
     layout: Option<Layout>,
     tags: FileTags,
     file: TagFile,
@@ -187,7 +203,10 @@ impl Reader<'_> {
         };
         let mut row = FileText::on_line(line);
         row.text.clone_from(text);
-        row.words = words(text);
+        row.words = match self.gold {
+            Some(gold) => self.words_of(gold, line, text)?,
+            None => words(text),
+        };
         row.lines_below = vec![0; row.words.len()];
         if let Some(key) = entities {
             let found = object.get(key).ok_or_else(|| missing(self.path, line, object, key))?;
@@ -213,6 +232,29 @@ impl Reader<'_> {
         }
         self.file.texts.push(row);
         Ok(())
+    }
+
+    /// The words that the next text has in another file.
+    fn words_of(
+        &self,
+        gold: &TagFile,
+        line: usize,
+        text: &str,
+    ) -> Result<Vec<Range<usize>>, DataError> {
+        let index = self.file.texts.len();
+        match gold.texts.get(index) {
+            Some(same) if same.text == text => Ok(same.words.clone()),
+            other => {
+                let last = gold.texts.last();
+                Err(TaggingError::OtherText {
+                    path: self.path.to_owned(),
+                    line,
+                    gold: gold.path.clone(),
+                    gold_line: other.or(last).map_or(1, |text| text.line),
+                }
+                .into())
+            }
+        }
     }
 
     /// The tags of the words of a text with spans.

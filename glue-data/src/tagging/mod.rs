@@ -6,6 +6,7 @@
 //! ([`EntityCounts`]) as by seqeval.
 
 mod columns;
+mod comparison;
 mod conll;
 mod entities;
 mod error;
@@ -20,12 +21,13 @@ mod words;
 use std::ops::Range;
 
 pub use columns::{TagColumns, is_conll};
+pub use comparison::{read_both, score};
 pub use entities::{Entity, UnknownPrefix, entities, strict_entities};
 pub use error::{SpanFault, TaggingError};
 pub use rows::{TagNote, TaggedRows};
 pub use scheme::{OUTSIDE, Scheme, TagFault, UnknownScheme, parse_tag, to_bio};
 pub use scores::{Confusion, EntityCounts, EntityF1, EntityScores, Mode, TypeScores};
-pub use tag_file::{TagFile, parse, parse_untagged, read, read_untagged};
+pub use tag_file::{TagFile, parse, parse_untagged, read, read_predictions, read_untagged};
 pub use words::words;
 
 /// A text with its words and their tags.

@@ -22,6 +22,8 @@ pub struct TagFile {
     /// The different tags; a text has them by index.
     pub(super) tags: Vec<FileTag>,
     pub(super) texts: Vec<FileText>,
+    /// How many columns the rows have, if the file has columns.
+    pub(super) columns: Option<usize>,
     /// Texts whose annotation was rejected or cancelled, which are left out.
     pub(super) rejected: Lines,
     /// Spans that begin or end inside of a word, which are left out.
@@ -88,6 +90,28 @@ pub fn read(path: &Path, columns: &TagColumns) -> Result<TagFile, DataError> {
 /// As [`read`].
 pub fn parse(path: &Path, bytes: &[u8], columns: &TagColumns) -> Result<TagFile, DataError> {
     parse_with(path, bytes, columns, true)
+}
+
+/// Reads predicted tags of the texts of another file. Spans of characters are those of its words.
+///
+/// # Errors
+/// As [`read`], and if a text with spans is not that of the other file.
+pub fn read_predictions(
+    path: &Path,
+    columns: &TagColumns,
+    gold: &TagFile,
+) -> Result<TagFile, DataError> {
+    match TagFormat::of(path) {
+        TagFormat::Conll => read(path, columns),
+        TagFormat::Json => {
+            let bytes = read_bytes(path)?;
+            let file = json::parse_like(path, decode(path, &bytes)?, columns, true, Some(gold))?;
+            if file.texts.is_empty() {
+                return Err(DataError::Empty { path: path.to_owned() });
+            }
+            Ok(file)
+        }
+    }
 }
 
 /// Reads texts whose tags are not needed, in order; an object of JSON with a `text` is split into [`words`](super::words).

@@ -6,6 +6,7 @@ mod bench;
 mod inference;
 mod overrides;
 mod resources;
+mod score;
 mod sweep;
 mod train;
 
@@ -19,6 +20,7 @@ pub use inference::{
     AblateArgs, ColumnArgs, ComposeArgs, EvaluateArgs, InferenceArgs, LabeledRowsArgs, PredictArgs,
 };
 pub use resources::{BaseArgs, BaseCommand, DataCommand, DevicesArgs};
+pub use score::ScoreArgs;
 pub use sweep::{ReportArgs, SweepArgs};
 pub use train::{TaskArgs, TrainArgs, TrainJob};
 
@@ -59,6 +61,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Predict labels of texts with an adapter
     Predict(PredictArgs),
+    /// Score predictions in files against right answers
+    Score(ScoreArgs),
     /// Manage a bank: the adapters of many tasks in one file
     Bank {
         /// The command.

@@ -12,6 +12,7 @@ pub mod inspect;
 mod labeled_rows;
 pub mod predict;
 pub mod report;
+pub mod score;
 pub mod submission;
 pub mod sweep;
 mod texts;

@@ -296,6 +296,25 @@ pub(crate) const TABLES: &[Table] = &[
     Table { command: "completions bash", flags: &[], refused: &[], included: &[] },
     Table { command: "man pages", flags: &[], refused: &[], included: &[] },
     Table { command: "devices", flags: &[("--json", "")], refused: &[], included: &[] },
+    Table {
+        command: "score",
+        flags: &[
+            ("--predictions out.conll", ""),
+            ("--gold test.conll", "--predictions out.conll"),
+            ("--task rte", "--predictions out.conll --gold test.conll"),
+            ("--label team", "--predictions out.conll --gold test.conll"),
+            ("--tokens 2", "--predictions out.conll"),
+            ("--tags 3", "--predictions out.conll"),
+            ("--predicted-tags 4", "--predictions out.conll"),
+            ("--strict", "--predictions out.conll"),
+            ("--json", "--predictions out.conll"),
+        ],
+        refused: &[
+            ("--task", "--label --tokens --tags --predicted-tags --strict"),
+            ("--label", "--tokens --tags --predicted-tags --strict"),
+        ],
+        included: &[],
+    },
     Table { command: "data list", flags: &[("--json", "")], refused: &[], included: &[] },
     Table {
         command: "data fetch cola",

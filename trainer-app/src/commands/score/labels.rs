@@ -1,0 +1,77 @@
+//! Scores of one label a row: GLUE's submissions, and labels of a user's own files.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use glue_data::metric::Metric;
+use glue_data::{Label, Split, Task, TaskKind, read_predictions, tabular, tasks};
+use serde_json::{Map, Value, json};
+
+use crate::cli::ScoreArgs;
+
+/// Scores predictions for a file of a published task.
+pub(super) fn of_task(name: &str, gold: &Path, args: &ScoreArgs) -> Result<()> {
+    let spec = tasks::lookup(name)?;
+    // The file of the gold labels is known by its name, and one of another name has the columns of the validation file.
+    let of_name = spec.parts.iter().find(|part| gold.ends_with(part.file));
+    let part = match of_name {
+        Some(part) => part,
+        None => spec.part(Split::Validation)?,
+    };
+    if part.corpus.is_some() {
+        bail!(
+            "{name} is split by this program; score its predictions with --label in place of --task"
+        );
+    }
+    if part.label.is_none() {
+        bail!(
+            "{}: the labels of the {} rows of {name} are not published",
+            gold.display(),
+            part.split.name()
+        );
+    }
+    let bytes =
+        std::fs::read(gold).with_context(|| format!("{} cannot be read", gold.display()))?;
+    let rows = spec.parse(part.split, gold, &bytes)?;
+    let labels: Option<Vec<Label>> = rows.into_iter().map(|row| row.label).collect();
+    let labels = labels.with_context(|| format!("{} has rows without a label", gold.display()))?;
+    print(&spec.task(), &labels, args)
+}
+
+/// Scores predictions for a column of a table.
+pub(super) fn of_table(gold: &Path, column: &str, args: &ScoreArgs) -> Result<()> {
+    let keys = tabular::column_names(&args.predictions)?;
+    let is_score = keys.iter().any(|key| key == "score");
+    let kind = if is_score {
+        TaskKind::Regression
+    } else {
+        let predicted = tabular::read_columns(&args.predictions, &["label"])?;
+        let gold = tabular::read_columns(gold, &[column])?;
+        let labels =
+            gold.into_iter().chain(predicted).filter_map(|row| row.fields.into_iter().next());
+        let mut labels: Vec<String> = labels.collect();
+        labels.sort();
+        labels.dedup();
+        TaskKind::Classification { labels }
+    };
+    let labels = tasks::custom::read_labels(gold, column, &kind)?;
+    let metrics = Metric::defaults_of(&kind).to_vec();
+    print(&Task { name: column.to_owned(), kind, metrics }, &labels, args)
+}
+
+fn print(task: &Task, labels: &[Label], args: &ScoreArgs) -> Result<()> {
+    let predictions = read_predictions(&args.predictions, &task.kind)?;
+    glue_data::check_prediction_count(&args.predictions, predictions.len(), labels.len())?;
+    let scores = task.scores(&predictions, labels);
+    if args.json {
+        let scores: Map<String, Value> =
+            scores.iter().map(|(metric, score)| (metric.name().to_owned(), json!(score))).collect();
+        outln!("{}", json!({ "kind": "labels", "rows": labels.len(), "scores": scores }));
+    } else {
+        outln!("{} rows", labels.len());
+        for (metric, score) in scores {
+            outln!("  {:<12} {:>7.3}", metric.name(), 100.0 * score);
+        }
+    }
+    Ok(())
+}
