@@ -66,8 +66,7 @@ pub static GO_EMOTIONS: TaskSpec = TaskSpec {
         part(Split::Validation, "dev.tsv", 5426),
         part(Split::Test, "test.tsv", 5427),
     ],
-    source: Some(Source::ByHand {
-        how: "save train.tsv, dev.tsv and test.tsv of \
-              https://github.com/google-research/google-research/tree/master/goemotions/data in goemotions/",
+    source: Some(Source::Files {
+        url: "https://raw.githubusercontent.com/google-research/google-research/master/goemotions/data",
     }),
 };
