@@ -319,21 +319,21 @@ fn check_has_modules(args: &ExportArgs, method: &str, config: &TaskAdapterConfig
 /// What a directory of PEFT has no place for.
 fn lost_in_peft(metadata: &AdapterMetadata) -> Vec<String> {
     let mut lost = vec![format!(
-        "the name of the task, {}, is not in the directory; `adapter import --task {}` restores it",
+        "the name of the task, {}, is not in the directory; `trainer adapter import --task {}` restores it",
         metadata.task,
         hints::quoted(&metadata.task)
     )];
     if let HeadKind::MultiLabel { .. } = metadata.head {
         lost.push(
             "that a text may have several labels is not in the directory: pass problem_type=\"multi_label_classification\" \
-             where the base is loaded; `adapter import --multi-label` restores it"
+             where the base is loaded; `trainer adapter import --multi-label` restores it"
                 .to_owned(),
         );
     }
     if let Some(labels) = metadata.head.labels().filter(|_| !metadata.head.is_unnamed()) {
         let labels = labels.join(",");
         lost.push(format!(
-            "the names of the labels are not in the directory, only their order: {labels}; `adapter import --labels \
+            "the names of the labels are not in the directory, only their order: {labels}; `trainer adapter import --labels \
              {}` restores them",
             hints::quoted(&labels)
         ));

@@ -47,8 +47,9 @@ impl Cell {
             .as_ref()
             .map(|layers| format!(" layers {layers}"))
             .unwrap_or_default();
+        let epochs = if training.epochs == 1 { "epoch" } else { "epochs" };
         format!(
-            "{} {}{layers}{init}{} {:e} {} epochs seed {seed}",
+            "{} {}{layers}{init}{} {:e} {} {epochs} seed {seed}",
             task.name,
             model.label(),
             training.objective(),

@@ -21,8 +21,8 @@ fn an_adapter_goes_to_other_packages_and_comes_back() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{said}");
         let names_loss = said.contains("the names of the labels are not in the directory")
-            && said.contains("`adapter import --labels 'x,y'` restores them")
-            && said.contains("`adapter import --task rows` restores it");
+            && said.contains("`trainer adapter import --labels 'x,y'` restores them")
+            && said.contains("`trainer adapter import --task rows` restores it");
         assert_eq!(names_loss, format == "peft", "{said}");
         assert!(desk.path(format).join("adapter_config.json").is_file());
         let back = format!("{format}.safetensors");

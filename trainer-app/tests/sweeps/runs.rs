@@ -8,7 +8,7 @@ use crate::desk::{Desk, GRID, SWEEP};
 fn a_dry_run_prints_the_cells_and_writes_nothing() {
     let desk = Desk::new(GRID);
     let plan = desk.says(&format!("{SWEEP} --dry-run"));
-    assert!(plan.contains("helpdesk houlsby-2 1e-3 1 epochs seed 0"), "{plan}");
+    assert!(plan.contains("helpdesk houlsby-2 1e-3 1 epoch seed 0"), "{plan}");
     assert!(plan.contains("6 of 6 cells to run"), "{plan}");
     assert_eq!(desk.names("."), ["base", "tiny.toml"]);
 }
