@@ -56,6 +56,12 @@ impl TokenizedDataset {
         self.pad_id
     }
 
+    /// The first rows, at most `count`.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        Self::from(self.rows[..self.rows.len().min(count)].to_vec()).padded_with(self.pad_id)
+    }
+
     /// The number of tokens of the longest row.
     pub fn longest(&self) -> usize {
         self.longest

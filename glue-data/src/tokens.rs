@@ -13,7 +13,7 @@ use crate::error::DataError;
 use crate::rows::Example;
 use crate::tokenized_dataset::{Encoded, TokenizedDataset};
 use crate::tokenizer::error::{TokenizerError, TokenizerWarning};
-use crate::tokenizer::frame::PairFrame;
+use crate::tokenizer::frame::{PairFrame, TextFrame};
 use crate::tokenizer::{BaseTokenizer, identity};
 
 /// The tokenizer of a base, with a maximum length.
@@ -22,6 +22,7 @@ pub struct TextEncoder {
     tokenizer: Tokenizer,
     directory: PathBuf,
     frame: PairFrame,
+    text_frame: TextFrame,
     pad_id: u32,
     has_token_types: bool,
     class: String,
@@ -66,6 +67,7 @@ impl TextEncoder {
             tokenizer,
             directory: directory.to_owned(),
             frame: base.frame,
+            text_frame: base.text_frame,
             pad_id: base.pad_id.unwrap_or(0),
             has_token_types: true,
             class: base.class,
@@ -82,6 +84,7 @@ impl TextEncoder {
     pub fn without_token_types(mut self) -> Self {
         self.has_token_types = false;
         self.frame = self.frame.without_token_types();
+        self.text_frame = self.text_frame.without_token_types();
         self
     }
 
@@ -209,10 +212,31 @@ impl TextEncoder {
     /// # Errors
     /// None in practice: removing the truncation does not fail.
     pub(crate) fn pieces(&self) -> Result<PieceEncoder, DataError> {
+        let tokenizer = self.without_truncation()?;
+        Ok(PieceEncoder { tokenizer, frame: self.frame.clone(), pad_id: self.pad_id })
+    }
+
+    /// The tokenizer of texts that are split into words.
+    ///
+    /// # Errors
+    /// None in practice: removing the truncation does not fail.
+    pub(crate) fn words(&self) -> Result<WordEncoder, DataError> {
+        let mut tokenizer = self.without_truncation()?;
+        // As `add_prefix_space=True`, without which transformers does not take words for such a tokenizer.
+        if let Some(PreTokenizerWrapper::ByteLevel(step)) = tokenizer.get_pre_tokenizer() {
+            let step = (*step).add_prefix_space(true);
+            tokenizer.with_pre_tokenizer(Some(step));
+        }
+        let max_length = self.tokenizer.get_truncation().map_or(usize::MAX, |cut| cut.max_length);
+        let (frame, pad_id) = (self.text_frame.clone(), self.pad_id);
+        Ok(WordEncoder { tokenizer, frame, pad_id, max_length })
+    }
+
+    fn without_truncation(&self) -> Result<Tokenizer, DataError> {
         let refused = |error: tokenizers::Error| DataError::Tokenize { reason: error.to_string() };
         let mut tokenizer = self.tokenizer.clone();
         tokenizer.with_truncation(None).map_err(refused)?;
-        Ok(PieceEncoder { tokenizer, frame: self.frame.clone(), pad_id: self.pad_id })
+        Ok(tokenizer)
     }
 }
 
@@ -261,5 +285,43 @@ impl PieceEncoder {
             .map_err(|error| DataError::Tokenize { reason: error.to_string() })?;
         let offsets = encoding.get_offsets().iter().map(|(start, end)| *start..*end);
         Ok(Pieces { ids: encoding.get_ids().to_vec(), offsets: offsets.collect() })
+    }
+}
+
+/// The tokenizer of a base for texts that are split into words, without special tokens and truncation.
+#[derive(Debug, Clone)]
+pub(crate) struct WordEncoder {
+    tokenizer: Tokenizer,
+    /// What is put around a text.
+    pub(crate) frame: TextFrame,
+    /// The id of padding.
+    pub(crate) pad_id: u32,
+    /// The maximum number of tokens of a row, special tokens included.
+    pub(crate) max_length: usize,
+}
+
+/// The tokens of the words of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WordTokens {
+    /// Token ids.
+    pub(crate) ids: Vec<u32>,
+    /// The index of each token's word; a word may have several tokens, or none.
+    pub(crate) words: Vec<usize>,
+}
+
+impl WordEncoder {
+    /// Tokenizes each word on its own, as `is_split_into_words=True` of transformers.
+    ///
+    /// # Errors
+    /// If a word cannot be tokenized.
+    pub(crate) fn encode(&self, words: &[&str]) -> Result<WordTokens, DataError> {
+        let encoding = self
+            .tokenizer
+            .encode(words, false)
+            .map_err(|error| DataError::Tokenize { reason: error.to_string() })?;
+        // Every token is of a word, as there are no special tokens.
+        let tokens = encoding.get_ids().iter().zip(encoding.get_word_ids());
+        let (ids, words) = tokens.filter_map(|(id, word)| Some((*id, (*word)? as usize))).unzip();
+        Ok(WordTokens { ids, words })
     }
 }

@@ -5,29 +5,35 @@
 //! BIO, whose tags are the classes of a model. What tags mean is a list of [`entities`], by which predictions are scored
 //! ([`EntityCounts`]) as by seqeval.
 
+mod baseline;
 mod columns;
 mod comparison;
 mod conll;
 mod entities;
 mod error;
+mod hold_out;
 mod json;
 mod rows;
 mod scheme;
 mod scores;
 mod spans;
 mod tag_file;
+mod windows;
 mod words;
 
 use std::ops::Range;
 
+pub use baseline::{majority_tags, word_tags};
 pub use columns::{TagColumns, is_conll};
 pub use comparison::{read_both, score};
 pub use entities::{Entity, UnknownPrefix, entities, strict_entities};
 pub use error::{SpanFault, TaggingError};
+pub use hold_out::hold_out;
 pub use rows::{TagNote, TaggedRows};
 pub use scheme::{OUTSIDE, Scheme, TagFault, UnknownScheme, parse_tag, to_bio};
 pub use scores::{Confusion, EntityCounts, EntityF1, EntityScores, Mode, TypeScores};
 pub use tag_file::{TagFile, parse, parse_untagged, read, read_predictions, read_untagged};
+pub use windows::{RowWord, WordWindows};
 pub use words::words;
 
 /// A text with its words and their tags.

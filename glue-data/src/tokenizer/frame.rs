@@ -26,52 +26,45 @@ pub(crate) struct PairFrame {
     pub(crate) after: Vec<FrameToken>,
 }
 
+/// The special tokens around one text, with their token types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TextFrame {
+    /// Before the text: `[CLS]`, or `<s>`.
+    pub(crate) before: Vec<FrameToken>,
+    /// The token type of the text.
+    pub(crate) text_type: u32,
+    /// After the text: `[SEP]`, or `</s>`.
+    pub(crate) after: Vec<FrameToken>,
+}
+
+impl TextFrame {
+    /// The frame that a tokenizer puts around one text.
+    ///
+    /// # Errors
+    /// As [`PairFrame::of`].
+    pub(super) fn of(tokenizer: &Tokenizer) -> Result<Self, TokenizerError> {
+        let ([text_type], [before, after]) = parts(tokenizer)?;
+        Ok(Self { before, text_type, after })
+    }
+
+    /// The number of special tokens.
+    pub(crate) fn tokens(&self) -> usize {
+        self.before.len() + self.after.len()
+    }
+
+    /// The same with token types that are all 0, for models without them.
+    pub(crate) fn without_token_types(&self) -> Self {
+        Self { before: untyped(&self.before), text_type: 0, after: untyped(&self.after) }
+    }
+}
+
 impl PairFrame {
     /// The frame that a tokenizer puts around two texts.
     ///
     /// # Errors
     /// If it does not put a special token before the first: models read a text's class there, and "no answer".
     pub(super) fn of(tokenizer: &Tokenizer) -> Result<Self, TokenizerError> {
-        let refused = |error: tokenizers::Error| TokenizerError::Refused {
-            file: FILE,
-            reason: error.to_string(),
-        };
-        // Without truncation, which does not apply to texts of one token.
-        let one =
-            |kind| Encoding::from_tokens(vec![Token::new(0, "text".to_owned(), (0, 0))], kind);
-        let mut tokenizer = tokenizer.clone();
-        tokenizer.with_truncation(None).map_err(refused)?;
-        let single = tokenizer.post_process(one(0), None, true).map_err(refused)?;
-        let pair = tokenizer.post_process(one(0), Some(one(1)), true).map_err(refused)?;
-
-        for (encoding, texts) in [(&single, 1), (&pair, 2)] {
-            let is_special = encoding.get_special_tokens_mask();
-            let is_text = is_special.iter().filter(|mask| **mask == 0).count();
-            if is_special.first() != Some(&1) || is_text != texts {
-                return Err(TokenizerError::Frame {
-                    found: format!("{:?}", encoding.get_tokens()),
-                });
-            }
-        }
-        let mut texts = Vec::new();
-        let mut parts = vec![Vec::new()];
-        let tokens = pair.get_ids().iter().zip(pair.get_type_ids()).zip(pair.get_tokens());
-        for (((id, kind), token), special) in tokens.zip(pair.get_special_tokens_mask()) {
-            if *special == 0 {
-                texts.push(*kind);
-                parts.push(Vec::new());
-                continue;
-            }
-            whole::check_id(FILE, token, u64::from(*id), &tokenizer)?;
-            if let Some(part) = parts.last_mut() {
-                part.push((*id, *kind));
-            }
-        }
-        let (Ok([first_type, second_type]), Ok([before, between, after])) =
-            (<[u32; 2]>::try_from(texts), <[Vec<FrameToken>; 3]>::try_from(parts))
-        else {
-            return Err(TokenizerError::Frame { found: format!("{:?}", pair.get_tokens()) });
-        };
+        let ([first_type, second_type], [before, between, after]) = parts(tokenizer)?;
         Ok(Self { before, first_type, between, second_type, after })
     }
 
@@ -82,14 +75,57 @@ impl PairFrame {
 
     /// The same with token types that are all 0, for models without them.
     pub(crate) fn without_token_types(&self) -> Self {
-        let zero = |part: &[FrameToken]| part.iter().map(|(id, _)| (*id, 0)).collect();
         Self {
-            before: zero(&self.before),
+            before: untyped(&self.before),
             first_type: 0,
-            between: zero(&self.between),
+            between: untyped(&self.between),
             second_type: 0,
-            after: zero(&self.after),
+            after: untyped(&self.after),
         }
+    }
+}
+
+fn untyped(part: &[FrameToken]) -> Vec<FrameToken> {
+    part.iter().map(|(id, _)| (*id, 0)).collect()
+}
+
+/// The token types of `TEXTS` texts, one or two, and the special tokens before, between and after them.
+fn parts<const TEXTS: usize, const PARTS: usize>(
+    tokenizer: &Tokenizer,
+) -> Result<([u32; TEXTS], [Vec<FrameToken>; PARTS]), TokenizerError> {
+    let refused = |error: tokenizers::Error| TokenizerError::Refused {
+        file: FILE,
+        reason: error.to_string(),
+    };
+    // Without truncation, which does not apply to texts of one token.
+    let mut tokenizer = tokenizer.clone();
+    tokenizer.with_truncation(None).map_err(refused)?;
+    let one = |kind| Encoding::from_tokens(vec![Token::new(0, "text".to_owned(), (0, 0))], kind);
+    let second = (TEXTS == 2).then(|| one(1));
+    let encoding = tokenizer.post_process(one(0), second, true).map_err(refused)?;
+    let frame = || TokenizerError::Frame { found: format!("{:?}", encoding.get_tokens()) };
+
+    let is_special = encoding.get_special_tokens_mask();
+    if is_special.first() != Some(&1) {
+        return Err(frame());
+    }
+    let mut texts = Vec::new();
+    let mut parts = vec![Vec::new()];
+    let tokens = encoding.get_ids().iter().zip(encoding.get_type_ids()).zip(encoding.get_tokens());
+    for (((id, kind), token), special) in tokens.zip(is_special) {
+        if *special == 0 {
+            texts.push(*kind);
+            parts.push(Vec::new());
+            continue;
+        }
+        whole::check_id(FILE, token, u64::from(*id), &tokenizer)?;
+        if let Some(part) = parts.last_mut() {
+            part.push((*id, *kind));
+        }
+    }
+    match (texts.try_into(), parts.try_into()) {
+        (Ok(texts), Ok(parts)) => Ok((texts, parts)),
+        _ => Err(frame()),
     }
 }
 

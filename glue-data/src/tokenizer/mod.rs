@@ -26,7 +26,7 @@ mod word_piece;
 use class::Source;
 use error::{TokenizerError, TokenizerWarning};
 use files::Files;
-use frame::PairFrame;
+use frame::{PairFrame, TextFrame};
 use settings::Settings;
 
 /// The tokenizer of a base's directory.
@@ -35,6 +35,8 @@ pub(crate) struct BaseTokenizer {
     pub(crate) tokenizer: Tokenizer,
     /// What is put around the texts of a pair.
     pub(crate) frame: PairFrame,
+    /// What is put around one text.
+    pub(crate) text_frame: TextFrame,
     /// The id of the padding token, if there is one.
     pub(crate) pad_id: Option<u32>,
     /// Whether token types are inputs of the tokenizer's models.
@@ -86,11 +88,13 @@ impl BaseTokenizer {
             whole::check_id(file, &token, id, &tokenizer)?;
         }
         let tokens = whole::check_ids(&tokenizer)?;
+        let text_frame = TextFrame::of(&tokenizer)?;
         let frame = PairFrame::of(&tokenizer)?;
         let pad_id = pad_token.and_then(|token| tokenizer.token_to_id(&token));
         Ok(Self {
             tokenizer,
             frame,
+            text_frame,
             pad_id,
             has_token_types: settings.has_token_types,
             class: settings.class.full_name(),

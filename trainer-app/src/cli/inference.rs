@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use burn_bert::Precision;
 use clap::Args;
+use glue_data::tagging::{TagColumns, is_conll};
 
 use crate::exit::UsageError;
 use crate::inference::predictor::InferenceOptions;
@@ -17,6 +18,7 @@ Examples:
   trainer evaluate runs/helpdesk/houlsby-64-seed42/adapter.safetensors
   trainer evaluate cola.safetensors --data data --split validation --json
   trainer evaluate mails.safetensors --input new.csv --text body --label team
+  trainer evaluate entities.safetensors --input new.conll --strict
   trainer evaluate cola.safetensors --data data --drop-layers each")]
 pub struct EvaluateArgs {
     /// The adapter file, or the directory of its run
@@ -25,6 +27,10 @@ pub struct EvaluateArgs {
     /// The rows to evaluate on.
     #[command(flatten)]
     pub rows: LabeledRowsArgs,
+    /// Count only entities that are complete in their scheme, as seqeval's
+    /// strict mode, for an adapter that labels words
+    #[arg(long)]
+    pub strict: bool,
     /// Adapters below it, and layers without it.
     #[command(flatten)]
     pub compose: ComposeArgs,
@@ -42,9 +48,14 @@ regression, score and text; for pairs, both texts), separated by tabs; with
 \\n and \\\\. A blank text has no label: its line is empty; with --json, its
 label is null.
 
+An adapter that labels words prints texts with their entities on a terminal, and
+otherwise a word and its tag on each line, with an empty line after each text;
+with --json, one object with the entities and their positions in characters.
+
 Examples:
   echo 'The projector stays dark' | trainer predict helpdesk.safetensors
   trainer predict mails.safetensors --input new.csv --text body --json
+  trainer predict entities.safetensors --input texts.txt --json
   trainer predict rte.safetensors --input pairs.txt --pairs
   trainer predict cola.safetensors --data data --submission out/")]
 pub struct PredictArgs {
@@ -56,6 +67,16 @@ pub struct PredictArgs {
     /// a .csv file [default: -]
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
+    /// Column of the words, by number from 1 or by name, or the key of the list
+    /// in JSON, for an adapter that labels words [default: the first column of
+    /// a .conll, .bio or .iob file]
+    #[arg(
+        long,
+        value_name = "COL",
+        requires = "input",
+        conflicts_with_all = ["text", "text2", "pairs"]
+    )]
+    pub tokens: Option<String>,
     /// Each line has the two texts of a pair, separated by a tab [default: if
     /// the adapter was trained on pairs]
     #[arg(long, conflicts_with_all = ["text", "text2"])]
@@ -68,7 +89,7 @@ pub struct PredictArgs {
     #[arg(
         long,
         value_name = "DIR",
-        conflicts_with_all = ["input", "text", "text2", "pairs", "json"]
+        conflicts_with_all = ["input", "text", "text2", "pairs", "tokens", "json"]
     )]
     pub submission: Option<PathBuf>,
     /// The GLUE task of the submission; labels are matched by name [default:
@@ -77,7 +98,7 @@ pub struct PredictArgs {
         long,
         value_name = "NAME",
         requires = "submission",
-        conflicts_with_all = ["input", "text", "text2", "pairs", "json"]
+        conflicts_with_all = ["input", "text", "text2", "pairs", "tokens", "json"]
     )]
     pub task: Option<String>,
     /// Directory with the published files of the adapter's task, for
@@ -86,7 +107,7 @@ pub struct PredictArgs {
         long,
         value_name = "DIR",
         requires = "submission",
-        conflicts_with_all = ["input", "text", "text2", "pairs", "json"]
+        conflicts_with_all = ["input", "text", "text2", "pairs", "tokens", "json"]
     )]
     pub data: Option<PathBuf>,
     /// Adapters below it, and layers without it.
@@ -134,14 +155,14 @@ pub struct AblateArgs {
 #[derive(Debug, Clone, Args)]
 pub struct LabeledRowsArgs {
     /// Directory with the published files of the adapter's task
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "text", "text2", "label", "label_separator", "labels"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "text", "text2", "label", "label_separator", "labels", "tokens", "tags", "entities", "skip_misaligned"])]
     pub data: Option<PathBuf>,
     /// The published task whose rows are used; labels are matched by name
     /// [default: the task of the adapter]
     #[arg(
         long,
         value_name = "NAME",
-        conflicts_with_all = ["input", "text", "text2", "label", "label_separator", "labels"]
+        conflicts_with_all = ["input", "text", "text2", "label", "label_separator", "labels", "tokens", "tags", "entities", "skip_misaligned"]
     )]
     pub task: Option<String>,
     /// Split of the published task: train, validation,
@@ -150,11 +171,13 @@ pub struct LabeledRowsArgs {
         long,
         value_name = "SPLIT",
         default_value = "validation",
-        conflicts_with_all = ["input", "text", "text2", "label", "label_separator", "labels"]
+        conflicts_with_all = ["input", "text", "text2", "label", "label_separator", "labels", "tokens", "tags", "entities", "skip_misaligned"]
     )]
     pub split: String,
-    /// Your own labeled rows: a .csv, .tsv or .jsonl file
-    #[arg(long, value_name = "FILE", requires = "text")]
+    /// Your own labeled rows: a .csv, .tsv or .jsonl file with --text and
+    /// --label; for an adapter that labels words a .conll, .bio, .iob or .jsonl
+    /// file
+    #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
     /// Columns of the input.
     #[command(flatten)]
@@ -176,6 +199,9 @@ pub struct LabeledRowsArgs {
         conflicts_with_all = ["label", "label_separator"]
     )]
     pub labels: Vec<String>,
+    /// Columns of words with tags.
+    #[command(flatten)]
+    pub words: TagArgs,
 }
 
 impl LabeledRowsArgs {
@@ -184,7 +210,14 @@ impl LabeledRowsArgs {
     /// # Errors
     /// A [`UsageError`].
     pub fn check(&self) -> anyhow::Result<()> {
-        if self.input.is_some() && self.label.is_none() && self.labels.is_empty() {
+        let has_words = self.input.as_deref().is_some_and(is_conll)
+            || self.words.tokens.is_some()
+            || self.words.tags.is_some()
+            || self.words.entities.is_some();
+        if self.input.is_some() && self.columns.text.is_none() && !has_words {
+            return Err(UsageError::new("--input needs the column of the text with --text COL"));
+        }
+        if self.input.is_some() && self.label.is_none() && self.labels.is_empty() && !has_words {
             return Err(UsageError::new(
                 "--input needs the column of the label with --label COL, or the columns of the labels with --labels",
             ));
@@ -196,6 +229,57 @@ impl LabeledRowsArgs {
         }
         let labels: Vec<&str> = self.label.iter().chain(&self.labels).map(String::as_str).collect();
         self.columns.check(&labels)
+    }
+}
+
+/// Columns or keys of a file of texts whose words have tags.
+#[derive(Debug, Clone, Args)]
+pub struct TagArgs {
+    /// Column of the words, by number from 1 or by name, or the key of the
+    /// list in JSON [default: the first column; tokens]
+    #[arg(
+        long,
+        value_name = "COL",
+        requires = "input",
+        conflicts_with_all = [
+            "text", "text2", "label", "label_separator", "labels", "entities", "skip_misaligned",
+        ]
+    )]
+    pub tokens: Option<String>,
+    /// Column or key of the tags of the words [default: the last column; tags]
+    #[arg(
+        long,
+        value_name = "COL",
+        requires = "input",
+        conflicts_with_all = [
+            "text", "text2", "label", "label_separator", "labels", "entities", "skip_misaligned",
+        ]
+    )]
+    pub tags: Option<String>,
+    /// Key of the list of spans of characters in JSON; --text names the key of
+    /// the text [default: text]
+    #[arg(
+        long,
+        value_name = "KEY",
+        requires = "input",
+        conflicts_with_all = ["text2", "label", "label_separator", "labels"]
+    )]
+    pub entities: Option<String>,
+    /// Leave out spans that begin or end inside of a word, and count them
+    #[arg(long, requires = "entities", conflicts_with_all = ["text2", "label", "label_separator", "labels"])]
+    pub skip_misaligned: bool,
+}
+
+impl TagArgs {
+    /// The columns, where `text` is the key of the text.
+    pub fn columns(&self, text: Option<&String>) -> TagColumns {
+        TagColumns {
+            tokens: self.tokens.clone(),
+            tags: self.tags.clone(),
+            text: text.cloned(),
+            entities: self.entities.clone(),
+            skip_misaligned: self.skip_misaligned,
+        }
     }
 }
 

@@ -4,16 +4,16 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use glue_data::Example;
 use serde_json::Value;
 
 use crate::cli::AblateArgs;
-use crate::commands::labeled_rows;
+use crate::commands::labeled_rows::LabeledRows;
 use crate::inference::predictor::Predictor;
 use crate::report::ablation::{Ablation, SpanScore};
 use crate::report::heat_map;
 use crate::system::files::write_atomically;
-use crate::task_data::evaluator::{Evaluator, RowOutput};
+use crate::task_data::data_set::PreparedSplit;
+use crate::task_data::evaluator::RowOutput;
 
 /// Runs `trainer ablate`.
 ///
@@ -22,17 +22,16 @@ use crate::task_data::evaluator::{Evaluator, RowOutput};
 /// written.
 pub fn run(args: &AblateArgs) -> Result<()> {
     // The rows before the base, which takes longest to load.
-    let (task, mut examples, _) = labeled_rows::read(&args.rows, &args.adapter)?;
-    examples.truncate(args.limit.unwrap_or(usize::MAX));
-    let mut predictor = Predictor::load(&args.adapter, &args.inference.options())?;
-    predictor.task = task;
+    let mut rows = LabeledRows::read(&args.rows, &args.adapter, false)?;
+    rows.truncate(args.limit.unwrap_or(usize::MAX));
+    let predictor = Predictor::load(&args.adapter, &args.inference.options())?;
     ensure!(
         predictor.inserts(),
         "{} has no modules in layers to leave out: its method is {}",
         args.adapter.display(),
         predictor.metadata.method
     );
-    let ablation = ablate(&predictor, &examples)?;
+    let ablation = ablate(&predictor, &rows)?;
 
     // Printed first: the result of minutes of computing is not lost if it cannot be written.
     if args.inference.json {
@@ -60,16 +59,16 @@ fn write(ablation: &Ablation, out: &Path) -> Result<()> {
     write_atomically(&out.join("ablation.svg"), heat_map::svg(ablation)?.as_bytes())
 }
 
-fn ablate(predictor: &Predictor, examples: &[Example]) -> Result<Ablation> {
-    let metric = predictor.task.task.metric().name();
+fn ablate(predictor: &Predictor, rows: &LabeledRows) -> Result<Ablation> {
+    let PreparedSplit { rows: encoded, evaluator } = rows.prepare(predictor)?;
+    let metric = evaluator.metric();
     let score = |scored: &[RowOutput]| -> Result<f64> {
-        let scores = predictor
-            .task
+        let scores = evaluator
             .scores(scored, &predictor.metadata.calibration)
             .context("these rows have no labels to evaluate against")?;
         scores.get(metric).and_then(Value::as_f64).context("the score is not a number")
     };
-    let mut passes = predictor.predict_without_spans(examples)?.into_iter();
+    let mut passes = predictor.outputs_without_spans(&encoded)?.into_iter();
     let (_, whole) = passes.next().context("nothing was evaluated")?;
     let mut spans = Vec::new();
     for (span, scored) in passes {
@@ -79,7 +78,7 @@ fn ablate(predictor: &Predictor, examples: &[Example]) -> Result<Ablation> {
     Ok(Ablation {
         task: predictor.metadata.task.clone(),
         metric: metric.to_owned(),
-        rows: examples.len(),
+        rows: rows.len(),
         layers: spans.iter().map(|span| span.last + 1).max().unwrap_or(0),
         whole: score(&whole)?,
         spans,

@@ -2,15 +2,13 @@
 
 use anyhow::{Context, Result};
 use burn_adapters::Layers;
-use glue_data::Example;
 use serde_json::{Map, Value, json};
 
 use crate::cli::EvaluateArgs;
-use crate::commands::labeled_rows;
+use crate::commands::labeled_rows::LabeledRows;
 use crate::inference::predictor::Predictor;
 use crate::report::score_tables;
-use crate::task_data::evaluator::Evaluator;
-use crate::task_data::rows;
+use crate::task_data::data_set::PreparedSplit;
 use crate::task_data::score_details::ScoreDetails;
 use crate::terminal;
 
@@ -33,9 +31,8 @@ struct SplitScores {
 /// An adapter, base or rows that cannot be read, or rows without labels.
 pub fn run(args: &EvaluateArgs) -> Result<()> {
     // The rows before the base, which takes longest to load.
-    let (task, examples, what) = labeled_rows::read(&args.rows, &args.adapter)?;
+    let rows = LabeledRows::read(&args.rows, &args.adapter, args.strict)?;
     let mut predictor = Predictor::load(&args.adapter, &args.inference.options())?;
-    predictor.task = task;
     let each = args.compose.drop_layers.as_deref() == Some(EACH);
     predictor.compose(
         args.compose.stack_on.as_deref(),
@@ -43,15 +40,17 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     )?;
     if each {
         predictor.check_dropped(&format!("--drop-layers {EACH}"), &Layers::All)?;
-        return print_each(&mut predictor, &examples, &what, args.inference.json);
+        return print_each(&mut predictor, &rows, args.inference.json);
     }
-    let SplitScores { scores, details, seconds_per_text, cut } = score_rows(&predictor, &examples)?;
-    rows::report_truncation(cut, examples.len(), predictor.metadata.max_length);
+    let prepared = rows.prepare(&predictor)?;
+    let SplitScores { scores, details, seconds_per_text, cut } =
+        score_rows(&predictor, &rows, &prepared)?;
+    rows.report_long(cut, predictor.metadata.max_length);
     if args.inference.json {
         let mut line = json!({
             "task": predictor.metadata.task,
-            "rows": examples.len(),
-            "on": what,
+            "rows": rows.len(),
+            "on": rows.name,
             "scores": scores,
             "seconds_per_text": seconds_per_text,
         });
@@ -60,7 +59,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         }
         outln!("{line}");
     } else {
-        outln!("{}: {} rows ({what})", predictor.metadata.task, examples.len());
+        outln!("{}: {} rows ({})", predictor.metadata.task, rows.len(), rows.name);
         let width = scores.keys().map(String::len).fold(TIME.len(), usize::max);
         for (metric, score) in &scores {
             outln!("  {metric:<width$} {}", terminal::score(score.as_f64().unwrap_or(f64::NAN)));
@@ -74,21 +73,17 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
 }
 
 /// Evaluates the adapter without its lowest 0, 1, … layers, and prints the scores.
-fn print_each(
-    predictor: &mut Predictor,
-    examples: &[Example],
-    what: &str,
-    as_json: bool,
-) -> Result<()> {
+fn print_each(predictor: &mut Predictor, rows: &LabeledRows, as_json: bool) -> Result<()> {
+    let prepared = rows.prepare(predictor)?;
     // The first pass of a process is slower than those that follow.
-    predictor.predict(&examples[..examples.len().min(predictor.batch_size())])?;
+    predictor.outputs(&prepared.rows.first(predictor.batch_size()))?;
     let mut by_layers = Vec::new();
     for layers in 0..=predictor.n_layers() {
         predictor.drop_layers(Layers::Only((0..layers).collect()));
-        by_layers.push((layers, score_rows(predictor, examples)?));
+        by_layers.push((layers, score_rows(predictor, rows, &prepared)?));
     }
     // The first entry, with no layer dropped, always exists; all entries have the same texts.
-    rows::report_truncation(by_layers[0].1.cut, examples.len(), predictor.metadata.max_length);
+    rows.report_long(by_layers[0].1.cut, predictor.metadata.max_length);
     if as_json {
         let dropped = by_layers.into_iter().map(|(layers, scored)| {
             json!({
@@ -100,11 +95,11 @@ fn print_each(
         let dropped: Vec<_> = dropped.collect();
         outln!(
             "{}",
-            json!({ "task": predictor.metadata.task, "rows": examples.len(), "on": what, "dropped": dropped })
+            json!({ "task": predictor.metadata.task, "rows": rows.len(), "on": rows.name, "dropped": dropped })
         );
         return Ok(());
     }
-    outln!("{}: {} rows ({what})", predictor.metadata.task, examples.len());
+    outln!("{}: {} rows ({})", predictor.metadata.task, rows.len(), rows.name);
     let metrics: Vec<_> = by_layers[0].1.scores.keys().collect();
     let width = |metric: &str| metric.len().max(10);
     out!("  {:<15}", "layers dropped");
@@ -124,13 +119,17 @@ fn print_each(
     Ok(())
 }
 
-fn score_rows(predictor: &Predictor, examples: &[Example]) -> Result<SplitScores> {
-    let answers = predictor.predict(examples)?;
-    let Predictor { task, metadata, .. } = predictor;
-    let scores = task
-        .scores(&answers.rows, &metadata.calibration)
+fn score_rows(
+    predictor: &Predictor,
+    rows: &LabeledRows,
+    PreparedSplit { rows: encoded, evaluator }: &PreparedSplit,
+) -> Result<SplitScores> {
+    let answers = predictor.outputs(encoded)?;
+    let calibration = &predictor.metadata.calibration;
+    let scores = evaluator
+        .scores(&answers.rows, calibration)
         .context("these rows have no labels to evaluate against")?;
-    let seconds_per_text = answers.time.as_secs_f64() / examples.len().max(1) as f64;
-    let details = task.details(&answers.rows, &metadata.calibration);
+    let details = evaluator.details(&answers.rows, calibration);
+    let seconds_per_text = answers.time.as_secs_f64() / rows.len().max(1) as f64;
     Ok(SplitScores { scores, details, seconds_per_text, cut: answers.cut })
 }

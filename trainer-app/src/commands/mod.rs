@@ -7,6 +7,7 @@ pub mod base;
 pub mod bench;
 pub mod completions;
 pub mod data;
+mod entities;
 pub mod evaluate;
 pub mod inspect;
 mod labeled_rows;

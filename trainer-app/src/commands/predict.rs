@@ -1,13 +1,14 @@
 //! `trainer predict`: predicted labels of texts, or GLUE's submission files.
 
 use anyhow::{Context, Result, ensure};
+use burn_adapters::HeadKind;
 use burn_adapters::file::native;
 use glue_data::{Example, Lines};
 use serde_json::{Map, Value, json};
 
 use crate::cli::PredictArgs;
-use crate::commands::submission;
 use crate::commands::texts::{self, Text, Texts};
+use crate::commands::{entities, submission};
 use crate::inference::adapter_task::AdapterTask;
 use crate::inference::predictor::Predictor;
 use crate::task_data::evaluator::RowOutput;
@@ -16,7 +17,7 @@ use crate::task_data::rows;
 use crate::terminal::output;
 
 /// Batches of a chunk: texts of similar length share a batch.
-const CHUNK_BATCHES: usize = 32;
+pub(super) const CHUNK_BATCHES: usize = 32;
 
 /// Runs `trainer predict`.
 ///
@@ -32,8 +33,12 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         return submission::write(&predictor, args.data.as_deref(), directory);
     }
     // Cheap checks first: flags, texts, and then the base.
-    texts::check(args)?;
     let metadata = native::read_header(&args.adapter)?.metadata;
+    if let HeadKind::TokenClassification { labels } = &metadata.head {
+        return entities::run(args, labels);
+    }
+    entities::refuse_words(args)?;
+    texts::check(args)?;
     let input = texts::input(args, metadata.input)?;
     let chunk = CHUNK_BATCHES * args.inference.batch_size;
     let mut texts = Texts::open(args, input)?;
@@ -87,7 +92,7 @@ fn predict(predictor: &Predictor, texts: &[Text], json: bool, notes: &mut Notes)
     Ok(())
 }
 
-fn load(args: &PredictArgs) -> Result<Predictor> {
+pub(super) fn load(args: &PredictArgs) -> Result<Predictor> {
     let mut predictor = Predictor::load(&args.adapter, &args.inference.options())?;
     let (stack_on, drop_layers) = (&args.compose.stack_on, &args.compose.drop_layers);
     predictor.compose(stack_on.as_deref(), drop_layers.as_deref())?;
@@ -132,7 +137,7 @@ fn plain_line(predictor: &Predictor, example: &Example, row: &RowOutput) -> Stri
 
 /// A text as a field of a line: characters that would end the field or the line, or control a terminal, are escaped with
 /// a backslash, and so is a backslash.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter == '\\' || letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}') {

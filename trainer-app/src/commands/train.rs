@@ -66,12 +66,18 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     if has_default_classifier && base.bert().pooler().is_none() {
         config.model.replace_pooler();
     }
-    let rows = [&data.prepared.train, &data.prepared.validation];
-    if let Some(note) = rows::truncation_note(rows, config.model.max_length, &base.config) {
+    let (rows, max_length) =
+        ([&data.prepared.train, &data.prepared.validation], config.model.max_length);
+    let note = if config.task.labels_words() {
+        rows::window_note(rows.iter().map(|rows| rows.cut()).sum(), max_length)
+    } else {
+        rows::truncation_note(rows, max_length, &base.config)
+    };
+    if let Some(note) = note {
         noteln!("{note}");
     }
     let run = Run::prepare(config.clone(), &mut shared)?;
-    noteln!("classifier: {}", config.model.classifier(config.task.is_question_answering()));
+    noteln!("classifier: {}", config.model.classifier(config.task.reads_tokens()));
     for note in run.size_notes() {
         noteln!("note: {note}");
     }
@@ -175,13 +181,22 @@ fn has_room_for_dashboard() -> bool {
     has_room
 }
 
+/// The scores of the baselines by name.
+fn baselines(result: &RunResult) -> [(&'static str, Option<f64>); 3] {
+    [
+        ("majority class", result.majority),
+        ("bag of words", result.bag_of_words),
+        ("most frequent tag of each word", result.word_tags),
+    ]
+}
+
 /// A baseline that is as good as the adapter, unless both are perfect.
 fn baseline_reached(result: &RunResult) -> Option<&'static str> {
-    let baselines = [("bag of words", result.bag_of_words), ("majority class", result.majority)];
     let is_reached =
         |baseline: Option<f64>| baseline.is_some_and(|baseline| result.score <= baseline);
     // 1 is the highest value of every metric that has a baseline.
-    let (name, _) = baselines.into_iter().find(|(_, baseline)| is_reached(*baseline))?;
+    let (name, _) =
+        baselines(result).into_iter().rev().find(|(_, baseline)| is_reached(*baseline))?;
     (result.score < 1.0).then_some(name)
 }
 
@@ -208,11 +223,12 @@ fn print_summary(result: &RunResult, directory: &RunDirectory, json: bool) -> Re
             outln!("{} {} {score} on the {split} rows", result.task, result.metric);
         }
     }
-    let bag = result
-        .bag_of_words
-        .map_or(String::new(), |score| format!(", bag of words {}", terminal::score(score)));
-    if let Some(majority) = result.majority {
-        outln!("for comparison: majority class {}{bag}", terminal::score(majority));
+    let compared: Vec<String> = baselines(result)
+        .into_iter()
+        .filter_map(|(name, score)| Some(format!("{name} {}", terminal::score(score?))))
+        .collect();
+    if !compared.is_empty() {
+        outln!("for comparison: {}", compared.join(", "));
     }
     if let Some(name) = baseline_reached(result) {
         noteln!(
@@ -245,6 +261,9 @@ fn print_summary(result: &RunResult, directory: &RunDirectory, json: bool) -> Re
         }
         (_, Some(TextInput::Pair)) => {
             "label pairs that you type, one per line, with a tab between the texts; Ctrl-D ends"
+        }
+        (HeadKind::TokenClassification { .. }, _) => {
+            "find entities in texts that you type, one per line; Ctrl-D ends"
         }
         _ => "label texts that you type, one per line; Ctrl-D ends",
     };

@@ -14,6 +14,7 @@ use burn_adapters::{
 };
 use burn_bert::{BertConfig, Encoder, Insertions, Precision};
 use glue_data::batching::scoring_batches;
+use glue_data::tagging::{TaggedText, WordWindows};
 use glue_data::{Batch, Example, TextEncoder, TokenizedDataset};
 
 use crate::base::Base;
@@ -202,18 +203,35 @@ impl Predictor {
         task.config().plan.inserts() || task.fusion.is_some()
     }
 
+    /// The tokens of texts.
+    ///
+    /// # Errors
+    /// If a text cannot be tokenized.
+    pub fn encode(&self, examples: &[Example]) -> Result<TokenizedDataset> {
+        rows::encode(&self.encoder, &self.bert_config, examples)
+    }
+
+    /// The rows of texts whose words are labeled.
+    ///
+    /// # Errors
+    /// If a text cannot be tokenized.
+    pub fn windows(&self, texts: &[TaggedText]) -> Result<WordWindows> {
+        let windows = WordWindows::cut(texts, &self.encoder)?;
+        rows::check(&self.bert_config, windows.rows())?;
+        Ok(windows)
+    }
+
     /// The outputs with all insertions (`None`), and without the insertions of each span of layers.
     ///
     /// # Errors
-    /// If a text cannot be tokenized, or an output is not finite.
-    pub fn predict_without_spans(&self, examples: &[Example]) -> Result<Vec<SpanRows>> {
-        let encoded = rows::encode(&self.encoder, &self.bert_config, examples)?;
-        let whole = run(&self.trainable, &encoded, self.batch_size, &self.device);
+    /// If an output is not finite.
+    pub fn outputs_without_spans(&self, encoded: &TokenizedDataset) -> Result<Vec<SpanRows>> {
+        let whole = run(&self.trainable, encoded, self.batch_size, &self.device);
         let mut spans = vec![(None, whole)];
         let batches = scoring_batches(&encoded.lengths(), self.batch_size);
         let bar = rows_bar(encoded.rows().len());
         for indices in batches {
-            let batch = rows::batch(&encoded, &indices, &self.device);
+            let batch = rows::batch(encoded, &indices, &self.device);
             let mut index = 1;
             ablate_spans(&self.trainable.model, &rows::bert_input(&batch), |span, logits| {
                 let output = HeadOutput { loss: Tensor::zeros([1], &self.device), logits };
@@ -231,19 +249,26 @@ impl Predictor {
         Ok(spans)
     }
 
-    /// The outputs for rows, in their order.
+    /// The outputs for texts, in their order.
     ///
     /// # Errors
     /// If a text cannot be tokenized, or an output is not finite.
     pub fn predict(&self, examples: &[Example]) -> Result<Predictions> {
-        let encoded = rows::encode(&self.encoder, &self.bert_config, examples)?;
+        self.outputs(&self.encode(examples)?)
+    }
+
+    /// The outputs for rows, in their order.
+    ///
+    /// # Errors
+    /// If an output is not finite.
+    pub fn outputs(&self, encoded: &TokenizedDataset) -> Result<Predictions> {
         let task = &self.trainable.model.task;
         let stack = Stack { below: &self.below, task };
         let insertions: &dyn Insertions = if self.below.is_empty() { task } else { &stack };
         let insertions = AdapterDrop { insertions, layers: &self.dropped };
         let forward = |batch: &Batch| self.trainable.forward_with(batch, &insertions);
         let start = Instant::now();
-        let rows = run_with(forward, &encoded, self.batch_size, &self.device);
+        let rows = run_with(forward, encoded, self.batch_size, &self.device);
         let time = start.elapsed();
         check_finite(&rows)?;
         Ok(Predictions { rows, time, cut: encoded.cut() })

@@ -211,6 +211,7 @@ impl MetricsRenderer for LogRenderer {
 #[cfg(test)]
 mod tests {
     use burn::train::metric::{MetricEntry, SerializedEntry};
+    use glue_data::TaskKind;
 
     use super::*;
     use crate::learner::metrics::Gauge;
@@ -259,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_score_has_one_digit() {
-        let (mut lines, ids) = lines(&[Gauge::spans_found()]);
+        let (mut lines, ids) = lines(&[Gauge::labels_found(TaskKind::Span)]);
         update(&mut lines, &ids[0], 9.25, 8);
         assert!(lines.line(1).ends_with("  spans found 9.2"), "{}", lines.line(1));
     }

@@ -13,7 +13,7 @@ use burn::train::metric::{
 };
 
 use burn_adapters::file::native::Calibration;
-use glue_data::{Task, TaskKind};
+use glue_data::{Label, Task, TaskKind};
 
 use super::step::StepOutput;
 use crate::task_data::evaluator::{Evaluator, RowOutput};
@@ -52,6 +52,9 @@ const MEMORY: &str = "Memory";
 /// Gauges of which the last value is shown, and not the mean.
 pub(super) const LATEST: [&str; 2] = [LEARNING_RATE, MEMORY];
 
+/// Reads the number from a step.
+type Read = Arc<dyn Fn(&StepOutput, &MetricMetadata) -> Option<f64> + Send + Sync>;
+
 /// One number of a step, averaged over the epoch.
 #[derive(Clone)]
 pub struct Gauge {
@@ -59,7 +62,7 @@ pub struct Gauge {
     unit: Option<&'static str>,
     precision: usize,
     higher_is_better: bool,
-    read: fn(&StepOutput, &MetricMetadata) -> Option<f64>,
+    read: Read,
     state: NumericMetricState,
 }
 
@@ -81,14 +84,17 @@ impl Gauge {
         Self::new("Gradient norm", None, 3, |step, _| step.gradient_norm)
     }
 
-    /// Percentage of the rows whose span is predicted exactly. The answers to questions, which have several rows each, are
-    /// scored after the epoch.
-    pub fn spans_found() -> Self {
-        let gauge = Self::new("Spans found", None, 1, |step, _| {
-            let is_found =
-                |row: &&RowOutput| row.label.as_ref() == Some(&TaskKind::Span.predict(&row.logits));
-            let found = step.rows.iter().filter(is_found).count();
-            Some(100.0 * found as f64 / step.rows.len().max(1) as f64)
+    /// Percentage of the spans, or of the tags of words, that are predicted exactly. What they are parts of, the answers to
+    /// questions and entities, is scored after the epoch.
+    pub fn labels_found(kind: TaskKind) -> Self {
+        let name = if kind == TaskKind::Span { "Spans found" } else { "Tags found" };
+        let gauge = Self::new(name, None, 1, move |step, _| {
+            let counts = step
+                .rows
+                .iter()
+                .filter_map(|row| Some(found(row.label.as_ref()?, &kind.predict(&row.logits))));
+            let (found, all) = counts.fold((0, 0), |sum, row| (sum.0 + row.0, sum.1 + row.1));
+            Some(100.0 * found as f64 / all.max(1) as f64)
         });
         Self { higher_is_better: true, ..gauge }
     }
@@ -109,14 +115,14 @@ impl Gauge {
         name: &str,
         unit: Option<&'static str>,
         precision: usize,
-        read: fn(&StepOutput, &MetricMetadata) -> Option<f64>,
+        read: impl Fn(&StepOutput, &MetricMetadata) -> Option<f64> + Send + Sync + 'static,
     ) -> Self {
         Self {
             name: Arc::new(name.to_owned()),
             unit,
             precision,
             higher_is_better: false,
-            read,
+            read: Arc::new(read),
             state: NumericMetricState::new(),
         }
     }
@@ -178,6 +184,15 @@ impl Numeric for Gauge {
     fn final_value(&self) -> NumericEntry {
         self.state.final_value()
     }
+}
+
+/// How many parts of a label are predicted exactly, and how many there are.
+fn found(label: &Label, predicted: &Label) -> (usize, usize) {
+    let (Label::Tags(tags), Label::Tags(predicted)) = (label, predicted) else {
+        return (usize::from(label == predicted), 1);
+    };
+    let labeled = tags.iter().zip(predicted).filter(|(tag, _)| tag.is_some());
+    labeled.fold((0, 0), |(found, all), (tag, other)| (found + usize::from(tag == other), all + 1))
 }
 
 /// The task's main score over the rows of a split so far, times 100.

@@ -36,6 +36,8 @@ pub fn text(details: &ScoreDetails) -> String {
     if details.confusion.is_empty() || names.len() > MAX_COLUMNS {
         return text;
     }
+    let names: Vec<&str> = names.into_iter().chain(details.without_label.as_deref()).collect();
+    let width = width.max(longest(&names));
     let head: Vec<String> = names.iter().map(|name| name.chars().take(COLUMN).collect()).collect();
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     let column = longest(&head).max(4);

@@ -210,7 +210,7 @@ impl ResourceCache {
 /// The settings that decide which rows a run reads, and how they are tokenized.
 fn data_key(config: &RunConfig) -> String {
     // The seed selects rows only if some are held out or left out.
-    let is_sampled = config.task.limit.is_some() || config.task.custom.is_some();
+    let is_sampled = config.task.limit.is_some() || config.task.has_own_files();
     let seed = is_sampled.then_some(config.seed);
     format!("{:?} {seed:?} {} {}", config.task, config.model.base, config.model.max_length)
 }

@@ -163,14 +163,12 @@ impl Run {
         )
         .metric_train_numeric(Gauge::loss())
         .metric_valid_numeric(Gauge::loss());
-        let supervised = match data.evaluator.running_task() {
-            Some(task) => {
-                let score = ScoreMetric::new(Arc::new(task.clone()));
-                supervised.metric_train_numeric(score.clone()).metric_valid_numeric(score)
-            }
-            None => supervised
-                .metric_train_numeric(Gauge::spans_found())
-                .metric_valid_numeric(Gauge::spans_found()),
+        let supervised = if let Some(task) = data.evaluator.running_task() {
+            let score = ScoreMetric::new(Arc::new(task.clone()));
+            supervised.metric_train_numeric(score.clone()).metric_valid_numeric(score)
+        } else {
+            let found = Gauge::labels_found(self.data.source.kind());
+            supervised.metric_train_numeric(found.clone()).metric_valid_numeric(found)
         };
         let trained = supervised
             .metric_train_numeric(Gauge::learning_rate())
@@ -205,10 +203,8 @@ impl Run {
         let tokenizer = self.data.encoder.fingerprint();
         let method = self.config.model.method.to_string();
         let task = self.config.task.name.clone();
-        let source = match self.config.task.custom {
-            Some(_) => DataSource::Own,
-            None => DataSource::Published,
-        };
+        let source =
+            if self.config.task.has_own_files() { DataSource::Own } else { DataSource::Published };
         let input = self.data.source.input();
         let head = head_kind(&self.data.source.kind());
         let max_length = self.config.model.max_length;

@@ -8,7 +8,7 @@ use burn_bert::Precision;
 
 use super::model::HeadNormKind;
 use super::run::RunConfig;
-use super::task::Prediction;
+use super::task::{Prediction, TaggedTaskConfig};
 use super::training::{Thresholds, Weighting};
 use crate::run_config::limits;
 
@@ -64,13 +64,17 @@ impl RunConfig {
              --gradient-checkpointing, or use --inner-norm layer"
         );
         ensure!(
-            self.task.custom.is_none() || self.task.data.is_none(),
-            "the task has both files of its own (`custom`) and a directory of published files (`data`); leave out one"
+            !self.task.has_own_files() || self.task.data.is_none(),
+            "the task has both files of its own (`custom` or `tagged`) and a directory of published files (`data`); leave \
+             out one"
         );
         Ok(())
     }
 
     fn check_columns(&self) -> Result<()> {
+        if let Some(tagged) = &self.task.tagged {
+            return self.check_tagged(tagged);
+        }
         let Some(custom) = &self.task.custom else { return Ok(()) };
         ensure!(
             custom.label.is_some() == custom.labels.is_empty(),
@@ -131,6 +135,29 @@ impl RunConfig {
             );
         }
         Ok(())
+    }
+
+    fn check_tagged(&self, tagged: &TaggedTaskConfig) -> Result<()> {
+        ensure!(
+            self.task.custom.is_none(),
+            "the task has files of texts (`custom`) and of words with tags (`tagged`); leave out one"
+        );
+        let (words, spans) = (
+            tagged.tokens.as_ref().or(tagged.tags.as_ref()),
+            tagged.text.as_ref().or(tagged.entities.as_ref()),
+        );
+        ensure!(
+            words.is_none() || spans.is_none(),
+            "`tagged` has columns of words with tags (`tokens`, `tags`) and of texts with spans (`text`, `entities`); leave \
+             out those of one kind"
+        );
+        ensure!(
+            tagged.entities.is_some() || !tagged.skip_misaligned,
+            "`skip_misaligned` has no effect without spans (`entities`); leave it out"
+        );
+        let columns = [&tagged.tokens, &tagged.tags, &tagged.text, &tagged.entities];
+        let columns: Vec<&str> = columns.into_iter().flatten().map(String::as_str).collect();
+        limits::distinct_columns(&columns).map_err(|error| anyhow!(error))
     }
 
     fn check_numbers(&self) -> Result<()> {

@@ -17,8 +17,8 @@ const MINILM: &str = "minilm";
 /// Maximum length of a window of a paragraph, in tokens: the reference code's, `run_squad.py`.
 const QUESTION_LENGTH: usize = 384;
 
-/// The pooling of question answering, whose head takes every token: nothing is pooled.
-pub(crate) const QUESTION_POOLING: Pooling = Pooling::FirstToken;
+/// The pooling of a task whose head reads every token: nothing is pooled.
+pub(crate) const TOKEN_POOLING: Pooling = Pooling::FirstToken;
 
 impl RunConfig {
     /// The configuration of `trainer train --method METHOD` without other flags.
@@ -52,7 +52,13 @@ impl RunConfig {
             seed: 42,
             device: "auto".to_owned(),
             directory: None,
-            task: TaskConfig { name: "helpdesk".to_owned(), data: None, limit: None, custom: None },
+            task: TaskConfig {
+                name: "helpdesk".to_owned(),
+                data: None,
+                limit: None,
+                custom: None,
+                tagged: None,
+            },
             model: ModelConfig {
                 base: MINILM.to_owned(),
                 method,
@@ -99,17 +105,18 @@ impl RunConfig {
         self.model.set_classifier(default_head(&self.model.base));
     }
 
-    /// Sets what the task decides: question answering uses longer windows, unless the length was chosen, and no pooling.
+    /// Sets what the task decides: question answering uses longer windows, unless the length was chosen, and heads that
+    /// read every token use no pooling.
     pub(crate) fn fit_to_task(&mut self, keeps_length: bool) {
-        if self.task.is_question_answering() {
-            self.model.pooling = QUESTION_POOLING;
-            // A family whose layers end in a LayerNorm has them in its class for question answering too.
+        if self.task.reads_tokens() {
+            self.model.pooling = TOKEN_POOLING;
+            // A family whose layers end in a LayerNorm has them in its classes for tokens too.
             if self.model.head_norm == HeadNormKind::None {
                 self.model.head_hidden = None;
             }
-            if !keeps_length {
-                self.model.max_length = QUESTION_LENGTH;
-            }
+        }
+        if self.task.is_question_answering() && !keeps_length {
+            self.model.max_length = QUESTION_LENGTH;
         }
     }
 }

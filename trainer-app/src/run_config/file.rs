@@ -66,11 +66,15 @@ impl RunConfig {
             return Ok(self);
         }
         let resolve = |path: &mut PathBuf| *path = start.join(&*path);
-        let TaskConfig { data, custom, .. } = &mut self.task;
+        let TaskConfig { data, custom, tagged, .. } = &mut self.task;
         data.iter_mut().for_each(resolve);
         if let Some(custom) = custom {
             resolve(&mut custom.train);
             custom.validation.iter_mut().chain(&mut custom.test).for_each(resolve);
+        }
+        if let Some(tagged) = tagged {
+            resolve(&mut tagged.train);
+            tagged.validation.iter_mut().chain(&mut tagged.test).for_each(resolve);
         }
         self.model.fuse.iter_mut().for_each(resolve);
         // A base that is not a directory is a name.

@@ -14,12 +14,12 @@ mod run;
 mod task;
 mod training;
 
-pub(crate) use defaults::{QUESTION_POOLING, needs_base};
+pub(crate) use defaults::{TOKEN_POOLING, needs_base};
 pub(crate) use fields::fields;
 pub use model::{HeadNormKind, ModelConfig};
 pub use run::RunConfig;
 pub(crate) use task::label_columns;
-pub use task::{CustomTaskConfig, Prediction, TaskConfig};
+pub use task::{CustomTaskConfig, Prediction, TaggedTaskConfig, TaskConfig};
 pub use training::{
     ActivationCacheMode, Decay, OptimizerKind, Thresholds, TrainingConfig, Weighting,
 };

@@ -159,9 +159,9 @@ impl ModelConfig {
     }
 
     /// What the classifier reads, and its layers, in words.
-    pub(crate) fn classifier(&self, is_question_answering: bool) -> String {
+    pub(crate) fn classifier(&self, reads_tokens: bool) -> String {
         let input = match self.pooling {
-            _ if is_question_answering => "every token",
+            _ if reads_tokens => "every token",
             Pooling::Pooler => "the base's pooler",
             Pooling::FirstToken => "the first token",
             Pooling::Mean => "the mean of the tokens",

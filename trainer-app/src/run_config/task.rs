@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use glue_data::tagging::TagColumns;
 use glue_data::tasks::{self, squad};
 use glue_data::{LabelColumns, TaskKind};
 use serde::{Deserialize, Serialize};
@@ -18,21 +19,40 @@ pub struct TaskConfig {
     /// Maximum number of training rows, drawn by the seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Your own files.
+    /// Your own files of texts with a label each.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom: Option<CustomTaskConfig>,
+    /// Your own files of texts whose words are labeled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tagged: Option<TaggedTaskConfig>,
 }
 
 impl TaskConfig {
     /// Whether the task is question answering (SQuAD).
     pub fn is_question_answering(&self) -> bool {
-        self.custom.is_none() && self.name == squad::NAME
+        !self.has_own_files() && self.name == squad::NAME
+    }
+
+    /// Whether the words of texts are labeled (token classification).
+    pub fn labels_words(&self) -> bool {
+        self.tagged.is_some()
+    }
+
+    /// Whether the classifier reads every token, and not one vector per text.
+    pub fn reads_tokens(&self) -> bool {
+        self.is_question_answering() || self.labels_words()
+    }
+
+    /// Whether the rows are in files of your own.
+    pub fn has_own_files(&self) -> bool {
+        self.custom.is_some() || self.tagged.is_some()
     }
 
     /// What the task predicts.
     pub fn prediction(&self) -> Prediction {
         match &self.custom {
             Some(custom) => custom.prediction(),
+            None if self.labels_words() => Prediction::Tags,
             None if self.is_question_answering() => Prediction::Span,
             // An unknown task is an error when its rows are read.
             None => tasks::lookup(&self.name)
@@ -47,7 +67,10 @@ impl TaskConfig {
             Some(custom) if custom.label_separator.is_some() => "--label-separator".to_owned(),
             Some(custom) if !custom.labels.is_empty() => "--labels".to_owned(),
             Some(_) => "--label".to_owned(),
-            None => format!("--task {}", self.name),
+            None => match &self.tagged {
+                Some(files) => files.flags(),
+                None => format!("--task {}", self.name),
+            },
         }
     }
 }
@@ -154,5 +177,60 @@ pub(crate) fn label_columns(
         _ if !labels.is_empty() => LabelColumns::Indicators { columns: labels.to_vec() },
         Some(separator) => LabelColumns::Separated { column, separator: separator.to_owned() },
         None => LabelColumns::One { column },
+    }
+}
+
+/// Your own files of texts whose words are labeled, and their columns or keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaggedTaskConfig {
+    /// Training texts.
+    pub train: PathBuf,
+    /// Validation texts; without them a tenth of the training texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<PathBuf>,
+    /// Test texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<PathBuf>,
+    /// Column or key of the words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<String>,
+    /// Column or key of the tags of the words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<String>,
+    /// Key of the text whose entities are spans of characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Key of the spans.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entities: Option<String>,
+    /// Leave spans out that begin or end inside of a word.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_misaligned: bool,
+}
+
+impl TaggedTaskConfig {
+    /// The flags that make it a task of words.
+    fn flags(&self) -> String {
+        let given = [
+            ("--tokens", self.tokens.is_some()),
+            ("--tags", self.tags.is_some()),
+            ("--entities", self.entities.is_some()),
+            ("--skip-misaligned", self.skip_misaligned),
+        ];
+        let given = given.iter().filter(|(_, is_given)| *is_given);
+        let given: String = given.map(|(flag, _)| format!(" {flag}")).collect();
+        format!("--train {}{given}", self.train.display())
+    }
+
+    /// The columns or keys of the files.
+    pub fn columns(&self) -> TagColumns {
+        TagColumns {
+            tokens: self.tokens.clone(),
+            tags: self.tags.clone(),
+            text: self.text.clone(),
+            entities: self.entities.clone(),
+            skip_misaligned: self.skip_misaligned,
+        }
     }
 }

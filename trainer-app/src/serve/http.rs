@@ -22,6 +22,7 @@ use super::origin::shortened;
 use super::registry::Registry;
 use super::state::AppState;
 use super::{body, predict};
+use crate::task_data::kind::task_kind;
 
 /// The page at `/`, which loads nothing from other sites.
 const PAGE: &str = include_str!("page.html");
@@ -195,6 +196,7 @@ fn describe_tasks(registry: &Registry) -> Value {
         let labels = metadata.head.labels();
         json!({
             "task": name,
+            "kind": task_kind(&metadata.head).name(),
             "labels": labels,
             "input": metadata.input,
             "score": metadata.score,

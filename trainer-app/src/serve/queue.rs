@@ -21,13 +21,13 @@ const BATCH_TOKENS: usize = 8192;
 /// How long the first text of a batch waits for others.
 const BATCH_WINDOW: Duration = Duration::from_millis(3);
 
-/// A text that waits for its logits.
+/// A text, or a window of a long text, that waits for its logits.
 pub(super) struct QueuedText {
     pub(super) registry: Arc<Registry>,
     pub(super) task: String,
     pub(super) slot: BatchSlot,
     pub(super) text: Encoded,
-    /// Index of the text in its request.
+    /// Index of the row in its request.
     pub(super) number: usize,
     pub(super) answer: UnboundedSender<(usize, Vec<f32>)>,
 }
@@ -77,6 +77,23 @@ struct QueueState {
     closed: bool,
 }
 
+impl QueueState {
+    /// Reserves space for `more` of the `texts` of a request.
+    fn reserve(&mut self, capacity: usize, texts: usize, more: usize) -> Result<(), Refused> {
+        if texts > capacity {
+            return Err(Refused::TooMany { texts });
+        }
+        if self.closed {
+            return Err(Refused::Closed);
+        }
+        if self.texts.len() + self.reserved + more > capacity {
+            return Err(Refused::Full);
+        }
+        self.reserved += more;
+        Ok(())
+    }
+}
+
 /// Space in the queue for the texts of a request; released when this is dropped.
 pub(super) struct Reservation {
     queue: Arc<Queue>,
@@ -84,6 +101,14 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
+    /// Reserves space for more texts: those of the request are so many.
+    pub(super) fn grow(&mut self, texts: usize) -> Result<(), Refused> {
+        let more = texts.saturating_sub(self.texts);
+        self.queue.state().reserve(self.queue.capacity, texts, more)?;
+        self.texts += more;
+        Ok(())
+    }
+
     /// Queues all texts of the request.
     pub(super) fn fill(self, texts: Vec<QueuedText>) -> Result<(), Refused> {
         let mut state = self.queue.state();
@@ -112,17 +137,7 @@ impl Queue {
 
     /// Reserves space for all texts of a request.
     pub(super) fn reserve(self: &Arc<Self>, texts: usize) -> Result<Reservation, Refused> {
-        if texts > self.capacity {
-            return Err(Refused::TooMany { texts });
-        }
-        let mut state = self.state();
-        if state.closed {
-            return Err(Refused::Closed);
-        }
-        if state.texts.len() + state.reserved + texts > self.capacity {
-            return Err(Refused::Full);
-        }
-        state.reserved += texts;
+        self.state().reserve(self.capacity, texts, texts)?;
         Ok(Reservation { queue: self.clone(), texts })
     }
 
@@ -236,6 +251,11 @@ mod tests {
         let reservation = queue.reserve(2).unwrap();
         assert_eq!(queue.reserve(2).err(), Some(Refused::Full));
         assert_eq!(queue.reserve(4).err(), Some(Refused::TooMany { texts: 4 }));
+        let mut reservation = reservation;
+        reservation.grow(1).unwrap();
+        reservation.grow(3).unwrap();
+        assert_eq!(reservation.grow(4), Err(Refused::TooMany { texts: 4 }));
+        assert_eq!(queue.reserve(1).err(), Some(Refused::Full));
         drop(reservation);
         let reservation = queue.reserve(3).unwrap();
         reservation.fill(Vec::new()).unwrap();

@@ -12,7 +12,7 @@ use burn_adapters::check_mixable;
 use burn_adapters::file::bank::{Bank, Entry};
 use burn_adapters::file::native::AdapterMetadata;
 use burn_adapters::{AdaptedBert, MixedBatch, StackedTasks};
-use burn_bert::{Bert, BertConfig, BertInput};
+use burn_bert::{Bert, BertConfig, BertInput, Encoder};
 use glue_data::TextEncoder;
 
 use super::log::log;
@@ -220,7 +220,9 @@ impl Registry {
     /// Logits of texts of one task.
     pub(super) fn run_alone(&self, task: &str, input: &BertInput) -> Vec<Vec<f32>> {
         let Some(loaded) = self.tasks.get(task) else { return Vec::new() };
-        let logits = loaded.model.forward(input);
+        let model = &loaded.model;
+        let hidden = model.bert.forward_with(input, &model.task);
+        let logits = model.head_logits(hidden, &input.attention_mask);
         let outputs = logits.dims()[1];
         let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
         values.chunks(outputs).map(<[f32]>::to_vec).collect()

@@ -88,7 +88,7 @@ const AXES: [Axis; 7] = [
     Axis::new("init_stds", "init_std", |config| config.plan().bottleneck.is_some()),
     Axis {
         decided_by: "tasks",
-        ..Axis::new("poolings", "pooling", |config| !config.task.is_question_answering())
+        ..Axis::new("poolings", "pooling", |config| !config.task.reads_tokens())
     },
     Axis::new("learning_rates", "learning_rate", |_| true),
     Axis::new("epochs", "epochs", |_| true),

@@ -44,13 +44,14 @@ pub fn head_targets(targets: Targets) -> burn_adapters::Targets {
     }
 }
 
-/// Whether a kind of task labels any text. The answers of a span are found in a paragraph for a question.
+/// Whether a kind of task labels any text, or its words. The answers of a span are found in a paragraph for a question.
 pub fn labels_texts(kind: &TaskKind) -> bool {
     match kind {
-        TaskKind::Classification { .. } | TaskKind::MultiLabel { .. } | TaskKind::Regression => {
-            true
-        }
-        TaskKind::Span | TaskKind::TokenClassification { .. } => false,
+        TaskKind::Classification { .. }
+        | TaskKind::MultiLabel { .. }
+        | TaskKind::Regression
+        | TaskKind::TokenClassification { .. } => true,
+        TaskKind::Span => false,
     }
 }
 

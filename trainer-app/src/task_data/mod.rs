@@ -7,6 +7,8 @@ pub mod kind;
 pub mod rows;
 pub mod score_details;
 mod squad_data;
+pub mod tagged_data;
+pub mod tags;
 mod text_data;
 pub mod tuning;
 
@@ -22,6 +24,8 @@ use crate::run_config::RunConfig;
 pub fn read(config: &RunConfig) -> Result<Box<dyn TaskData>> {
     if config.task.is_question_answering() {
         Ok(Box::new(squad_data::SquadData::read(config)?))
+    } else if config.task.labels_words() {
+        Ok(Box::new(tagged_data::TaggedData::read(config)?))
     } else {
         Ok(Box::new(text_data::TextData::read(config)?))
     }

@@ -52,6 +52,15 @@ pub fn report_truncation(cut: usize, texts: usize, max_length: usize) {
     }
 }
 
+/// A note on texts that are read in windows; none if all fit.
+pub fn window_note(cut: usize, max_length: usize) -> Option<String> {
+    (cut > 0).then(|| {
+        format!(
+            "note: {cut} texts are longer than {max_length} tokens and are read in windows that overlap"
+        )
+    })
+}
+
 /// A note on truncated training texts; none if all fit.
 pub fn truncation_note(
     rows: [&TokenizedDataset; 2],

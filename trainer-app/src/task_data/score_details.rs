@@ -20,9 +20,12 @@ pub struct ScoreDetails {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_label: Vec<NamedScore>,
     /// For each class the number of its rows that are predicted as each class, both in the order of `by_label`; none for
-    /// several labels a row, and for more than 100 classes.
+    /// several labels a row, and for more than 100 classes. For entities the number of each type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<usize>>,
+    /// The name of a further row and column of the confusion matrix, for what has no label: words that are in no entity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_label: Option<String>,
     /// The expected calibration error of the predicted classes; none for several labels a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CalibrationError>,

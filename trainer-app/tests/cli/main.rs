@@ -4,6 +4,7 @@
 mod caching;
 mod compose;
 mod desk;
+mod entities;
 mod errors;
 mod exchange;
 mod extensions;

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use burn_adapters::Method;
 use burn_adapters::file::native::BaseIdentity;
+use burn_adapters::{HeadKind, Method};
 use serde_json::{Value, json};
 use trainer_app::base::Base;
 
-use super::tiny_adapter::write_adapter;
+use super::tiny_adapter::{write_adapter, write_adapter_of};
 use super::tiny_base::lay_tiny_base;
 
 /// A directory with a tiny base and adapters on it.
@@ -57,6 +57,16 @@ impl Desk {
         let base = Base::locate(self.path("base").to_str().unwrap()).unwrap();
         let identity = BaseIdentity::new(base.name(), base.fingerprint().unwrap());
         write_adapter(self.directory.path(), identity, task, method, outputs)
+    }
+
+    /// Adds a fresh adapter that labels words.
+    pub(crate) fn add_tagger(&self, task: &str, method: Method) {
+        let base = Base::locate(self.path("base").to_str().unwrap()).unwrap();
+        let identity = BaseIdentity::new(base.name(), base.fingerprint().unwrap());
+        let labels = ["B-x", "B-y", "I-x", "I-y", "O"].map(str::to_owned).to_vec();
+        let head = HeadKind::TokenClassification { labels };
+        let file = write_adapter_of(self.directory.path(), identity, task, method, head);
+        self.says(&format!("bank add tasks.bank {file}"));
     }
 
     pub(crate) fn add(&self, task: &str, method: Method, outputs: usize) {

@@ -131,6 +131,59 @@ fn mixed_tasks_answer_as_predict_does() {
     assert!(server.count("trainer_batches_total") <= 3.0);
 }
 
+/// A long text of words is several rows, which share batches with texts of other kinds.
+#[test]
+fn one_request_mixes_texts_words_and_scores() {
+    let desk = Desk::new();
+    desk.add("classes", Method::Houlsby, 3);
+    desk.add("score", Method::Lora, 1);
+    desk.add_tagger("names", Method::Pfeiffer);
+    // This one does not mix.
+    desk.add_tagger("alone", Method::PrefixFlat);
+    let server = desk.serve("--queue 30");
+    let long = desk.words.iter().take(40).cloned().collect::<Vec<_>>().join("  ");
+    let tasks = [
+        ("names", long.as_str(), "token-classification"),
+        ("classes", "a", "classification"),
+        ("names", "", "token-classification"),
+        ("score", &desk.words[3], "regression"),
+        ("alone", &long, "token-classification"),
+    ];
+    let inputs = tasks.iter().map(|(task, text, _)| json!({ "task": task, "text": text }));
+    let answered = server.predicts(&json!(inputs.collect::<Vec<_>>()));
+    for (answer, (task, text, kind)) in answered.iter().zip(tasks) {
+        assert_eq!((&answer["task"], &answer["kind"]), (&json!(task), &json!(kind)));
+        if text.is_empty() {
+            assert_eq!(answer["entities"], json!([]));
+            continue;
+        }
+        let predicted = desk.predicts(task, text);
+        if kind != "token-classification" {
+            check_same(answer, &predicted);
+            continue;
+        }
+        let expected = predicted["entities"].as_array().unwrap();
+        assert_eq!(answer["entities"].as_array().unwrap().len(), expected.len());
+        assert!(!expected.is_empty(), "a fresh head finds something in 40 words");
+        for (found, expected) in answer["entities"].as_array().unwrap().iter().zip(expected) {
+            for key in ["start", "end", "label", "text"] {
+                assert_eq!(found[key], expected[key], "{task}");
+            }
+            let share = |entity: &Value| entity["probability"].as_f64().unwrap();
+            assert!((share(found) - share(expected)).abs() < 1e-5, "{found} {expected}");
+        }
+    }
+    let (_, listed) = server.get("/v1/tasks");
+    assert!(listed.contains("\"kind\":\"token-classification\""), "{listed}");
+
+    // A window counts as a text of the queue.
+    let many = desk.words.iter().cycle().take(2_000).cloned().collect::<Vec<_>>().join(" ");
+    let (status, answer) =
+        server.post(&json!({ "inputs": [{ "task": "names", "text": many }] }).to_string());
+    let sentence = answer["error"].as_str().unwrap();
+    assert!(status == 413 && sentence.contains("windows of long texts"), "{status}: {sentence}");
+}
+
 #[test]
 fn requests_at_the_same_time_share_batches() {
     let desk = Desk::new();
@@ -198,7 +251,11 @@ fn more_texts_than_may_wait_are_refused_for_good() {
     let (status, answer) = server.post(&inputs(4).to_string());
     assert_eq!(status, 413);
     let sentence = answer["error"].as_str().unwrap();
-    assert!(sentence.contains("the request has 4 texts, more than the queue of 3"), "{sentence}");
+    assert!(
+        sentence
+            .contains("the request has 4 texts or windows of long texts, more than the queue of 3"),
+        "{sentence}"
+    );
     assert_eq!(server.post(&inputs(3).to_string()).0, 200);
     let error = desk.refuses("serve --bank tasks.bank --queue 0");
     assert!(error.contains("--queue"), "{error}");

@@ -14,26 +14,39 @@ pub(crate) fn write_adapter(
     method: Method,
     outputs: usize,
 ) -> String {
+    let labels = ["a", "b", "c", "d"][..outputs].iter().map(ToString::to_string).collect();
+    let head = match outputs {
+        1 => HeadKind::Regression,
+        _ => HeadKind::Classification { labels },
+    };
+    write_adapter_of(directory, base, task, method, head)
+}
+
+/// Writes a fresh adapter for the tiny base with a head; the result is the file's name.
+pub(crate) fn write_adapter_of(
+    directory: &Path,
+    base: BaseIdentity,
+    task: &str,
+    method: Method,
+    head: HeadKind,
+) -> String {
+    let outputs = head.outputs();
     let bert = burn_bert::load(&directory.join("base"), &Device::flex()).unwrap();
     let mut plan = method.plan(2 + outputs);
     if let Some(prefix) = &mut plan.prefix {
         prefix.length = 3;
     }
-    let config = TaskAdapterConfig::new(plan, HeadKind::unnamed(outputs))
-        .with_pooling(Pooling::Mean)
+    let config = TaskAdapterConfig::new(plan, head.clone())
+        .with_pooling(if head.reads_tokens() { Pooling::FirstToken } else { Pooling::Mean })
         .with_seed(outputs as u64);
     let task_adapter = config.init(&bert).unwrap();
     let model = AdaptedBert::new(bert, task_adapter).unwrap();
-    let labels = ["a", "b", "c", "d"][..outputs].iter().map(ToString::to_string).collect();
     let metadata = AdapterMetadata {
         method: method.to_string(),
         task: task.to_owned(),
         data: None,
         input: None,
-        head: match outputs {
-            1 => HeadKind::Regression,
-            _ => HeadKind::Classification { labels },
-        },
+        head,
         score: None,
         calibration: Calibration::default(),
         max_length: 16,

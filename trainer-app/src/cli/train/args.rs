@@ -19,7 +19,7 @@ pub struct TaskArgs {
         value_name = "NAME",
         conflicts_with_all = [
             "train", "validation", "test", "text", "text2", "label", "score", "label_separator",
-            "labels",
+            "labels", "tokens", "tags", "entities", "skip_misaligned",
         ]
     )]
     pub task: Option<String>,
@@ -30,12 +30,14 @@ pub struct TaskArgs {
         value_name = "DIR",
         conflicts_with_all = [
             "train", "validation", "test", "text", "text2", "label", "score", "label_separator",
-            "labels",
+            "labels", "tokens", "tags", "entities", "skip_misaligned",
         ]
     )]
     pub data: Option<PathBuf>,
     /// Your own training rows: a .csv, .tsv or .jsonl file with named columns,
-    /// which --text and --label (or --labels) choose
+    /// which --text and --label (or --labels) choose; or texts whose words have
+    /// tags: a .conll, .bio or .iob file, or a .jsonl file with --tags or
+    /// --entities
     #[arg(long, value_name = "FILE")]
     pub train: Option<PathBuf>,
     /// Your own validation rows [default: a tenth of the training rows]
@@ -53,6 +55,41 @@ pub struct TaskArgs {
     /// Column of the label; in a .jsonl file it may be a list of labels
     #[arg(long, value_name = "COL", requires = "train")]
     pub label: Option<String>,
+    /// Tagged words: column of the words, by number from 1 or by name, or the
+    /// key of the list in JSON [default: the first column; tokens]
+    #[arg(
+        long,
+        value_name = "COL",
+        requires = "train",
+        conflicts_with_all = [
+            "text", "text2", "label", "score", "label_separator", "labels", "entities",
+            "skip_misaligned",
+        ]
+    )]
+    pub tokens: Option<String>,
+    /// Tagged words: column or key of the tags [default: the last column; tags]
+    #[arg(
+        long,
+        value_name = "COL",
+        requires = "train",
+        conflicts_with_all = [
+            "text", "text2", "label", "score", "label_separator", "labels", "entities",
+            "skip_misaligned",
+        ]
+    )]
+    pub tags: Option<String>,
+    /// Texts with spans in JSON: key of the list of spans; --text names the key
+    /// of the text [default: text]
+    #[arg(
+        long,
+        value_name = "KEY",
+        requires = "train",
+        conflicts_with_all = ["text2", "label", "score", "label_separator", "labels"]
+    )]
+    pub entities: Option<String>,
+    /// Leave out spans that begin or end inside of a word, and count them
+    #[arg(long, requires = "entities", conflicts_with_all = ["text2", "label", "score", "label_separator", "labels"])]
+    pub skip_misaligned: bool,
     /// The label is a number to predict (regression), not a class
     #[arg(long, requires = "train", conflicts_with_all = ["label_separator", "labels"])]
     pub score: bool,
@@ -87,6 +124,7 @@ Examples:
   trainer train
   trainer train --task cola --data data --size 64 --learning-rate 1e-3
   trainer train --train mails.csv --text body --label team --epochs 10
+  trainer train --train entities.conll --validation dev.conll
   trainer train --task rte --data data --fuse mnli.safetensors,qqp.safetensors
   trainer train --resume
 
@@ -139,7 +177,8 @@ pub struct TrainArgs {
         // The other settings are refused in `TrainJob::of`.
         conflicts_with_all = [
             "task", "data", "train", "validation", "test", "text", "text2", "label", "score",
-            "label_separator", "labels", "limit", "seed", "name", "config",
+            "label_separator", "labels", "tokens", "tags", "entities", "skip_misaligned", "limit", "seed",
+            "name", "config",
         ],
         help_heading = "Run"
     )]

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use burn_adapters::{Activation, Method};
+use glue_data::tagging::is_conll;
 use glue_data::{tabular, tasks};
 
 use super::args::{TaskArgs, TrainArgs};
 use crate::exit::UsageError;
 use crate::run_config::limits;
 use crate::run_config::{
-    ActivationCacheMode, CustomTaskConfig, HeadNormKind, ModelConfig, OptimizerKind,
-    QUESTION_POOLING, RunConfig, TaskConfig,
+    ActivationCacheMode, CustomTaskConfig, HeadNormKind, ModelConfig, OptimizerKind, RunConfig,
+    TOKEN_POOLING, TaggedTaskConfig, TaskConfig,
 };
 
 /// What `trainer train` is to do.
@@ -151,17 +152,17 @@ fn apply_task(task: &mut TaskConfig, args: &TaskArgs) -> Result<()> {
     if let Some(name) = &args.task {
         // The data directory of the file holds the other published tasks too.
         task.name.clone_from(name);
-        task.custom = None;
+        (task.custom, task.tagged) = (None, None);
     }
     if let Some(data) = &args.data {
-        if task.custom.is_some() {
+        if task.has_own_files() {
             bail!(
                 "--data has no effect with the custom files of --config; leave it out, or give a --task"
             );
         }
         task.data = Some(data.clone());
     }
-    if task.custom.is_none() && !task.is_question_answering() {
+    if !task.has_own_files() && !task.is_question_answering() {
         let is_embedded = tasks::lookup(&task.name)?.source.is_none();
         if is_embedded && args.data.is_some() {
             bail!(
@@ -220,6 +221,10 @@ fn refuse_foreign_defaults(file: &RunConfig, config: &RunConfig, args: &TrainArg
         ("--fuse", args.model.has("fuse")),
         ("--task", args.task.task.is_some() && config.task.name != file.task.name),
         ("--train", args.task.train.is_some()),
+        ("--tokens", args.task.tokens.is_some()),
+        ("--tags", args.task.tags.is_some()),
+        ("--entities", args.task.entities.is_some()),
+        ("--skip-misaligned", args.task.skip_misaligned),
     ];
     let by: Vec<&str> = by.iter().filter(|(_, changes)| *changes).map(|(flag, _)| *flag).collect();
     bail!(
@@ -266,10 +271,18 @@ fn refuse_without_effect(config: &RunConfig, args: &TrainArgs) -> Result<()> {
              or leave out --weight-decay"
         );
     }
-    if config.task.is_question_answering() && config.model.pooling != QUESTION_POOLING {
+    if config.task.is_question_answering() && config.model.pooling != TOKEN_POOLING {
         bail!(
             "--pooling has no effect with --task {}, which uses every token; leave out --pooling",
             config.task.name
+        );
+    }
+    if let Some(tagged) = &config.task.tagged
+        && config.model.pooling != TOKEN_POOLING
+    {
+        bail!(
+            "--pooling has no effect with --train {}: the classifier of words reads every token; leave out --pooling",
+            tagged.train.display()
         );
     }
     Ok(())
@@ -326,6 +339,11 @@ fn refuse_without_effect_in(path: &Path, file: &RunConfig) -> Result<()> {
 /// The task of custom files, if `--train` was given.
 fn own_task(args: &TaskArgs) -> Result<Option<TaskConfig>> {
     let Some(train) = &args.train else { return Ok(None) };
+    let name = own_name(train)?;
+    let task = TaskConfig { name, data: None, limit: None, custom: None, tagged: None };
+    if is_conll(train) || args.tokens.is_some() || args.tags.is_some() || args.entities.is_some() {
+        return Ok(Some(TaskConfig { tagged: Some(tagged_files(args, train)?), ..task }));
+    }
     let has_label = args.label.is_some() || !args.labels.is_empty();
     let Some(text) = args.text.clone().filter(|_| has_label) else {
         let missing = [("--text COL", args.text.is_some()), ("--label COL", has_label)];
@@ -333,20 +351,11 @@ fn own_task(args: &TaskArgs) -> Result<Option<TaskConfig>> {
             missing.iter().filter(|(_, given)| !given).map(|(flag, _)| *flag).collect();
         let columns = tabular::column_names(train)?.join(", ");
         bail!(
-            "--train needs {} too; the columns of {} are {columns}",
+            "--train needs {} too (or, for words with tags, --tags COL or --entities KEY); the columns of {} are {columns}",
             missing.join(" and "),
             train.display()
         );
     };
-    let stem = train.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let name = stem.unwrap_or_default();
-    // The task's name is a directory below `--runs`.
-    limits::directory_name(&name).map_err(|expected| {
-        UsageError::new(format!(
-            "--train {}: the file's name without its extension, `{name}`, becomes the task's name; {expected}",
-            train.display()
-        ))
-    })?;
     let custom = CustomTaskConfig {
         train: train.clone(),
         validation: args.validation.clone(),
@@ -358,5 +367,46 @@ fn own_task(args: &TaskArgs) -> Result<Option<TaskConfig>> {
         labels: args.labels.clone(),
         score: args.score,
     };
-    Ok(Some(TaskConfig { name, data: None, limit: None, custom: Some(custom) }))
+    Ok(Some(TaskConfig { custom: Some(custom), ..task }))
+}
+
+/// The files of texts whose words have tags.
+fn tagged_files(args: &TaskArgs, train: &Path) -> Result<TaggedTaskConfig> {
+    let without_effect = [
+        ("--label", args.label.is_some()),
+        ("--label-separator", args.label_separator.is_some()),
+        ("--labels", !args.labels.is_empty()),
+        ("--text2", args.text2.is_some()),
+        ("--score", args.score),
+    ];
+    if let Some((flag, _)) = without_effect.iter().find(|(_, is_given)| *is_given) {
+        bail!(
+            "{flag} has no effect with --train {}, in which each word has a tag; leave out {flag}",
+            train.display()
+        );
+    }
+    Ok(TaggedTaskConfig {
+        train: train.to_owned(),
+        validation: args.validation.clone(),
+        test: args.test.clone(),
+        tokens: args.tokens.clone(),
+        tags: args.tags.clone(),
+        text: args.text.clone(),
+        entities: args.entities.clone(),
+        skip_misaligned: args.skip_misaligned,
+    })
+}
+
+/// The name of the task of a file: that of the file, without its extension.
+fn own_name(train: &Path) -> Result<String> {
+    let stem = train.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let name = stem.unwrap_or_default();
+    // The task's name is a directory below `--runs`.
+    limits::directory_name(&name).map_err(|expected| {
+        UsageError::new(format!(
+            "--train {}: the file's name without its extension, `{name}`, becomes the task's name; {expected}",
+            train.display()
+        ))
+    })?;
+    Ok(name)
 }

@@ -17,7 +17,7 @@ use crate::toml_file;
 /// Settings that are locations: a run may be resumed with others.
 ///
 /// The files are compared by their content.
-const LOCATIONS: [&str; 9] = [
+const LOCATIONS: [&str; 12] = [
     "version",
     "directory",
     "device",
@@ -25,6 +25,9 @@ const LOCATIONS: [&str; 9] = [
     "task.custom.train",
     "task.custom.validation",
     "task.custom.test",
+    "task.tagged.train",
+    "task.tagged.validation",
+    "task.tagged.test",
     "model.base",
     "model.fuse",
 ];

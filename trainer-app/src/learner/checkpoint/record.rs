@@ -182,7 +182,7 @@ mod tests {
             threshold: None,
         };
         let by_label = ["1", "2.50", "nan", "'1", ""].map(of).to_vec();
-        ScoreDetails { by_label, confusion: vec![vec![1, 2]], calibration: None }
+        ScoreDetails { by_label, confusion: vec![vec![1, 2]], ..ScoreDetails::default() }
     }
 
     #[test]
