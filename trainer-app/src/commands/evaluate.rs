@@ -11,6 +11,7 @@ use crate::report::score_tables;
 use crate::task_data::data_set::PreparedSplit;
 use crate::task_data::score_details::ScoreDetails;
 use crate::terminal;
+use crate::terminal::output::visible;
 
 /// The name of the last line of scores.
 const TIME: &str = "ms per text";
@@ -66,7 +67,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         }
         outln!("  {TIME:<width$} {:.2}", 1e3 * seconds_per_text);
         if let Some(details) = details {
-            out!("{}", score_tables::text(&details));
+            out!("{}", visible(&score_tables::text(&details)));
         }
     }
     Ok(())

@@ -75,6 +75,8 @@ fn messages_are_short_and_control_no_terminal() {
     write(&desk, "validation.csv", &format!("body,team\na,\"{}\"\n", "\u{1b}]0;".repeat(1 << 16)));
     let said = train("rows.csv --validation validation.csv");
     assert!(said.contains("validation.csv line 2: the label `\\u{1b}]0;"), "{said}");
+    write(&desk, "tags.conll", "word B-\u{1b}[2JX O\n");
+    assert!(desk.says("score --predictions tags.conll").contains("  \\u{1b}[2JX "));
 }
 
 #[cfg(unix)]

@@ -5,6 +5,7 @@ use glue_data::tagging::{self, EntityF1, EntityScores, TagFile};
 use serde_json::{Value, json};
 
 use crate::cli::ScoreArgs;
+use crate::terminal::output::visible;
 
 pub(super) fn run(args: &ScoreArgs) -> Result<()> {
     let [gold, predicted] = read(args)?;
@@ -46,6 +47,7 @@ fn print(scores: &EntityScores, texts: usize, mode: &str) {
     let line = |name: &str, of: EntityF1, support: usize| {
         let EntityF1 { precision, recall, f1 } = of;
         let [precision, recall, f1] = [precision, recall, f1].map(|score| 100.0 * score);
+        let name = visible(name);
         outln!("  {name:<width$} {precision:>9.3} {recall:>9.3} {f1:>9.3} {support:>9}");
     };
     for of in &scores.by_type {
