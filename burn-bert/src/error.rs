@@ -78,7 +78,7 @@ pub enum ConfigError {
 pub enum WeightsError {
     /// A directory without weights.
     #[error(
-        "{directory} holds no weights: expected model.safetensors, model.safetensors.index.json, pytorch_model.bin or bert_model.ckpt.index"
+        "{directory} holds no weights: expected model.safetensors, model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json or bert_model.ckpt.index"
     )]
     None {
         /// The directory.

@@ -242,6 +242,33 @@ fn files_lists_the_files_that_are_read() {
     let map = json!({ "weight_map": { "a": "b.safetensors", "b": "a.safetensors", "c": "b.safetensors" } });
     write("model.safetensors.index.json", &map.to_string());
     assert_eq!(names(directory.path()), ["a.safetensors", "b.safetensors"]);
-    std::fs::remove_file(directory.path().join("model.safetensors.index.json")).unwrap();
+    let remove = |file: &str| std::fs::remove_file(directory.path().join(file)).unwrap();
+    remove("model.safetensors.index.json");
+    let map = json!({ "weight_map": { "a": "1.bin", "b": "2.bin" } });
+    write("pytorch_model.bin.index.json", &map.to_string());
     assert_eq!(names(directory.path()), ["pytorch_model.bin"]);
+    remove("pytorch_model.bin");
+    assert_eq!(names(directory.path()), ["1.bin", "2.bin"]);
+}
+
+#[test]
+fn pickles_are_read_by_their_index() {
+    let legacy = fixture("base_legacy");
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::copy(legacy.join("config.json"), directory.path().join("config.json")).unwrap();
+    let shard = "pytorch_model-00001-of-00001.bin";
+    std::fs::copy(legacy.join("pytorch_model.bin"), directory.path().join(shard)).unwrap();
+    let index =
+        json!({ "metadata": {}, "weight_map": { "embeddings.word_embeddings.weight": shard } });
+    let path = directory.path().join("pytorch_model.bin.index.json");
+    std::fs::write(&path, index.to_string()).unwrap();
+    let tensors = |directory: &Path| {
+        checkpoint::hugging_face::tensors(&load(directory, &Device::flex()).unwrap())
+    };
+    assert_eq!(tensors(directory.path()), tensors(&legacy));
+
+    let index = index.to_string().replace("00001-of", "00009-of");
+    std::fs::write(&path, index).unwrap();
+    let error = load(directory.path(), &Device::flex()).unwrap_err().to_string();
+    assert!(error.contains("pytorch_model-00009-of-00001.bin cannot be read"), "{error}");
 }

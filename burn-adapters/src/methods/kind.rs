@@ -82,7 +82,8 @@ pub(crate) trait ProjectionModule {
 /// Google's code excludes norms and biases by name (`exclude_from_weight_decay` in its `optimization.py`), nanoGPT by
 /// rank, which gives the same.
 /// A module with matrices that do not decay names them:
-/// [`Fusion::undecayed_parameters`](crate::model::fusion::Fusion::undecayed_parameters).
+/// [`Fusion::undecayed_parameters`](crate::model::fusion::Fusion::undecayed_parameters). Of the base, tables of biases do
+/// not decay, and embeddings do.
 pub(crate) fn decays(shape: &[usize]) -> bool {
     shape.len() >= 2
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
 use burn::tensor::Tensor;
-use burn_bert::{Encoder, EncoderPart, ModulePaths};
+use burn_bert::{Bert, Encoder, EncoderPart, ModulePaths};
 
 use crate::methods::kind::decays;
 use crate::model::adapted::AdaptedBert;
@@ -167,6 +167,15 @@ fn with_commas(count: usize) -> String {
     text
 }
 
+/// Whether a table is one of biases of the attention, such as `MPNet`'s. Weight decay leaves biases out, whatever their
+/// rank, as the Trainer of transformers does: `get_decay_parameter_names` excludes every name with `bias` in it.
+///
+/// <https://github.com/huggingface/transformers/blob/v4.57.6/src/transformers/trainer.py>
+fn is_bias_of_attention(path: &str) -> bool {
+    path.strip_prefix("bert.")
+        .is_some_and(|path| path.starts_with(Bert::PARAMETER_PATHS.relative_bias))
+}
+
 impl AdaptedBert {
     /// Every trainable parameter, in the order of the modules.
     pub fn trainable_parameters(&self) -> Vec<TrainableParameter> {
@@ -201,7 +210,9 @@ impl AdaptedBert {
                 if (self.chosen)(&path) {
                     let group = Group::new(&path, part_of_base(&path, self.paths));
                     let shape = param.lazy_shape().to_vec();
-                    let decays = decays(&shape) && !self.undecayed.contains(&param.id);
+                    let decays = decays(&shape)
+                        && !self.undecayed.contains(&param.id)
+                        && !is_bias_of_attention(&path);
                     let id = param.id;
                     self.parameters.push(TrainableParameter { path, id, shape, group, decays });
                 }

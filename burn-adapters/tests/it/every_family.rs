@@ -256,3 +256,27 @@ fn answers_are_learned_on_every_family_with_a_base_in_half_precision() {
         assert!(losses[2] < losses[0], "{family:?}: {losses:?}");
     }
 }
+
+/// `goldens/weight_decay.py` lists what does not follow from the rank.
+#[test]
+fn weight_decay_applies_where_that_of_transformers_does() {
+    let golden = std::fs::read(path("weight_decay.json")).unwrap();
+    let golden: serde_json::Value = serde_json::from_slice(&golden).unwrap();
+    for (name, expected) in golden.as_object().unwrap() {
+        let directory = path("../../../burn-bert/tests/fixtures/families").join(name);
+        let bert = burn_bert::load(&directory, &Device::flex()).unwrap();
+        let config = config(Method::Full.plan(1)).with_classifier(bert.sequence_classifier());
+        let trained = adapted(bert, &config).trainable_parameters();
+        let of_base = || {
+            let all = trained.iter();
+            all.filter_map(|parameter| Some((parameter.path.strip_prefix("bert.")?, parameter)))
+        };
+        assert!(of_base().count() > 20, "{name}");
+        let without = of_base().filter(|(_, it)| it.shape.len() > 1 && !it.decays);
+        let without: Vec<&str> = without.map(|(path, _)| path).collect();
+        assert_eq!(serde_json::json!(without), expected["matrices_without"], "{name}");
+        let with = of_base().filter(|(_, it)| it.shape.len() == 1 && it.decays);
+        let with: Vec<&str> = with.map(|(path, _)| path).collect();
+        assert_eq!(serde_json::json!(with), expected["vectors_with"], "{name}");
+    }
+}

@@ -1,4 +1,4 @@
-//! Checkpoints in Hugging Face's layout: `model.safetensors`, whole or in shards, or `pytorch_model.bin`.
+//! Checkpoints in Hugging Face's layout: `model.safetensors` or `pytorch_model.bin`, whole or in shards.
 //! One table of renames covers prefixes, old LayerNorm names and heads.
 
 use std::collections::btree_map::Entry;
@@ -70,24 +70,26 @@ pub(super) fn read(directory: &Path, family: Family) -> Result<Checkpoint, BertE
 const WHOLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 const PICKLE: &str = "pytorch_model.bin";
+const PICKLE_INDEX: &str = "pytorch_model.bin.index.json";
 
 /// Whether a directory has weights in this layout.
 pub(super) fn is_in(directory: &Path) -> bool {
-    [WHOLE, INDEX, PICKLE].iter().any(|file| directory.join(file).is_file())
+    [WHOLE, INDEX, PICKLE, PICKLE_INDEX].iter().any(|file| directory.join(file).is_file())
 }
 
 /// The files of the weights, in the order in which they are read.
 pub(super) fn files(directory: &Path) -> Result<Vec<PathBuf>, BertError> {
-    let [whole, index, pickle] = [WHOLE, INDEX, PICKLE].map(|file| directory.join(file));
-    if whole.is_file() {
-        Ok(vec![whole])
-    } else if index.is_file() {
-        Ok(shards(&index)?.iter().map(|shard| directory.join(shard)).collect())
-    } else if pickle.is_file() {
-        Ok(vec![pickle])
-    } else {
-        Err(WeightsError::None { directory: directory.to_owned() }.into())
+    // In the order of transformers.
+    for (whole, index) in [(WHOLE, INDEX), (PICKLE, PICKLE_INDEX)] {
+        let [whole, index] = [whole, index].map(|file| directory.join(file));
+        if whole.is_file() {
+            return Ok(vec![whole]);
+        }
+        if index.is_file() {
+            return Ok(shards(&index)?.iter().map(|shard| directory.join(shard)).collect());
+        }
     }
+    Err(WeightsError::None { directory: directory.to_owned() }.into())
 }
 
 /// The prefix of the names of the encoder's tensors.

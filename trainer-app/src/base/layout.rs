@@ -4,8 +4,9 @@ use std::path::Path;
 
 /// File names of the weights.
 pub(super) const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
-/// The names of shards of weights.
-pub(super) const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
+/// The files that name the shards of each.
+pub(super) const WEIGHTS_INDEX: [&str; 2] =
+    ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 /// A whole tokenizer.
 pub(super) const WHOLE_TOKENIZER: &str = "tokenizer.json";
 /// The older files of a tokenizer, which are read where there is no `tokenizer.json`.
@@ -20,8 +21,8 @@ const GOOGLE: &str = "bert_model.ckpt.";
 /// Whether a directory has all files of a base.
 pub(super) fn is_base(directory: &Path) -> bool {
     let has = |file: &str| directory.join(file).is_file();
-    let hugging_face =
-        has("config.json") && (WEIGHTS.iter().any(|file| has(file)) || has(WEIGHTS_INDEX));
+    let has_weights = WEIGHTS.iter().chain(&WEIGHTS_INDEX).any(|file| has(file));
+    let hugging_face = has("config.json") && has_weights;
     let google = (has("config.json") || has("bert_config.json")) && has(&format!("{GOOGLE}index"));
     (hugging_face || google) && has_tokenizer(directory)
 }
@@ -40,6 +41,6 @@ pub(crate) fn tokenizer_files() -> impl Iterator<Item = &'static str> {
 
 /// The files of a base, for error messages.
 pub(crate) fn needed() -> &'static str {
-    "config.json, model.safetensors (or pytorch_model.bin), and tokenizer.json (or vocab.txt, vocab.json with merges.txt, \
+    "config.json, model.safetensors (or pytorch_model.bin), whole or in shards, and tokenizer.json (or vocab.txt, vocab.json with merges.txt, \
      sentencepiece.bpe.model or spm.model); or Google's bert_config.json, bert_model.ckpt.* and vocab.txt"
 }

@@ -86,22 +86,28 @@ impl Hub {
             // Before the weights are downloaded.
             ensure!(has_tokenizer(into), "{repository} has no tokenizer that is supported");
         }
-        if was_received(get(revision, WEIGHTS[0]))? {
-            return Ok(files);
-        }
-        if was_received(get(revision, WEIGHTS_INDEX))? {
+        for ((whole, index), kind) in
+            WEIGHTS.iter().zip(WEIGHTS_INDEX).zip([".safetensors", ".bin"])
+        {
+            if was_received(get(revision, whole))? {
+                return Ok(files);
+            }
+            if !was_received(get(revision, index))? {
+                continue;
+            }
             let shards = burn_bert::checkpoint::files(into)
                 .with_context(|| format!("reading the shards of {repository}"))?;
             let names = shards.iter().filter_map(|shard| shard.file_name()?.to_str());
             for shard in names.map(str::to_owned).collect::<Vec<_>>() {
                 ensure!(
-                    shard.ends_with(".safetensors"),
-                    "{WEIGHTS_INDEX} of {repository} names {shard}, expected a file of safetensors"
+                    shard.ends_with(kind),
+                    "{index} of {repository} names {shard}, expected a file whose name ends in {kind}"
                 );
                 get(revision, &shard)?;
             }
             return Ok(files);
         }
+        // The error names the last file that was asked for.
         get(revision, WEIGHTS[1])?;
         Ok(files)
     }

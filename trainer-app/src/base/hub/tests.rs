@@ -164,6 +164,22 @@ fn weights_in_shards_are_fetched_by_their_index() {
 }
 
 #[test]
+fn pickled_weights_in_shards_are_fetched_where_there_are_no_others() {
+    let case = Case::new();
+    case.server.remove(&path("model.safetensors"));
+    let index = r#"{"weight_map": {"a": "1.bin", "b": "2.bin"}}"#;
+    case.server.put(&path("pytorch_model.bin.index.json"), index.as_bytes(), "one");
+    for shard in ["1.bin", "2.bin"] {
+        case.server.put(&path(shard), b"a shard", "one");
+    }
+    case.fetch(false).unwrap();
+    let names = case.names("cache/some--base");
+    for file in ["1.bin", "2.bin", "pytorch_model.bin.index.json"] {
+        assert!(names.contains(&file.to_owned()), "{file}: {names:?}");
+    }
+}
+
+#[test]
 fn a_short_name_is_that_of_its_repository() {
     let case = Case::new();
     for file in FILES {
