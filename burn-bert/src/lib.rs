@@ -31,7 +31,7 @@ pub use encoder::{EmbeddingSizes, Encoder};
 pub use error::{BertError, ConfigError, InputError, TensorProblem, WeightsError};
 pub use families::{
     ClassifierConfig, ClassifierHidden, ClassifierLayer, ClassifierNames, ClassifierNorm,
-    ClassifierPooling, Family, PretrainedHead, SequenceClassifier,
+    ClassifierPooling, Family, FineTuning, PretrainedHead, SequenceClassifier,
 };
 pub use input::BertInput;
 pub use insertion::{EncoderPart, Insertions, Prefix, Projection, ResidualNorm, Site};

@@ -52,6 +52,8 @@ fn a_base_is_inspected_without_reading_its_weights_and_what_is_missing_is_listed
         "size        2 layers, 32 wide, 4 heads,",
         "texts       24 tokens at most",
         "tokenizer   WordPiece with 64 tokens (BertTokenizerFast)",
+        "classifier  a linear layer on the base's pooler",
+        "rate        1e-4 for --method full and top-K",
         "files       config.json (",
     ] {
         assert!(shown.contains(line), "{line}: {shown}");

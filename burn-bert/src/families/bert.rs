@@ -45,6 +45,7 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
         span_output: "qa_outputs",
         encoder: "BertModel",
     },
+    fine_tuning: None,
 };
 
 pub(super) const PATHS: ModulePaths = ModulePaths {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::Rule::{Used, UsedIf};
 use super::keys::{ACTIVATIONS, COMMON, HEAD, Keys, SIZES, TOKEN_ID, default, is_activation};
-use super::{CheckpointNames, ClassifierHidden, ClassifierNames, FamilyFiles};
+use super::{CheckpointNames, ClassifierHidden, ClassifierNames, FamilyFiles, FineTuning};
 use crate::bert::Bert;
 use crate::config::HiddenActivation;
 use crate::paths::ModulePaths;
@@ -82,6 +82,10 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
         span_output: "qa_outputs",
         encoder: "DebertaV2Model",
     },
+    fine_tuning: Some(FineTuning {
+        learning_rate: 1.5e-5,
+        source: "microsoft/DeBERTa, experiments/glue/mnli.sh, deberta-v3-base",
+    }),
 };
 
 fn read(json: &mut Map<String, Value>) {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::keys::Rule::{NoEffect, Only, Used};
 use super::keys::{COMMON, HEAD, Keys, TOKEN_ID, default, is_false, rename};
-use super::{CheckpointNames, ClassifierHidden, ClassifierNames, FamilyFiles};
+use super::{CheckpointNames, ClassifierHidden, ClassifierNames, FamilyFiles, FineTuning};
 use crate::bert::Bert;
 use crate::config::HiddenActivation;
 use crate::paths::ModulePaths;
@@ -95,6 +95,11 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
         span_output: "qa_outputs",
         encoder: "DistilBertModel",
     },
+    // Its paper names none.
+    fine_tuning: Some(FineTuning {
+        learning_rate: 5e-5,
+        source: "that of BERT: Devlin et al. 2019, appendix A.3",
+    }),
 };
 
 fn read(json: &mut Map<String, Value>) {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::bert::PATHS;
 use super::keys::Rule::Used;
 use super::keys::{ABSOLUTE, COMMON, HEAD, Keys, SIZES, TOKEN_ID, default};
-use super::{CheckpointNames, ClassifierHidden, ClassifierNames, FamilyFiles};
+use super::{CheckpointNames, ClassifierHidden, ClassifierNames, FamilyFiles, FineTuning};
 use crate::config::HiddenActivation;
 
 const KEYS: Keys = &[
@@ -50,6 +50,11 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
         span_output: "qa_outputs",
         encoder: "ElectraModel",
     },
+    // The rate of a middle layer: that of the paper falls from layer to layer, and diverges where it does not.
+    fine_tuning: Some(FineTuning {
+        learning_rate: 3e-5,
+        source: "Clark et al. 2020, table 7: 1e-4 · 0.8^6, a layer in the middle of its decay",
+    }),
 };
 
 fn read(json: &mut Map<String, Value>) {

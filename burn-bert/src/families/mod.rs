@@ -77,6 +77,17 @@ pub(crate) struct FamilyFiles {
     pub(crate) names: CheckpointNames,
     /// The sequence classifier of transformers.
     pub(crate) classifier: ClassifierNames,
+    /// The published rate of fine-tuning; BERT has none, because its users choose among those of its paper.
+    pub(crate) fine_tuning: Option<FineTuning>,
+}
+
+/// A published learning rate for the fine-tuning of a whole encoder.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FineTuning {
+    /// The highest rate of a schedule that warms up and decays, with Adam and batches of 16 to 64.
+    pub learning_rate: f64,
+    /// Where it is from.
+    pub source: &'static str,
 }
 
 /// The names of a family's parameters in checkpoints.
@@ -124,6 +135,11 @@ impl Family {
     /// The head of the family's sequence classifier in transformers.
     pub fn classifier(self) -> &'static ClassifierNames {
         &self.files().classifier
+    }
+
+    /// A published learning rate for the fine-tuning of the whole encoder.
+    pub fn fine_tuning(self) -> Option<FineTuning> {
+        self.files().fine_tuning
     }
 
     /// Where modules are in the family's checkpoints, without the [prefix](Self::checkpoint_prefix).

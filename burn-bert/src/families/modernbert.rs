@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::Rule::{NoEffect, Only, Used, UsedIf};
 use super::keys::{ACTIVATIONS, COMMON, HEAD, Keys, default, is_activation, rename};
-use super::{CheckpointNames, ClassifierHidden, ClassifierNames, FamilyFiles, Joined};
+use super::{CheckpointNames, ClassifierHidden, ClassifierNames, FamilyFiles, FineTuning, Joined};
 use crate::bert::Bert;
 use crate::config::HiddenActivation;
 use crate::paths::ModulePaths;
@@ -111,6 +111,10 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
         span_output: "classifier",
         encoder: "ModernBertModel",
     },
+    fine_tuning: Some(FineTuning {
+        learning_rate: 5e-5,
+        source: "Warner et al. 2024, appendix E: 1e-5 to 8e-5",
+    }),
 };
 
 fn read(json: &mut Map<String, Value>) {

@@ -9,7 +9,7 @@ use super::bert::PATHS;
 use super::keys::Rule::{NoEffect, Used};
 use super::keys::{COMMON, Keys, SIZES, default};
 use super::roberta::ROBERTA;
-use super::{CheckpointNames, ClassifierNames, FamilyFiles};
+use super::{CheckpointNames, ClassifierNames, FamilyFiles, FineTuning};
 use crate::paths::ModulePaths;
 
 const KEYS: Keys = &[
@@ -58,6 +58,10 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
         encoder: "MPNetModel",
         ..ROBERTA.classifier
     },
+    fine_tuning: Some(FineTuning {
+        learning_rate: 2e-5,
+        source: "microsoft/MPNet, README.glue.md: 1e-5 and 2e-5",
+    }),
 };
 
 fn read(json: &mut Map<String, Value>) {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::bert::{PATHS, RENAMES};
 use super::keys::Rule::Used;
 use super::keys::{ABSOLUTE, COMMON, HEAD, Keys, SIZES, default};
-use super::{CheckpointNames, ClassifierHidden, ClassifierNames, FamilyFiles};
+use super::{CheckpointNames, ClassifierHidden, ClassifierNames, FamilyFiles, FineTuning};
 use crate::config::HiddenActivation;
 
 const KEYS: Keys = &[
@@ -37,6 +37,10 @@ pub(super) const ROBERTA: FamilyFiles = FamilyFiles {
         span_output: "qa_outputs",
         encoder: "RobertaModel",
     },
+    fine_tuning: Some(FineTuning {
+        learning_rate: 2e-5,
+        source: "Liu et al. 2019, table 10: 1e-5 to 3e-5",
+    }),
 };
 
 pub(super) const XLM_ROBERTA: FamilyFiles = FamilyFiles {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use burn::module::Module;
+use burn_adapters::Method;
 use burn_bert::{BertConfig, Encoder, checkpoint};
 use glue_data::TextEncoder;
 use indicatif::DecimalBytes;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::base::{self, Base, KNOWN};
 use crate::cli::{BaseArgs, BaseCommand};
+use crate::run_config::RunConfig;
 use crate::system::devices;
 use crate::terminal::hints;
 
@@ -97,6 +99,14 @@ fn inspect(name: &str, as_json: bool) -> Result<()> {
     let device = devices::resolve("cpu")?;
     // Parameters are initialized when they are read first, so that this counts them only.
     let parameters = config.as_ref().ok().map(|config| config.init(&device).num_params());
+    // What a run on this base has by default.
+    let defaults = config.as_ref().ok().map(|config| {
+        let mut run = RunConfig::defaults(Method::Full);
+        name.clone_into(&mut run.model.base);
+        run.fit_to(Some(config));
+        let source = run.fine_tuning(Some(config)).map(|published| published.source);
+        (run.model, run.training.learning_rate, source)
+    });
     if as_json {
         let encoder = encoder.as_ref().ok();
         outln!(
@@ -113,6 +123,12 @@ fn inspect(name: &str, as_json: bool) -> Result<()> {
                     "algorithm": encoder.algorithm(),
                     "tokens": encoder.tokens(),
                     "warnings": encoder.warnings().iter().map(ToString::to_string).collect::<Vec<_>>(),
+                })),
+                "defaults": defaults.map(|(model, rate, source)| json!({
+                    "pooling": model.pooling,
+                    "head_hidden": model.head_hidden,
+                    "head_norm": model.head_norm,
+                    "fine_tuning": { "learning_rate": rate, "source": source },
                 })),
                 "files": files.iter().map(|(file, bytes)| json!({ "name": file, "bytes": bytes })).collect::<Vec<Value>>(),
                 "missing": missing,
@@ -132,6 +148,11 @@ fn inspect(name: &str, as_json: bool) -> Result<()> {
         );
         outln!("parameters  {}", parameters.unwrap_or_default());
         outln!("texts       {} tokens at most", config.longest_text());
+    }
+    if let Some((model, rate, source)) = defaults {
+        outln!("classifier  {}", model.classifier(false));
+        let source = source.map_or(String::new(), |source| format!(" ({source})"));
+        outln!("rate        {rate:e} for --method full and top-K{source}");
     }
     if let Ok(encoder) = &encoder {
         outln!(

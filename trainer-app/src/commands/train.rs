@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use burn::train::renderer::default_renderer;
 use burn_adapters::HeadKind;
 use burn_adapters::file::native::{self, TextInput};
-use burn_bert::Encoder;
+use burn_bert::{BertConfig, Encoder};
 use serde_json::{Value, json};
 
 use crate::base::Base;
@@ -78,6 +78,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     }
     let run = Run::prepare(config.clone(), &mut shared)?;
     noteln!("classifier: {}", config.model.classifier(config.task.reads_tokens()));
+    noteln!("learning rate: {}", learning_rate(&config, &base.config));
     for note in run.size_notes() {
         noteln!("note: {note}");
     }
@@ -109,6 +110,17 @@ pub fn run(args: &TrainArgs) -> Result<ExitStatus> {
     }
     noteln!("stopped; resume with: {} train --resume {root}", hints::program());
     Ok(ExitStatus::Interrupted)
+}
+
+/// The learning rate, with its source if it is the default of the base's family.
+fn learning_rate(config: &RunConfig, base: &BertConfig) -> String {
+    let rate = config.training.learning_rate;
+    #[expect(clippy::float_cmp, reason = "the value is compared with the one that is written")]
+    let published = config.fine_tuning(Some(base)).filter(|it| it.learning_rate == rate);
+    match published {
+        Some(published) => format!("{rate:e} ({})", published.source),
+        None => format!("{rate:e}"),
+    }
 }
 
 /// Lowers the maximum length to the number of positions of the base, if that is less than the default.

@@ -1,7 +1,7 @@
 //! The default values of a run.
 
 use burn_adapters::{ClassifierHead, Method, Pooling};
-use burn_bert::Precision;
+use burn_bert::{BertConfig, FineTuning, Precision};
 
 use super::model::{HeadNormKind, ModelConfig};
 use super::run::{RunConfig, VERSION};
@@ -71,7 +71,7 @@ impl RunConfig {
                 depth: None,
                 inner_norm: None,
                 combine: None,
-                pooling: default_head(MINILM).pooling,
+                pooling: Pooling::Mean,
                 head_hidden: None,
                 head_norm: HeadNormKind::None,
                 max_length: 128,
@@ -100,9 +100,28 @@ impl RunConfig {
         }
     }
 
-    /// Sets the classifier to the base's default.
+    /// Sets the classifier and the learning rate to the base's defaults. A base that is not on this machine, or that cannot
+    /// be read, counts as BERT.
     pub(crate) fn fit_to_base(&mut self) {
-        self.model.set_classifier(default_head(&self.model.base));
+        // Finding `minilm` compares its files with their published checksums.
+        let is_known = self.model.base == MINILM;
+        let config = if is_known { None } else { Base::config_of(&self.model.base) };
+        self.fit_to(config.as_ref());
+    }
+
+    /// The same for a base of this configuration.
+    pub(crate) fn fit_to(&mut self, base: Option<&BertConfig>) {
+        self.model.set_classifier(default_head(&self.model.base, base));
+        self.training.learning_rate = match self.fine_tuning(base) {
+            Some(published) => published.learning_rate,
+            None => Self::defaults(self.model.method).training.learning_rate,
+        };
+    }
+
+    /// The published rate of the family, if layers of the base train.
+    pub(crate) fn fine_tuning(&self, base: Option<&BertConfig>) -> Option<FineTuning> {
+        let trains_layers = matches!(self.model.method, Method::TopLayers(_) | Method::Full);
+        base.filter(|_| trains_layers)?.family.fine_tuning()
     }
 
     /// Sets what the task decides: question answering uses longer windows, unless the length was chosen, and heads that
@@ -121,7 +140,7 @@ impl RunConfig {
     }
 }
 
-/// Whether the default classifier of a base depends on files that are not on this machine yet.
+/// Whether the default classifier and learning rate of a base depend on files that are not on this machine yet.
 pub(crate) fn needs_base(base: &str) -> bool {
     base != MINILM && matches!(Base::find(base), Ok(None))
 }
@@ -129,14 +148,12 @@ pub(crate) fn needs_base(base: &str) -> bool {
 /// The default classifier of a base: that of its family in transformers.
 ///
 /// BERT's reads the pooler, as the paper's does. `MiniLM`'s pooler was not trained with its sentence encoder, which uses
-/// the mean of the tokens; `docs/decisions/0003-pooling.md` has the measurement. A base that is not on this machine, or
-/// that cannot be read, counts as BERT.
-fn default_head(base: &str) -> ClassifierHead {
-    if base == MINILM {
+/// the mean of the tokens; `docs/decisions/0003-pooling.md` has the measurement.
+fn default_head(name: &str, base: Option<&BertConfig>) -> ClassifierHead {
+    if name == MINILM {
         return ClassifierHead::linear(Pooling::Mean);
     }
-    let config = Base::config_of(base);
-    config.map_or(ClassifierHead::linear(Pooling::Pooler), |config| {
+    base.map_or(ClassifierHead::linear(Pooling::Pooler), |config| {
         config.sequence_classifier().into()
     })
 }

@@ -154,6 +154,33 @@ fn the_default_classifier_of_every_family_is_that_of_its_class_in_transformers()
 }
 
 #[test]
+fn the_whole_encoder_trains_with_the_rate_of_its_family() {
+    for family in FAMILIES {
+        let (name, _) = family;
+        let desk = desk(family);
+        let published = BertConfig::from_directory(&desk.path("base")).unwrap().family;
+        let published = published.fine_tuning().unwrap();
+        let shown = desk.says("base inspect base");
+        let (rate, source) = (published.learning_rate, published.source);
+        let line = format!("rate        {rate:e} for --method full and top-K ({source})");
+        assert!(shown.contains(&line), "{name}: {shown}");
+
+        let rate_of = |method: &str| {
+            desk.says(&format!(
+                "train --train rows.csv --text body --label team --base base --device cpu --json --limit 40 \
+                 --epochs 1 --batch-size 8 --max-length 16 --method {method}"
+            ));
+            let run = if method == "pfeiffer" { "pfeiffer-64-seed42" } else { "full-seed42" };
+            let path = desk.path(&format!("runs/rows/{run}/config.toml"));
+            let config: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
+            config["training"]["learning_rate"].as_float()
+        };
+        assert_eq!(rate_of("full"), Some(rate), "{name}");
+        assert_eq!(rate_of("pfeiffer"), Some(3e-4), "{name}");
+    }
+}
+
+#[test]
 fn a_bert_without_a_pooler_gets_one_that_trains() {
     let desk = Desk::new();
     desk.says(&format!("{TRAIN} --name with"));

@@ -62,6 +62,7 @@ impl TrainArgs {
     /// Sets what the base and the task decide, except for what the flags set.
     pub(crate) fn fit_to_base(&self, config: &mut RunConfig) {
         let given = config.model.clone();
+        let rate = config.training.learning_rate;
         config.fit_to_base();
         config.fit_to_task(self.model.has("max_length"));
         if self.model.has("pooling") {
@@ -72,6 +73,9 @@ impl TrainArgs {
             if given.head_hidden.is_none() {
                 config.model.head_norm = HeadNormKind::None;
             }
+        }
+        if self.training.has("learning_rate") {
+            config.training.learning_rate = rate;
         }
         if self.model.has("head_norm") {
             config.model.head_norm = given.head_norm;
@@ -185,11 +189,11 @@ fn derived(config: &RunConfig) -> Vec<(&'static str, String)> {
     fitted.fit_to_base();
     fitted.model.max_length = defaults.model.max_length;
     fitted.fit_to_task(false);
-    let ModelConfig { pooling, head_hidden, head_norm, max_length, .. } = fitted.model;
+    let ModelConfig { pooling, head_hidden, head_norm, max_length, .. } = &fitted.model;
     let training = &defaults.training;
     let mut derived = vec![
         ("epochs", training.epochs.to_string()),
-        ("learning_rate", format!("{:e}", training.learning_rate)),
+        ("learning_rate", format!("{:e}", fitted.training.learning_rate)),
         ("decay", format!("{:?}", training.decay)),
         ("pooling", pooling.name().to_owned()),
         ("head_hidden", head_hidden.map_or("none", Activation::name).to_owned()),
