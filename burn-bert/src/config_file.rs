@@ -72,11 +72,23 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<BertConfig, BertError> {
     // Another key may have the name of a field.
     json.retain(|key, _| matches!(rule(files.keys, key), Some(Rule::Used | Rule::UsedIf(..))));
     (files.read)(&mut json);
-    let config = BertConfig::deserialize(Value::Object(json)).map_err(malformed)?;
+    let config = BertConfig::deserialize(Value::Object(json.clone()))
+        .map_err(|source| unreadable_key(path, &json).unwrap_or_else(|| malformed(source)))?;
     let config = BertConfig { family, unknown_keys, ..config };
     config.check().map_err(|error| error.in_file(path))?;
     let is_google = path.file_name().is_some_and(|name| name == GOOGLE);
     Ok(if is_google { google_format(config) } else { config })
+}
+
+/// The error of the first key whose value has the wrong type, by BERT's name of the key.
+fn unreadable_key(path: &Path, json: &Map<String, Value>) -> Option<ConfigError> {
+    let sound = BertConfig::bert_base().to_config_json();
+    json.iter().find_map(|(key, value)| {
+        let mut json = sound.clone();
+        json.insert(key.clone(), value.clone());
+        let source = BertConfig::deserialize(Value::Object(json)).err()?;
+        Some(ConfigError::Key { path: path.to_owned(), key: key.clone(), source })
+    })
 }
 
 /// The family, which is looked up first: in a model of another kind, any key may be missing or mean something else.

@@ -48,6 +48,16 @@ pub enum ConfigError {
         /// Where and why.
         source: serde_json::Error,
     },
+    /// A key with a value of the wrong type.
+    #[error("{path} has a value of {key} that cannot be read")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// The key, by BERT's name.
+        key: String,
+        /// What was found and expected.
+        source: serde_json::Error,
+    },
     /// A setting with a value that is not supported.
     #[error("the configuration has {key} {found}, expected {expected}")]
     Value {

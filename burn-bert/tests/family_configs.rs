@@ -129,6 +129,16 @@ fn settings_that_are_not_supported_are_refused_by_name() {
             "global_attn_every_n_layers 0",
         ),
         ("ModernBertConfig", json!({ "local_attention": "wide" }), "string \"wide\""),
+        (
+            "ModernBertConfig",
+            json!({ "local_attention": -1 }),
+            "a value of local_attention that cannot be read: invalid value: integer `-1`",
+        ),
+        (
+            "DistilBertConfig",
+            json!({ "n_heads": "4" }),
+            "a value of num_attention_heads that cannot be read: invalid type: string \"4\"",
+        ),
         ("ModernBertConfig", json!({ "local_rope_theta": -1.0 }), "local_rope_theta -1"),
         ("ModernBertConfig", json!({ "embedding_dropout": 1.5 }), "embedding_dropout 1.5"),
         ("ModernBertConfig", json!({ "num_attention_heads": 256 }), "expected even heads"),

@@ -156,3 +156,16 @@ fn texts_are_as_long_as_the_base_has_positions() {
     let said = refused(&desk, &TRAIN.replace("--max-length 16", "--max-length 25"));
     assert!(said.contains("25") && said.contains("--max-length"), "{said}");
 }
+
+#[test]
+fn a_value_of_the_wrong_type_is_shown_with_its_key() {
+    let desk = Desk::new();
+    let path = desk.path("base/config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    config["num_attention_heads"] = json!("4");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let shown = desk.says("base inspect base");
+    let expected =
+        "config.json has a value of num_attention_heads that cannot be read: invalid type";
+    assert!(shown.contains(expected), "{shown}");
+}

@@ -151,6 +151,10 @@ fn shards(index_path: &Path) -> Result<Vec<String>, BertError> {
     let mut shards: Vec<_> = index.weight_map.into_values().collect();
     shards.sort();
     shards.dedup();
+    if shards.is_empty() {
+        let directory = index_path.parent().unwrap_or(index_path).to_owned();
+        return Err(WeightsError::None { directory }.into());
+    }
     // Only files in the directory of the index may be read.
     match shards.iter().find(|shard| Path::new(shard).file_name() != Some(OsStr::new(shard))) {
         Some(shard) => {

@@ -1,5 +1,6 @@
 //! `trainer base`, `trainer base inspect` and `trainer base list`.
 
+use std::error::Error;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -86,13 +87,13 @@ fn inspect(name: &str, as_json: bool) -> Result<()> {
     let weights = checkpoint::files(&directory);
 
     let mut missing: Vec<String> = Vec::new();
-    missing.extend(config.as_ref().err().map(|error| format!("configuration: {error}")));
-    missing.extend(encoder.as_ref().err().map(|error| format!("tokenizer: {error}")));
+    missing.extend(config.as_ref().err().map(|error| format!("configuration: {}", whole(error))));
+    missing.extend(encoder.as_ref().err().map(|error| format!("tokenizer: {}", whole(error))));
     if let (Ok(config), Ok(encoder)) = (&config, &encoder) {
         let checked = encoder.check_rows(config.vocab_size);
         missing.extend(checked.err().map(|error| format!("tokenizer: {error}")));
     }
-    missing.extend(weights.as_ref().err().map(|error| format!("weights: {error}")));
+    missing.extend(weights.as_ref().err().map(|error| format!("weights: {}", whole(error))));
     for shard in weights.iter().flatten().filter(|file| !file.is_file()) {
         missing.push(format!("weights: there is no {}", shard.display()));
     }
@@ -170,6 +171,12 @@ fn inspect(name: &str, as_json: bool) -> Result<()> {
         outln!("missing     {problem}");
     }
     Ok(())
+}
+
+/// An error with its causes.
+fn whole(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |error: &&dyn Error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Prints the known names, and the bases in the caches with their sizes.

@@ -20,6 +20,7 @@ use crate::sweep::entry::{CellEnd, Entry};
 use crate::sweep::grid;
 use crate::sweep::ledger::{self, Ledger};
 use crate::system::lock::InUse;
+use crate::terminal::hints;
 use crate::toml_file;
 
 /// A sweep of the command line.
@@ -66,6 +67,15 @@ impl<'a> Sweep<'a> {
         if !args.dry_run && !args.slurm && needs_base(&args.base) {
             // A finished sweep needs no base, and a cell that runs reports the error.
             let _ = Base::locate(&args.base);
+        }
+        if (args.dry_run || args.slurm) && needs_base(&args.base) {
+            noteln!(
+                "note: {} is not on this machine; its default classifier and learning rate count as BERT's until it is \
+                 downloaded, with `{} base {}`",
+                args.base,
+                hints::program(),
+                hints::quoted(&args.base)
+            );
         }
         let cells = grid::cells(&text, |method| common(args, method))
             .with_context(|| format!("reading the sweep {name}"))?;
