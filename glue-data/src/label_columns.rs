@@ -40,6 +40,16 @@ pub(crate) enum WrittenLabel {
     Several(Vec<String>),
 }
 
+impl WrittenLabel {
+    /// The labels, as they are written.
+    pub(crate) fn names(&self) -> &[String] {
+        match self {
+            Self::One(label) => std::slice::from_ref(label),
+            Self::Several(labels) => labels,
+        }
+    }
+}
+
 /// A row whose labels are not parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LabeledRow {
@@ -117,13 +127,9 @@ impl LabelColumns {
     /// If labels differ in their form alone, a label is empty, or there are too few.
     pub(crate) fn kind(&self, path: &Path, rows: &[LabeledRow]) -> Result<TaskKind, DataError> {
         let are_several = rows.iter().any(|row| matches!(row.label, WrittenLabel::Several(_)));
-        let written = rows.iter().flat_map(|row| {
-            let labels = match &row.label {
-                WrittenLabel::One(label) => std::slice::from_ref(label),
-                WrittenLabel::Several(labels) => labels,
-            };
-            labels.iter().map(|label| (label.as_str(), row.texts.line))
-        });
+        let written = rows
+            .iter()
+            .flat_map(|row| row.label.names().iter().map(|label| (label.as_str(), row.texts.line)));
         if let Some((_, line)) = written.clone().find(|(label, _)| label.trim().is_empty()) {
             return Err(LabelError::Empty { path: path.to_owned(), line }.into());
         }

@@ -193,6 +193,8 @@ fn labels_of_own_files_are_scored() {
     let desk = Desk::new(&[
         ("new.csv", "body,team,hours\na,it,1\nb,it,2\nc,hr,4\n"),
         ("out.jsonl", "{\"label\": \"it\"}\n{\"label\": \"hr\"}\n{\"label\": \"hr\"}\n"),
+        ("many.csv", "body,tags\na,x;y\nb,\n"),
+        ("many.jsonl", "{\"labels\": [\"y\"]}\n{\"labels\": []}\n"),
         ("scores.jsonl", "{\"score\": 2}\n{\"score\": 4}\n{\"score\": 8}\n"),
     ]);
     let scores = desk.json("score --gold new.csv --label team --predictions out.jsonl");
@@ -200,6 +202,15 @@ fn labels_of_own_files_are_scored() {
     let scores = desk.json("score --gold new.csv --label hours --predictions scores.jsonl");
     let pearson = scores["scores"]["pearson"].as_f64().unwrap();
     assert!((pearson - 1.0).abs() < 1e-9, "{pearson}");
+    let many = "score --gold many.csv --label tags --predictions many.jsonl";
+    let scores = desk.json(&format!("{many} --label-separator ;"));
+    assert_eq!(scores["scores"]["subset-accuracy"], 0.5);
+    desk.refuses(many, 1, "many.csv line 2: ");
+    desk.refuses(
+        "score --gold many.csv --label tags --predictions out.jsonl",
+        1,
+        "out.jsonl has 3 predictions for 2 rows",
+    );
     desk.refuses(
         "score --gold new.csv --label group --predictions out.jsonl",
         1,

@@ -143,8 +143,8 @@ impl Scheme {
             Self::Bio => tag.0 != 'I' || continues,
             Self::Iob1 => tag.0 != 'B' || continues,
             Self::Bioes => match before.0 {
-                'B' | 'I' => matches!(tag.0, 'I' | 'E') && continues,
-                _ => matches!(tag.0, 'O' | 'B' | 'S'),
+                'B' | 'I' => matches!(tag.0, 'I' | 'E' | 'L') && continues,
+                _ => matches!(tag.0, 'O' | 'B' | 'S' | 'U'),
             },
             Self::Io => true,
         }
@@ -236,6 +236,7 @@ mod tests {
         check_illegal(Scheme::Bio, "B-x B-x I-x O", &[]);
         check_illegal(Scheme::Bioes, "B-x I-x E-x S-x O", &[]);
         check_illegal(Scheme::Bioes, "E-x O B-x O B-x I-x", &[0, 3, 5]);
+        check_illegal(Scheme::Bioes, "B-x I-x L-x U-x L-x", &[4]);
         check_illegal(Scheme::Iob1, "I-x B-x O B-x", &[3]);
         check_illegal(Scheme::Io, "I-x I-y", &[]);
     }

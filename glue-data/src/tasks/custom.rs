@@ -139,15 +139,6 @@ pub fn read_labeled(
     Ok((rows.into_iter().map(|(_, example)| example).collect(), note))
 }
 
-/// Reads the labels of a column.
-///
-/// # Errors
-/// As [`CustomFiles::read`].
-pub fn read_labels(path: &Path, column: &str, kind: &TaskKind) -> Result<Vec<Label>, DataError> {
-    let rows = read_columns(path, &[column])?.into_iter();
-    rows.map(|row| kind.parse_label(&row.fields[0], path, row.line)).collect()
-}
-
 /// Reads rows without labels; each comes with the line on which it begins.
 ///
 /// # Errors

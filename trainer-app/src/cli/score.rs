@@ -33,7 +33,8 @@ pub struct ScoreArgs {
     /// The published task whose file the gold file is
     #[arg(long, value_name = "NAME", requires = "gold")]
     pub task: Option<String>,
-    /// Column of the label in the gold file
+    /// Column of the label in the gold file; in JSON Lines also with a list of
+    /// labels
     #[arg(
         long,
         value_name = "COL",
@@ -41,6 +42,14 @@ pub struct ScoreArgs {
         conflicts_with_all = ["task", "tokens", "tags", "predicted_tags", "strict"]
     )]
     pub label: Option<String>,
+    /// The label column has any number of labels, with this text between them
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "label",
+        conflicts_with_all = ["task", "tokens", "tags", "predicted_tags", "strict"]
+    )]
+    pub label_separator: Option<String>,
     /// Column of the words, by its number from 1 or its name
     #[arg(long, value_name = "COL", conflicts_with = "task")]
     pub tokens: Option<String>,

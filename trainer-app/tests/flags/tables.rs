@@ -384,6 +384,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("--gold test.conll", "--predictions out.conll"),
             ("--task rte", "--predictions out.conll --gold test.conll"),
             ("--label team", "--predictions out.conll --gold test.conll"),
+            ("--label-separator ;", "--predictions out.conll --gold test.conll --label team"),
             ("--tokens 2", "--predictions out.conll"),
             ("--tags 3", "--predictions out.conll"),
             ("--predicted-tags 4", "--predictions out.conll"),
@@ -393,6 +394,7 @@ pub(crate) const TABLES: &[Table] = &[
         refused: &[
             ("--task", "--label --tokens --tags --predicted-tags --strict"),
             ("--label", "--tokens --tags --predicted-tags --strict"),
+            ("--label-separator", "--task --tokens --tags --predicted-tags --strict"),
         ],
         included: &[],
     },

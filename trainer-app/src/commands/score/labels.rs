@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use glue_data::metric::Metric;
-use glue_data::{Label, Split, Task, TaskKind, read_predictions, tabular, tasks};
+use glue_data::{
+    Label, LabelColumns, LabelPairs, Split, Task, check_prediction_count, read_predictions, tasks,
+};
 use serde_json::{Map, Value, json};
 
 use crate::cli::ScoreArgs;
@@ -35,43 +36,36 @@ pub(super) fn of_task(name: &str, gold: &Path, args: &ScoreArgs) -> Result<()> {
     let rows = spec.parse(part.split, gold, &bytes)?;
     let labels: Option<Vec<Label>> = rows.into_iter().map(|row| row.label).collect();
     let labels = labels.with_context(|| format!("{} has rows without a label", gold.display()))?;
-    print(&spec.task(), &labels, args)
-}
-
-/// Scores predictions for a column of a table.
-pub(super) fn of_table(gold: &Path, column: &str, args: &ScoreArgs) -> Result<()> {
-    let keys = tabular::column_names(&args.predictions)?;
-    let is_score = keys.iter().any(|key| key == "score");
-    let kind = if is_score {
-        TaskKind::Regression
-    } else {
-        let predicted = tabular::read_columns(&args.predictions, &["label"])?;
-        let gold = tabular::read_columns(gold, &[column])?;
-        let labels =
-            gold.into_iter().chain(predicted).filter_map(|row| row.fields.into_iter().next());
-        let mut labels: Vec<String> = labels.collect();
-        labels.sort();
-        labels.dedup();
-        TaskKind::Classification { labels }
-    };
-    let labels = tasks::custom::read_labels(gold, column, &kind)?;
-    let metrics = Metric::defaults_of(&kind).to_vec();
-    print(&Task { name: column.to_owned(), kind, metrics }, &labels, args)
-}
-
-fn print(task: &Task, labels: &[Label], args: &ScoreArgs) -> Result<()> {
+    let task = spec.task();
     let predictions = read_predictions(&args.predictions, &task.kind)?;
-    glue_data::check_prediction_count(&args.predictions, predictions.len(), labels.len())?;
-    let scores = task.scores(&predictions, labels);
-    if args.json {
+    check_prediction_count(&args.predictions, predictions.len(), labels.len())?;
+    print(&task, &labels, &predictions, args.json);
+    Ok(())
+}
+
+/// Scores predictions for the labels of a table.
+pub(super) fn of_table(gold: &Path, column: &str, args: &ScoreArgs) -> Result<()> {
+    let column = column.to_owned();
+    let columns = match args.label_separator.clone() {
+        Some(separator) => LabelColumns::Separated { column, separator },
+        None => LabelColumns::One { column },
+    };
+    let LabelPairs { task, labels, predictions } =
+        LabelPairs::read(gold, &columns, &args.predictions)?;
+    print(&task, &labels, &predictions, args.json);
+    Ok(())
+}
+
+fn print(task: &Task, labels: &[Label], predictions: &[Label], as_json: bool) {
+    let scores = task.scores(predictions, labels);
+    if as_json {
         let scores: Map<String, Value> =
             scores.iter().map(|(metric, score)| (metric.name().to_owned(), json!(score))).collect();
         outln!("{}", json!({ "kind": "labels", "rows": labels.len(), "scores": scores }));
     } else {
         outln!("{} rows", labels.len());
         for (metric, score) in scores {
-            outln!("  {:<12} {:>7.3}", metric.name(), 100.0 * score);
+            outln!("  {:<16} {:>7.3}", metric.name(), 100.0 * score);
         }
     }
-    Ok(())
 }
