@@ -284,7 +284,12 @@ pub fn export(args: &ExportArgs) -> Result<()> {
         ExportFormat::AdapterHub => noteln!("  model.load_adapter({:?})", args.out),
         ExportFormat::Peft => noteln!("  PeftModel.from_pretrained(model, {:?})", args.out),
         ExportFormat::Merged => {
-            noteln!("  AutoModelForSequenceClassification.from_pretrained({:?})", args.out);
+            let class = match metadata.head {
+                HeadKind::Span => "AutoModelForQuestionAnswering",
+                HeadKind::TokenClassification { .. } => "AutoModelForTokenClassification",
+                _ => "AutoModelForSequenceClassification",
+            };
+            noteln!("  {class}.from_pretrained({:?})", args.out);
         }
     }
     Ok(())
