@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use burn_adapters::HeadKind;
-use burn_adapters::file::native::{self, AdapterMetadata};
-use glue_data::Example;
+use burn_adapters::file::native::{self, AdapterMetadata, DataSource};
 use glue_data::tagging::{Mode, Scheme, TaggedText, is_conll, parse_tag};
-use glue_data::tasks::custom;
+use glue_data::tasks::{custom, entities};
+use glue_data::{Example, TaskKind};
 
 use crate::cli::LabeledRowsArgs;
 use crate::commands::texts;
 use crate::exit::UsageError;
-use crate::inference::adapter_task::AdapterTask;
+use crate::inference::adapter_task::{self, AdapterTask};
 use crate::inference::predictor::Predictor;
 use crate::run_config::label_columns;
 use crate::task_data::data_set::PreparedSplit;
@@ -45,7 +45,7 @@ impl LabeledRows {
         match &metadata.head {
             HeadKind::TokenClassification { labels } => {
                 let mode = if strict { Mode::Strict(scheme_of(labels)?) } else { Mode::Default };
-                Self::of_words(args, labels.clone(), mode)
+                Self::of_words(args, &metadata, labels.clone(), mode)
             }
             _ => Self::of_texts(args, &metadata, strict),
         }
@@ -89,14 +89,20 @@ impl LabeledRows {
         Ok(Self { name: args.split.clone(), rows: Rows::Texts { task, texts } })
     }
 
-    fn of_words(args: &LabeledRowsArgs, labels: Vec<String>, mode: Mode) -> Result<Self> {
+    fn of_words(
+        args: &LabeledRowsArgs,
+        metadata: &AdapterMetadata,
+        labels: Vec<String>,
+        mode: Mode,
+    ) -> Result<Self> {
         let given = [("--label", args.label.is_some()), ("--text2", args.columns.text2.is_some())];
         refuse(&given, "the adapter labels words")?;
         let Some(path) = &args.input else {
-            return Err(UsageError::new(
-                "the adapter labels words, and its task is no published one: score it on texts of your own with --input \
-                 FILE",
-            ));
+            let texts = published_texts(args, metadata, &labels)?;
+            return Ok(Self {
+                name: args.split.clone(),
+                rows: Rows::Words { labels, texts, mode },
+            });
         };
         let mut notes = Vec::new();
         let columns = args.words.columns(args.columns.text.as_ref());
@@ -151,6 +157,48 @@ impl LabeledRows {
             }
         }
     }
+}
+
+/// The texts of a split of a published task of entities, with the adapter's labels.
+///
+/// # Errors
+/// If no task is named and the adapter was trained on texts of the user's own, the labels differ, or a file cannot be read.
+fn published_texts(
+    args: &LabeledRowsArgs,
+    metadata: &AdapterMetadata,
+    labels: &[String],
+) -> Result<Vec<TaggedText>> {
+    let is_own = metadata.data == Some(DataSource::Own);
+    let name = args.task.as_deref().or((!is_own).then_some(metadata.task.as_str()));
+    let Some(task) = name.and_then(entities::find) else {
+        let names: Vec<&str> = entities::all().map(|task| task.name).collect();
+        return Err(UsageError::new(format!(
+            "the adapter labels words: score it on texts of your own with --input FILE, or on those of a published task \
+             with --task, which is one of {}",
+            names.join(", ")
+        )));
+    };
+    if task.source.is_none() && args.data.is_some() {
+        return Err(UsageError::new(format!(
+            "--data has no effect: the rows of {} are part of the program; leave it out",
+            task.name
+        )));
+    }
+    let kind = |labels: &[String]| TaskKind::TokenClassification { labels: labels.to_vec() };
+    let Some(permutation) = kind(&task.labels()).permutation_to(&kind(labels)) else {
+        return Err(UsageError::new(format!(
+            "the adapter has the labels {}, but the published task {} has {}; labels are matched by name",
+            labels.join(", "),
+            task.name,
+            task.labels().join(", ")
+        )));
+    };
+    let split = adapter_task::split_named(&args.split)?;
+    let mut texts = task.read(args.data.as_deref(), split)?;
+    for tag in texts.iter_mut().flat_map(|text| text.tags.iter_mut().flatten()) {
+        *tag = permutation[*tag];
+    }
+    Ok(texts)
 }
 
 /// Refuses flags without effect; each comes with whether it was given.

@@ -120,12 +120,7 @@ impl AdapterTask {
     /// # Errors
     /// If there is no published task or split, the labels differ, or a file cannot be read.
     pub fn read(&self, split: &str, data: Option<&Path>) -> Result<Vec<Example>> {
-        let Some(split) = Split::ALL.into_iter().find(|known| known.name() == split) else {
-            let names = Split::ALL.map(Split::name).join(", ");
-            return Err(UsageError::new(format!(
-                "there is no split `{split}`; choose one of {names}"
-            )));
-        };
+        let split = split_named(split)?;
         let Some(spec) = self.published() else {
             bail!("the task of this adapter is not a published one; score it with {OWN_ROWS}");
         };
@@ -206,6 +201,17 @@ impl Published {
         let permutation = kind.permutation_to(&table)?;
         Some(Self { spec, permutation: Some(permutation) })
     }
+}
+
+/// The split with a name.
+///
+/// # Errors
+/// A [`UsageError`] for another name.
+pub(crate) fn split_named(name: &str) -> Result<Split> {
+    Split::ALL.into_iter().find(|known| known.name() == name).ok_or_else(|| {
+        let names = Split::ALL.map(Split::name).join(", ");
+        UsageError::new(format!("there is no split `{name}`; choose one of {names}"))
+    })
 }
 
 /// What an adapter predicts for a text.

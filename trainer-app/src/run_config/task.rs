@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use glue_data::tagging::TagColumns;
-use glue_data::tasks::{self, squad};
+use glue_data::tasks::{self, entities, squad};
 use glue_data::{LabelColumns, TaskKind};
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ impl TaskConfig {
 
     /// Whether the words of texts are labeled (token classification).
     pub fn labels_words(&self) -> bool {
-        self.tagged.is_some()
+        self.tagged.is_some() || !self.has_own_files() && entities::find(&self.name).is_some()
     }
 
     /// Whether the classifier reads every token, and not one vector per text.

@@ -184,8 +184,8 @@ impl Grid {
             );
         }
         for task in self.tasks.iter().filter(|task| *task != squad::NAME) {
-            let spec = tasks::lookup(task)?;
-            ensure!(spec.has(Split::Train), "the task {task} has no training rows");
+            let published = tasks::find(task)?;
+            ensure!(published.rows(Split::Train).is_some(), "the task {task} has no training rows");
         }
         for axis in &AXES {
             let Some(values) = self.values(axis)? else { continue };

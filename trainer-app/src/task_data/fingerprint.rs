@@ -1,5 +1,6 @@
 //! Fingerprints of the rows of a task, which do not depend on where the files are.
 
+use glue_data::tagging::TaggedText;
 use glue_data::tasks::squad::Squad;
 use glue_data::{Example, Label, TaskKind};
 use sha2::{Digest, Sha256};
@@ -38,6 +39,30 @@ pub(super) fn of_questions<'a>(files: impl IntoIterator<Item = &'a Squad>) -> St
             for answer in &question.answers {
                 text(&mut hasher, &answer.text);
                 number(&mut hasher, answer.span.as_ref().map_or(usize::MAX, |span| span.start));
+            }
+        }
+    }
+    hexadecimal(&hasher.finalize())
+}
+
+/// The SHA-256 of the labels of a task and the tagged texts of its splits.
+pub(super) fn of_tagged<'a>(
+    labels: &[String],
+    splits: impl IntoIterator<Item = &'a Vec<TaggedText>>,
+) -> String {
+    let mut hasher = Sha256::new();
+    labels.iter().for_each(|label| text(&mut hasher, label));
+    for texts in splits {
+        number(&mut hasher, texts.len());
+        for tagged in texts {
+            text(&mut hasher, &tagged.text);
+            number(&mut hasher, tagged.words.len());
+            for word in &tagged.words {
+                number(&mut hasher, word.start);
+                number(&mut hasher, word.end);
+            }
+            for tag in tagged.tags.iter().flatten() {
+                number(&mut hasher, *tag);
             }
         }
     }

@@ -10,12 +10,13 @@ use burn_bert::BertConfig;
 use glue_data::tagging::{
     Mode, TagColumns, TaggedRows, TaggedText, WordWindows, hold_out, majority_tags, word_tags,
 };
+use glue_data::tasks::entities;
 use glue_data::{Split, TaskKind, TextEncoder};
 
 use super::data_set::{Baselines, PreparedData, PreparedSplit, TaskData};
 use super::evaluator::Evaluator;
-use super::rows;
 use super::tags::{EntityEvaluator, main_scores, scores_of_tags};
+use super::{fingerprint, rows};
 use crate::run_config::{RunConfig, TaggedTaskConfig};
 
 /// Texts with their tags, as they were read.
@@ -41,13 +42,40 @@ impl TaggedData {
     /// If the task is unknown, or a file is missing or malformed.
     pub(super) fn read(config: &RunConfig) -> Result<Self> {
         let name = config.task.name.clone();
-        let files = config.task.tagged.as_ref().context("the task has no files of its own")?;
-        let mut data = Self::read_own(name, files, config.seed)?;
+        let mut data = match &config.task.tagged {
+            Some(files) => Self::read_own(name, files, config.seed)?,
+            None => Self::read_published(name, config.task.data.as_deref())?,
+        };
         if let Some(limit) = config.task.limit {
             let kept = rows::sample(data.train.len(), limit, config.seed);
             data.train = kept.into_iter().map(|text| data.train[text].clone()).collect();
         }
         Ok(data)
+    }
+
+    fn read_published(name: String, data: Option<&Path>) -> Result<Self> {
+        let task = entities::find(&name).context("the task labels no words")?;
+        let read = |split| task.read(data, split);
+        let (train, validation) = (read(Split::Train)?, read(Split::Validation)?);
+        let test = task.has(Split::Test).then(|| read(Split::Test)).transpose()?;
+        let eval_splits: Vec<_> = test.map(|texts| (Split::Test, texts)).into_iter().collect();
+        let labels = task.labels();
+        let others = eval_splits.iter().map(|(_, texts)| texts);
+        let splits = [&train, &validation].into_iter().chain(others);
+        let fingerprint = Some(fingerprint::of_tagged(&labels, splits));
+        let counts = [(Split::Train, train.len()), (Split::Validation, validation.len())];
+        let others = eval_splits.iter().map(|(split, texts)| (*split, texts.len()));
+        let notes = counts.into_iter().chain(others).filter_map(|(split, found)| {
+            let published = task.part(split).ok()?.texts;
+            (found != published).then(|| {
+                format!(
+                    "the {} split has {found} texts, the published file has {published}",
+                    split.name()
+                )
+            })
+        });
+        let notes = notes.collect();
+        Ok(Self { name, labels, train, validation, eval_splits, notes, fingerprint })
     }
 
     fn read_own(name: String, files: &TaggedTaskConfig, seed: u64) -> Result<Self> {
@@ -100,7 +128,7 @@ impl TaskData for TaggedData {
             self.name,
             splits.join(", "),
             types.len(),
-            super::tags::METRICS[0]
+            entities::METRICS[0]
         )
     }
 
@@ -145,7 +173,7 @@ impl TaskData for TaggedData {
     fn baselines(&self) -> Baselines {
         let score = |predicted: Vec<Vec<usize>>| {
             let scores = scores_of_tags(&self.validation, &predicted, &self.labels);
-            main_scores(&scores).get(super::tags::METRICS[0])?.as_f64()
+            main_scores(&scores).get(entities::METRICS[0])?.as_f64()
         };
         Baselines {
             majority: majority_tags(&self.train, &self.validation).and_then(score),

@@ -10,13 +10,11 @@ use glue_data::tagging::{
     EntityCounts, EntityF1, EntityScores, Mode, OUTSIDE, TaggedText, UnknownPrefix, WordWindows,
     entities, parse_tag, words,
 };
+use glue_data::tasks::entities::METRICS;
 use serde_json::{Map, Value, json};
 
 use super::evaluator::{Evaluator, RowOutput};
 use super::score_details::{NamedScore, ScoreDetails};
-
-/// The names of the scores; the first is the main one.
-pub const METRICS: [&str; 4] = ["f1", "precision", "recall", "accuracy"];
 
 /// The file with the predictions for the validation texts of a run.
 const PREDICTIONS: &str = "predictions.conll";

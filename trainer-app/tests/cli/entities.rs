@@ -141,3 +141,22 @@ fn flags_and_files_of_another_kind_of_task_are_refused() {
     let said = desk.refuses_usage(&format!("predict {words} --submission out"));
     assert!(said.contains("rows of your own"), "{said}");
 }
+
+#[test]
+fn the_embedded_task_is_trained_and_its_test_texts_are_scored() {
+    let desk = Desk::new();
+    let train = "train --task helpdesk-entities --base base --device cpu --json --size 4 --epochs 1 --limit 40 \
+                 --batch-size 8 --max-length 16";
+    let result: Value = serde_json::from_str(&desk.says(train)).unwrap();
+    assert_eq!(result["task"], "helpdesk-entities");
+    assert!(result["judged"]["test"]["f1"].is_number(), "{result}");
+    assert!(result["rows_fingerprint"].is_string() && result["word_tags"].is_number(), "{result}");
+    let adapter = result["adapter"].as_str().unwrap();
+    let scored = format!("evaluate {adapter} --split test --base base --device cpu");
+    let told = desk.says(&scored);
+    assert!(told.contains("helpdesk-entities: ") && told.contains("no entity"), "{told}");
+    let said = desk.refuses_usage(&format!("{scored} --task wnut17 --data d"));
+    assert!(said.contains("the published task wnut17 has B-corporation"), "{said}");
+    let said = desk.refuses_usage(&format!("{scored} --data d"));
+    assert!(said.contains("--data has no effect"), "{said}");
+}

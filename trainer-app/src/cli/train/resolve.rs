@@ -167,7 +167,7 @@ fn apply_task(task: &mut TaskConfig, args: &TaskArgs) -> Result<()> {
         task.data = Some(data.clone());
     }
     if !task.has_own_files() && !task.is_question_answering() {
-        let is_embedded = tasks::lookup(&task.name)?.source.is_none();
+        let is_embedded = tasks::find(&task.name)?.source().is_none();
         if is_embedded && args.data.is_some() {
             bail!(
                 "--data has no effect: the rows of {} are included in the program; leave it out, or give the task \

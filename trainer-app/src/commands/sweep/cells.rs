@@ -80,7 +80,7 @@ impl<'a> Sweep<'a> {
         let cells = grid::cells(&text, |method| common(args, method))
             .with_context(|| format!("reading the sweep {name}"))?;
         let is_embedded = |cell: &Cell| {
-            tasks::lookup(&cell.config.task.name).is_ok_and(|spec| spec.source.is_none())
+            tasks::find(&cell.config.task.name).is_ok_and(|task| task.source().is_none())
         };
         if args.data.is_some() && cells.iter().all(is_embedded) {
             return Err(UsageError::new(
