@@ -3,7 +3,7 @@
 use burn_bert::{Bert, ClassifierNames, Encoder, ModulePaths, Projection, Site};
 
 use super::tensor_mapping::{Axes, TensorLocation};
-use crate::model::{ClassifierHead, Pooling, TaskAdapterConfig};
+use crate::model::{ClassifierHead, HeadKind, Pooling, TaskAdapterConfig};
 
 /// The names of a family, without the [prefix](Self::prefix).
 #[derive(Debug, Clone, Copy)]
@@ -13,7 +13,7 @@ pub(super) struct BaseNames {
     /// Before the names of the encoder in a model with a head: `bert.`.
     pub(super) prefix: &'static str,
     /// The head of the class for sequence classification.
-    pub(super) classifier: &'static ClassifierNames,
+    pub(super) classifier: ClassifierNames,
     /// What that head reads, and its hidden layer.
     pub(super) head: ClassifierHead,
 }
@@ -24,8 +24,32 @@ impl BaseNames {
         Self {
             paths: family.checkpoint_paths(),
             prefix: family.checkpoint_prefix(),
-            classifier: family.classifier(),
+            classifier: *family.classifier(),
             head: bert.sequence_classifier().into(),
+        }
+    }
+
+    /// The names of the family's class for token classification: a linear layer on every token, with the layers before it
+    /// only where all classes of the family have them.
+    pub(super) fn of_words(self) -> Self {
+        let classifier = ClassifierNames {
+            architecture: self.classifier.token_classification,
+            output: "classifier",
+            hidden: self.classifier.hidden.filter(|hidden| hidden.norm.is_some()),
+            ..self.classifier
+        };
+        let head = match self.head.norm {
+            Some(_) => ClassifierHead { pooling: Pooling::FirstToken, ..self.head },
+            None => ClassifierHead::linear(Pooling::FirstToken),
+        };
+        Self { classifier, head, ..self }
+    }
+
+    /// The names for a head.
+    pub(super) fn of_head(self, head: &HeadKind) -> Self {
+        match head {
+            HeadKind::TokenClassification { .. } => self.of_words(),
+            _ => self,
         }
     }
 

@@ -46,7 +46,7 @@ pub fn write_directory(
     }
     let merged = model.merged()?;
     let encoder = hugging_face::tensors(&merged.bert);
-    let names = BaseNames::new(&merged.bert);
+    let names = BaseNames::new(&merged.bert).of_head(head);
     let of_class = class_of(&merged, head, config, names);
     let (tensors, warnings) = if of_class.is_some() {
         (with_head(encoder, &merged, head, names), Vec::new())
@@ -87,12 +87,14 @@ fn class_of(
         BertConfig { classifier: config.classifier.map(|it| fitted(it, own)), ..config.clone() };
     let of_class = ClassifierHead::from(config.sequence_classifier());
     match head {
-        HeadKind::TokenClassification { .. } => None,
         HeadKind::Span => {
             let layers = ClassifierHead::linear(Pooling::FirstToken);
             let expected = if of_class.norm.is_some() { of_class } else { layers };
             let class = names.classifier.question_answering;
             own.has_layers_of(&expected).then_some((class, config))
+        }
+        HeadKind::TokenClassification { .. } => {
+            (own == names.head).then_some((names.classifier.architecture, config))
         }
         HeadKind::Classification { .. } | HeadKind::MultiLabel { .. } | HeadKind::Regression => {
             (own == of_class).then_some((names.classifier.architecture, config))
@@ -116,7 +118,7 @@ fn fitted(settings: ClassifierConfig, head: ClassifierHead) -> ClassifierConfig 
 /// The tensors of a model with its head.
 fn with_head(encoder: Tensors, model: &AdaptedBert, head: &HeadKind, names: BaseNames) -> Tensors {
     let is_span = *head == HeadKind::Span;
-    let reads_pooler = !is_span && names.head.pooling == Pooling::Pooler;
+    let reads_pooler = !head.reads_tokens() && names.head.pooling == Pooling::Pooler;
     let pooler = format!("{}.", names.paths.pooler);
     let kept = encoder.into_iter().filter(|(name, _)| reads_pooler || !name.starts_with(&pooler));
     let mut tensors: Tensors =
@@ -130,7 +132,7 @@ fn with_head(encoder: Tensors, model: &AdaptedBert, head: &HeadKind, names: Base
     let own = &model.task.head;
     let ClassifierNames { output, span_output, hidden, .. } = names.classifier;
     insert(if is_span { span_output } else { output }, &own.linear);
-    if let Some((layer, names)) = own.hidden.as_ref().zip(*hidden) {
+    if let Some((layer, names)) = own.hidden.as_ref().zip(hidden) {
         insert(names.name, layer);
     }
     if let Some((norm, name)) = own.norm.as_ref().zip(hidden.and_then(|hidden| hidden.norm)) {
@@ -152,7 +154,9 @@ fn settings(config: &BertConfig, class: &str) -> Value {
 /// The settings with what the head predicts.
 fn with_labels(mut settings: Value, head: &HeadKind) -> Value {
     match head {
-        HeadKind::Classification { labels } | HeadKind::MultiLabel { labels } => {
+        HeadKind::Classification { labels }
+        | HeadKind::MultiLabel { labels }
+        | HeadKind::TokenClassification { labels } => {
             let numbered = labels.iter().enumerate();
             let id_to_label: Map<String, Value> =
                 numbered.clone().map(|(id, label)| (id.to_string(), json!(label))).collect();
@@ -160,17 +164,23 @@ fn with_labels(mut settings: Value, head: &HeadKind) -> Value {
                 numbered.map(|(id, label)| (label.clone(), json!(id))).collect();
             settings["id2label"] = Value::Object(id_to_label);
             settings["label2id"] = Value::Object(label_to_id);
-            settings["problem_type"] = json!(match head {
-                HeadKind::MultiLabel { .. } => "multi_label_classification",
-                _ => "single_label_classification",
-            });
+            match head {
+                HeadKind::MultiLabel { .. } => {
+                    settings["problem_type"] = json!("multi_label_classification");
+                }
+                HeadKind::Classification { .. } => {
+                    settings["problem_type"] = json!("single_label_classification");
+                }
+                // The class for token classification has no such setting.
+                _ => {}
+            }
         }
         HeadKind::Regression => {
             settings["id2label"] = json!({ "0": "LABEL_0" });
             settings["label2id"] = json!({ "LABEL_0": 0 });
             settings["problem_type"] = json!("regression");
         }
-        HeadKind::Span | HeadKind::TokenClassification { .. } => {}
+        HeadKind::Span => {}
     }
     settings
 }

@@ -318,6 +318,15 @@ impl HeadKind {
         Ok(kind)
     }
 
+    /// The same labels for each word instead of each text; a score becomes one label.
+    pub fn into_words(self) -> Self {
+        match self {
+            Self::Classification { labels } => Self::TokenClassification { labels },
+            Self::Regression => Self::TokenClassification { labels: vec![numbered_label(0)] },
+            other => other,
+        }
+    }
+
     /// Whether its classes have only numbers, as in [`unnamed`](Self::unnamed).
     pub fn is_unnamed(&self) -> bool {
         let Some(labels) = self.labels() else { return false };

@@ -178,11 +178,11 @@ fn heads_of_other_models_are_refused() {
     let directory = copy(&path("adapters/houlsby_static"));
     let file = directory.path().join("head_config.json");
     let settings = std::fs::read_to_string(&file).unwrap();
-    let changed = settings.replace("BertForSequenceClassification", "BertForTokenClassification");
+    let changed = settings.replace("BertForSequenceClassification", "BertForQuestionAnswering");
     assert_ne!(changed, settings);
     std::fs::write(&file, changed).unwrap();
     let said = read_hub(directory.path()).unwrap_err().to_string();
-    assert!(said.contains("`model_class` is \"BertForTokenClassification\""), "{said}");
+    assert!(said.contains("`model_class` is \"BertForQuestionAnswering\""), "{said}");
 
     let directory = copy(&path("adapters/houlsby"));
     let file = directory.path().join("head_config.json");

@@ -27,4 +27,5 @@ mod samples;
 mod spans;
 #[cfg(feature = "tensorflow")]
 mod tensorflow;
+mod token_classification;
 mod trainable;

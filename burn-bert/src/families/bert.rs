@@ -42,6 +42,7 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
         hidden: None,
         output: "classifier",
         question_answering: "BertForQuestionAnswering",
+        token_classification: "BertForTokenClassification",
         span_output: "qa_outputs",
         encoder: "BertModel",
     },

@@ -16,6 +16,8 @@ pub struct ClassifierNames {
     pub output: &'static str,
     /// Name of the class for question answering.
     pub question_answering: &'static str,
+    /// Name of the class for token classification, whose last layer is `classifier`.
+    pub token_classification: &'static str,
     /// Name of the layer of that class: `qa_outputs`.
     pub span_output: &'static str,
     /// Name of the class without a head.

@@ -79,6 +79,7 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
         }),
         output: "classifier",
         question_answering: "DebertaV2ForQuestionAnswering",
+        token_classification: "DebertaV2ForTokenClassification",
         span_output: "qa_outputs",
         encoder: "DebertaV2Model",
     },

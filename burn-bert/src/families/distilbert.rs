@@ -92,6 +92,7 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
         }),
         output: "classifier",
         question_answering: "DistilBertForQuestionAnswering",
+        token_classification: "DistilBertForTokenClassification",
         span_output: "qa_outputs",
         encoder: "DistilBertModel",
     },

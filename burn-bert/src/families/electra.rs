@@ -47,6 +47,7 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
         }),
         output: "classifier.out_proj",
         question_answering: "ElectraForQuestionAnswering",
+        token_classification: "ElectraForTokenClassification",
         span_output: "qa_outputs",
         encoder: "ElectraModel",
     },

@@ -108,6 +108,7 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
         }),
         output: "classifier",
         question_answering: "ModernBertForQuestionAnswering",
+        token_classification: "ModernBertForTokenClassification",
         span_output: "classifier",
         encoder: "ModernBertModel",
     },

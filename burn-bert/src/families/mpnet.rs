@@ -55,6 +55,7 @@ pub(super) const FILES: FamilyFiles = FamilyFiles {
     classifier: ClassifierNames {
         architecture: "MPNetForSequenceClassification",
         question_answering: "MPNetForQuestionAnswering",
+        token_classification: "MPNetForTokenClassification",
         encoder: "MPNetModel",
         ..ROBERTA.classifier
     },

@@ -34,6 +34,7 @@ pub(super) const ROBERTA: FamilyFiles = FamilyFiles {
         }),
         output: "classifier.out_proj",
         question_answering: "RobertaForQuestionAnswering",
+        token_classification: "RobertaForTokenClassification",
         span_output: "qa_outputs",
         encoder: "RobertaModel",
     },
@@ -49,6 +50,7 @@ pub(super) const XLM_ROBERTA: FamilyFiles = FamilyFiles {
     classifier: ClassifierNames {
         architecture: "XLMRobertaForSequenceClassification",
         question_answering: "XLMRobertaForQuestionAnswering",
+        token_classification: "XLMRobertaForTokenClassification",
         encoder: "XLMRobertaModel",
         ..ROBERTA.classifier
     },
@@ -61,6 +63,7 @@ pub(super) const CAMEMBERT: FamilyFiles = FamilyFiles {
     classifier: ClassifierNames {
         architecture: "CamembertForSequenceClassification",
         question_answering: "CamembertForQuestionAnswering",
+        token_classification: "CamembertForTokenClassification",
         encoder: "CamembertModel",
         ..ROBERTA.classifier
     },

@@ -17,6 +17,7 @@ use crate::model::head::{HeadKind, Pooling};
 /// The types of heads in files.
 const CLASSIFICATION: &str = "classification";
 const MULTI_LABEL: &str = "multilabel_classification";
+const TAGGING: &str = "tagging";
 
 const HARMLESS: &[Harmless] = &[("dropout_prob", "of training")];
 
@@ -38,28 +39,34 @@ impl HubHead {
         let old = !matches!(file.take("version"), Some(Value::String(_)));
         let Some(mut config) = file.object("config")? else {
             // Without settings, the head is the one of the model's class.
-            let expected = base.classifier.architecture;
-            let class = file.text("model_class", expected)?;
-            if class != expected {
-                return Err(file.refuse("model_class", &json!(class), expected));
+            let (of_texts, of_words) =
+                (base.classifier.architecture, base.classifier.token_classification);
+            let class = file.text("model_class", of_texts)?;
+            if class != of_texts && class != of_words {
+                let expected = format!("{of_texts} or {of_words}");
+                return Err(file.refuse("model_class", &json!(class), &expected));
             }
+            let labels_words = class == of_words;
+            let base = if labels_words { base.of_words() } else { base };
             let outputs = file.size("num_labels", 2)?;
             // Whether labels exclude each other is not written for such a head.
             let kind = kind(&mut file, outputs, false)?;
+            let kind = if labels_words { kind.into_words() } else { kind };
             let (pooling, hidden) = (base.head.pooling, base.head.hidden);
             return Ok(Self { name: None, kind, pooling, hidden });
         };
         let name = file.text("name", "default")?;
         let head_type = config.text("head_type", "classification")?;
-        let is_multi_label = head_type == MULTI_LABEL;
-        if head_type != CLASSIFICATION && !is_multi_label {
-            let expected = format!("{CLASSIFICATION} or {MULTI_LABEL}");
+        let (is_multi_label, labels_words) = (head_type == MULTI_LABEL, head_type == TAGGING);
+        if head_type != CLASSIFICATION && !is_multi_label && !labels_words {
+            let expected = format!("{CLASSIFICATION}, {MULTI_LABEL} or {TAGGING}");
             return Err(config.refuse("head_type", &json!(head_type), &expected));
         }
         let outputs = config.size("num_labels", 2)?;
         let kind = kind(&mut config, outputs, is_multi_label)?;
+        let kind = if labels_words { kind.into_words() } else { kind };
         let activation_name = config.take("activation_function").unwrap_or(Value::Null);
-        let hidden = match config.size("layers", 2)? {
+        let hidden = match config.size("layers", if labels_words { 1 } else { 2 })? {
             1 => None,
             2 => {
                 let known = activation_name.as_str().and_then(|name| activation(name, old));
@@ -141,7 +148,14 @@ pub(super) fn settings(model: &AdaptedBert, kind: &HeadKind) -> Result<Value, Ad
             return Err(unsupported("a head that finds answers in texts").into());
         }
         (_, HeadKind::TokenClassification { .. }) => {
-            return Err(unsupported("a head that labels words").into());
+            return Ok(json!({
+                "head_type": TAGGING,
+                "num_labels": config.head.outputs(),
+                "layers": if config.head_hidden.is_some() { 2 } else { 1 },
+                "activation_function": config.head_hidden.map(Activation::name),
+                "label2id": label_ids(kind),
+                "dropout_prob": config.head_dropout,
+            }));
         }
         (Pooling::Pooler, _) => true,
         (Pooling::FirstToken, _) => false,

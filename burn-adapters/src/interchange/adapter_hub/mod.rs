@@ -100,7 +100,8 @@ pub fn read(
         check_sizes(&path, &plan, 1, &tensors)?;
     }
     let hidden = head.hidden.is_some();
-    let naming = names(&plan, base, (base_names, family), name.clone(), head.name.clone(), hidden);
+    let named = base_names.of_head(&head.kind);
+    let naming = names(&plan, base, (named, family), name.clone(), head.name.clone(), hidden);
     if tensors.keys().any(|name| naming.is_norm(name)) {
         plan.trainable_base = TrainableBase::LayerNorms;
     }

@@ -16,6 +16,7 @@ use crate::methods::ia3::Ia3Config;
 use crate::methods::layers::Layers;
 use crate::methods::lora::{DoraFormula, LoraConfig, RankScaling};
 use crate::methods::plan::{AdapterPlan, TrainableBase};
+use crate::model::HeadKind;
 
 /// The name of the format in messages.
 pub(super) const FORMAT: &str = "PEFT";
@@ -45,21 +46,29 @@ const OF_IA3: &[Harmless] = &[("init_ia3_weights", "how weights start that are i
 /// from the base's weights, and again when the adapter is loaded.
 const KEPT_BASE_INITS: [&str; 3] = ["gaussian", "orthogonal", "eva"];
 
-/// The plan for settings, and what they say about joined matrices.
-pub(super) fn plan(
-    mut settings: Settings,
-    base: &Bert,
-) -> Result<(AdapterPlan, Option<JoinedLora>), AdapterError> {
-    let task_type = settings.text("task_type", SEQUENCE)?;
-    if task_type != SEQUENCE {
-        return Err(settings.refuse("task_type", &json!(task_type), SEQUENCE));
+/// What settings say.
+pub(super) struct Read {
+    pub(super) plan: AdapterPlan,
+    /// About joined matrices.
+    pub(super) joined: Option<JoinedLora>,
+    /// Whether the classifier is that of words.
+    pub(super) labels_words: bool,
+}
+
+/// The plan for settings.
+pub(super) fn read(mut settings: Settings, base: &Bert) -> Result<Read, AdapterError> {
+    let task_type = settings.text("task_type", "")?;
+    if !["", SEQUENCE, TOKENS].contains(&task_type.as_str()) {
+        let expected = format!("{SEQUENCE} or {TOKENS}");
+        return Err(settings.refuse("task_type", &json!(task_type), &expected));
     }
     let mut plan = AdapterPlan::new(TrainableBase::Nothing);
     let mut joined = None;
     let kind = settings.text("peft_type", "")?;
     settings.skip(OF_ALL);
     let names = BaseNames::new(base);
-    check_model(&mut settings, names)?;
+    let labels_words = check_model(&mut settings, names)? || task_type == TOKENS;
+    let names = if labels_words { names.of_words() } else { names };
     check_modules_to_save(&mut settings, names)?;
     match kind.as_str() {
         "LORA" => {
@@ -81,22 +90,28 @@ pub(super) fn plan(
         }
     }
     settings.finish()?;
-    Ok((plan, joined))
+    Ok(Read { plan, joined, labels_words })
 }
 
 const SEQUENCE: &str = "SEQ_CLS";
+const TOKENS: &str = "TOKEN_CLS";
 const TARGETS: &str = "target_modules";
 const ALIKE: &str = "the same modules in every layer that has any";
 
-/// Without a task type, the model's class is used instead.
-fn check_model(settings: &mut Settings, base: BaseNames) -> Result<(), AdapterError> {
+/// Without a task type, the model's class is used instead; the result is whether it is that of words.
+fn check_model(settings: &mut Settings, base: BaseNames) -> Result<bool, AdapterError> {
     const KEY: &str = "auto_mapping";
-    let Some(mapping) = settings.take(KEY) else { return Ok(()) };
-    let expected = base.classifier.architecture;
-    if mapping.get("base_model_class").is_some_and(|class| class == expected) {
-        return Ok(());
+    let Some(mapping) = settings.take(KEY) else { return Ok(false) };
+    let (of_texts, of_words) = (base.classifier.architecture, base.classifier.token_classification);
+    let class = mapping.get("base_model_class").and_then(Value::as_str);
+    match class {
+        Some(class) if class == of_texts => Ok(false),
+        Some(class) if class == of_words => Ok(true),
+        _ => {
+            let expected = format!("the `base_model_class` {of_texts} or {of_words}");
+            Err(settings.refuse(KEY, &mapping, &expected))
+        }
     }
-    Err(settings.refuse(KEY, &mapping, &format!("the `base_model_class` {expected}")))
 }
 
 /// The modules of the head; PEFT adds the first two for every sequence classifier.
@@ -251,10 +266,10 @@ fn read_ia3(settings: &mut Settings, base: &Bert) -> Result<Ia3Config, AdapterEr
 pub(super) fn settings(
     plan: &AdapterPlan,
     base_name: &str,
-    base: &Bert,
+    (base, head): (&Bert, &HeadKind),
     joined: Option<JoinedLora>,
 ) -> Result<Value, AdapterError> {
-    let names = BaseNames::new(base);
+    let names = BaseNames::new(base).of_head(head);
     let (BaseNames { prefix, paths, .. }, n_layers) = (names, base.n_layers());
     let unsupported = |what: &str| InterchangeError::Unsupported {
         format: FORMAT,
@@ -274,7 +289,7 @@ pub(super) fn settings(
         modules
     };
     let common = json!({
-        "task_type": "SEQ_CLS",
+        "task_type": if head.reads_tokens() { TOKENS } else { SEQUENCE },
         "base_model_name_or_path": base_name,
         "inference_mode": true,
         "modules_to_save": modules_to_save(names),
@@ -364,8 +379,8 @@ mod tests {
 
     fn read(settings: &Map<String, Value>) -> Result<AdapterPlan, AdapterError> {
         let config = BertConfig { num_hidden_layers: 2, ..BertConfig::bert_base() };
-        plan(Settings::from_map(settings.clone()), &config.init(&Device::flex()))
-            .map(|(plan, _)| plan)
+        super::read(Settings::from_map(settings.clone()), &config.init(&Device::flex()))
+            .map(|read| read.plan)
     }
 
     fn harmless(class: &str) -> impl Iterator<Item = &'static str> {
@@ -440,7 +455,7 @@ mod tests {
             (
                 "LoraConfig",
                 "auto_mapping",
-                json!({ "base_model_class": "BertForTokenClassification" }),
+                json!({ "base_model_class": "BertForQuestionAnswering" }),
             ),
             ("IA3Config", TARGETS, json!(["dense"])),
             ("LNTuningConfig", TARGETS, json!(["output.LayerNorm"])),

@@ -44,8 +44,9 @@ pub fn read(
     labels: Option<Vec<String>>,
 ) -> Result<Imported, AdapterError> {
     let settings = Settings::read(&directory.join(CONFIG))?;
+    let config::Read { mut plan, joined, labels_words } = config::read(settings, &bert)?;
     let names = BaseNames::new(&bert);
-    let (mut plan, joined) = config::plan(settings, &bert)?;
+    let names = if labels_words { names.of_words() } else { names };
     let path = find(directory, &["adapter_model.safetensors", "adapter_model.bin"])?;
     let mut tensors = Tensors::new();
     for (name, data) in read_tensors(&path)? {
@@ -59,9 +60,11 @@ pub fn read(
     let outputs =
         tensors.get(&format!("{}.bias", names.classifier.output)).map(TensorData::num_elements);
     let outputs = outputs.ok_or(InterchangeError::NoHead { directory: directory.to_owned() })?;
+    let head = HeadKind::unnamed(outputs);
+    let head = if labels_words { head.into_words() } else { head };
     let head = match labels {
-        Some(labels) => HeadKind::with_labels(labels, outputs)?,
-        None => HeadKind::unnamed(outputs),
+        Some(labels) => head.relabeled(labels)?,
+        None => head,
     };
     check_sizes(&path, &plan, outputs, &tensors)?;
     let tensors = joined::split(tensors, names, &bert, &mut plan, joined).map_err(|joined| {
@@ -89,11 +92,11 @@ pub fn read(
 /// # Errors
 /// If they are not JSON, or a setting is not supported.
 pub fn parse_settings(path: &Path, bytes: &[u8], bert: &Bert) -> Result<AdapterPlan, AdapterError> {
-    config::plan(Settings::parse(path, bytes)?, bert).map(|(plan, _)| plan)
+    config::read(Settings::parse(path, bytes)?, bert).map(|read| read.plan)
 }
 
-/// Writes a model as a directory that `PeftModel.from_pretrained` reads on a sequence classifier of the base's family,
-/// such as `BertForSequenceClassification`.
+/// Writes a model as a directory that `PeftModel.from_pretrained` reads on a classifier of the base's family, such as
+/// `BertForSequenceClassification`, or `BertForTokenClassification` for words.
 ///
 /// # Errors
 /// If the format does not support something of the task, a weight is not finite, or a file cannot be written.
@@ -109,12 +112,14 @@ pub fn write_directory(
         what: what.to_owned(),
         remedy,
     };
-    if head.reads_tokens() {
-        return Err(
-            unsupported("a head that reads every token", "use the adapter file itself").into()
-        );
+    if *head == HeadKind::Span {
+        return Err(unsupported(
+            "a head that finds answers in texts",
+            "use the adapter file itself",
+        )
+        .into());
     }
-    let names = BaseNames::new(&model.bert);
+    let names = BaseNames::new(&model.bert).of_head(head);
     if !names.has_classifier(task) {
         let what = format!("a head that is not that of {}", names.classifier.architecture);
         return Err(unsupported(&what, names.remedy()).into());
@@ -127,7 +132,7 @@ pub fn write_directory(
                 "use the adapter file itself",
             )
         })?;
-    let settings = config::settings(&task.plan, base, &model.bert, joined)?;
+    let settings = config::settings(&task.plan, base, (&model.bert, head), joined)?;
     let tensors: Tensors = tensors
         .into_iter()
         .map(|(name, data)| {
