@@ -319,6 +319,7 @@ impl HeadKind {
     }
 
     /// The same labels for each word instead of each text; a score becomes one label.
+    #[must_use]
     pub fn into_words(self) -> Self {
         match self {
             Self::Classification { labels } => Self::TokenClassification { labels },
