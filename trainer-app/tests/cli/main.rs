@@ -10,6 +10,7 @@ mod exchange;
 mod extensions;
 mod hostile;
 mod killed;
+mod multi_label;
 mod squad;
 #[path = "../tiny_base/mod.rs"]
 mod tiny_base;

@@ -165,3 +165,25 @@ fn settings_that_are_refused_leave_no_directory() {
     assert_eq!(output.status.code(), Some(2));
     assert!(!desk.path("runs").exists());
 }
+
+#[test]
+fn a_run_with_weights_smoothing_and_calibration_is_resumed_bit_for_bit() {
+    let desk = Desk::new();
+    let train = format!("{TRAIN} --class-weights balanced --label-smoothing 0.1 --calibrate");
+    desk.says(&format!("{train} --name whole"));
+    desk.kill_in_second_epoch(&train, RUN);
+    let config = desk.path(RUN).join("config.toml");
+    replace(&config, "label_smoothing = 0.1", "label_smoothing = 0.2");
+    let said = desk.refuses(RESUME);
+    assert!(said.contains("label_smoothing was 0.1, is 0.2"), "{said}");
+    replace(&config, "label_smoothing = 0.2", "label_smoothing = 0.1");
+    desk.says(RESUME);
+    assert!(desk.adapter(RUN) == desk.adapter("runs/rows/whole"));
+    assert_eq!(desk.losses(RUN), desk.losses("runs/rows/whole"));
+    let details = |run: &str| {
+        let text = std::fs::read_to_string(desk.path(run).join("result.json")).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["details"].clone()
+    };
+    assert!(details(RUN)["calibration"]["temperature"].is_number());
+    assert_eq!(details(RUN), details("runs/rows/whole"));
+}
