@@ -179,6 +179,72 @@ def there_merged(desk):
         desk.compare(f"trainer -> transformers, merged: {method}", desk.logits(model), desk.predicts(adapter))
 
 
+def several_labels(desk):
+    """A text has any number of labels: each format keeps that, or a flag restores it."""
+    labels = ["red", "blue"]
+    with open(desk.directory / "sets.csv", "w") as file:
+        file.write("text,red,blue\n")
+        for row in range(40):
+            file.write(f"{TEXTS[row % len(TEXTS)]} {WORDS[row % len(WORDS)]},{row % 2},{row // 2 % 2}\n")
+
+    def train(name, method, pooling):
+        desk.says(
+            "train", "--train", "sets.csv", "--text", "text", "--labels", ",".join(labels), "--base", "base",
+            "--device", "cpu", "--epochs", 1, "--batch-size", 4, "--max-length", 16, "--method", method,
+            "--pooling", pooling, "--name", name, "--json",
+        )
+        return desk.directory / "runs" / "sets" / name / "adapter.safetensors"
+
+    def export(adapter, to):
+        out = desk.directory / f"sets-{to}"
+        desk.says("adapter", "export", adapter, "--format", to, "--base", "base", "--out", out)
+        return out
+
+    def imported(what, directory, expected, *flags):
+        out = desk.directory / f"{directory.name}-back.safetensors"
+        desk.says("adapter", "import", directory, "--base", "base", "--max-length", 16, "--out", out, *flags)
+        head = json.loads(desk.says("adapter", "inspect", out, "--json"))["metadata"]["head"]
+        assert head == {"multi-label": {"labels": labels}}, head
+        desk.heard.said.clear()
+        desk.compare(what, desk.predicts(out), expected)
+
+    adapter = train("hub", "pfeiffer", "first-token")
+    model = BertAdapterModel.from_pretrained(desk.base)
+    desk.heard.said.clear()
+    loaded = model.load_adapter(str(export(adapter, "adapter-hub")))
+    model.set_active_adapters(loaded)
+    model.active_head = loaded
+    assert model.heads[loaded].config["head_type"] == "multilabel_classification"
+    desk.compare("trainer -> adapters: several labels", desk.logits(model), desk.predicts(adapter))
+
+    adapter = train("peft", "lora", "pooler")
+    out = export(adapter, "peft")
+    kind = {"num_labels": len(labels), "problem_type": "multi_label_classification"}
+    model = BertForSequenceClassification.from_pretrained(desk.base, **kind)
+    desk.heard.said.clear()
+    model = PeftModel.from_pretrained(model, str(out))
+    desk.compare("trainer -> peft: several labels", desk.logits(model), desk.predicts(adapter))
+    imported("peft -> trainer: several labels", out, desk.logits(model), "--multi-label", "--labels", ",".join(labels))
+
+    desk.heard.said.clear()
+    model = AutoModelForSequenceClassification.from_pretrained(export(adapter, "merged"))
+    assert model.config.problem_type == "multi_label_classification", model.config.problem_type
+    assert model.config.id2label == dict(enumerate(labels)), model.config.id2label
+    desk.compare("trainer -> transformers, merged: several labels", desk.logits(model), desk.predicts(adapter))
+
+    model = BertAdapterModel.from_pretrained(desk.base)
+    model.add_adapter("sets", config=adapters.SeqBnConfig(reduction_factor=8))
+    model.add_classification_head(
+        "sets", num_labels=len(labels), multilabel=True, id2label=dict(enumerate(labels))
+    )
+    with_noise(model, lambda parameter: "sets" in parameter)
+    model.set_active_adapters("sets")
+    model.active_head = "sets"
+    saved = desk.directory / "sets-saved"
+    model.save_adapter(str(saved), "sets")
+    imported("adapters -> trainer: several labels", saved, desk.logits(model))
+
+
 def with_noise(model, wanted):
     """Moves what an adapter brings from where it starts, so that whatever is dropped or mixed up shows."""
     torch.manual_seed(2)
@@ -399,7 +465,9 @@ def main():
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as directory:
         desk = Desk(trainer, directory)
-        for exchange in (there_adapter_hub, there_peft, there_merged, back_adapter_hub, back_peft, families):
+        for exchange in (
+            there_adapter_hub, there_peft, there_merged, back_adapter_hub, back_peft, several_labels, families,
+        ):
             exchange(desk)
         whole = walk(desk, with_noise)
     differing = desk.rows.count(False)

@@ -87,7 +87,7 @@ fn every_directory_gives_its_logits_or_says_what_is_in_the_way() {
             }
         }
     }
-    assert_eq!((read_in, refused), (20, 6));
+    assert_eq!((read_in, refused), (21, 6));
 }
 
 #[test]
@@ -130,6 +130,40 @@ fn labels_are_those_of_a_classification_and_fit_its_head() {
     assert_eq!(read(None).unwrap().head, HeadKind::Regression);
     let error = read(Some(vec!["score".to_owned()])).unwrap_err().to_string();
     assert!(error.contains("which is a score and no class"), "{error}");
+}
+
+#[test]
+fn a_head_of_several_labels_stays_one() {
+    let labels = |names: &[&str]| HeadKind::MultiLabel {
+        labels: names.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let directory = copy(&path("adapters/multi_label"));
+    let imported = read_hub(directory.path()).unwrap();
+    assert_eq!(imported.head, labels(&["red", "green", "blue", "1"]));
+    let names = ["a", "b", "c", "d"];
+    let bert = base(&Device::flex());
+    let named = names.map(str::to_owned).to_vec();
+    let again = adapter_hub::read(directory.path(), bert, Some(named)).unwrap();
+    assert_eq!(again.head, labels(&names));
+    // Without names, as `add_classification_head` writes it unless it is given `id2label`.
+    let file = directory.path().join("head_config.json");
+    let mut settings: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    settings["config"]["label2id"] = json!(null);
+    std::fs::write(&file, settings.to_string()).unwrap();
+    let again = read_hub(directory.path()).unwrap();
+    assert_eq!(again.head, labels(&["LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"]));
+
+    let base_config = BertConfig::from_directory(&path("base")).unwrap();
+    let config =
+        TaskAdapterConfig { pooling: Pooling::Pooler, ..config(Method::Lora.plan(2)) };
+    let model = adapted(base(&Device::flex()), &config);
+    let written = tempfile::tempdir().unwrap();
+    let head = labels(&["a", "b", "c"]);
+    merged::write_directory(written.path(), &model, &head, &base_config).unwrap();
+    let settings = std::fs::read(written.path().join("config.json")).unwrap();
+    let settings: Value = serde_json::from_slice(&settings).unwrap();
+    assert_eq!(settings["problem_type"], "multi_label_classification");
+    assert_eq!(settings["id2label"]["1"], "b");
 }
 
 #[test]
