@@ -154,8 +154,7 @@ fn a_head_of_several_labels_stays_one() {
     assert_eq!(again.head, labels(&["LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"]));
 
     let base_config = BertConfig::from_directory(&path("base")).unwrap();
-    let config =
-        TaskAdapterConfig { pooling: Pooling::Pooler, ..config(Method::Lora.plan(2)) };
+    let config = TaskAdapterConfig { pooling: Pooling::Pooler, ..config(Method::Lora.plan(2)) };
     let model = adapted(base(&Device::flex()), &config);
     let written = tempfile::tempdir().unwrap();
     let head = labels(&["a", "b", "c"]);

@@ -237,6 +237,7 @@ pub(crate) mod tests {
             collapsed: 0,
             seconds_per_step: Some(0.1),
             seconds_per_epoch: Some(10.0),
+            details: None,
             order: (method.to_owned(), 0),
         }
     }

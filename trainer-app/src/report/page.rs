@@ -1,11 +1,12 @@
 //! A self-contained HTML page with tables, figures and heat maps.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::Result;
 
 use super::paper::{self, PaperScore};
-use super::{charts, heat_map};
+use super::{charts, heat_map, score_tables};
 use crate::report::ablation::Ablation;
 use crate::sweep::summary::{self, Setting};
 
@@ -41,6 +42,7 @@ pub fn html(name: &str, settings: &[Setting], ablations: &[Ablation]) -> Result<
         let _ = writeln!(page, "<p>Base: {}.</p>", escaped(base));
         page.push_str(&method_table(&settings));
         page.push_str(&compared_with_paper(base, &settings));
+        page.push_str(&score_tables_of(&settings));
         for figure in charts::figures(&settings)? {
             let _ = writeln!(
                 page,
@@ -94,6 +96,24 @@ fn method_table(settings: &[Setting]) -> String {
         );
     }
     table + "</table>\n"
+}
+
+/// The scores of each label, and the confusion matrix, of the best setting of each task.
+fn score_tables_of(settings: &[Setting]) -> String {
+    let mut best: BTreeMap<&str, &Setting> = BTreeMap::new();
+    for setting in summary::best(settings) {
+        let known = best.entry(&setting.task).or_insert(setting);
+        if setting.expected() > known.expected() {
+            *known = setting;
+        }
+    }
+    let with_details = best.into_values().filter_map(|best| Some((best, best.details.as_ref()?)));
+    let tables = with_details.map(|(Setting { task, method, .. }, details)| {
+        let heading = format!("{task}: {method}, validation rows of the best seed");
+        format!("<h3>{}</h3>\n{}", escaped(&heading), score_tables::html(details))
+    });
+    let tables: String = tables.collect();
+    if tables.is_empty() { tables } else { format!("<h2>Scores of each label</h2>\n{tables}") }
 }
 
 /// Tables 1 and 2: adapters and full fine-tuning, ours and the paper's. Since the bases may differ, only the differences
@@ -183,7 +203,7 @@ fn comparison_table(
     Some(table)
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

@@ -10,6 +10,7 @@ use super::entry::{CellEnd, Entry};
 use super::origins::{FinishedCell, Origins};
 use crate::run::RunResult;
 use crate::run_config::RunConfig;
+use crate::task_data::score_details::ScoreDetails;
 
 /// The runs of one setting, which differ only in their seed.
 #[derive(Debug, Clone, Serialize)]
@@ -53,6 +54,9 @@ pub struct Setting {
     pub seconds_per_step: Option<f64>,
     /// Seconds of an epoch with its validation, the mean over seeds.
     pub seconds_per_epoch: Option<f64>,
+    /// What the score of the best seed consists of; unknown for older results.
+    #[serde(skip)]
+    pub details: Option<ScoreDetails>,
     /// Sort key: method and size as a number.
     #[serde(skip)]
     pub order: (String, usize),
@@ -176,6 +180,10 @@ fn setting(group: &[&FinishedCell], origins: &Origins) -> Setting {
         collapsed: group.iter().filter(|cell| cell.is_collapsed).count(),
         seconds_per_step: seconds.get(seconds.len() / 2).copied(),
         seconds_per_epoch: (!epochs.is_empty()).then(|| mean(&epochs)),
+        details: results
+            .iter()
+            .max_by(|a, b| a.score.total_cmp(&b.score))
+            .and_then(|result| result.details.clone()),
         order: match model.method {
             Method::TopLayers(layers) => ("top".to_owned(), layers),
             method if method.has_size() => (method.to_string(), model.size),
