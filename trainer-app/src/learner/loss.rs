@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn balanced_weights_are_those_of_scikit_learn_and_torch() {
-        // compute_class_weight("balanced", classes=[0, 1, 3], y=[0] * 5 + [1] * 2 + [3]): goldens/multi_label.py
+        // compute_class_weight("balanced", classes=[0, 1, 3], y=[0] * 5 + [1] * 2 + [3]): goldens/labels.py
         assert_eq!(class_weights(&[5, 2, 0, 1], 8), [0.533_333_36, 1.333_333_4, 1.0, 2.666_666_7]);
         assert_eq!(positive_weights(&[5, 2, 0, 8], 8), [0.6, 3.0, 1.0, 1.0]);
     }

@@ -19,8 +19,9 @@ pub fn text(details: &ScoreDetails) -> String {
     let mut text = calibration(details).map(|line| format!("  {line}\n")).unwrap_or_default();
     let longest =
         |names: &[String]| names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let names: Vec<String> =
-        details.by_label.iter().map(|score| visible(&score.label).into_owned()).collect();
+    // A name is one field of one line.
+    let in_line = |name: &str| visible(name).replace(['\n', '\t'], " ");
+    let names: Vec<String> = details.by_label.iter().map(|score| in_line(&score.label)).collect();
     let width = longest(&names).max("label".len());
     let has_thresholds = details.by_label.iter().any(|score| score.threshold.is_some());
     let threshold = if has_thresholds { "  threshold" } else { "" };
@@ -153,7 +154,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[2].ends_with("precision  recall     f1  rows  threshold"), "{text}");
         assert!(lines[4].contains("50.0   100.0   66.7     4      0.250"), "{text}");
-        assert_eq!(lines.len(), 9, "{text}");
+        assert_eq!(lines.len(), 10, "{text}");
     }
 
     #[test]
