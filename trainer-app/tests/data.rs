@@ -41,3 +41,32 @@ fn the_questions_of_squad_are_counted() {
         String::from_utf8(run(directory.path(), "data fetch squad --data .").stderr).unwrap();
     assert!(said.contains("squad cannot be downloaded: save train-v1.1.json"), "{said}");
 }
+
+#[test]
+fn tasks_of_entities_are_listed_and_checked_with_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = String::from_utf8(run(directory.path(), "data list").stdout).unwrap();
+    for expected in [
+        ["helpdesk-entities", "529", "103", "105", "11", "f1"],
+        ["wnut17", "3394", "1009", "1287", "13", "f1"],
+    ] {
+        let line =
+            list.lines().find(|line| line.starts_with(&format!("{} ", expected[0]))).unwrap();
+        assert_eq!(line.split_whitespace().collect::<Vec<_>>(), expected);
+    }
+    std::fs::create_dir(directory.path().join("wnut17")).unwrap();
+    let rows = "a\tB-person\nb\tI-person\n\nc\tO\n";
+    std::fs::write(directory.path().join("wnut17/wnut17train.conll"), rows).unwrap();
+    std::fs::write(directory.path().join("wnut17/emerging.dev.conll"), "a\tB-animal\n").unwrap();
+    let lines = run(directory.path(), "data check wnut17 --data .");
+    let lines = String::from_utf8(lines.stdout).unwrap();
+    assert!(lines.contains("WRONG  wnut17/wnut17train.conll: 2 rows, expected 3394"), "{lines}");
+    assert!(
+        lines.contains("emerging.dev.conll line 1: the label `B-animal` is none of"),
+        "{lines}"
+    );
+    assert!(lines.contains("missing wnut17/emerging.test.annotated"), "{lines}");
+    let said = run(directory.path(), "data fetch helpdesk-entities");
+    let said = String::from_utf8(said.stderr).unwrap();
+    assert!(said.contains("helpdesk-entities: included in the program"), "{said}");
+}
