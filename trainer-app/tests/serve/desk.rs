@@ -69,6 +69,15 @@ impl Desk {
         self.says(&format!("bank add tasks.bank {file}"));
     }
 
+    /// Adds a fresh adapter with several labels a text.
+    pub(crate) fn add_sets(&self, task: &str, method: Method) {
+        let base = Base::locate(self.path("base").to_str().unwrap()).unwrap();
+        let identity = BaseIdentity::new(base.name(), base.fingerprint().unwrap());
+        let head = HeadKind::MultiLabel { labels: ["x", "y", "z"].map(str::to_owned).to_vec() };
+        let file = write_adapter_of(self.directory.path(), identity, task, method, head);
+        self.says(&format!("bank add tasks.bank {file}"));
+    }
+
     pub(crate) fn add(&self, task: &str, method: Method, outputs: usize) {
         let file = self.write(task, method, outputs);
         self.says(&format!("bank add tasks.bank {file}"));

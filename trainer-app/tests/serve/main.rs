@@ -66,6 +66,30 @@ fn a_bank_is_made_listed_verified_and_emptied() {
 }
 
 #[test]
+fn one_request_mixes_one_label_several_labels_and_scores() {
+    let desk = Desk::new();
+    desk.add("one", Method::Houlsby, 2);
+    desk.add("score", Method::Lora, 1);
+    desk.add_sets("sets", Method::Pfeiffer);
+    let text = desk.words[3].clone();
+    let server = desk.serve("");
+    let inputs: Vec<Value> = ["one", "sets", "score"]
+        .map(|task| json!({ "task": task, "text": text }))
+        .into_iter()
+        .chain([json!({ "task": "sets", "text": " " })])
+        .collect();
+    let served = server.predicts(&json!(inputs));
+    let kinds: Vec<&Value> = served.iter().map(|prediction| &prediction["kind"]).collect();
+    assert_eq!(kinds, ["classification", "multi-label", "regression", "multi-label"]);
+    for (task, served) in ["one", "sets", "score"].into_iter().zip(&served) {
+        let predicted = desk.predicts(task, &text);
+        check_same(served, &predicted);
+        assert_eq!(served["labels"], predicted["labels"]);
+    }
+    assert!(served[1]["labels"].is_array() && served[3]["labels"].is_null(), "{served:?}");
+}
+
+#[test]
 fn a_program_that_is_killed_while_it_adds_leaves_a_bank() {
     let desk = Desk::new();
     desk.add("one", Method::Houlsby, 2);
