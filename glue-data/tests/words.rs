@@ -1,6 +1,5 @@
 //! The tokens of words against transformers' (`is_split_into_words=True`), for a small tokenizer of every class
 //! (`goldens/words.py`).
-#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::path::Path;
 
