@@ -3,9 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_adapters::interchange::{adapter_hub, merged, peft, read_tensors};
-use burn_adapters::{AdaptedBert, HeadKind, Targets, token_classification_loss};
+use burn_adapters::{
+    AdaptedBert, HeadKind, Method, Targets, TaskAdapterConfig, token_classification_loss,
+};
 use burn_bert::{BertConfig, BertInput, Encoder};
 use serde_json::{Value, json};
 
@@ -152,4 +154,26 @@ fn a_merged_model_is_the_class_for_token_classification() {
         let expected = masked(name, model.bert.forward_with(&texts(name), &model.task));
         assert!(max_abs_difference(&found, &expected) <= TOLERANCE, "{name}");
     }
+}
+
+#[test]
+fn the_tags_of_a_batch_train_a_head_of_words() {
+    let device = Device::flex().autodiff();
+    let bert = burn_bert::load(&base_directory("bert"), &device).unwrap();
+    let head = HeadKind::TokenClassification { labels: labels() };
+    let config = TaskAdapterConfig::new(Method::Pfeiffer.plan(4), head);
+    let task = config.init(&bert).unwrap();
+    let model = AdaptedBert::new(bert, task).unwrap();
+    let input = input(&read(base_directory("bert").join("outputs.safetensors")), "", &device);
+    let [batch, sequence] = input.input_ids.dims();
+    let tags = Tensor::<2, Int>::full([batch, sequence], Targets::IGNORED, &device);
+    let tags = tags.slice_fill([0..1, 1..3], 2);
+    let hidden = model.bert.forward_with(&input, &model.task);
+    let output = model.head_output(hidden, &input.attention_mask, Some(&Targets::Tags(tags)));
+    let loss: f32 = output.loss.clone().into_scalar();
+    assert!(loss > 0.0 && loss.is_finite(), "{loss}");
+    assert_eq!(output.logits.dims(), [batch, LABELS.len() * sequence]);
+    let gradients = output.loss.backward();
+    let bias = model.task.head.linear.bias.as_ref().unwrap().val().grad(&gradients).unwrap();
+    assert!(bias.abs().sum().into_scalar::<f32>() > 0.0);
 }
