@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::columns::TagColumns;
+use super::conll::conll_word;
 use super::entities::UnknownPrefix;
 use super::error::TaggingError;
 use super::rows::bioes_letters;
@@ -15,7 +16,7 @@ use crate::error::DataError;
 /// In the strict mode, the scheme is the one of the reference file.
 ///
 /// # Errors
-/// If the files have different words, which the error names with their lines; and in the strict mode, if a scheme is not
+/// If the files have different words, as [`conll_word`] writes them, which the error names with their lines; and in the strict mode, if a scheme is not
 /// recognized or a predicted tag is not of it.
 pub fn score(
     gold: &TagFile,
@@ -27,11 +28,11 @@ pub fn score(
     for text in 0..gold.len().max(predicted.len()) {
         check_words(gold, predicted, text)?;
         let [tags, found] = [gold, predicted].map(|file| bioes_letters(&file.tags(text)));
-        counts.add(&tags, &found).map_err(|source| {
+        counts.add(&tags, &found).map_err(|reason| {
             // The tags of the reference are of its own scheme.
-            let UnknownPrefix { word, .. } = source;
+            let UnknownPrefix { word, .. } = reason;
             let line = predicted.line(text, word);
-            TaggingError::Prefix { path: predicted.path().to_owned(), line, source }
+            TaggingError::Prefix { path: predicted.path().to_owned(), line, reason }
         })?;
     }
     Ok(counts.scores())
@@ -64,7 +65,7 @@ fn check_words(gold: &TagFile, predicted: &TagFile, text: usize) -> Result<(), D
     let (n_gold, n_predicted) = (words(gold), words(predicted));
     let word_of = |file: &TagFile, word: usize| {
         let words = file.texts.get(text)?.words.get(word)?;
-        Some(file.texts[text].text[words.clone()].to_owned())
+        Some(conll_word(&file.texts[text].text[words.clone()]).into_owned())
     };
     let different =
         (0..n_gold.max(n_predicted)).find(|word| word_of(gold, *word) != word_of(predicted, *word));
@@ -118,6 +119,14 @@ mod tests {
         assert_eq!((scores.support, scores.by_type[0].correct), (2, 2));
         let scores = compared("a U-x\nb U-x\n", "a B-x\nb B-x\n", false).unwrap();
         assert_eq!((scores.support, scores.by_type[0].correct), (2, 2));
+    }
+
+    #[test]
+    fn words_without_a_column_are_compared_as_they_are_written() {
+        let gold = r#"{"tokens": ["a\tb", "\n"], "tags": ["B-x", "O"]}"#;
+        let gold = file("gold.jsonl", gold);
+        let scores = score(&gold, &file("found.conll", "a b\tB-x\n_\tO\n"), false).unwrap();
+        assert!((scores.micro.f1 - 1.0).abs() < 1e-12);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! The comment `# global.columns = …` of CoNLL-U Plus names the columns; in such a file, ranges of words (`1-2`) and
 //! empty nodes (`1.1`) are skipped. If columns are named and there is no such comment, the first row has the names.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use super::columns::TagColumns;
@@ -74,6 +75,20 @@ pub(super) fn parse(
         rejected,
         misaligned,
     })
+}
+
+/// A word as a column of a line: tabs, line breaks and other control characters are spaces, and a word in which nothing
+/// is visible is `_`.
+pub fn conll_word(word: &str) -> Cow<'_, str> {
+    let is_separator =
+        |character: char| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
+    if word.chars().all(|character| character.is_whitespace() || is_separator(character)) {
+        Cow::Borrowed("_")
+    } else if word.contains(is_separator) {
+        Cow::Owned(word.replace(is_separator, " "))
+    } else {
+        Cow::Borrowed(word)
+    }
 }
 
 /// The lines of a text, counted from 1; they end with `\n`, `\r\n` or `\r`.
@@ -310,6 +325,22 @@ mod tests {
         check("# a b c\n#NFL O\n# O\n# text = a O\nb O\n", &["2:#NFL/O 3:#/O 5:b/O"]);
         check("#a O\n#b O\n", &["1:#a/O 2:#b/O"]);
         check_refused("a O\n#b O X\n", "line 2: 3 columns, expected 2 as in line 1");
+    }
+
+    #[test]
+    fn every_word_has_a_form_that_is_one_column() {
+        for (word, form) in [
+            ("a b", "a b"),
+            ("\\", "\\"),
+            ("a\tb\u{2028}c", "a b c"),
+            ("c\r\nd", "c  d"),
+            ("", "_"),
+            ("\n", "_"),
+            ("\u{3000}", "_"),
+        ] {
+            assert_eq!(conll_word(word), form, "{word:?}");
+            check(&format!("{form}\tO\n"), &[&format!("1:{form}/O")]);
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ use std::ops::Range;
 pub use baseline::{majority_tags, word_tags};
 pub use columns::{TagColumns, is_conll};
 pub use comparison::{read_both, score};
+pub use conll::conll_word;
 pub use entities::{Entity, UnknownPrefix, entities, strict_entities};
 pub use error::{SpanFault, TaggingError};
 pub use hold_out::hold_out;

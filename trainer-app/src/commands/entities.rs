@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use burn_adapters::file::native::TextInput;
-use glue_data::tagging::{self, TagColumns, TaggedText, is_conll};
+use glue_data::tagging::{self, TagColumns, TaggedText, conll_word, is_conll};
 use serde_json::json;
 
 use crate::cli::PredictArgs;
@@ -164,7 +164,7 @@ fn predict(
 fn conll(text: &TaggedText, tags: &[Option<WordTag>], labels: &[String]) -> String {
     let mut lines = String::new();
     for (word, tag) in text.words.iter().zip(names(tags, labels)) {
-        lines += &format!("{}\t{tag}\n", &text.text[word.clone()]);
+        lines += &format!("{}\t{tag}\n", conll_word(&text.text[word.clone()]));
     }
     lines.push('\n');
     lines

@@ -8,7 +8,7 @@ use glue_data::argmax;
 use glue_data::calibration::softmax;
 use glue_data::tagging::{
     EntityCounts, EntityF1, EntityScores, Mode, OUTSIDE, TaggedText, UnknownPrefix, WordWindows,
-    entities, parse_tag, words,
+    conll_word, entities, parse_tag, words,
 };
 use glue_data::tasks::entities::METRICS;
 use serde_json::{Map, Value, json};
@@ -212,7 +212,8 @@ impl Evaluator for EntityEvaluator {
             let predicted = names(&predicted, &self.labels);
             let gold = text.tags.iter().flatten().map(|tag| self.labels[*tag].as_str());
             for ((word, gold), predicted) in text.words.iter().zip(gold).zip(predicted) {
-                lines += &format!("{}\t{gold}\t{predicted}\n", &text.text[word.clone()]);
+                let word = conll_word(&text.text[word.clone()]);
+                lines += &format!("{word}\t{gold}\t{predicted}\n");
             }
             lines.push('\n');
         }
