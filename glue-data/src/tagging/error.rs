@@ -140,22 +140,22 @@ pub enum TaggingError {
         tag: String,
     },
     /// The tags are of no scheme.
-    #[error("{path}: {source}")]
+    #[error("{path}: {reason}")]
     Scheme {
         /// The file.
         path: PathBuf,
         /// The reason.
-        source: UnknownScheme,
+        reason: UnknownScheme,
     },
     /// A predicted tag is not of the scheme of the reference.
-    #[error("{path} line {line}: {source}")]
+    #[error("{path} line {line}: {reason}")]
     Prefix {
         /// The file.
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
         /// The tag and the scheme.
-        source: UnknownPrefix,
+        reason: UnknownPrefix,
     },
     /// A file of predictions has other words than the reference.
     #[error("{path} line {line}: {found}, expected {expected} as in {gold} line {gold_line}")]
@@ -189,7 +189,7 @@ pub enum TaggingError {
     },
     /// A file of predictions has no tags to compare with.
     #[error(
-        "{path} line {line}: expected a word, its tag and its predicted tag in three or more columns; or name the file with          the tags with --gold"
+        "{path} line {line}: expected a word, its tag and its predicted tag in three or more columns; or name the file with the tags with --gold"
     )]
     NoGold {
         /// The file.
@@ -199,7 +199,7 @@ pub enum TaggingError {
     },
     /// There is nothing to learn or to score.
     #[error(
-        "{path} lines {first} to {last}: no word is in an entity; check the columns of the file, or name them"
+        "{path}: no word from line {first} to line {last} is in an entity; check the columns of the file, or name them"
     )]
     NoEntities {
         /// The file.

@@ -230,7 +230,7 @@ impl TagFile {
     pub fn scheme(&self) -> Result<Scheme, DataError> {
         let tags = self.parsed_tags();
         Scheme::recognize(tags.iter().map(Vec::as_slice))
-            .map_err(|source| TaggingError::Scheme { path: self.path.clone(), source }.into())
+            .map_err(|reason| TaggingError::Scheme { path: self.path.clone(), reason }.into())
     }
 
     /// The prefix and the type of the tags of every text.

@@ -237,7 +237,7 @@ fn list(path: &Path, as_json: bool) -> Result<()> {
         });
         let share = 100.0 * share;
         outln!(
-            "{task:<20} {method:<16} {head:<10} {score:<18} {bytes:>10} bytes  {share:>6.2} % of base",
+            "{task:<20} {method:<16} {head:<18} {score:<18} {bytes:>10} bytes  {share:>6.2} % of base",
             method = metadata.method
         );
     }

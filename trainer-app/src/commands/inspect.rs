@@ -78,8 +78,15 @@ pub fn adapter(path: &Path, as_json: bool) -> Result<()> {
     if !header.config.fused.is_empty() {
         outln!("fuses     {} adapters, included in the file", header.config.fused.len());
     }
-    outln!("pooling   {}", header.config.pooling.name());
-    outln!("length    {} tokens at most", metadata.max_length);
+    if head.reads_tokens() {
+        outln!(
+            "length    {} tokens at most; longer texts are read in windows",
+            metadata.max_length
+        );
+    } else {
+        outln!("pooling   {}", header.config.pooling.name());
+        outln!("length    {} tokens at most; longer texts are cut", metadata.max_length);
+    }
     outln!(
         "base      {} ({} layers, {} wide)",
         metadata.base.name,

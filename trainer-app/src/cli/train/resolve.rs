@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use burn_adapters::{Activation, Method};
 use glue_data::tagging::is_conll;
-use glue_data::{tabular, tasks};
+use glue_data::{DataError, TableError, tabular, tasks};
 
 use super::args::{TaskArgs, TrainArgs};
 use crate::exit::UsageError;
@@ -353,7 +353,13 @@ fn own_task(args: &TaskArgs) -> Result<Option<TaskConfig>> {
         let missing = [("--text COL", args.text.is_some()), ("--label COL", has_label)];
         let missing: Vec<&str> =
             missing.iter().filter(|(_, given)| !given).map(|(flag, _)| *flag).collect();
-        let columns = tabular::column_names(train)?.join(", ");
+        let columns = tabular::column_names(train).map_err(|error| match error {
+            DataError::Table(TableError::Format { .. }) => UsageError::new(format!(
+                "{error} with --text COL and --label COL, or words with tags, which --tags COL or --entities KEY name"
+            )),
+            other => other.into(),
+        })?;
+        let columns = columns.join(", ");
         bail!(
             "--train needs {} too (or, for words with tags, --tags COL or --entities KEY); the columns of {} are {columns}",
             missing.join(" and "),
