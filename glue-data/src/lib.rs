@@ -35,7 +35,7 @@ pub use batch::{Batch, PadToLongest};
 pub use error::{DataError, LabelError, PublishedError, SquadError, TableError, TextError};
 pub use label_columns::LabelColumns;
 pub use lines::Lines;
-pub use listed::listed;
+pub use listed::{counted, listed};
 pub use predictions::{LabelPairs, check_prediction_count, read_predictions, submission};
 pub use published_task::{PublishedFile, PublishedTask, RowCounts};
 pub use rows::{Example, Row, Split};

@@ -13,6 +13,11 @@ pub fn listed<T: AsRef<str>>(names: &[T]) -> String {
     first.join(", ")
 }
 
+/// A number of things in words: `1 text`, `2 texts`.
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// A text that ends with `…` where it is cut.
 pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
@@ -24,6 +29,12 @@ pub(crate) fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_counted_in_the_singular() {
+        let texts = [0, 1, 2].map(|count| counted(count, "text", "texts"));
+        assert_eq!(texts, ["0 texts", "1 text", "2 texts"]);
+    }
 
     #[test]
     fn a_list_of_any_length_fits_into_a_message() {

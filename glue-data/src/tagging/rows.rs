@@ -12,7 +12,7 @@ use super::tag_file::{self, TagFile};
 use crate::error::{DataError, LabelError};
 use crate::label_forms;
 use crate::lines::Lines;
-use crate::listed::{listed, shortened};
+use crate::listed::{counted, listed, shortened};
 
 /// The texts of a file with tags in the scheme BIO.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,22 +62,22 @@ impl fmt::Display for TagNote {
         match self {
             Self::Illegal { path, scheme, lines } => write!(
                 formatter,
-                "{}: {} tags are not legal in {} after the tag before them, and are read as seqeval does: {lines}",
+                "{}: {} not legal in {} after the tag before, and read as seqeval does: {lines}",
                 path.display(),
-                lines.count(),
+                counted(lines.count(), "tag is", "tags are"),
                 scheme.name()
             ),
             Self::Misaligned { path, lines } => write!(
                 formatter,
-                "{}: {} spans begin or end inside of a word and are left out: {lines}",
+                "{}: {} inside of a word and left out: {lines}",
                 path.display(),
-                lines.count()
+                counted(lines.count(), "span begins or ends", "spans begin or end")
             ),
             Self::Rejected { path, lines } => write!(
                 formatter,
-                "{}: {} texts are left out, whose annotation was not accepted: {lines}",
+                "{}: {} left out, whose annotation was not accepted: {lines}",
                 path.display(),
-                lines.count()
+                counted(lines.count(), "text is", "texts are")
             ),
         }
     }
@@ -259,7 +259,7 @@ mod tests {
         let [note] = rows.notes.as_slice() else { panic!("{:?}", rows.notes) };
         assert_eq!(
             note.to_string(),
-            "a.conll: 2 tags are not legal in BIO after the tag before them, and are read as seqeval does: lines 3, 6"
+            "a.conll: 2 tags are not legal in BIO after the tag before, and read as seqeval does: lines 3, 6"
         );
         let labels = rows.labels().unwrap();
         let texts = rows.with_labels(&labels).unwrap();
@@ -271,8 +271,8 @@ mod tests {
     #[test]
     fn labels_that_cannot_be_used_are_refused_with_their_lines() {
         let empty = rows("a O\n\nb O\n").unwrap().labels().unwrap_err().to_string();
-        let sentence = "no word is in an entity; check the columns of the file, or name them";
-        assert_eq!(empty, format!("a.conll lines 1 to 3: {sentence}"));
+        let sentence = "no word from line 1 to line 3 is in an entity; check the columns of the file, or name them";
+        assert_eq!(empty, format!("a.conll: {sentence}"));
         let alike = rows("a B-per\nb B-Per\n").unwrap().labels().unwrap_err().to_string();
         assert!(alike.contains("differ in upper and lower case alone"), "{alike}");
         let labels = rows("a B-x\n").unwrap().labels().unwrap();

@@ -5,7 +5,9 @@ use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
 use burn_bert::{BertConfig, BertInput};
 use glue_data::batching::training_batches;
-use glue_data::{Batch, Example, PadToLongest, TextEncoder, TokenizedDataset, derive_seed};
+use glue_data::{
+    Batch, Example, PadToLongest, TextEncoder, TokenizedDataset, counted, derive_seed,
+};
 
 use crate::system::devices;
 
@@ -56,7 +58,8 @@ pub fn report_truncation(cut: usize, texts: usize, max_length: usize) {
 pub fn window_note(cut: usize, max_length: usize) -> Option<String> {
     (cut > 0).then(|| {
         format!(
-            "note: {cut} texts are longer than {max_length} tokens and are read in windows that overlap"
+            "note: {} longer than {max_length} tokens and read in windows that overlap",
+            counted(cut, "text is", "texts are")
         )
     })
 }

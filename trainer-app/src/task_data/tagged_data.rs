@@ -11,7 +11,7 @@ use glue_data::tagging::{
     Mode, TagColumns, TaggedRows, TaggedText, WordWindows, hold_out, majority_tags, word_tags,
 };
 use glue_data::tasks::entities;
-use glue_data::{Split, TaskKind, TextEncoder};
+use glue_data::{Split, TaskKind, TextEncoder, counted};
 
 use super::data_set::{Baselines, PreparedData, PreparedSplit, TaskData};
 use super::evaluator::Evaluator;
@@ -124,10 +124,10 @@ impl TaskData for TaggedData {
         let types: BTreeSet<&str> = types.collect();
         let notes: String = self.notes.iter().map(|note| format!("\nnote: {note}")).collect();
         format!(
-            "task {}: texts {}; {} types of entities, metric {}{notes}",
+            "task {}: texts {}; {}, metric {}{notes}",
             self.name,
             splits.join(", "),
-            types.len(),
+            counted(types.len(), "type of entities", "types of entities"),
             entities::METRICS[0]
         )
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use burn_adapters::file::native::TextInput;
 use burn_bert::BertConfig;
 use glue_data::tasks::custom::CustomFiles;
-use glue_data::{Example, Label, Split, Task, TaskKind, TextEncoder, baseline, tasks};
+use glue_data::{Example, Label, Split, Task, TaskKind, TextEncoder, baseline, counted, tasks};
 
 use super::data_set::{Baselines, PreparedData, PreparedSplit, TaskData};
 use super::{evaluator, fingerprint, rows};
@@ -118,7 +118,9 @@ impl TaskData for TextData {
     fn describe(&self) -> String {
         let kind = match &self.task.kind {
             TaskKind::Classification { labels } => format!("{} classes", labels.len()),
-            TaskKind::MultiLabel { labels } => format!("any of {} labels a row", labels.len()),
+            TaskKind::MultiLabel { labels } => {
+                format!("any of {} a row", counted(labels.len(), "label", "labels"))
+            }
             _ => "a score".to_owned(),
         };
         let mut splits =

@@ -78,6 +78,23 @@ fn entities_are_learned_scored_and_found() {
 
     let told = desk.says(&format!("adapter inspect {adapter}"));
     assert!(told.contains("labels    B-person, B-place, I-person, I-place, O"), "{told}");
+    assert!(
+        told.contains("length    16 tokens at most; longer texts are read in windows"),
+        "{told}"
+    );
+    assert!(!told.contains("pooling"), "{told}");
+
+    // Words that no column can hold are scored in the form that they were written in.
+    let odd = format!("{{\"tokens\": [\"{}\", \"a\\tb\", \"c\\nd\", \"\\n\"], ", words[0]);
+    let odd = odd + "\"tags\": [\"B-person\", \"O\", \"O\", \"O\"]}\n";
+    std::fs::write(desk.path("odd.jsonl"), odd).unwrap();
+    let tags = "--input odd.jsonl --tokens tokens --base base --device cpu";
+    let conll = desk.says(&format!("predict {adapter} {tags}"));
+    let lines: Vec<&str> = conll.lines().map(|line| line.split('\t').next().unwrap()).collect();
+    assert_eq!(lines, [words[0].as_str(), "a b", "c d", "_", ""], "{conll}");
+    std::fs::write(desk.path("odd.conll"), conll).unwrap();
+    let told = desk.says("score --gold odd.jsonl --predictions odd.conll");
+    assert!(told.starts_with("1 text, 4 words, 1 entity; mode default"), "{told}");
 }
 
 #[test]
@@ -115,6 +132,12 @@ fn flags_and_files_of_another_kind_of_task_are_refused() {
     std::fs::write(desk.path("wrong.conll"), "a\tB-x\n\nb\tI-z\n").unwrap();
     let said = desk.refuses(&format!("{TRAIN} --validation wrong.conll"));
     assert!(said.contains("wrong.conll line 1: the label `B-x` is none of"), "{said}");
+    std::fs::write(desk.path("mixed.conll"), "a\tB-x\nb\tL-x\nc\tE-x\n").unwrap();
+    let said = desk.refuses("train --train mixed.conll --base base");
+    assert_eq!(said.matches("which no scheme has together").count(), 1, "{said}");
+    std::fs::write(desk.path("studio.json"), "[]").unwrap();
+    let said = desk.refuses_usage("train --train studio.json --base base");
+    assert!(said.contains("or words with tags, which --tags COL or --entities KEY name"), "{said}");
     assert!(!desk.path("runs").exists());
 
     let texts = desk.says(&crate::desk::TRAIN.replace("--epochs 3", "--epochs 1"));

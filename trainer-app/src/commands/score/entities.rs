@@ -1,6 +1,7 @@
 //! Scores of tags of words, and of spans.
 
 use anyhow::Result;
+use glue_data::counted;
 use glue_data::tagging::{self, EntityF1, EntityScores, TagFile};
 use serde_json::{Value, json};
 
@@ -41,7 +42,12 @@ fn read(args: &ScoreArgs) -> Result<[TagFile; 2]> {
 /// Prints the scores as seqeval's report, in percent.
 fn print(scores: &EntityScores, texts: usize, mode: &str) {
     let EntityScores { words, support, .. } = scores;
-    outln!("{texts} texts, {words} words, {support} entities; mode {mode}");
+    outln!(
+        "{}, {}, {}; mode {mode}",
+        counted(texts, "text", "texts"),
+        counted(*words, "word", "words"),
+        counted(*support, "entity", "entities")
+    );
     let width = scores.by_type.iter().map(|of| of.label.chars().count()).max().unwrap_or(0).max(12);
     outln!("  {:<width$} {:>9} {:>9} {:>9} {:>9}", "", "precision", "recall", "f1", "support");
     let line = |name: &str, of: EntityF1, support: usize| {
