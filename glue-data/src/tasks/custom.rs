@@ -68,6 +68,7 @@ impl CustomFiles {
             _ => None,
         };
         let mut notes: Vec<Note> = note.into_iter().collect();
+        notes.extend(notes::no_separator(&self.train, &self.labels, &rows));
         let mut examples = |rows: Vec<LabeledRow>, path: &Path| {
             let rows = columns.parse(rows, path, &kind)?;
             notes.extend(notes::blank_texts(path, &rows));
@@ -229,6 +230,23 @@ mod tests {
         let notes = notes("body,team\na,2.5\nb,2.5\nc,2.50\n");
         let [note] = notes.as_slice() else { panic!("{notes:?}") };
         assert!(note.to_string().contains("every row has the score 2.5"), "{note}");
+    }
+
+    #[test]
+    fn a_separator_that_no_row_has_is_noted() {
+        let directory = tempfile::tempdir().unwrap();
+        let notes = |separator: &str| {
+            let (column, separator) = ("team".to_owned(), separator.to_owned());
+            let labels = LabelColumns::Separated { column, separator };
+            let content = "body,team\na,x;y\nb,y\nc,x;y\nd,\n";
+            let files = CustomFiles { labels, ..files(directory.path(), "a.csv", content) };
+            files.read(1).unwrap().notes
+        };
+        assert_eq!(notes(";"), []);
+        let notes = notes("|");
+        let [note] = notes.as_slice() else { panic!("{notes:?}") };
+        let sentence = "a.csv: no field of the column `team` has the separator `|`, so that no row has more than one label";
+        assert!(note.to_string().ends_with(sentence), "{note}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::label_columns::{LabelColumns, LabeledRow};
 use crate::lines::Lines;
 use crate::rows::Example;
 use crate::task_kind::Label;
@@ -29,6 +30,15 @@ pub enum Note {
         /// The score.
         score: String,
     },
+    /// No row has the separator of several labels.
+    NoSeparator {
+        /// The training rows.
+        path: PathBuf,
+        /// The column of the labels.
+        column: String,
+        /// The separator.
+        separator: String,
+    },
     /// Some texts are blank.
     BlankTexts {
         /// The file.
@@ -54,6 +64,12 @@ impl fmt::Display for Note {
                 "{}: every row has the score {score}, so that nothing can be learned or correlated with it",
                 path.display()
             ),
+            Self::NoSeparator { path, column, separator } => write!(
+                formatter,
+                "{}: no field of the column `{column}` has the separator `{separator}`, so that no row has more than one \
+                 label",
+                path.display()
+            ),
             Self::BlankTexts { path, rows, lines } => write!(
                 formatter,
                 "{}: {} of {rows} texts are blank: {lines}",
@@ -74,6 +90,21 @@ pub(super) fn look_like_scores(path: &Path, classes: &[String], rows: usize) -> 
         path: path.to_owned(),
         classes: classes.len(),
         rows,
+    })
+}
+
+/// A note if no row has several labels, although they have a separator.
+pub(super) fn no_separator(
+    path: &Path,
+    labels: &LabelColumns,
+    rows: &[LabeledRow],
+) -> Option<Note> {
+    let LabelColumns::Separated { column, separator } = labels else { return None };
+    let is_absent = rows.iter().all(|row| row.label.names().len() < 2);
+    is_absent.then(|| Note::NoSeparator {
+        path: path.to_owned(),
+        column: column.clone(),
+        separator: separator.clone(),
     })
 }
 
