@@ -36,7 +36,7 @@ pub(crate) fn read_with_list(
         let (line, object) = object?;
         let listed = match object.0.get(list) {
             Some(Value::Array(items)) => {
-                let items = items.iter().map(|item| scalar(path, line, list, item));
+                let items = items.iter().map(|item| label_in_list(path, line, list, item));
                 Ok(items.collect::<Result<_, _>>()?)
             }
             _ => Err(field(path, line, &object, list)?),
@@ -171,6 +171,18 @@ fn field(path: &Path, line: usize, object: &Object, key: &str) -> Result<String,
         }
         .into()),
     }
+}
+
+/// A label in the list of those of a text.
+fn label_in_list(path: &Path, line: usize, key: &str, value: &Value) -> Result<String, DataError> {
+    if value.is_array() || value.is_object() {
+        let reason = format!(
+            "`{key}` contains {}, expected labels; spans of characters are read with --entities {key}",
+            kind(value)
+        );
+        return Err(TableError::JsonLine { path: path.to_owned(), line, reason }.into());
+    }
+    scalar(path, line, key, value)
 }
 
 /// A text, a number or a truth value; `key` is where it is.

@@ -66,7 +66,13 @@ pub fn average(args: &AverageArgs) -> Result<()> {
     let model = average_weights(&models)?;
     let metadata = mean.context("there is no adapter to average")?;
     if has_calibration {
-        warn(&["the mean has no thresholds and no temperature: those of the adapters were chosen for each of them".to_owned()]);
+        let (chosen, default) = match metadata.head {
+            HeadKind::MultiLabel { .. } => ("thresholds", "0.5"),
+            _ => ("temperatures", "1"),
+        };
+        warn(&[format!(
+            "the {chosen} of the adapters were chosen for each of them and are left out: those of the mean are {default}"
+        )]);
     }
     let calibration = Calibration::default();
     write(&args.out, &model, &AdapterMetadata { score: None, calibration, base, ..metadata })

@@ -138,6 +138,14 @@ fn flags_and_files_of_another_kind_of_task_are_refused() {
     std::fs::write(desk.path("studio.json"), "[]").unwrap();
     let said = desk.refuses_usage("train --train studio.json --base base");
     assert!(said.contains("or words with tags, which --tags COL or --entities KEY name"), "{said}");
+    std::fs::write(desk.path("spans.jsonl"), "{\"text\": \"a b\", \"label\": [[0, 1, \"x\"]]}\n")
+        .unwrap();
+    let said = desk.refuses("train --train spans.jsonl --text text --label label --base base");
+    assert!(
+        said.contains("spans.jsonl line 1: `label` contains a list, expected labels"),
+        "{said}"
+    );
+    assert!(said.contains("--entities label"), "{said}");
     assert!(!desk.path("runs").exists());
 
     let texts = desk.says(&crate::desk::TRAIN.replace("--epochs 3", "--epochs 1"));
