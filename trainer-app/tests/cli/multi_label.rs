@@ -136,7 +136,7 @@ fn tuned_thresholds_and_weights_are_kept_with_the_adapter() {
     let output = desk
         .run("adapter average runs/sets/tuned runs/sets/plain --base base --out mean.safetensors");
     assert!(output.status.success());
-    assert!(String::from_utf8(output.stderr).unwrap().contains("the mean has no thresholds"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("those of the mean are 0.5"));
     let weighted = desk.says(&format!("{train} --positive-weight balanced --name weighted"));
     let loss = |name: &str| {
         let lines = std::fs::read_to_string(desk.path(&format!("runs/sets/{name}/metrics.jsonl")));
@@ -224,7 +224,7 @@ fn what_is_wrong_with_several_labels_is_said_with_its_line() {
         "a.jsonl line 2: `tags` is no list, but a list in line 1",
     );
     let nested = "{\"body\":\"a\",\"tags\":[[\"x\"]]}\n";
-    check("a.jsonl", nested, "--label tags", "a.jsonl line 1: `tags` is a list, expected a text");
+    check("a.jsonl", nested, "--label tags", "a.jsonl line 1: `tags` contains a list");
     let row = "{\"body\":\"a\",\"tags\":[\"x\"]}\n";
     let lists = row.repeat(3);
     check(
