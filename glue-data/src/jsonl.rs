@@ -163,13 +163,7 @@ fn in_line(error: &serde_json::Error) -> String {
 fn field(path: &Path, line: usize, object: &Object, key: &str) -> Result<String, DataError> {
     match object.0.get(key) {
         Some(value) => scalar(path, line, key, value),
-        None => Err(TableError::MissingKey {
-            path: path.to_owned(),
-            line,
-            key: key.to_owned(),
-            found: object.keys(),
-        }
-        .into()),
+        None => Err(missing_key(path, line, object, key)),
     }
 }
 
@@ -202,11 +196,21 @@ fn scalar(path: &Path, line: usize, key: &str, value: &Value) -> Result<String, 
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+/// The error for a key that an object does not have.
+pub(crate) fn missing_key(path: &Path, line: usize, object: &Object, key: &str) -> DataError {
+    let path = path.to_owned();
+    TableError::MissingKey { path, line, key: key.to_owned(), found: object.keys() }.into()
+}
+
+/// What a value of JSON is, in words.
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
-        _ => "null",
     }
 }
 

@@ -106,7 +106,9 @@ pub(crate) fn read_delimited(
 ) -> Result<Vec<Row>, DataError> {
     let mut records = Records::new(path, text, how);
     let header = header(path, &mut records)?;
-    let indices = columns.iter().map(|column| column_index(path, &header.fields, column, how));
+    let indices = columns.iter().map(|column| {
+        column_index(path, &header.fields, column, || closest_column(&header.fields, column, how))
+    });
     let indices = indices.collect::<Result<Vec<_>, _>>()?;
     let rows = records.map(|record| {
         let Record { line, fields } = record?;
@@ -129,14 +131,14 @@ fn header<'a>(path: &Path, records: &mut Records<'a>) -> Result<Record<'a>, Data
     records.next().unwrap_or_else(|| Err(TableError::NoHeader { path: path.to_owned() }.into()))
 }
 
-/// The index of a column that occurs once.
-fn column_index(
+/// The index of a column that occurs once; `hint` is for a column that is not there.
+pub(crate) fn column_index<T: AsRef<str>>(
     path: &Path,
-    header: &[Cow<str>],
+    header: &[T],
     column: &str,
-    how: Delimited,
+    hint: impl Fn() -> String,
 ) -> Result<usize, DataError> {
-    let mut indices = (0..header.len()).filter(|index| header[*index] == column);
+    let mut indices = (0..header.len()).filter(|index| header[*index].as_ref() == column);
     match (indices.next(), indices.next()) {
         (Some(index), None) => Ok(index),
         (Some(first), Some(second)) => Err(TableError::ColumnTwice {
@@ -150,7 +152,7 @@ fn column_index(
             path: path.to_owned(),
             column: column.to_owned(),
             found: listed(header),
-            hint: closest_column(header, column, how),
+            hint: hint(),
         }
         .into()),
     }

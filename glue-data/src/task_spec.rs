@@ -3,9 +3,11 @@
 //! The table itself is in [`tasks`](crate::tasks).
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use crate::error::{DataError, PublishedError};
+use crate::error::DataError;
 use crate::metric::Metric;
+use crate::published_task::{PublishedFile, PublishedTask, RowCounts, Source};
 use crate::rows::{Example, Split};
 use crate::task::Task;
 use crate::task_kind::{Label, TaskKind};
@@ -88,31 +90,6 @@ pub enum Layout {
     },
 }
 
-/// Where the files of a task are published.
-#[derive(Debug, Clone, Copy)]
-pub enum Source {
-    /// A zip archive that contains the task's folder.
-    Zip {
-        /// The URL.
-        url: &'static str,
-    },
-    /// A zip archive of files that belong into the task's folder.
-    ZipOfFiles {
-        /// The URL.
-        url: &'static str,
-    },
-    /// The files themselves, each for itself.
-    Files {
-        /// The URL of the directory in which they are, without a `/` at its end.
-        url: &'static str,
-    },
-    /// Not available as files that can be used as they are.
-    ByHand {
-        /// Instructions for the user.
-        how: &'static str,
-    },
-}
-
 impl Part {
     /// A note if a file of a task has another number of rows than the published one.
     pub fn row_count_note(&self, spec: &TaskSpec, found: usize) -> Option<String> {
@@ -168,18 +145,8 @@ impl TaskSpec {
     /// # Errors
     /// If the task does not have the split.
     pub fn part(&self, split: Split) -> Result<&'static Part, DataError> {
-        self.parts.iter().find(|part| part.split == split).ok_or_else(|| {
-            DataError::from(PublishedError::NoSplit {
-                task: self.name.to_owned(),
-                split: split.name().to_owned(),
-                known: self
-                    .parts
-                    .iter()
-                    .map(|part| part.split.name())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            })
-        })
+        let part = self.parts.iter().find(|part| part.split == split);
+        part.ok_or_else(|| self.no_split(split))
     }
 
     /// Whether the task has a split.
@@ -199,5 +166,47 @@ impl TaskSpec {
             self.classes.get(class).map_or_else(|| class.to_string(), |name| (*name).to_owned())
         };
         counts.into_iter().map(|(class, count)| (name(class), count)).collect()
+    }
+}
+
+impl PublishedTask for TaskSpec {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn title(&self) -> &'static str {
+        self.title
+    }
+
+    fn directory(&self) -> &'static str {
+        self.directory
+    }
+
+    fn source(&self) -> Option<Source> {
+        self.source
+    }
+
+    fn metrics(&self) -> Vec<&'static str> {
+        self.metrics.iter().map(|metric| metric.name()).collect()
+    }
+
+    fn labels(&self) -> Vec<String> {
+        self.classes.iter().map(ToString::to_string).collect()
+    }
+
+    fn n_labels(&self) -> usize {
+        self.n_classes()
+    }
+
+    fn files(&self) -> Vec<PublishedFile> {
+        let parts = self.parts.iter();
+        parts
+            .map(|part| PublishedFile { split: part.split, file: part.file, rows: part.rows })
+            .collect()
+    }
+
+    fn count(&self, data: Option<&Path>, split: Split) -> Result<RowCounts, DataError> {
+        let rows = self.read(data, split)?;
+        Ok(RowCounts { rows: rows.len(), by_label: self.count_labels(&rows) })
     }
 }

@@ -3,12 +3,13 @@
 mod tsv;
 pub(crate) mod unsplit_corpus;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::error::{DataError, PublishedError};
+use crate::error::DataError;
+use crate::published_task::PublishedTask;
 use crate::rows::{Example, Split};
 use crate::task::Task;
-use crate::task_spec::{Part, TaskSpec};
+use crate::task_spec::TaskSpec;
 
 impl TaskSpec {
     /// The task, with the classes of the file if the table lists none.
@@ -19,7 +20,7 @@ impl TaskSpec {
         let task = self.task();
         match self.corpus() {
             Some((part, corpus)) if self.classes.is_empty() => {
-                let path = self.find(data, part)?;
+                let path = self.find_file(data, part.file)?;
                 let (kind, _) = unsplit_corpus::read(corpus, part, self.classes, &path)?;
                 Ok(Task { kind, ..task })
             }
@@ -36,7 +37,7 @@ impl TaskSpec {
         if let Some(text) = part.embedded {
             return self.parse(split, Path::new(part.file), text.as_bytes());
         }
-        let path = self.find(data, part)?;
+        let path = self.find_file(data, part.file)?;
         if let Some(corpus) = part.corpus {
             let (_, examples) = unsplit_corpus::read(corpus, part, self.classes, &path)?;
             return Ok(unsplit_corpus::draw(examples, split));
@@ -62,31 +63,5 @@ impl TaskSpec {
         let part = self.part(split)?;
         assert!(part.corpus.is_none(), "a split with a file of its own");
         tsv::read_examples(part, &self.task().kind, bytes, path)
-    }
-
-    /// The path of a part's file.
-    fn find(&self, data: Option<&Path>, part: &Part) -> Result<PathBuf, DataError> {
-        let relative = format!("{}/{}", self.directory, part.file);
-        let Some(data) = data else {
-            return Err(PublishedError::NoDirectory { task: self.name.to_owned(), relative }.into());
-        };
-        let path = self.locate(data, part);
-        if path.exists() {
-            Ok(path)
-        } else {
-            let (task, data) = (self.name.to_owned(), data.to_owned());
-            Err(PublishedError::MissingFile { task, data, path, relative }.into())
-        }
-    }
-
-    /// The file in a data directory: in the task's folder, or in the directory itself if that is the task's folder.
-    fn locate(&self, data: &Path, part: &Part) -> PathBuf {
-        let below = data.join(self.directory).join(part.file);
-        let here = data.join(part.file);
-        if !below.exists() && here.exists() && data.ends_with(self.directory) {
-            here
-        } else {
-            below
-        }
     }
 }

@@ -14,8 +14,9 @@ use super::error::TaggingError;
 use super::scheme::{TagFault, parse_tag};
 use super::tag_file::{FileTags, FileText, TagFile};
 use crate::encoding::TextLines;
-use crate::error::{DataError, TableError, TextError};
+use crate::error::{DataError, TextError};
 use crate::lines::Lines;
+use crate::tabular::column_index;
 
 const DOCUMENT: &str = "-DOCSTART-";
 const MAX_LINE: usize = TextLines::<&[u8]>::MAX_LINE;
@@ -163,7 +164,9 @@ impl Layout {
                 column,
                 columns: count,
             })),
-            (Err(_), names) => index_of(path, column, names.as_deref().unwrap_or_default()),
+            (Err(_), names) => {
+                column_index(path, names.as_deref().unwrap_or_default(), column, String::new)
+            }
         };
         let named = |name: &str| declared.as_ref()?.iter().position(|column| *column == name);
         let word = match &columns.tokens {
@@ -249,28 +252,6 @@ fn split(line: &str, is_tabs: bool) -> Vec<&str> {
         line.split('\t').collect()
     } else {
         line.split(' ').filter(|field| !field.is_empty()).collect()
-    }
-}
-
-/// The index of a column by its name.
-fn index_of(path: &Path, column: &str, names: &[&str]) -> Result<usize, DataError> {
-    let mut indices = (0..names.len()).filter(|index| names[*index] == column);
-    match (indices.next(), indices.next()) {
-        (Some(index), None) => Ok(index),
-        (Some(first), Some(second)) => Err(TableError::ColumnTwice {
-            path: path.to_owned(),
-            column: column.to_owned(),
-            first: first + 1,
-            second: second + 1,
-        }
-        .into()),
-        (None, _) => Err(TableError::MissingColumn {
-            path: path.to_owned(),
-            column: column.to_owned(),
-            found: names.join(", "),
-            hint: String::new(),
-        }
-        .into()),
     }
 }
 

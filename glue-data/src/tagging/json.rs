@@ -14,7 +14,7 @@ use super::spans::{self, Annotation};
 use super::tag_file::{FileTags, FileText, TagFile};
 use super::words::words;
 use crate::error::{DataError, TableError};
-use crate::jsonl::{Object, objects_or_list};
+use crate::jsonl::{Object, kind, missing_key, objects_or_list};
 use crate::lines::Lines;
 
 const TOKENS: &str = "tokens";
@@ -92,7 +92,7 @@ impl Layout {
             columns.refuse_spans(path, "words with tags")?;
             let tags = named(&columns.tags, &TAGS);
             if is_tagged && tags.is_none() {
-                return Err(missing(path, line, first, TAGS[0]));
+                return Err(missing_key(path, line, first, TAGS[0]));
             }
             let tokens = columns.tokens.clone().unwrap_or_else(|| TOKENS.to_owned());
             return Ok(Self::Words { tokens, tags });
@@ -100,7 +100,7 @@ impl Layout {
         columns.refuse_words(path, "texts with spans")?;
         let entities = named(&columns.entities, &spans::KEYS);
         if is_tagged && entities.is_none() {
-            return Err(missing(path, line, first, spans::KEYS[0]));
+            return Err(missing_key(path, line, first, spans::KEYS[0]));
         }
         let text = columns.text.clone().unwrap_or_else(|| TEXT.to_owned());
         Ok(Self::Spans { text, entities })
@@ -199,7 +199,7 @@ impl Reader<'_> {
                     self.reason(line, format!("`{key}` is {}, expected a text", kind(other)))
                 );
             }
-            None => return Err(missing(self.path, line, object, key)),
+            None => return Err(missing_key(self.path, line, object, key)),
         };
         let mut row = FileText::on_line(line);
         row.text.clone_from(text);
@@ -209,7 +209,7 @@ impl Reader<'_> {
         };
         row.lines_below = vec![0; row.words.len()];
         if let Some(key) = entities {
-            let found = object.get(key).ok_or_else(|| missing(self.path, line, object, key))?;
+            let found = object.get(key).ok_or_else(|| missing_key(self.path, line, object, key))?;
             let list = match spans::annotation(object, key, found) {
                 Ok(Annotation::Spans(list)) => list,
                 Ok(Annotation::Rejected) => {
@@ -290,7 +290,7 @@ impl Reader<'_> {
                 Err(self
                     .reason(line, format!("`{key}` is {}, expected a list of texts", kind(other))))
             }
-            None => Err(missing(self.path, line, object, key)),
+            None => Err(missing_key(self.path, line, object, key)),
         }
     }
 
@@ -305,23 +305,6 @@ impl Reader<'_> {
 
 fn is_list_of_texts(value: Option<&Value>) -> bool {
     value.and_then(Value::as_array).is_some_and(|list| list.iter().all(Value::is_string))
-}
-
-fn missing(path: &Path, line: usize, object: &Object, key: &str) -> DataError {
-    let path = path.to_owned();
-    TableError::MissingKey { path, line, key: key.to_owned(), found: object.keys() }.into()
-}
-
-/// What a value of JSON is, in words.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a truth value",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }
 
 #[cfg(test)]

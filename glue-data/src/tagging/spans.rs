@@ -15,9 +15,8 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::error::SpanFault;
-use super::json::kind;
 use super::scheme::OUTSIDE;
-use crate::jsonl::Object;
+use crate::jsonl::{Object, kind};
 
 /// The keys under which a list of spans is looked for.
 pub(super) const KEYS: [&str; 5] = ["entities", "label", "labels", "spans", "annotations"];

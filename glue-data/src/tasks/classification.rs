@@ -8,8 +8,9 @@
 
 use crate::metric::Metric;
 use crate::published::unsplit_corpus;
+use crate::published_task::Source;
 use crate::rows::Split;
-use crate::task_spec::{Layout, Part, Source, TaskSpec, UnsplitCorpus};
+use crate::task_spec::{Layout, Part, TaskSpec, UnsplitCorpus};
 
 const METRICS: &[Metric] = &[Metric::Accuracy, Metric::MacroF1];
 

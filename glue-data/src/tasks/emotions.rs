@@ -4,8 +4,9 @@
 //! <https://github.com/google-research/google-research/tree/master/goemotions>.
 
 use crate::metric::Metric;
+use crate::published_task::Source;
 use crate::rows::Split;
-use crate::task_spec::{Part, Source, TaskSpec};
+use crate::task_spec::{Part, TaskSpec};
 
 const fn part(split: Split, file: &'static str, rows: usize) -> Part {
     Part {

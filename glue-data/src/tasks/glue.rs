@@ -4,8 +4,9 @@
 //! <https://huggingface.co/datasets/nyu-mll/glue>.
 
 use crate::metric::Metric;
+use crate::published_task::Source;
 use crate::rows::Split;
-use crate::task_spec::{Part, Source, TaskSpec};
+use crate::task_spec::{Part, TaskSpec};
 
 /// A part with a header and without special cases, which the functions below add.
 const fn part(

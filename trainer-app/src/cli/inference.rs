@@ -11,6 +11,25 @@ use crate::inference::predictor::InferenceOptions;
 use crate::run_config::adapter_path;
 use crate::run_config::limits;
 
+/// The flags of the texts to predict, which those of a submission replace.
+const TEXTS: [&str; 6] = ["input", "text", "text2", "pairs", "tokens", "json"];
+/// The flags of a user's own rows, which those of a published task replace.
+const OWN_ROWS: [&str; 10] = [
+    "input",
+    "text",
+    "text2",
+    "label",
+    "label_separator",
+    "labels",
+    "tokens",
+    "tags",
+    "entities",
+    "skip_misaligned",
+];
+/// The flags of files that have texts and not words.
+const NOT_OF_WORDS: [&str; 7] =
+    ["text", "text2", "label", "label_separator", "labels", "entities", "skip_misaligned"];
+
 /// Arguments of `trainer evaluate`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -89,7 +108,7 @@ pub struct PredictArgs {
     #[arg(
         long,
         value_name = "DIR",
-        conflicts_with_all = ["input", "text", "text2", "pairs", "tokens", "json"]
+        conflicts_with_all = TEXTS
     )]
     pub submission: Option<PathBuf>,
     /// The GLUE task of the submission; labels are matched by name [default:
@@ -98,7 +117,7 @@ pub struct PredictArgs {
         long,
         value_name = "NAME",
         requires = "submission",
-        conflicts_with_all = ["input", "text", "text2", "pairs", "tokens", "json"]
+        conflicts_with_all = TEXTS
     )]
     pub task: Option<String>,
     /// Directory with the published files of the adapter's task, for
@@ -107,7 +126,7 @@ pub struct PredictArgs {
         long,
         value_name = "DIR",
         requires = "submission",
-        conflicts_with_all = ["input", "text", "text2", "pairs", "tokens", "json"]
+        conflicts_with_all = TEXTS
     )]
     pub data: Option<PathBuf>,
     /// Adapters below it, and layers without it.
@@ -155,14 +174,14 @@ pub struct AblateArgs {
 #[derive(Debug, Clone, Args)]
 pub struct LabeledRowsArgs {
     /// Directory with the published files of the adapter's task
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "text", "text2", "label", "label_separator", "labels", "tokens", "tags", "entities", "skip_misaligned"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = OWN_ROWS)]
     pub data: Option<PathBuf>,
     /// The published task whose rows are used; labels are matched by name
     /// [default: the task of the adapter]
     #[arg(
         long,
         value_name = "NAME",
-        conflicts_with_all = ["input", "text", "text2", "label", "label_separator", "labels", "tokens", "tags", "entities", "skip_misaligned"]
+        conflicts_with_all = OWN_ROWS
     )]
     pub task: Option<String>,
     /// Split of the published task: train, validation,
@@ -171,7 +190,7 @@ pub struct LabeledRowsArgs {
         long,
         value_name = "SPLIT",
         default_value = "validation",
-        conflicts_with_all = ["input", "text", "text2", "label", "label_separator", "labels", "tokens", "tags", "entities", "skip_misaligned"]
+        conflicts_with_all = OWN_ROWS
     )]
     pub split: String,
     /// Your own labeled rows: a .csv, .tsv or .jsonl file with --text and
@@ -241,9 +260,7 @@ pub struct TagArgs {
         long,
         value_name = "COL",
         requires = "input",
-        conflicts_with_all = [
-            "text", "text2", "label", "label_separator", "labels", "entities", "skip_misaligned",
-        ]
+        conflicts_with_all = NOT_OF_WORDS
     )]
     pub tokens: Option<String>,
     /// Column or key of the tags of the words [default: the last column; tags]
@@ -251,9 +268,7 @@ pub struct TagArgs {
         long,
         value_name = "COL",
         requires = "input",
-        conflicts_with_all = [
-            "text", "text2", "label", "label_separator", "labels", "entities", "skip_misaligned",
-        ]
+        conflicts_with_all = NOT_OF_WORDS
     )]
     pub tags: Option<String>,
     /// Key of the list of spans of characters in JSON; --text names the key of

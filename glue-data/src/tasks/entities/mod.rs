@@ -4,16 +4,15 @@ mod helpdesk_entities;
 mod wnut17;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use helpdesk_entities::HELPDESK_ENTITIES;
 pub use wnut17::WNUT17;
 
-use crate::error::{DataError, PublishedError};
-use crate::published_task::{PublishedFile, PublishedTask, RowCounts};
+use crate::error::DataError;
+use crate::published_task::{PublishedFile, PublishedTask, RowCounts, Source};
 use crate::rows::Split;
 use crate::tagging::{OUTSIDE, TagColumns, TaggedRows, TaggedText, parse};
-use crate::task_spec::Source;
 
 /// The names of the metrics; the first is the main one.
 pub const METRICS: [&str; 4] = ["f1", "precision", "recall", "accuracy"];
@@ -70,18 +69,8 @@ impl EntityTask {
     /// # Errors
     /// If the task does not have the split.
     pub fn part(&self, split: Split) -> Result<&'static EntityPart, DataError> {
-        self.parts.iter().find(|part| part.split == split).ok_or_else(|| {
-            DataError::from(PublishedError::NoSplit {
-                task: self.name.to_owned(),
-                split: split.name().to_owned(),
-                known: self
-                    .parts
-                    .iter()
-                    .map(|part| part.split.name())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            })
-        })
+        let part = self.parts.iter().find(|part| part.split == split);
+        part.ok_or_else(|| self.no_split(split))
     }
 
     /// Whether the task has a split.
@@ -101,25 +90,9 @@ impl EntityTask {
                 let columns = TagColumns::default();
                 TaggedRows::of(parse(Path::new(part.file), text.as_bytes(), &columns)?)?
             }
-            None => TaggedRows::read(&self.find_file(data, part)?, &TagColumns::default())?,
+            None => TaggedRows::read(&self.find_file(data, part.file)?, &TagColumns::default())?,
         };
         rows.with_labels(&self.labels())
-    }
-
-    fn find_file(&self, data: Option<&Path>, part: &EntityPart) -> Result<PathBuf, DataError> {
-        let relative = format!("{}/{}", self.directory, part.file);
-        let Some(data) = data else {
-            return Err(PublishedError::NoDirectory { task: self.name.to_owned(), relative }.into());
-        };
-        let (below, here) = (data.join(&relative), data.join(part.file));
-        let is_here = !below.exists() && here.exists() && data.ends_with(self.directory);
-        let path = if is_here { here } else { below };
-        if path.exists() {
-            Ok(path)
-        } else {
-            let (task, data) = (self.name.to_owned(), data.to_owned());
-            Err(PublishedError::MissingFile { task, data, path, relative }.into())
-        }
     }
 }
 

@@ -3,8 +3,8 @@
 //! Derczynski et al. 2017, <https://aclanthology.org/W17-4418>; the organizers' files, under CC BY 4.0.
 
 use super::{EntityPart, EntityTask};
+use crate::published_task::Source;
 use crate::rows::Split;
-use crate::task_spec::Source;
 
 const fn part(split: Split, file: &'static str, texts: usize) -> EntityPart {
     EntityPart { split, file, embedded: None, texts }

@@ -8,6 +8,23 @@ use crate::cli::overrides::Overrides;
 use crate::run_config::limits;
 use crate::run_config::{ModelConfig, TrainingConfig};
 
+/// The flags of a user's own rows, which those of a published task replace.
+const OWN_ROWS: [&str; 13] = [
+    "train",
+    "validation",
+    "test",
+    "text",
+    "text2",
+    "label",
+    "score",
+    "label_separator",
+    "labels",
+    "tokens",
+    "tags",
+    "entities",
+    "skip_misaligned",
+];
+
 /// Where the rows of a task come from.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Task and data")]
@@ -17,10 +34,7 @@ pub struct TaskArgs {
     #[arg(
         long,
         value_name = "NAME",
-        conflicts_with_all = [
-            "train", "validation", "test", "text", "text2", "label", "score", "label_separator",
-            "labels", "tokens", "tags", "entities", "skip_misaligned",
-        ]
+        conflicts_with_all = OWN_ROWS
     )]
     pub task: Option<String>,
     /// Directory with the published files of --task, such as `trainer data
@@ -28,10 +42,7 @@ pub struct TaskArgs {
     #[arg(
         long,
         value_name = "DIR",
-        conflicts_with_all = [
-            "train", "validation", "test", "text", "text2", "label", "score", "label_separator",
-            "labels", "tokens", "tags", "entities", "skip_misaligned",
-        ]
+        conflicts_with_all = OWN_ROWS
     )]
     pub data: Option<PathBuf>,
     /// Your own training rows: a .csv, .tsv or .jsonl file with named columns,
