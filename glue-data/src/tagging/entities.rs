@@ -1,4 +1,4 @@
-//! The entities that a sequence of tags stands for, as seqeval 1.2.2 reads them
+//! The entities of a sequence of tags, as seqeval 1.2.2 reads them
 //! (<https://github.com/chakki-works/seqeval>, `get_entities` and `scheme.py`).
 
 use std::ops::Range;

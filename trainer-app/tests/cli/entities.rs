@@ -76,13 +76,13 @@ fn entities_are_learned_scored_and_found() {
         assert!(entity["probability"].as_f64().unwrap() > 0.0);
     }
 
-    let told = desk.says(&format!("adapter inspect {adapter}"));
-    assert!(told.contains("labels    B-person, B-place, I-person, I-place, O"), "{told}");
+    let shown = desk.says(&format!("adapter inspect {adapter}"));
+    assert!(shown.contains("labels    B-person, B-place, I-person, I-place, O"), "{shown}");
     assert!(
-        told.contains("length    16 tokens at most; longer texts are read in windows"),
-        "{told}"
+        shown.contains("length    16 tokens at most; longer texts are read in windows"),
+        "{shown}"
     );
-    assert!(!told.contains("pooling"), "{told}");
+    assert!(!shown.contains("pooling"), "{shown}");
 
     // Words that no column can hold are scored in the form that they were written in.
     let odd = format!("{{\"tokens\": [\"{}\", \"a\\tb\", \"c\\nd\", \"\\n\"], ", words[0]);
@@ -93,8 +93,8 @@ fn entities_are_learned_scored_and_found() {
     let lines: Vec<&str> = conll.lines().map(|line| line.split('\t').next().unwrap()).collect();
     assert_eq!(lines, [words[0].as_str(), "a b", "c d", "_", ""], "{conll}");
     std::fs::write(desk.path("odd.conll"), conll).unwrap();
-    let told = desk.says("score --gold odd.jsonl --predictions odd.conll");
-    assert!(told.starts_with("1 text, 4 words, 1 entity; mode default"), "{told}");
+    let shown = desk.says("score --gold odd.jsonl --predictions odd.conll");
+    assert!(shown.starts_with("1 text, 4 words, 1 entity; mode default"), "{shown}");
 }
 
 #[test]
@@ -184,8 +184,8 @@ fn the_embedded_task_is_trained_and_its_test_texts_are_scored() {
     assert!(result["rows_fingerprint"].is_string() && result["word_tags"].is_number(), "{result}");
     let adapter = result["adapter"].as_str().unwrap();
     let scored = format!("evaluate {adapter} --split test --base base --device cpu");
-    let told = desk.says(&scored);
-    assert!(told.contains("helpdesk-entities: ") && told.contains("no entity"), "{told}");
+    let shown = desk.says(&scored);
+    assert!(shown.contains("helpdesk-entities: ") && shown.contains("no entity"), "{shown}");
     let said = desk.refuses_usage(&format!("{scored} --task wnut17 --data d"));
     assert!(said.contains("the published task wnut17 has B-corporation"), "{said}");
     let said = desk.refuses_usage(&format!("{scored} --data d"));

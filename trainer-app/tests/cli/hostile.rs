@@ -1,4 +1,4 @@
-//! Arguments and files that nobody means well.
+//! Hostile arguments and files.
 
 use crate::desk::{Desk, TRAIN};
 

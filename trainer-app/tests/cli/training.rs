@@ -33,8 +33,8 @@ fn a_run_ends_with_a_score_and_an_adapter_that_answers() {
         .map(|value| value.as_f64().unwrap())
         .sum();
     assert!((sum - 1.0).abs() < 1e-6);
-    let told = desk.says(&format!("adapter inspect {adapter}"));
-    assert!(told.contains("labels    x, y") && told.contains("method    houlsby"), "{told}");
+    let shown = desk.says(&format!("adapter inspect {adapter}"));
+    assert!(shown.contains("labels    x, y") && shown.contains("method    houlsby"), "{shown}");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn every_kind_of_method_learns_and_tells_what_it_inserts() {
     // seed.
     let train =
         TRAIN.replace("--size 4 --epochs 3", "--epochs 8").replace("--lr 1e-2", "--lr 1e-3");
-    for (method, name, told) in [
+    for (method, name, shown) in [
         (
             "lora",
             "lora-8-seed42",
@@ -88,7 +88,7 @@ fn every_kind_of_method_learns_and_tells_what_it_inserts() {
         let adapter = result["adapter"].as_str().unwrap();
         assert!(adapter.contains(name), "{adapter}");
         let inspected = desk.says(&format!("adapter inspect {adapter}"));
-        assert!(inspected.contains(told), "{inspected}");
+        assert!(inspected.contains(shown), "{inspected}");
         let columns = "--text body --label team --base base --device cpu --json";
         let scores = desk.says(&format!("evaluate {adapter} --input rows.csv {columns}"));
         let scores: Value = serde_json::from_str(&scores).unwrap();

@@ -32,9 +32,9 @@ fn check_same(served: &Value, predicted: &Value) {
 fn a_bank_is_made_listed_verified_and_emptied() {
     let desk = Desk::new();
     let files = [desk.write("one", Method::Houlsby, 2), desk.write("two", Method::Lora, 3)];
-    let told = desk.says(&format!("bank add tasks.bank {}", files.join(" ")));
-    assert_eq!(told.lines().count(), 2);
-    assert!(told.contains("% of base"), "{told}");
+    let shown = desk.says(&format!("bank add tasks.bank {}", files.join(" ")));
+    assert_eq!(shown.lines().count(), 2);
+    assert!(shown.contains("% of base"), "{shown}");
     let listed = desk.says("bank list tasks.bank --json");
     let listed: Vec<Value> =
         listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
